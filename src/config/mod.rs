@@ -1,0 +1,146 @@
+//! What an administrator may set: the checked form that the rest of tpp sees.
+//!
+//! A file is read without judgement into a tree that remembers its lines, the environment is laid over
+//! it, and one pass over the tree yields either a [`Config`] or every [`Problem`] found. Nothing here
+//! opens a socket or starts a thread.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+mod secret;
+
+pub use secret::Secret;
+
+/// A checked configuration. Every value is within its bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Addresses on which clients connect; at least one.
+    pub listen: Vec<SocketAddr>,
+    /// Keep a client's own `X-Forwarded-For` and append to it.
+    pub trust_forwarded: bool,
+    /// Where `/health` and `/metrics` are served.
+    pub health_listen: SocketAddr,
+    /// The Unix socket `tppctl` talks to.
+    pub control_socket: PathBuf,
+    /// `[workers]`.
+    pub workers: Workers,
+    /// `[upstream]`.
+    pub upstream: Upstream,
+    /// `[token]`.
+    pub token: Token,
+    /// `[lease]`.
+    pub lease: Lease,
+    /// `[[credentials]]` and the lines of `credentials_file`, in that order; at least one, user names unique.
+    pub credentials: Vec<Credential>,
+    /// `[telemetry]`.
+    pub telemetry: Telemetry,
+}
+
+/// `[workers]`: how many processes serve, and how long they get to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workers {
+    /// Number of worker processes; 0 means one per processor.
+    pub count: usize,
+    /// How long a draining worker may finish what is open.
+    pub drain_timeout: Duration,
+    /// How long a worker's heartbeat may stand still before it is killed.
+    pub worker_timeout: Duration,
+}
+
+/// `[upstream]`: the server behind the proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Host name or address literal (an IPv6 literal without brackets).
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Speak TLS to the upstream.
+    pub tls: bool,
+    /// PEM file with the roots to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Verify the upstream's certificate and name.
+    pub verify: bool,
+    /// Bound on the TCP connect.
+    pub connect_timeout: Duration,
+    /// Bound on the TLS handshake.
+    pub tls_handshake_timeout: Duration,
+    /// Bound from the end of the request to the head of the answer; `None`: no bound.
+    pub response_header_timeout: Option<Duration>,
+    /// How long an idle upstream connection is kept for reuse.
+    pub idle_timeout: Duration,
+    /// How many idle upstream connections are kept, over all workers.
+    pub max_idle_connections: usize,
+}
+
+/// `[token]`: how tokens are drawn and renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// How long a token is good for after its login.
+    pub ttl: Duration,
+    /// How often the supervisor looks for tokens to renew.
+    pub refresh_check: Duration,
+    /// Path of the login call, starting with `/`.
+    pub login_path: String,
+    /// Bound on one login, from connect to the last byte.
+    pub login_timeout: Duration,
+    /// Logins under way at once.
+    pub login_concurrency: usize,
+    /// Longest token accepted, in bytes, white space removed.
+    pub max_token_bytes: usize,
+}
+
+/// `[lease]`: how tokens are lent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// What a lease spans.
+    pub mode: LeaseMode,
+    /// How long a client may wait for a token; `None`: for ever.
+    pub wait_timeout: Option<Duration>,
+    /// How many clients may wait; `None`: no bound.
+    pub max_waiting: Option<usize>,
+    /// How long a connection may be idle before it is closed; `None`: for ever.
+    pub idle_timeout: Option<Duration>,
+    /// How long a connection may hold its token; `None`: no bound.
+    pub max_hold: Option<Duration>,
+}
+
+/// What a lease spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeaseMode {
+    /// One downstream connection, from its first request to its close.
+    Connection,
+    /// One request.
+    Request,
+}
+
+/// An account and how many sessions (slots) to draw from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// User name at the upstream.
+    pub username: String,
+    /// Its password.
+    pub password: Secret,
+    /// How many slots it fills.
+    pub sessions: usize,
+}
+
+/// `[telemetry]`: what is said about the running system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telemetry {
+    /// A `tracing` filter, such as `info` or `info,tpp_worker=debug`.
+    pub log_filter: String,
+    /// Shape of the log lines.
+    pub log_format: LogFormat,
+    /// Accepted for files that have it; nothing is exported yet.
+    pub otlp_endpoint: Option<String>,
+}
+
+/// Shape of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

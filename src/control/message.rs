@@ -1,0 +1,176 @@
+//! What `tppctl` may ask and what the supervisor answers.
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the messages below; a peer of another version is told so and refused.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// What is sent to the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// [`PROTOCOL_VERSION`] of the sender.
+    pub version: u32,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// The questions and orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "name")]
+pub enum Command {
+    /// The whole picture.
+    Status,
+    /// Each worker.
+    Workers,
+    /// Each slot.
+    Tokens,
+    /// Log in anew: one user's slots, or all.
+    Refresh {
+        /// `None`: all users.
+        user: Option<String>,
+    },
+    /// Read the configuration again and put it in force.
+    Reload,
+    /// Replace all workers one by one.
+    Restart,
+}
+
+/// The supervisor's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "body")]
+pub enum Reply {
+    /// To [`Command::Status`].
+    Status(Box<Status>),
+    /// To [`Command::Workers`].
+    Workers(Vec<WorkerStatus>),
+    /// To [`Command::Tokens`].
+    Tokens(Vec<TokenStatus>),
+    /// Done; one line says what.
+    Done(String),
+    /// Not done; one line says why.
+    Failed(String),
+}
+
+/// Health in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// All slots usable, all workers ready.
+    Healthy,
+    /// It serves, but something is missing.
+    Degraded,
+    /// It cannot serve.
+    Unhealthy,
+}
+
+/// The pool in four numbers, true over all workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PoolStatus {
+    /// Slots that hold a usable token.
+    pub total: u64,
+    /// Of these, lent out.
+    pub in_use: u64,
+    /// Of these, free.
+    pub available: u64,
+    /// Connections in line.
+    pub waiting: u64,
+}
+
+/// The whole picture. `/health` serves the same JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// In one word.
+    pub status: Health,
+    /// Why it is not healthy; empty when it is.
+    pub reasons: Vec<String>,
+    /// The pool's numbers.
+    pub pool: PoolStatus,
+    /// Slots configured: the sum of all `sessions`.
+    pub configured_tokens: u64,
+    /// Version of the supervisor.
+    pub version: String,
+    /// Supervisor's process id.
+    pub pid: u32,
+    /// Seconds since the supervisor began.
+    pub uptime_seconds: u64,
+    /// Addresses that take clients.
+    pub listen: Vec<String>,
+    /// `host:port` of the upstream.
+    pub upstream: String,
+    /// Addresses the upstream's name resolved to.
+    pub upstream_addresses: Vec<String>,
+    /// Path of the configuration file in force; empty for `tpp dev`.
+    pub config_file: String,
+    /// How often a configuration was put in force, the first included.
+    pub config_generation: u64,
+    /// When it was put in force, Unix seconds.
+    pub config_loaded_at: u64,
+    /// Result of the last reload, if there was one.
+    pub last_reload: Option<String>,
+    /// How long the one who waits longest has waited, milliseconds.
+    pub longest_wait_ms: u64,
+    /// Requests served since start.
+    pub requests: u64,
+    /// Requests that tpp answered with an error of its own.
+    pub request_errors: u64,
+    /// Times a worker ended unplanned.
+    pub worker_restarts: u64,
+    /// Each worker.
+    pub workers: Vec<WorkerStatus>,
+}
+
+/// One worker process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Its seat.
+    pub seat: u32,
+    /// How often the seat was filled.
+    pub epoch: u64,
+    /// Process id.
+    pub pid: u32,
+    /// starting, ready, draining, stalled or backoff.
+    pub state: String,
+    /// Seconds since it was started.
+    pub uptime_seconds: u64,
+    /// Milliseconds since its last heartbeat.
+    pub heartbeat_age_ms: u64,
+    /// Open downstream connections.
+    pub connections: u64,
+    /// Leases it holds.
+    pub leases: u64,
+    /// Connections that wait in it.
+    pub waiting: u64,
+    /// Requests it served.
+    pub requests: u64,
+    /// Requests it answered with an error of its own.
+    pub errors: u64,
+    /// Unplanned ends of this seat's workers.
+    pub restarts: u64,
+    /// How the last one ended, if one did.
+    pub last_exit: Option<String>,
+}
+
+/// One slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenStatus {
+    /// Index of the slot.
+    pub slot: u32,
+    /// User it was drawn for.
+    pub user: String,
+    /// empty, free, leased, offered, suspect, refused or retiring.
+    pub state: String,
+    /// Seconds since its login; `None` without a token.
+    pub age_seconds: Option<u64>,
+    /// Seconds until it is renewed; `None` without a token.
+    pub refresh_in_seconds: Option<u64>,
+    /// Seat of the holder.
+    pub holder: Option<u32>,
+    /// Requests sent with this slot.
+    pub uses: u64,
+    /// Logins that failed.
+    pub errors: u64,
+    /// Why the last one did.
+    pub last_error: Option<String>,
+    /// First 8 hex digits of a keyed hash of the token: the same token shows the same ones.
+    pub fingerprint: Option<String>,
+}

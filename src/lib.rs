@@ -1,0 +1,4 @@
+//! tpp, the library that supervisor, worker and tppctl share.
+
+pub mod config;
+pub mod control;
