@@ -128,7 +128,6 @@ impl Desk {
     }
 
     /// Stands in line: strictly in order of arrival, over all workers. Dropping the future leaves the line.
-    #[must_use]
     pub fn join(self: &Arc<Self>) -> Waiting {
         let mut line = self.line();
         let ticket = line.keeper.join(&self.pool());

@@ -81,7 +81,7 @@ impl Mapping {
         let start = unsafe { self.0.as_ptr().add(offset) };
         // SAFETY: the range lies within our own mapping, asserted above; locking changes no contents.
         let result =
-            unsafe { nix::libc::mlock2(start.cast(), bytes, nix::libc::MLOCK_ONFAULT as u32) };
+            unsafe { nix::libc::mlock2(start.cast(), bytes, nix::libc::MLOCK_ONFAULT) };
         if result == 0 {
             Ok(())
         } else {
