@@ -1,0 +1,68 @@
+//! Where the worker's log lines go, and what may be among them.
+
+use tpp::{config::LogFormat, pool::WorkerSettings};
+use tracing::{Level, Metadata, warn};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{FilterFn, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    reload,
+    util::SubscriberInitExt,
+};
+
+/// Changes the filter of a running worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Log(reload::Handle<EnvFilter, Registry>);
+
+/// Starts logging to standard error. A second start in one process changes nothing.
+pub(crate) fn start(settings: &WorkerSettings) -> Log {
+    let (filter, handle) = reload::Layer::new(filter(&settings.log_filter));
+    let lines = match settings.log_format {
+        LogFormat::Text => fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .boxed(),
+        LogFormat::Json => fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_writer(std::io::stderr)
+            .boxed(),
+    };
+    // An error means that the process logs already.
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(cap())
+        .with(lines)
+        .try_init();
+    Log(handle)
+}
+
+impl Log {
+    /// Puts another filter in force.
+    pub(crate) fn set_filter(&self, directives: &str) {
+        let _ = self.0.reload(filter(directives));
+    }
+}
+
+/// The configuration was checked before it was published; what cannot be read all the same is not followed.
+fn filter(directives: &str) -> EnvFilter {
+    EnvFilter::try_new(directives).unwrap_or_else(|error| {
+        warn!(%error, "log filter unreadable, logging at info");
+        EnvFilter::new("info")
+    })
+}
+
+/// Lets pass from the libraries below us warnings and errors only, whatever the filter says: what they say
+/// in detail about a connection may hold what was sent on it, the tokens among it.
+fn cap() -> FilterFn<fn(&Metadata<'_>) -> bool> {
+    filter_fn(may_pass as fn(&Metadata<'_>) -> bool)
+}
+
+fn may_pass(metadata: &Metadata<'_>) -> bool {
+    const WIRE: [&str; 5] = ["pingora", "rustls", "tokio", "mio", "log"];
+    *metadata.level() <= Level::WARN
+        || !WIRE
+            .iter()
+            .any(|library| metadata.target().starts_with(library))
+}

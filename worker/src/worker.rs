@@ -1,0 +1,179 @@
+//! What all connections of the worker share.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tpp::pool::{Desk, SeatCounters, WorkerSettings};
+use tracing::error;
+
+use crate::{
+    clock::{Clock, Timers},
+    upstream::Upstream,
+};
+
+/// The worker: one per process. All orderings in it are Relaxed, for one thread reads and writes; the atomics only make
+/// it shareable in the eyes of the type system.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) clock: Clock,
+    pub(crate) timers: Timers,
+    view: Mutex<Arc<View>>,
+    /// Of the view in force: a connection compares it with its own view's for each request.
+    generation: AtomicU64,
+    draining: AtomicBool,
+    cut: AtomicBool,
+    connections: AtomicUsize,
+    emptied: Notify,
+}
+
+/// What is in force: the settings, and the upstream as they describe it.
+#[derive(Debug)]
+pub(crate) struct View {
+    generation: u64,
+    versions: Versions,
+    pub(crate) settings: WorkerSettings,
+    pub(crate) upstream: Upstream,
+}
+
+/// Of what a view was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Versions {
+    settings: u64,
+    upstream: u64,
+}
+
+impl Versions {
+    fn of(desk: &Desk) -> Self {
+        Self {
+            settings: desk.settings_version(),
+            upstream: desk.upstream_version(),
+        }
+    }
+}
+
+impl View {
+    fn new(desk: &Desk, generation: u64) -> serde_json::Result<Self> {
+        // The versions first: what changes afterwards is seen as a change later on.
+        let versions = Versions::of(desk);
+        let settings = desk.settings()?;
+        let upstream = Upstream::new(&settings, &desk.upstream_addresses());
+        Ok(Self {
+            generation,
+            versions,
+            settings,
+            upstream,
+        })
+    }
+}
+
+impl Worker {
+    /// # Errors
+    /// If the supervisor has published no settings.
+    pub(crate) fn new(desk: Arc<Desk>) -> serde_json::Result<Arc<Self>> {
+        let view = View::new(&desk, 0)?;
+        Ok(Arc::new(Self {
+            desk,
+            clock: Clock::new(),
+            timers: Timers::default(),
+            view: Mutex::new(Arc::new(view)),
+            generation: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+            emptied: Notify::new(),
+        }))
+    }
+
+    pub(crate) fn counters(&self) -> &SeatCounters {
+        self.desk.counters()
+    }
+
+    /// The view in force.
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.lock())
+    }
+
+    /// Brings a connection's view up to date. One load as long as nothing changed.
+    pub(crate) fn renew(&self, view: &mut Arc<View>) {
+        if view.generation != self.generation.load(Relaxed) {
+            *view = self.view();
+        }
+    }
+
+    /// Makes a new view if settings or addresses were published since. Returns whether it did.
+    pub(crate) fn look(&self) -> bool {
+        let mut view = self.view.lock();
+        if view.versions == Versions::of(&self.desk) {
+            return false;
+        }
+        let generation = view.generation + 1;
+        match View::new(&self.desk, generation) {
+            Ok(new) => {
+                *view = Arc::new(new);
+                self.generation.store(generation, Relaxed);
+                true
+            }
+            Err(error) => {
+                error!(worker = self.desk.seat().get(), %error, "published settings are unreadable, the old ones go on");
+                false
+            }
+        }
+    }
+
+    /// Counts a connection in.
+    pub(crate) fn enter(&self) {
+        self.connections.fetch_add(1, Relaxed);
+        self.counters().connections_opened.add(1);
+    }
+
+    /// Counts a connection out.
+    pub(crate) fn leave(&self, life: Duration) {
+        let counters = self.counters();
+        counters.connections_closed.add(1);
+        counters.connection_duration.observe(life);
+        if self.connections.fetch_sub(1, Relaxed) == 1 {
+            self.emptied.notify_one();
+        }
+    }
+
+    /// Connections open now.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+
+    /// Resolves once no connection is open.
+    pub(crate) async fn empty(&self) {
+        while self.connections() > 0 {
+            self.emptied.notified().await;
+        }
+    }
+
+    /// From now on each connection is closed after its next answer.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Whether the worker drains.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// Closes what is left.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Relaxed);
+        self.timers.wake_all();
+    }
+
+    /// Whether what is left is to be closed.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Relaxed)
+    }
+}
