@@ -1,1 +1,3 @@
+//! tppctl: looks at a running tpp and steers it.
+
 fn main() {}
