@@ -64,20 +64,22 @@ impl Load {
         dir: &Path,
     ) -> Result<Outcome> {
         match self {
-            Self::Saturating => run_wrk(target, connections, duration, dir),
+            Self::Saturating => run_wrk(target, connections, duration, "", dir),
             Self::Paced(rate) => run_paced(target, connections, duration, rate),
         }
     }
 }
 
-fn run_wrk(
+/// wrk with two threads; `requests` is Lua that says what to ask for, `GET /` when it is empty.
+pub(crate) fn run_wrk(
     target: SocketAddr,
     connections: usize,
     duration: Duration,
+    requests: &str,
     dir: &Path,
 ) -> Result<Outcome> {
     let script = dir.join("wrk.lua");
-    fs::write(&script, WRK_SCRIPT)?;
+    fs::write(&script, format!("{requests}{WRK_SCRIPT}"))?;
     let output = Command::new(find("wrk")?)
         .args([
             "-t",

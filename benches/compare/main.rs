@@ -22,6 +22,7 @@ mod process;
 mod servers;
 mod slow_upstream;
 mod stats;
+mod training;
 
 use comparison::Plan;
 use load::Load;
@@ -63,6 +64,8 @@ enum Part {
     Occupancy,
     /// memory at rest and with idle connections
     Memory,
+    /// nothing: a load for a profile-guided build to learn from
+    Training,
 }
 
 fn main() -> Result<()> {
@@ -102,6 +105,13 @@ fn main() -> Result<()> {
     if args.parts.contains(&Part::Memory) {
         let dir = tempfile::tempdir_in(scratch.path())?;
         memory::run(tpp, dir.path())?;
+    }
+    if args.parts.contains(&Part::Training) {
+        training::run(
+            tpp.ok_or("training is tpp's own")?,
+            Duration::from_secs(5),
+            scratch.path(),
+        )?;
     }
     Ok(())
 }

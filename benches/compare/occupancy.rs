@@ -177,8 +177,9 @@ fn print_row(way: Way, setting: Setting, ledger: &Ledger) {
     let Setting { tokens, service } = setting;
     let ideal = tokens as f64 / service.as_secs_f64();
     let served = rate(&ledger.arrivals, tokens);
-    let late = ledger.lateness.as_secs_f64() * 1e6 / ledger.arrivals.len() as f64;
-    let idle = (tokens as f64 / served - service.as_secs_f64()) * 1e6 - late;
+    let actual = ledger.service.as_secs_f64() / ledger.arrivals.len() as f64;
+    let late = (actual - service.as_secs_f64()) * 1e6;
+    let idle = (tokens as f64 / served - actual) * 1e6;
     println!(
         "{tokens:>4}{:>6}  {:<30}{ideal:>10.1}{served:>10.1}{:>8.2} %{idle:>11.0}{late:>11.0}",
         service.as_millis(),

@@ -31,12 +31,19 @@ pub(crate) struct TppSettings<'a> {
     pub(crate) mode: &'static str,
 }
 
-/// The upstream: nginx with one worker, which answers from memory. It hands out tokens, and shows at
-/// `/authorization` the one that a request came with.
+/// The upstream: nginx with one worker, which answers from memory. It hands out tokens, shows at
+/// `/authorization` the one that a request came with, and has an answer of 16 KiB at `/large`.
 pub(crate) fn start_upstream(dir: &Path) -> Result<Server> {
     let address = free_address()?;
+    write(
+        dir,
+        "large",
+        &"1.25, 2.5, 3.75, 5.0, ".repeat(16 * 1024 / 22),
+    )?;
+    let root = dir.display();
     let locations = format!(
         r#"location / {{ return 200 '{{"session":"1","user":"bench","code":"0","message":"","result":3}}'; }}
+        location = /large {{ root {root}; }}
         location = /authorization {{ return 200 '$http_authorization '; }}
         location = /api/login {{ return 200 '{{"session":"1","user":"bench","code":"0","message":"","result":"{TOKEN}"}}'; }}"#
     );
