@@ -95,12 +95,13 @@ fn main() -> Result<()> {
         }
     }
     if args.parts.contains(&Part::Occupancy) {
-        let (settings, window) = if args.quick {
-            (&occupancy::SETTINGS[..1], 2)
+        let (settings, milliseconds) = if args.quick {
+            (&occupancy::SETTINGS[..1], 600)
         } else {
-            (&occupancy::SETTINGS[..], 5)
+            (&occupancy::SETTINGS[..], 1600)
         };
-        occupancy::run(tpp, settings, Duration::from_secs(window), scratch.path())?;
+        let window = Duration::from_millis(milliseconds);
+        occupancy::run(tpp, settings, window, scratch.path())?;
     }
     if args.parts.contains(&Part::Memory) {
         let dir = tempfile::tempdir_in(scratch.path())?;

@@ -2,7 +2,6 @@
 //! nobody can serve more than T/S; what is missing is the time that a token lies idle between two clients.
 
 use std::{
-    net::SocketAddr,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -13,10 +12,14 @@ use crate::{
     crowd::{Crowd, Habit},
     servers::{self, TppSettings},
     slow_upstream::{Ledger, SlowUpstream},
+    stats::Summary,
 };
 
 /// Clients for each token.
 const CROWDING: usize = 64;
+
+/// Measurements of one setting, one after another under the same crowd.
+const WINDOWS: u32 = 3;
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
@@ -77,120 +80,98 @@ pub(crate) fn run(
         "\n(c) T tokens, S of service, {CROWDING} T clients, 2 workers: served per second against T/S"
     );
     println!(
-        "    'idle' is how long a token lies idle between two clients, 'late' how late the upstream itself answered"
+        "    {WINDOWS} windows of {} s each: median (lowest-highest). idle: how long a token lies idle",
+        window.as_secs_f64()
     );
+    println!("    between two clients; late: how late the upstream itself answered");
     println!(
-        "{:>4}{:>6}  {:<30}{:>10}{:>10}{:>10}{:>11}{:>11}",
-        "T", "S ms", "", "T/S", "served/s", "percent", "idle µs", "late µs"
+        "{:>4}{:>6}  {:<30}{:>8}{:>10}{:>26}{:>10}{:>10}",
+        "T", "S ms", "", "T/S", "served/s", "percent of T/S", "idle µs", "late µs"
     );
-    let tpp_ways = [
+    let ways = [
+        Way::Direct,
+        Way::Haproxy,
         Way::Connection(Habit::Close),
         Way::Connection(Habit::SayClose),
         Way::Request,
     ];
     for setting in settings {
-        for way in [Way::Direct, Way::Haproxy].into_iter().chain(tpp_ways) {
+        for way in ways {
             let executable = match (way, tpp) {
                 (Way::Direct | Way::Haproxy, _) => Path::new(""),
                 (_, Some(tpp)) => tpp,
                 (_, None) => continue,
             };
             let scratch = tempfile::tempdir_in(dir)?;
-            let ledger = measure(way, *setting, executable, window, scratch.path())?;
-            print_row(way, *setting, &ledger);
+            let windows = measure(way, *setting, executable, window, scratch.path())?;
+            print_row(way, *setting, &windows);
         }
     }
     Ok(())
 }
 
+/// Lets a crowd fill the queue, then watches the upstream.
 fn measure(
     way: Way,
     setting: Setting,
     executable: &Path,
     window: Duration,
     dir: &Path,
-) -> Result<Ledger> {
-    let upstream = SlowUpstream::start(setting.service)?;
-    let clients = CROWDING * setting.tokens;
+) -> Result<Vec<Ledger>> {
+    let Setting { tokens, service } = setting;
+    let upstream = SlowUpstream::start(service)?;
     let tpp = |mode| {
         let settings = TppSettings {
             executable,
             workers: 2,
-            sessions: setting.tokens,
+            sessions: tokens,
             mode,
         };
         servers::start_tpp(dir, &settings, upstream.address)
     };
-    match way {
-        Way::Direct => watch(
-            &upstream,
-            upstream.address,
-            setting.tokens,
-            Habit::KeepAlive,
-            window,
-        ),
+    let (server, clients, habit) = match way {
+        Way::Direct => (None, tokens, Habit::KeepAlive),
         Way::Haproxy => {
-            let haproxy = servers::start_haproxy(dir, 2, upstream.address, Some(setting.tokens))?;
-            watch(
-                &upstream,
-                haproxy.address,
-                clients,
-                Habit::KeepAlive,
-                window,
-            )
+            let haproxy = servers::start_haproxy(dir, 2, upstream.address, Some(tokens))?;
+            (Some(haproxy), CROWDING * tokens, Habit::KeepAlive)
         }
-        Way::Connection(habit) => watch(
-            &upstream,
-            tpp("connection")?.address,
-            clients,
-            habit,
-            window,
-        ),
-        Way::Request => watch(
-            &upstream,
-            tpp("request")?.address,
-            clients,
-            Habit::KeepAlive,
-            window,
-        ),
-    }
-}
-
-/// Lets the crowd fill the queue, then watches the upstream for `window`.
-fn watch(
-    upstream: &SlowUpstream,
-    target: SocketAddr,
-    clients: usize,
-    habit: Habit,
-    window: Duration,
-) -> Result<Ledger> {
+        Way::Connection(habit) => (Some(tpp("connection")?), CROWDING * tokens, habit),
+        Way::Request => (Some(tpp("request")?), CROWDING * tokens, Habit::KeepAlive),
+    };
+    let target = server
+        .as_ref()
+        .map_or(upstream.address, |server| server.address);
     let crowd = Crowd::gather(target, clients, habit)?;
     thread::sleep(Duration::from_secs(1));
     upstream.take_ledger();
-    thread::sleep(window);
-    let ledger = upstream.take_ledger();
+    let watch = |_| {
+        thread::sleep(window);
+        upstream.take_ledger()
+    };
+    let windows = (0..WINDOWS).map(watch).collect();
     crowd.disperse()?;
-    Ok(ledger)
+    Ok(windows)
 }
 
-fn print_row(way: Way, setting: Setting, ledger: &Ledger) {
+fn print_row(way: Way, setting: Setting, windows: &[Ledger]) {
     let Setting { tokens, service } = setting;
     let ideal = tokens as f64 / service.as_secs_f64();
-    let served = rate(&ledger.arrivals, tokens);
-    let actual = ledger.service.as_secs_f64() / ledger.arrivals.len() as f64;
-    let late = (actual - service.as_secs_f64()) * 1e6;
-    let idle = (tokens as f64 / served - actual) * 1e6;
+    let served = |ledger: &Ledger| rate(&ledger.arrivals, tokens);
+    let actual = |ledger: &Ledger| ledger.service.as_secs_f64() / ledger.arrivals.len() as f64;
+    let late = |ledger: &Ledger| (actual(ledger) - service.as_secs_f64()) * 1e6;
+    let idle = |ledger: &Ledger| (tokens as f64 / served(ledger) - actual(ledger)) * 1e6;
     println!(
-        "{tokens:>4}{:>6}  {:<30}{ideal:>10.1}{served:>10.1}{:>8.2} %{idle:>11.0}{late:>11.0}",
+        "{tokens:>4}{:>6}  {:<30}{ideal:>8.0}{:>10.1}{:>26.2}{:>10.0}{:>10.0}",
         service.as_millis(),
         way.name(),
-        served / ideal * 100.0,
+        Summary::of(windows.iter().map(served)).median,
+        Summary::of(windows.iter().map(|ledger| served(ledger) / ideal * 100.0)),
+        Summary::of(windows.iter().map(idle)).median,
+        Summary::of(windows.iter().map(late)).median,
     );
-    if ledger.doubled > 0 {
-        println!(
-            "     WRONG: {} requests came with a token in use by another",
-            ledger.doubled
-        );
+    let doubled: u64 = windows.iter().map(|ledger| ledger.doubled).sum();
+    if doubled > 0 {
+        println!("     WRONG: {doubled} requests came with a token in use by another");
     }
 }
 

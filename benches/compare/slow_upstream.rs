@@ -163,12 +163,13 @@ impl State {
     /// would count against the proxy. Going to bed that much earlier makes the mean right without
     /// spinning.
     fn sleep_until(&self, deadline: Instant) {
-        let oversleep = self.oversleep.load(Ordering::Relaxed);
-        let target = deadline - Duration::from_nanos(oversleep);
+        let early = Duration::from_nanos(self.oversleep.load(Ordering::Relaxed));
+        let target = deadline - early;
         thread::sleep(target.saturating_duration_since(Instant::now()));
         let late = u64::try_from(target.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        // A lost update of the moving average does no harm.
-        let average = oversleep - oversleep / 16 + late.min(MAX_OVERSLEEP) / 16;
+        // Only moves an average: whether two sleepers see each other's move does not matter.
+        let average = self.oversleep.load(Ordering::Relaxed);
+        let average = average - average / 16 + late.min(MAX_OVERSLEEP) / 16;
         self.oversleep.store(average, Ordering::Relaxed);
     }
 }
