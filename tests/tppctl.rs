@@ -1,5 +1,7 @@
 //! `tppctl` as a process, against a supervisor that plays back one reply.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     io::{BufRead, BufReader},
     os::unix::{net::UnixListener, process::ExitStatusExt},
