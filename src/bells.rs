@@ -38,10 +38,19 @@ impl BellBoard {
         Self { seats, supervisor }
     }
 
-    /// The descriptors to hand down: all seats' in their order, and the supervisor's.
+    /// The descriptors: all seats' in their order, and the supervisor's.
     #[must_use]
-    pub fn descriptors(&self) -> (&[OwnedFd], &OwnedFd) {
-        (&self.seats, &self.supervisor)
+    pub fn into_descriptors(self) -> (Vec<OwnedFd>, OwnedFd) {
+        (self.seats, self.supervisor)
+    }
+
+    /// The same bells under other descriptors, to hand down.
+    ///
+    /// # Errors
+    /// If the system has no descriptors left.
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        let seats = self.seats.iter().map(OwnedFd::try_clone).collect::<std::io::Result<_>>()?;
+        Ok(Self { seats, supervisor: self.supervisor.try_clone()? })
     }
 
     /// The bell of `seat`, to wait for.
