@@ -8,9 +8,12 @@ use tokio::{
     sync::{Notify, oneshot},
     task::{JoinHandle, spawn_blocking},
 };
-use tpp::control::{
-    TokenStatus,
-    client::{ClientError, ask},
+use tpp::{
+    config::MAX_SESSIONS,
+    control::{
+        TokenStatus,
+        client::{ClientError, ask},
+    },
 };
 
 use super::*;
@@ -138,7 +141,8 @@ async fn the_list_of_all_slots_fits_a_frame() {
         last_error: Some("x".repeat(512)),
         fingerprint: Some("0a1b2c3d".into()),
     };
-    let tokens = Reply::Tokens((0..4096).map(slot).collect());
+    let slots = u32::try_from(MAX_SESSIONS).unwrap();
+    let tokens = Reply::Tokens((0..slots).map(slot).collect());
     *server.operator.reply.lock().unwrap() = tokens.clone();
     assert_eq!(server.ask(Command::Tokens).await, tokens);
 }
@@ -150,7 +154,7 @@ async fn a_reply_too_long_becomes_a_failure() {
     let reply = server.ask(Command::Status).await;
     failed(
         reply,
-        "the answer cannot be sent: frame of 4194351 bytes, at most 4194304 are allowed",
+        "the answer cannot be sent: frame of 16777263 bytes, at most 16777216 are allowed",
     );
 }
 
