@@ -10,5 +10,5 @@
 
 pub mod login;
 // pub mod resolve;
-// pub mod schedule;
+pub mod schedule;
 // pub mod standin;
