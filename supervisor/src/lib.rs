@@ -9,6 +9,6 @@
 #![forbid(unsafe_code)]
 
 pub mod login;
-// pub mod resolve;
+pub mod resolve;
 pub mod schedule;
 // pub mod standin;
