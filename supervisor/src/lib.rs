@@ -11,4 +11,4 @@
 pub mod login;
 pub mod resolve;
 pub mod schedule;
-// pub mod standin;
+pub mod standin;

@@ -4,16 +4,18 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+type Answer = Result<Vec<&'static str>, io::ErrorKind>;
+
 /// Answers what it is told to, and counts how often it was asked.
 #[derive(Clone)]
-struct Script(Arc<Mutex<(Result<Vec<&'static str>, io::ErrorKind>, usize)>>);
+struct Script(Arc<Mutex<(Answer, usize)>>);
 
 impl Script {
-    fn new(answer: Result<Vec<&'static str>, io::ErrorKind>) -> Self {
+    fn new(answer: Answer) -> Self {
         Self(Arc::new(Mutex::new((answer, 0))))
     }
 
-    fn set(&self, answer: Result<Vec<&'static str>, io::ErrorKind>) {
+    fn set(&self, answer: Answer) {
         self.0.lock().unwrap().0 = answer;
     }
 
