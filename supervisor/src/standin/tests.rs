@@ -302,7 +302,7 @@ async fn the_stats_are_served_as_json() {
 }
 
 #[tokio::test]
-async fn two_tokens_at_once_are_none() {
+async fn two_tokens_at_once_violate_nothing() {
     let stand_in = stand_in().await;
     let (one, other) = (
         token_of(&stand_in, "ann").await,
