@@ -88,6 +88,7 @@ fn status() -> Status {
         pid: 1,
         uptime_seconds: 1,
         listen: vec!["127.0.0.1:8080".into()],
+        health_listen: "127.0.0.1:9090".into(),
         upstream: "127.0.0.1:8848".into(),
         upstream_addresses: vec!["127.0.0.1:8848".into()],
         config_file: "tpp.toml".into(),

@@ -144,7 +144,9 @@ impl SeatCounters {
     #[must_use]
     pub fn open_connections(&self) -> u64 {
         // Two words, read one after the other: a connection may have opened and closed in between.
-        self.connections_opened.get().saturating_sub(self.connections_closed.get())
+        self.connections_opened
+            .get()
+            .saturating_sub(self.connections_closed.get())
     }
 
     /// Squares the books of a worker that ended: its connections are closed, the leases taken back from it are

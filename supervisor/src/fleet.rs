@@ -112,7 +112,11 @@ impl Fleet {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Restart(replaced) if self.stopping || self.replaced.is_some() => {
-                let why = if self.stopping { "tpp is stopping" } else { "a restart is under way" };
+                let why = if self.stopping {
+                    "tpp is stopping"
+                } else {
+                    "a restart is under way"
+                };
                 // Whoever asked may have gone.
                 let _ = replaced.send(Err(why.to_owned()));
             }
@@ -123,7 +127,8 @@ impl Fleet {
             }
             Order::Stop if self.stopping => {
                 warn!("stopping at once");
-                self.all_workers().for_each(|worker| worker.process.signal(Signal::SIGKILL));
+                self.all_workers()
+                    .for_each(|worker| worker.process.signal(Signal::SIGKILL));
             }
             Order::Stop => self.begin_stop(Instant::now()),
         }
@@ -134,11 +139,16 @@ impl Fleet {
         self.to_replace.clear();
         let workers: Vec<_> = self.posts.iter_mut().flat_map(Post::take_workers).collect();
         info!(workers = workers.len(), "draining all workers");
-        workers.into_iter().for_each(|worker| self.order_out(worker, now));
+        workers
+            .into_iter()
+            .for_each(|worker| self.order_out(worker, now));
     }
 
     fn all_workers(&self) -> impl Iterator<Item = &Worker> {
-        self.posts.iter().flat_map(Post::workers).chain(self.leaving.iter().map(|(worker, _)| worker))
+        self.posts
+            .iter()
+            .flat_map(Post::workers)
+            .chain(self.leaving.iter().map(|(worker, _)| worker))
     }
 
     /// Once a tick: start what is due, follow a replacement, judge the heartbeats, mend the hints.
@@ -205,7 +215,9 @@ impl Fleet {
 
     /// A successor first; once it is ready its forerunner drains, and the next post's turn comes.
     fn replace_next(&mut self, now: Instant) {
-        let Some(&at) = self.to_replace.front() else { return };
+        let Some(&at) = self.to_replace.front() else {
+            return;
+        };
         if self.posts[at].successor.is_none() {
             match self.start_worker() {
                 Ok(worker) => self.posts[at].successor = Some(worker),
@@ -241,7 +253,13 @@ impl Fleet {
                 self.stock.set_pid(seat, process.pid);
                 info!(worker = %seat, pid = process.pid, %epoch, "worker started");
                 self.ended.spawn(async move { (seat, ended.await) });
-                Ok(Worker { seat, epoch, process, started: Instant::now(), ready: false })
+                Ok(Worker {
+                    seat,
+                    epoch,
+                    process,
+                    started: Instant::now(),
+                    ready: false,
+                })
             }
             Err(source) => {
                 self.stock.reclaim(seat);
@@ -254,28 +272,43 @@ impl Fleet {
         worker.process.signal(Signal::SIGTERM);
         // A stopped process acts on no signal but SIGKILL until it is continued.
         worker.process.signal(Signal::SIGCONT);
-        self.leaving.push((worker, now + self.wanted.drain_timeout + EXIT_GRACE));
+        self.leaving
+            .push((worker, now + self.wanted.drain_timeout + EXIT_GRACE));
     }
 
     fn worker_ended(&mut self, seat: SeatIndex, status: ExitStatus) {
         let reclaimed = self.stock.reclaim(seat);
         let how = process::describe(status);
-        if let Some(at) = self.leaving.iter().position(|(worker, _)| worker.seat == seat) {
+        if let Some(at) = self
+            .leaving
+            .iter()
+            .position(|(worker, _)| worker.seat == seat)
+        {
             let (worker, _) = self.leaving.remove(at);
             info!(worker = %seat, pid = worker.process.pid, how, leases = reclaimed.leases, "worker gone");
             return;
         }
-        let Some(at) = self.posts.iter().position(|post| post.has(seat)) else { return };
+        let Some(at) = self.posts.iter().position(|post| post.has(seat)) else {
+            return;
+        };
         let now = Instant::now();
-        let Some((worker, was_successor)) = self.posts[at].remove(seat) else { return };
+        let Some((worker, was_successor)) = self.posts[at].remove(seat) else {
+            return;
+        };
         warn!(worker = %seat, pid = worker.process.pid, how, leases = reclaimed.leases,
             waiting = reclaimed.waiting, "worker died: its leases are back");
         if was_successor {
-            self.end_replacement(Err(format!("the new worker died before it was ready: {how}")));
+            self.end_replacement(Err(format!(
+                "the new worker died before it was ready: {how}"
+            )));
         }
         self.posts[at].note_end(now, Some(&worker), how);
         if let Some(delay) = self.posts[at].delay(now) {
-            warn!(post = at, delay_ms = delay.as_millis(), "workers keep dying at once: the next one starts later");
+            warn!(
+                post = at,
+                delay_ms = delay.as_millis(),
+                "workers keep dying at once: the next one starts later"
+            );
         }
         if !self.stopping {
             self.fill_posts(now);

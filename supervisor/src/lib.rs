@@ -8,6 +8,7 @@
 //! | [`login`] | one credential in, one token or one clear error out |
 //! | [`schedule`] | pure rules: which slot logs in when |
 //! | [`resolve`], `upstream` | the upstream's name to addresses, kept fresh, told to the workers |
+//! | `doorbell` | passes the workers' rings on |
 //! | `panel` | the picture of the whole, and the door for orders |
 //! | [`control`] | the socket that `tppctl` asks |
 //! | [`http`] | the health endpoint |
@@ -19,6 +20,7 @@
 mod accept;
 pub mod control;
 pub mod dev;
+mod doorbell;
 mod fleet;
 pub mod health;
 pub mod http;

@@ -14,7 +14,9 @@ pub fn prepare() {
     if let Err(errno) = raised {
         warn!(error = %errno, "limit on open descriptors not raised");
     }
-    if let Err(errno) = setrlimit(Resource::RLIMIT_CORE, 0, 0).and_then(|()| prctl::set_dumpable(false)) {
+    if let Err(errno) =
+        setrlimit(Resource::RLIMIT_CORE, 0, 0).and_then(|()| prctl::set_dumpable(false))
+    {
         warn!(error = %errno, "core dumps not ruled out");
     }
 }

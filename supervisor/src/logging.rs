@@ -20,7 +20,9 @@ pub fn init(telemetry: &Telemetry) -> anyhow::Result<()> {
     });
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match telemetry.log_format {
-        LogFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
+        LogFormat::Text => lines
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry()

@@ -70,7 +70,11 @@ fn with_config(
         Err(problems) => {
             eprintln!("{problems}");
             // DESIGN: a missing file is a failure like any other, a wrong one a configuration error.
-            ExitCode::from(if problems.is_unreadable() { 1 } else { EX_CONFIG })
+            ExitCode::from(if problems.is_unreadable() {
+                1
+            } else {
+                EX_CONFIG
+            })
         }
     }
 }

@@ -34,8 +34,13 @@ pub(crate) struct Started {
 
 impl Started {
     pub(crate) fn now() -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { at: Instant::now(), unix_seconds: since_epoch.as_secs() }
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            at: Instant::now(),
+            unix_seconds: since_epoch.as_secs(),
+        }
     }
 }
 
@@ -65,18 +70,37 @@ impl Panel {
     }
 
     fn pool_status(&self) -> PoolStatus {
-        let Census { usable, in_use, available, waiting, .. } = self.stock.pool().census();
-        PoolStatus { total: usable, in_use, available, waiting }
+        let Census {
+            usable,
+            in_use,
+            available,
+            waiting,
+            ..
+        } = self.stock.pool().census();
+        PoolStatus {
+            total: usable,
+            in_use,
+            available,
+            waiting,
+        }
     }
 
     fn longest_wait(&self) -> Duration {
         let pool = self.stock.pool();
-        let oldest = pool.seats.iter().filter_map(|seat| seat.oldest_since()).min();
+        let oldest = pool
+            .seats
+            .iter()
+            .filter_map(|seat| seat.oldest_since())
+            .min();
         Duration::from_millis(oldest.map_or(0, |since| monotonic_millis().saturating_sub(since)))
     }
 
     fn workers(&self) -> Vec<WorkerStatus> {
-        self.fleet().workers.iter().map(|worker| self.worker(worker)).collect()
+        self.fleet()
+            .workers
+            .iter()
+            .map(|worker| self.worker(worker))
+            .collect()
     }
 
     fn worker(&self, worker: &WorkerReport) -> WorkerStatus {
@@ -123,15 +147,17 @@ impl Panel {
                     slot: number,
                     user: view.user.to_owned(),
                     state: token_state(view.state, held).to_owned(),
-                    age_seconds: view.since.map(|since| now.saturating_duration_since(since).as_secs()),
+                    age_seconds: view
+                        .since
+                        .map(|since| now.saturating_duration_since(since).as_secs()),
                     refresh_in_seconds: view
                         .since
                         .and(view.next_login)
                         .map(|at| at.saturating_duration_since(now).as_secs()),
                     holder: match held {
-                        SlotState::Leased(seat) | SlotState::Offered(seat) | SlotState::Retiring(seat) => {
-                            u32::try_from(seat.get()).ok()
-                        }
+                        SlotState::Leased(seat)
+                        | SlotState::Offered(seat)
+                        | SlotState::Retiring(seat) => u32::try_from(seat.get()).ok(),
                         SlotState::Free | SlotState::Unusable => None,
                     },
                     uses: pool.slots[index].uses(),
@@ -146,7 +172,9 @@ impl Panel {
     /// Users whose logins the server refuses, each once.
     fn refused_users(&self) -> Vec<String> {
         let ledger = self.refresher.ledger();
-        let views = (0..).zip(0..ledger.slots()).filter_map(|(number, _)| ledger.schedule.view(number));
+        let views = (0..)
+            .zip(0..ledger.slots())
+            .filter_map(|(number, _)| ledger.schedule.view(number));
         let refused = views.filter(|view| view.state == TokenState::Refused);
         let mut users: Vec<_> = refused.map(|view| view.user.to_owned()).collect();
         users.sort();
@@ -157,7 +185,11 @@ impl Panel {
     /// Calls `then` with what health is judged by.
     fn judge<T>(&self, then: impl FnOnce(&Inputs<'_>) -> T) -> T {
         let refused_users = self.refused_users();
-        let ready = self.workers().iter().filter(|worker| worker.state == "ready").count();
+        let ready = self
+            .workers()
+            .iter()
+            .filter(|worker| worker.state == "ready")
+            .count();
         let (wanted, configured) = (self.fleet().wanted, self.refresher.ledger().slots() as u64);
         then(&Inputs {
             pool: self.pool_status(),
@@ -182,7 +214,9 @@ impl Panel {
     }
 
     async fn refresh(&self, user: Option<String>) -> Reply {
-        let unknown = user.as_ref().map(|user| format!("no account has the user name {user:?}"));
+        let unknown = user
+            .as_ref()
+            .map(|user| format!("no account has the user name {user:?}"));
         match (self.refresher.renew(user).await, unknown) {
             (0, Some(unknown)) => Reply::Failed(unknown),
             (slots, _) => Reply::Done(format!("logging in anew for {slots} slots")),
@@ -192,9 +226,15 @@ impl Panel {
 
 impl Source for Panel {
     fn status(&self) -> Status {
-        let (status, reasons) = self.judge(Inputs::assess);
+        let (status, reasons) = self.judge(|inputs| inputs.assess());
         let totals = self.stock.totals();
-        let Identity { listen, health_listen, upstream, config_file, started } = &self.identity;
+        let Identity {
+            listen,
+            health_listen,
+            upstream,
+            config_file,
+            started,
+        } = &self.identity;
         Status {
             status,
             reasons,
@@ -206,7 +246,12 @@ impl Source for Panel {
             listen: listen.clone(),
             health_listen: health_listen.clone(),
             upstream: upstream.clone(),
-            upstream_addresses: self.upstream.list().iter().map(ToString::to_string).collect(),
+            upstream_addresses: self
+                .upstream
+                .list()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             config_file: config_file.display().to_string(),
             config_generation: 1,
             config_loaded_at: started.unix_seconds,
@@ -221,8 +266,11 @@ impl Source for Panel {
 
     fn metrics(&self) -> MetricsSnapshot {
         let ledger = self.refresher.ledger();
-        let refreshes =
-            Refreshes { success: ledger.succeeded, refused: ledger.refused, trouble: ledger.troubled };
+        let refreshes = Refreshes {
+            success: ledger.succeeded,
+            refused: ledger.refused,
+            trouble: ledger.troubled,
+        };
         let configured_tokens = ledger.slots() as u64;
         drop(ledger);
         MetricsSnapshot {
@@ -243,7 +291,7 @@ impl Source for Panel {
     }
 
     fn ready(&self) -> Result<(), String> {
-        self.judge(Inputs::readiness)
+        self.judge(|inputs| inputs.readiness())
     }
 }
 
@@ -256,7 +304,8 @@ impl Operator for Panel {
             Command::Refresh { user } => self.refresh(user).await,
             Command::Restart => self.restart().await,
             Command::Reload => Reply::Failed(
-                "this version cannot reload: restart tpp to put a new configuration in force".to_owned(),
+                "this version cannot reload: restart tpp to put a new configuration in force"
+                    .to_owned(),
             ),
         }
     }

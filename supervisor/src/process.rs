@@ -22,8 +22,14 @@ use tpp::{
 };
 
 /// Variables a worker may inherit: they change how a process runs, and hold no secret.
-const INHERITED_VARIABLES: [&str; 6] =
-    ["RUST_BACKTRACE", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+const INHERITED_VARIABLES: [&str; 6] = [
+    "RUST_BACKTRACE",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
 
 /// What the workers of one supervisor have in common.
 #[derive(Debug)]
@@ -54,7 +60,10 @@ pub(crate) fn start(
     launch: &Launch,
     stock: &Stock,
     (seat, epoch): (SeatIndex, Epoch),
-) -> io::Result<(WorkerProcess, impl Future<Output = ExitStatus> + Send + use<>)> {
+) -> io::Result<(
+    WorkerProcess,
+    impl Future<Output = ExitStatus> + Send + use<>,
+)> {
     let (ours, theirs) = UnixStream::pair()?;
     // The image this process runs, even if the file has been replaced since: supervisor and worker are of one version.
     let mut command = std::process::Command::new("/proc/self/exe");
@@ -63,16 +72,27 @@ pub(crate) fn start(
         .arg("worker")
         .args(["--seat", &seat.to_string(), "--epoch", &epoch.to_string()])
         .args(["--seats", &stock.pool().seats.len().to_string()])
-        .args(launch.listeners.iter().flat_map(|(address, _)| ["--listen", address]))
+        .args(
+            launch
+                .listeners
+                .iter()
+                .flat_map(|(address, _)| ["--listen", address]),
+        )
         .env_clear()
-        .envs(INHERITED_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .envs(
+            INHERITED_VARIABLES
+                .iter()
+                .filter_map(|name| Some((name, std::env::var_os(name)?))),
+        )
         .stdin(Stdio::null())
         // A group of its own: Ctrl-C at a terminal is for the supervisor, which then drains the workers.
         .process_group(0)
         .fd_mappings(mappings(launch, stock, theirs.into())?)
         .map_err(io::Error::other)?;
     let mut child = tokio::process::Command::from(command).spawn()?;
-    let pid = child.id().ok_or_else(|| io::Error::other("the worker ended before it had a process id"))?;
+    let pid = child
+        .id()
+        .ok_or_else(|| io::Error::other("the worker ended before it had a process id"))?;
     let (orders, mut received) = mpsc::unbounded_channel();
     let ended = async move {
         loop {
@@ -86,7 +106,14 @@ pub(crate) fn start(
             }
         }
     };
-    Ok((WorkerProcess { pid, orders, _channel: ours }, ended))
+    Ok((
+        WorkerProcess {
+            pid,
+            orders,
+            _channel: ours,
+        },
+        ended,
+    ))
 }
 
 /// Signals a child that is not reaped yet, so that its number still is its own.
@@ -102,10 +129,19 @@ fn mappings(launch: &Launch, stock: &Stock, channel: OwnedFd) -> io::Result<Vec<
         region: stock.region().as_fd().try_clone_to_owned()?,
         channel,
         bells: stock.bells().try_clone()?,
-        listeners: launch.listeners.iter().map(|(_, fd)| fd.try_clone()).collect::<io::Result<_>>()?,
+        listeners: launch
+            .listeners
+            .iter()
+            .map(|(_, fd)| fd.try_clone())
+            .collect::<io::Result<_>>()?,
     };
     let numbered = handover.hand_down().into_iter();
-    Ok(numbered.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd }).collect())
+    Ok(numbered
+        .map(|(parent_fd, child_fd)| FdMapping {
+            parent_fd,
+            child_fd,
+        })
+        .collect())
 }
 
 /// How a process ended, in words.

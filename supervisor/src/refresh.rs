@@ -84,14 +84,19 @@ impl Refresher {
         let credentials: Vec<_> = accounts
             .flat_map(|account| std::iter::repeat_n(Arc::clone(&account), account.sessions))
             .collect();
-        let users = credentials.iter().map(|credential| credential.username.as_str());
+        let users = credentials
+            .iter()
+            .map(|credential| credential.username.as_str());
         let ledger = Ledger::new(&config.token, users, Instant::now());
         let (sender, orders) = mpsc::unbounded_channel();
         Ok(Self {
             stock,
             client: Arc::new(LoginClient::new(&config.upstream, &config.token)?),
             credentials,
-            handle: RefreshHandle { ledger: Arc::new(Mutex::new(ledger)), orders: sender },
+            handle: RefreshHandle {
+                ledger: Arc::new(Mutex::new(ledger)),
+                orders: sender,
+            },
             orders,
             bell,
             logins: JoinSet::new(),
@@ -141,10 +146,20 @@ impl Refresher {
             return;
         }
         let slot = login.slot;
-        match self.stock.install(SlotIndex::new(slot as usize), token.expose()) {
+        match self
+            .stock
+            .install(SlotIndex::new(slot as usize), token.expose())
+        {
             Ok(version) => {
-                debug!(slot, version, fingerprint = token.fingerprint(), "token installed");
-                self.handle.ledger().logged_in(login, version, token.fingerprint(), Instant::now());
+                debug!(
+                    slot,
+                    version,
+                    fingerprint = token.fingerprint(),
+                    "token installed"
+                );
+                self.handle
+                    .ledger()
+                    .logged_in(login, version, token.fingerprint(), Instant::now());
                 self.say_ready();
             }
             // The region was made for the longest token that the configuration then allowed.
@@ -153,7 +168,11 @@ impl Refresher {
     }
 
     fn failed(&mut self, login: Login, reason: &LoginError) {
-        let failure = if reason.is_refusal() { Failure::Refused } else { Failure::Trouble };
+        let failure = if reason.is_refusal() {
+            Failure::Refused
+        } else {
+            Failure::Trouble
+        };
         self.note_failure(login, failure, format!("{:#}", anyhow::anyhow!("{reason}")));
     }
 
@@ -170,7 +189,11 @@ impl Refresher {
         if failure == Failure::Refused || self.stock.is_suspect(index) {
             self.stock.take_out_of_use(index);
         }
-        if !self.handle.ledger().failed(login, failure, reason, Instant::now()) {
+        if !self
+            .handle
+            .ledger()
+            .failed(login, failure, reason, Instant::now())
+        {
             return;
         }
         // Last: a connection that waits for this login's result looks at once.
@@ -187,9 +210,12 @@ impl Refresher {
             let version = self.stock.region().token(slot).version();
             let number = u32::try_from(index).expect("slots are counted in 14 bits");
             let suspicion = self.handle.ledger().schedule.suspect(number, version, now);
-            if matches!(suspicion, Suspicion::Due | Suspicion::Later(_)) {
-                info!(slot = index, user = self.credentials[index].username,
-                    "token refused by the upstream: logging in anew");
+            if matches!(suspicion, Suspicion::Due | Suspicion::Delayed) {
+                info!(
+                    slot = index,
+                    user = self.credentials[index].username,
+                    "token refused by the upstream: logging in anew"
+                );
             }
         }
     }
@@ -199,12 +225,20 @@ impl Refresher {
         let mut renewed = 0;
         let mut ledger = self.handle.ledger();
         for (slot, credential) in (0..).zip(&self.credentials) {
-            if order.user.as_ref().is_none_or(|user| *user == credential.username) {
+            if order
+                .user
+                .as_ref()
+                .is_none_or(|user| *user == credential.username)
+            {
                 renewed += usize::from(ledger.schedule.renew(slot, now));
             }
         }
         drop(ledger);
-        info!(slots = renewed, user = order.user, "logging in anew as ordered");
+        info!(
+            slots = renewed,
+            user = order.user,
+            "logging in anew as ordered"
+        );
         // Whoever asked may have gone.
         let _ = order.answer.send(renewed);
     }

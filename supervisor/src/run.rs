@@ -1,18 +1,17 @@
 //! The supervisor's life: open, publish, start the parts, follow the signals, end.
 
 use std::{
-    fs,
     net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
     path::PathBuf,
     sync::Arc,
-    time::Duration,
+    time::Instant,
 };
 
 use anyhow::Context;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
 };
 use tpp::{
     bells::BellBoard,
@@ -23,14 +22,16 @@ use tpp::{
 use tracing::{info, warn};
 
 use crate::{
-    control, fleet, http,
-    fleet::{Fleet, Order},
-    panel::Panel,
+    control::ControlSocket,
+    doorbell,
+    fleet::{self, Fleet, Order},
+    http,
+    panel::{Identity, Panel, Started},
     process::Launch,
     refresh::Refresher,
     resolve::Resolver,
     sockets::listen,
-    upstream,
+    upstream::{self, UpstreamAddresses},
 };
 
 /// Least room for slots and seats: more accounts and workers can come without a new region.
@@ -52,7 +53,10 @@ pub fn run(config: Config, config_file: PathBuf) -> anyhow::Result<()> {
 
 /// The supervisor's runtime: one thread is plenty for work that is small and slow.
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")
 }
 
 /// A supervisor that has all it needs and has started nothing yet.
@@ -61,25 +65,42 @@ pub(crate) struct Supervisor {
     config_file: PathBuf,
     listeners: Vec<(SocketAddr, TcpListener)>,
     health: (SocketAddr, TcpListener),
-    control: control::Server,
+    control: ControlSocket,
     stock: Arc<Stock>,
     workers: usize,
 }
 
 impl Supervisor {
     pub(crate) fn prepare(config: Config, config_file: PathBuf) -> anyhow::Result<Self> {
-        config.warnings().iter().for_each(|warning| warn!("{warning}"));
+        config
+            .warnings()
+            .iter()
+            .for_each(|warning| warn!("{warning}"));
         let workers = worker_count(&config);
         let open = |key, address| {
             let listener = listen(key, address)?;
-            let address = listener.local_addr().with_context(|| format!("address of {address}"))?;
+            let address = listener
+                .local_addr()
+                .with_context(|| format!("address of {address}"))?;
             anyhow::Ok((address, listener))
         };
-        let listeners = config.listen.iter().map(|&address| open("listen", address)).collect::<Result<_, _>>()?;
+        let listeners = config
+            .listen
+            .iter()
+            .map(|&address| open("listen", address))
+            .collect::<Result<_, _>>()?;
         let health = open("health_listen", config.health_listen)?;
-        let control = control::Server::bind(&config.control_socket)?;
+        let control = ControlSocket::bind(&config.control_socket)?;
         let stock = Arc::new(create_stock(&config, workers)?);
-        Ok(Self { config, config_file, listeners, health, control, stock, workers })
+        Ok(Self {
+            config,
+            config_file,
+            listeners,
+            health,
+            control,
+            stock,
+            workers,
+        })
     }
 
     /// Addresses that take clients.
@@ -100,29 +121,57 @@ impl Supervisor {
         }
         info!(address = %self.health.0, "listening for health checks");
         info!(path = %self.config.control_socket.display(), "listening for tppctl");
-        let refresher = Refresher::new(&self.config, Arc::clone(&self.stock))?;
-        let fleet = Fleet::new(Arc::clone(&self.stock), launch(&self.listeners)?, wanted(&self.config, self.workers));
+        let (rings, bell) = watch::channel(());
+        let doorbell = doorbell::answer(&self.stock, rings)?;
+        let refresher = Refresher::new(&self.config, Arc::clone(&self.stock), bell.clone())?;
+        let launch = launch(&self.listeners)?;
+        let fleet = Fleet::new(
+            Arc::clone(&self.stock),
+            launch,
+            wanted(&self.config, self.workers),
+        );
         let (orders, received) = mpsc::unbounded_channel();
-        let resolver = Resolver::new(&self.config.upstream.host, self.config.upstream.port);
-        let (upstream, upstream_task) = upstream::follow(resolver, Arc::clone(&self.stock));
+        let upstream = UpstreamAddresses::default();
+        let resolver = Resolver::new(&self.config.upstream, Instant::now());
         let panel = Arc::new(Panel {
-            listen: self.addresses().map(|address| address.to_string()).collect(),
-            health_listen: self.health.0.to_string(),
+            identity: Identity {
+                listen: self
+                    .addresses()
+                    .map(|address| address.to_string())
+                    .collect(),
+                health_listen: self.health.0.to_string(),
+                upstream: format!(
+                    "{}:{}",
+                    self.config.upstream.host, self.config.upstream.port
+                ),
+                config_file: self.config_file,
+                started: Started::now(),
+            },
+            stock: Arc::clone(&self.stock),
             fleet: fleet.report(),
             refresher: refresher.handle(),
+            upstream: upstream.clone(),
             orders: orders.clone(),
-            upstream,
-            started: crate::panel::Started::now(),
-            stock: self.stock,
-            config_file: self.config_file,
-            upstream_name: format!("{}:{}", self.config.upstream.host, self.config.upstream.port),
         });
-        tokio::spawn(upstream_task);
+        let (stopped, stop) = watch::channel(false);
+        let until_stop = move || {
+            let mut stop = stop.clone();
+            async move {
+                // The sender lives as long as we wait.
+                let _ = stop.wait_for(|stopped| *stopped).await;
+            }
+        };
+        tokio::spawn(doorbell);
+        tokio::spawn(upstream::follow(resolver, self.stock, upstream, bell));
         tokio::spawn(refresher.run());
-        tokio::spawn(http::serve(self.health.1, panel.clone()));
-        tokio::spawn(self.control.serve(panel.clone()));
         tokio::spawn(signals.follow(orders));
+        let health = tokio::spawn(http::serve(self.health.1, panel.clone(), until_stop()));
+        let control = tokio::spawn(self.control.serve(panel, until_stop()));
         fleet.run(received).await;
+        stopped.send_replace(true);
+        for (what, server) in [("health endpoint", health), ("control socket", control)] {
+            server.await.context(what)?.context(what)?;
+        }
         info!("stopped");
         Ok(())
     }
@@ -138,9 +187,15 @@ fn worker_count(config: &Config) -> usize {
 }
 
 fn create_stock(config: &Config, workers: usize) -> anyhow::Result<Stock> {
-    let sessions: usize = config.credentials.iter().map(|credential| credential.sessions).sum();
+    let sessions: usize = config
+        .credentials
+        .iter()
+        .map(|credential| credential.sessions)
+        .sum();
     let geometry = Geometry {
-        slots: (2 * sessions).next_multiple_of(64).clamp(LEAST_SLOTS, MOST_SLOTS),
+        slots: (2 * sessions)
+            .next_multiple_of(64)
+            .clamp(LEAST_SLOTS, MOST_SLOTS),
         seats: (4 * workers).clamp(LEAST_SEATS, MOST_SEATS),
         token_bytes: config.token.max_token_bytes,
     };
@@ -156,10 +211,12 @@ fn create_stock(config: &Config, workers: usize) -> anyhow::Result<Stock> {
 }
 
 fn launch(listeners: &[(SocketAddr, TcpListener)]) -> anyhow::Result<Launch> {
-    let handed = listeners.iter().map(|(address, listener)| {
-        Ok((address.to_string(), OwnedFd::from(listener.try_clone()?)))
-    });
-    let listeners = handed.collect::<std::io::Result<_>>().context("duplicate the listening sockets")?;
+    let handed = listeners
+        .iter()
+        .map(|(address, listener)| Ok((address.to_string(), OwnedFd::from(listener.try_clone()?))));
+    let listeners = handed
+        .collect::<std::io::Result<_>>()
+        .context("duplicate the listening sockets")?;
     Ok(Launch { listeners })
 }
 

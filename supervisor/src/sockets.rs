@@ -9,21 +9,21 @@ use std::{
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("listen on {address} ({key})")]
-pub struct ListenError {
+pub(crate) struct ListenError {
     /// The configuration key it came from.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// The address.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// What the system said.
     #[source]
-    pub source: io::Error,
+    pub(crate) source: io::Error,
 }
 
 /// Opens a non-blocking listening socket. Port 0 takes any free one; ask the socket which.
 ///
 /// # Errors
 /// If the address is taken or not ours.
-pub fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
+pub(crate) fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
     let open = || {
         let listener = TcpListener::bind(address)?;
         // All workers accept from the one open file: blocking in one would freeze it while another takes the
@@ -31,5 +31,9 @@ pub fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, Lis
         listener.set_nonblocking(true)?;
         Ok(listener)
     };
-    open().map_err(|source| ListenError { key, address, source })
+    open().map_err(|source| ListenError {
+        key,
+        address,
+        source,
+    })
 }

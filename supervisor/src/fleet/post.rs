@@ -55,7 +55,11 @@ impl Post {
 
     /// Takes out the worker of `seat`, and says whether it was the successor.
     pub(super) fn remove(&mut self, seat: SeatIndex) -> Option<(Worker, bool)> {
-        if self.successor.as_ref().is_some_and(|worker| worker.seat == seat) {
+        if self
+            .successor
+            .as_ref()
+            .is_some_and(|worker| worker.seat == seat)
+        {
             return self.successor.take().map(|worker| (worker, true));
         }
         self.current.take().map(|worker| (worker, false))
@@ -77,13 +81,19 @@ impl Post {
         let lived = worker.map_or(Duration::ZERO, |worker| now.duration_since(worker.started));
         self.restarts += 1;
         self.last_exit = Some(how);
-        self.quick_ends = if lived >= STABLE_AFTER { 0 } else { self.quick_ends + 1 };
+        self.quick_ends = if lived >= STABLE_AFTER {
+            0
+        } else {
+            self.quick_ends + 1
+        };
         self.start_at = Some(now + restart_delay(self.quick_ends));
     }
 
     /// How long until the next start, if it is put off.
     pub(super) fn delay(&self, now: Instant) -> Option<Duration> {
-        self.start_at.and_then(|at| at.checked_duration_since(now)).filter(|delay| !delay.is_zero())
+        self.start_at
+            .and_then(|at| at.checked_duration_since(now))
+            .filter(|delay| !delay.is_zero())
     }
 }
 
@@ -91,7 +101,9 @@ impl Post {
 fn restart_delay(quick_ends: u32) -> Duration {
     match quick_ends.checked_sub(FREE_RESTARTS + 1) {
         None => Duration::ZERO,
-        Some(doublings) => (FIRST_DELAY * 2_u32.saturating_pow(doublings.min(16))).min(LONGEST_DELAY),
+        Some(doublings) => {
+            (FIRST_DELAY * 2_u32.saturating_pow(doublings.min(16))).min(LONGEST_DELAY)
+        }
     }
 }
 
@@ -102,14 +114,23 @@ mod tests {
     #[test]
     fn the_first_quick_ends_cost_no_delay() {
         for ends in 0..=FREE_RESTARTS {
-            assert_eq!(restart_delay(ends), Duration::ZERO, "after {ends} quick ends");
+            assert_eq!(
+                restart_delay(ends),
+                Duration::ZERO,
+                "after {ends} quick ends"
+            );
         }
     }
 
     #[test]
     fn further_quick_ends_double_the_delay_up_to_the_longest() {
-        let delays: Vec<_> = (4..14).map(|ends| restart_delay(ends).as_millis()).collect();
-        assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]);
+        let delays: Vec<_> = (4..14)
+            .map(|ends| restart_delay(ends).as_millis())
+            .collect();
+        assert_eq!(
+            delays,
+            [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]
+        );
         assert_eq!(restart_delay(u32::MAX), LONGEST_DELAY);
     }
 
@@ -123,6 +144,9 @@ mod tests {
         assert_eq!(post.delay(now), Some(Duration::from_millis(200)));
         assert!(!post.is_due(now));
         assert!(post.is_due(now + Duration::from_millis(200)));
-        assert_eq!((post.restarts, post.last_exit.as_deref()), (5, Some("no memory")));
+        assert_eq!(
+            (post.restarts, post.last_exit.as_deref()),
+            (5, Some("no memory"))
+        );
     }
 }

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use tpp::pool::{Epoch, SeatIndex};
 
-use super::{
-    post::{Post, Worker},
-};
+use super::post::{Post, Worker};
 
 /// The fleet at one moment.
 #[derive(Debug, Default)]
@@ -36,7 +34,9 @@ pub(crate) struct WorkerReport {
 
 impl FleetReport {
     pub(super) fn update(&mut self, posts: &[Post], leaving: &[(Worker, Instant)], now: Instant) {
-        let working = posts.iter().flat_map(|post| post.workers().map(|worker| row(worker, Some(post))));
+        let working = posts
+            .iter()
+            .flat_map(|post| post.workers().map(|worker| row(worker, Some(post))));
         let leaving = leaving.iter().map(|(worker, _)| row(worker, None));
         self.workers = working.chain(leaving).collect();
         self.wanted = posts.len();

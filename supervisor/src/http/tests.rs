@@ -47,6 +47,7 @@ fn status() -> Status {
         pid: 1,
         uptime_seconds: 1,
         listen: vec![],
+        health_listen: String::new(),
         upstream: "127.0.0.1:8848".into(),
         upstream_addresses: vec![],
         config_file: String::new(),

@@ -40,11 +40,23 @@ impl Ledger {
             schedule.insert(slot, user, now);
             notes.push(SlotNote::default());
         }
-        Self { schedule, notes, succeeded: 0, refused: 0, troubled: 0 }
+        Self {
+            schedule,
+            notes,
+            succeeded: 0,
+            refused: 0,
+            troubled: 0,
+        }
     }
 
     /// Notes that `login` brought token `version`.
-    pub(crate) fn logged_in(&mut self, login: Login, version: u64, fingerprint: String, now: Instant) {
+    pub(crate) fn logged_in(
+        &mut self,
+        login: Login,
+        version: u64,
+        fingerprint: String,
+        now: Instant,
+    ) {
         let note = &mut self.notes[login.slot as usize];
         note.fingerprint = Some(fingerprint);
         note.last_error = None;
