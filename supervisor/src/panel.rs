@@ -69,6 +69,30 @@ impl Panel {
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    // The numbers under a lock are copied out by functions of their own: a guard in a longer expression would
+    // live to its end and meet itself.
+
+    fn worker_restarts(&self) -> u64 {
+        self.fleet().restarts
+    }
+
+    fn workers_wanted(&self) -> usize {
+        self.fleet().wanted
+    }
+
+    fn configured_tokens(&self) -> u64 {
+        self.refresher.ledger().slots() as u64
+    }
+
+    fn refreshes(&self) -> Refreshes {
+        let ledger = self.refresher.ledger();
+        Refreshes {
+            success: ledger.succeeded,
+            refused: ledger.refused,
+            trouble: ledger.troubled,
+        }
+    }
+
     fn pool_status(&self) -> PoolStatus {
         let Census {
             usable,
@@ -190,12 +214,11 @@ impl Panel {
             .iter()
             .filter(|worker| worker.state == "ready")
             .count();
-        let (wanted, configured) = (self.fleet().wanted, self.refresher.ledger().slots() as u64);
         then(&Inputs {
             pool: self.pool_status(),
-            configured_tokens: configured,
+            configured_tokens: self.configured_tokens(),
             workers_ready: ready,
-            workers_wanted: wanted,
+            workers_wanted: self.workers_wanted(),
             refused_users: &refused_users,
             upstream_resolved: !self.upstream.list().is_empty(),
             last_reload_failed: false,
@@ -226,7 +249,8 @@ impl Panel {
 
 impl Source for Panel {
     fn status(&self) -> Status {
-        let (status, reasons) = self.judge(|inputs| inputs.assess());
+        let (status, mut reasons) = self.judge(|inputs| inputs.assess());
+        reasons.extend(self.fleet().put_off.iter().cloned());
         let totals = self.stock.totals();
         let Identity {
             listen,
@@ -239,7 +263,7 @@ impl Source for Panel {
             status,
             reasons,
             pool: self.pool_status(),
-            configured_tokens: self.refresher.ledger().slots() as u64,
+            configured_tokens: self.configured_tokens(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_seconds: started.at.elapsed().as_secs(),
@@ -259,30 +283,23 @@ impl Source for Panel {
             longest_wait_ms: u64::try_from(self.longest_wait().as_millis()).unwrap_or(u64::MAX),
             requests: totals.requests,
             request_errors: totals.request_errors,
-            worker_restarts: self.fleet().restarts,
+            worker_restarts: self.worker_restarts(),
             workers: self.workers(),
         }
     }
 
     fn metrics(&self) -> MetricsSnapshot {
-        let ledger = self.refresher.ledger();
-        let refreshes = Refreshes {
-            success: ledger.succeeded,
-            refused: ledger.refused,
-            trouble: ledger.troubled,
-        };
-        let configured_tokens = ledger.slots() as u64;
-        drop(ledger);
+        let refreshes = self.refreshes();
         MetricsSnapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.identity.started.unix_seconds,
             pool: self.pool_status(),
-            configured_tokens,
+            configured_tokens: self.configured_tokens(),
             longest_wait: self.longest_wait(),
             totals: self.stock.totals(),
             refreshes,
             login_failures: refreshes.refused + refreshes.trouble,
-            worker_restarts: self.fleet().restarts,
+            worker_restarts: self.worker_restarts(),
             workers: self.workers().iter().map(gauges).collect(),
             config_generation: 1,
             last_reload_succeeded: true,

@@ -1,6 +1,6 @@
 //! What others may see of the fleet.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tpp::pool::{Epoch, SeatIndex};
 
@@ -14,8 +14,8 @@ pub(crate) struct FleetReport {
     pub(crate) wanted: usize,
     /// Unplanned ends, over all posts.
     pub(crate) restarts: u64,
-    /// Posts whose next worker is put off, and for how long at most.
-    pub(crate) in_backoff: Option<(usize, Duration)>,
+    /// A line for each post whose next worker is put off, and why.
+    pub(crate) put_off: Vec<String>,
 }
 
 /// One worker process.
@@ -41,9 +41,18 @@ impl FleetReport {
         self.workers = working.chain(leaving).collect();
         self.wanted = posts.len();
         self.restarts = posts.iter().map(|post| post.restarts).sum();
-        let delays: Vec<_> = posts.iter().filter_map(|post| post.delay(now)).collect();
-        self.in_backoff = delays.iter().max().map(|longest| (delays.len(), *longest));
+        self.put_off = posts.iter().filter_map(|post| put_off(post, now)).collect();
     }
+}
+
+/// Why a post stands empty for now.
+fn put_off(post: &Post, now: Instant) -> Option<String> {
+    let delay = post.delay(now)?;
+    let how = post.last_exit.as_deref().unwrap_or("not started");
+    Some(format!(
+        "a worker keeps dying at once ({how}): the next one starts in {:.1}s",
+        delay.as_secs_f64()
+    ))
 }
 
 fn row(worker: &Worker, post: Option<&Post>) -> WorkerReport {
