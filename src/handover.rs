@@ -67,22 +67,16 @@ impl Handover {
         })
     }
 
-    /// The supervisor's side: duplicates of what is handed down, each with its number in the worker.
-    ///
-    /// # Errors
-    /// If no descriptors are left.
-    pub fn hand_down(self) -> io::Result<Vec<(OwnedFd, RawFd)>> {
-        let (seats, supervisor) = self.bells.descriptors();
-        let bells = std::iter::once(supervisor).chain(seats);
-        let bells = bells
-            .map(OwnedFd::try_clone)
-            .collect::<io::Result<Vec<_>>>()?;
-        Ok([self.region, self.channel]
+    /// The supervisor's side: each descriptor with its number in the worker.
+    #[must_use]
+    pub fn hand_down(self) -> Vec<(OwnedFd, RawFd)> {
+        let (seats, supervisor) = self.bells.into_descriptors();
+        [self.region, self.channel, supervisor]
             .into_iter()
-            .chain(bells)
+            .chain(seats)
             .chain(self.listeners)
             .zip(FIRST..)
-            .collect())
+            .collect()
     }
 }
 

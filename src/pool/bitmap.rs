@@ -33,6 +33,7 @@ impl<'a> Bitmap<'a> {
     }
 
     /// Says that `slot` is not.
+    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
     pub(crate) fn clear(self, slot: SlotIndex) {
         // Relaxed: it only spares others a failing claim.
         self.0[slot.get() / WORD_BITS].fetch_and(!(1 << (slot.get() % WORD_BITS)), Relaxed);

@@ -276,6 +276,7 @@ impl LineKeeper {
     }
 
     /// Those who wait.
+    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no desk"))]
     pub(crate) fn first_waiting(&self) -> Option<Ticket> {
         self.shown
             .iter()

@@ -9,7 +9,11 @@
 use std::{os::fd::OwnedFd, sync::Arc};
 
 use anyhow::Context as _;
-use tpp::pool::Desk;
+use tpp::{
+    handover::Handover,
+    pool::{Desk, Epoch, SeatIndex},
+    region::Region,
+};
 
 mod answer;
 mod attend;
@@ -30,6 +34,23 @@ mod upstream;
 mod wire;
 mod worker;
 
+/// What the supervisor tells a worker on its command line.
+#[derive(Debug, Clone, clap::Args)]
+pub struct WorkerArgs {
+    /// Index of its seat
+    #[arg(long)]
+    pub seat: usize,
+    /// Which filling of the seat it is
+    #[arg(long)]
+    pub epoch: u64,
+    /// Number of seats in the region, and so of bells handed down
+    #[arg(long)]
+    pub seats: usize,
+    /// Address of each listening socket handed down, in their order
+    #[arg(long)]
+    pub listen: Vec<String>,
+}
+
 /// What a worker inherits from its supervisor.
 #[derive(Debug)]
 pub struct Inherited {
@@ -41,11 +62,52 @@ pub struct Inherited {
     pub channel: OwnedFd,
 }
 
+impl Inherited {
+    /// Takes over the descriptors that `args` describe.
+    ///
+    /// # Errors
+    /// If one is missing, or the region is of another version.
+    pub fn receive(args: WorkerArgs) -> anyhow::Result<Self> {
+        let Handover {
+            region,
+            channel,
+            bells,
+            listeners,
+        } = Handover::receive(args.seats, args.listen.len())
+            .context("take over from the supervisor")?;
+        let region = Region::open(region).context("open the region")?;
+        anyhow::ensure!(
+            args.seat < args.seats && args.seats <= SeatIndex::CAPACITY,
+            "there is no seat {} among {}",
+            args.seat,
+            args.seats
+        );
+        Ok(Self {
+            desk: Desk::new(
+                Arc::new(region),
+                bells,
+                SeatIndex::new(args.seat),
+                Epoch::new(args.epoch),
+            ),
+            listeners: args.listen.into_iter().zip(listeners).collect(),
+            channel,
+        })
+    }
+}
+
+/// Runs the worker that the supervisor started: see [`serve`].
+///
+/// # Errors
+/// If what it should inherit is not there, and as [`serve`] does.
+pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
+    serve(Inherited::receive(args)?)
+}
+
 /// Serves until it is told to end: SIGTERM drains, a second one ends at once. SIGINT is left to the supervisor.
 ///
 /// # Errors
 /// If the supervisor published no settings, or the system refuses what a worker needs.
-pub fn run(inherited: Inherited) -> anyhow::Result<()> {
+pub fn serve(inherited: Inherited) -> anyhow::Result<()> {
     let settings = inherited
         .desk
         .settings()

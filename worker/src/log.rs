@@ -53,16 +53,8 @@ fn filter(directives: &str) -> EnvFilter {
     })
 }
 
-/// Lets pass from the libraries below us warnings and errors only, whatever the filter says: what they say
-/// in detail about a connection may hold what was sent on it, the tokens among it.
+/// Lets pass from the libraries below us nothing under info, whatever the filter says: their details may hold what was
+/// sent on a connection, the tokens among it.
 fn cap() -> FilterFn<fn(&Metadata<'_>) -> bool> {
-    filter_fn(may_pass as fn(&Metadata<'_>) -> bool)
-}
-
-fn may_pass(metadata: &Metadata<'_>) -> bool {
-    const WIRE: [&str; 5] = ["pingora", "rustls", "tokio", "mio", "log"];
-    *metadata.level() <= Level::WARN
-        || !WIRE
-            .iter()
-            .any(|library| metadata.target().starts_with(library))
+    filter_fn(|metadata| metadata.target().starts_with("tpp") || *metadata.level() <= Level::INFO)
 }

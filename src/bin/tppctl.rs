@@ -1,3 +1,0 @@
-//! tppctl: looks at a running tpp and steers it.
-
-fn main() {}
