@@ -83,7 +83,6 @@ pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream) {
 
 impl Connection {
     async fn new(worker: &Arc<Worker>, stream: Stream) -> Self {
-        worker.enter();
         let address = stream
             .get_socket_digest()
             .and_then(|digest| {
@@ -273,7 +272,7 @@ impl Connection {
         };
         counters.acquisition_wait.observe(waited);
         debug!(
-            worker = desk.seat().get(),
+            worker = worker.seat(),
             slot = lease.slot().get(),
             wait_ms = millis(waited),
             "lease acquired"
@@ -446,7 +445,7 @@ impl Connection {
         };
         if reply.status == 502 || reply.status == 504 {
             warn!(
-                worker = self.worker.desk.seat().get(),
+                worker = self.worker.seat(),
                 status = reply.status,
                 ?reply,
                 "no answer from the upstream"
@@ -457,7 +456,7 @@ impl Connection {
 
     /// An answer broke off half-way. The client gets what came of it, and sees that it is not all.
     async fn cut_short(&mut self, cause: &Break) -> Failure {
-        let worker = self.worker.desk.seat().get();
+        let worker = self.worker.seat();
         match cause {
             Break::UpstreamEnded | Break::UpstreamLost(_) | Break::Nonsense(_) => {
                 warn!(worker, ?cause, "answer cut short by the upstream");

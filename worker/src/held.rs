@@ -27,7 +27,7 @@ impl Held {
     pub(crate) fn new(lease: Lease, worker: &Worker) -> Self {
         Self {
             lease,
-            worker: worker.desk.seat().get(),
+            worker: worker.seat(),
             version: 0,
             line: Zeroizing::default(),
             since: worker.clock.now(),

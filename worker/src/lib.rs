@@ -15,6 +15,7 @@ use tpp::{
     region::Region,
 };
 
+mod accept;
 mod answer;
 mod attend;
 mod body;
@@ -27,7 +28,6 @@ mod log;
 mod relay;
 mod reply;
 mod request;
-mod service;
 #[cfg(test)]
 mod tests;
 mod upstream;

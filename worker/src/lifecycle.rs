@@ -14,9 +14,9 @@ use tracing::{info, warn};
 
 use crate::{
     Inherited,
+    accept::{Accepting, accept},
     clock::{TICK, millis},
     log::Log,
-    service::{self, Accepting},
     worker::Worker,
 };
 
@@ -53,27 +53,22 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
         .context("duplicate the bell")?;
     tokio::spawn(answer_bell(Arc::clone(&worker), watch(bell)?, log));
     tokio::spawn(keep_time(Arc::clone(&worker)));
-    let mut accepting = service::accept(&worker, listeners)?;
-    // One turn for the service: it takes up its sockets in its first.
-    tokio::task::yield_now().await;
+    let mut accepting = accept(&worker, listeners)?;
     worker.desk.set_ready();
     info!(worker = seat, pid = std::process::id(), "worker ready");
 
     let cause = select! {
         _ = terminate.recv() => Cause::Told,
         () = orphaned(seat, channel) => Cause::Orphaned,
-        ended = &mut accepting.task => {
-            ended.context("accept connections")?;
-            anyhow::bail!("the service ended unasked");
-        }
+        failure = accepting.failure() => anyhow::bail!("accept connections: {failure}"),
     };
-    drain(&worker, &accepting, cause, &mut terminate).await;
+    drain(&worker, &mut accepting, cause, &mut terminate).await;
     Ok(())
 }
 
 /// Finishes what is open, as long as there is time.
-async fn drain(worker: &Worker, accepting: &Accepting, cause: Cause, terminate: &mut Signal) {
-    let seat = worker.desk.seat().get();
+async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause, terminate: &mut Signal) {
+    let seat = worker.seat();
     let limit = worker.view().settings.drain_timeout;
     info!(
         worker = seat,

@@ -92,6 +92,11 @@ impl Worker {
         }))
     }
 
+    /// Its seat, as log lines name it.
+    pub(crate) fn seat(&self) -> usize {
+        self.desk.seat().get()
+    }
+
     pub(crate) fn counters(&self) -> &SeatCounters {
         self.desk.counters()
     }
@@ -122,7 +127,7 @@ impl Worker {
                 true
             }
             Err(error) => {
-                error!(worker = self.desk.seat().get(), %error, "published settings are unreadable, the old ones go on");
+                error!(worker = self.seat(), %error, "published settings are unreadable, the old ones go on");
                 false
             }
         }

@@ -15,7 +15,7 @@ use tpp::{
     region::{Geometry, Region},
 };
 
-use crate::{clock::TICK, service, worker::Worker};
+use crate::{accept::accept, clock::TICK, worker::Worker};
 
 /// Long enough for anything that comes at all.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -87,9 +87,7 @@ impl Stage {
         region.set_slots_used(slots);
         let region = Arc::new(region);
         let bells = BellBoard::create(1).unwrap();
-        let (seats, supervisor) = bells.descriptors();
-        let copies = seats.iter().map(|bell| bell.try_clone().unwrap()).collect();
-        let board = BellBoard::from_descriptors(copies, supervisor.try_clone().unwrap());
+        let board = bells.try_clone().unwrap();
         let stock = Stock::new(Arc::clone(&region), bells);
         let mut settings = settings(upstream_address.port());
         change(&mut settings);
@@ -104,7 +102,7 @@ impl Stage {
         let worker = Worker::new(Desk::new(region, board, seat, epoch)).unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let accepting = service::accept(
+        let accepting = accept(
             &worker,
             vec![(address.to_string(), OwnedFd::from(listener))],
         )
