@@ -49,8 +49,15 @@ impl BellBoard {
     /// # Errors
     /// If the system has no descriptors left.
     pub fn try_clone(&self) -> std::io::Result<Self> {
-        let seats = self.seats.iter().map(OwnedFd::try_clone).collect::<std::io::Result<_>>()?;
-        Ok(Self { seats, supervisor: self.supervisor.try_clone()? })
+        let seats = self
+            .seats
+            .iter()
+            .map(OwnedFd::try_clone)
+            .collect::<std::io::Result<_>>()?;
+        Ok(Self {
+            seats,
+            supervisor: self.supervisor.try_clone()?,
+        })
     }
 
     /// The bell of `seat`, to wait for.
