@@ -26,6 +26,7 @@ use pingora_core::{
             stream::Stream as TcpLayer,
         },
     },
+    tls::{RootCertStore, load_ca_file_into_store, load_platform_certs_incl_env_into_store},
     upstreams::peer::HttpPeer,
 };
 use tokio::{net::TcpStream, time::timeout};
@@ -41,7 +42,7 @@ const ATTEMPTS: usize = 4;
 pub(crate) struct Upstream {
     /// `host:port`.
     authority: String,
-    transport: Transport,
+    transport: Arc<Transport>,
     addresses: Vec<SocketAddr>,
     /// Index of the address to begin with.
     next: AtomicUsize,
@@ -74,7 +75,7 @@ struct Idle {
 pub(crate) enum Unreachable {
     #[error("the upstream's name does not resolve")]
     NoAddress,
-    #[error("the certificates in upstream.ca_file cannot be used")]
+    #[error("the roots to verify the upstream with cannot be loaded")]
     NoRoots,
     #[error("connect to the upstream: {0}")]
     Connect(io::Error),
@@ -86,6 +87,24 @@ pub(crate) enum Unreachable {
 
 impl Upstream {
     pub(crate) fn new(settings: &WorkerSettings, addresses: &[SocketAddr]) -> Self {
+        let transport = if settings.tls {
+            Transport::tls(settings)
+        } else {
+            Transport::Plain
+        };
+        Self::over(Arc::new(transport), settings, addresses)
+    }
+
+    /// The same upstream at other addresses.
+    pub(crate) fn moved(&self, settings: &WorkerSettings, addresses: &[SocketAddr]) -> Self {
+        Self::over(Arc::clone(&self.transport), settings, addresses)
+    }
+
+    fn over(
+        transport: Arc<Transport>,
+        settings: &WorkerSettings,
+        addresses: &[SocketAddr],
+    ) -> Self {
         let host = if settings.upstream_host.contains(':') {
             format!("[{}]", settings.upstream_host)
         } else {
@@ -93,11 +112,7 @@ impl Upstream {
         };
         Self {
             authority: format!("{host}:{}", settings.upstream_port),
-            transport: if settings.tls {
-                Transport::tls(settings)
-            } else {
-                Transport::Plain
-            },
+            transport,
             addresses: addresses.to_vec(),
             next: AtomicUsize::new(0),
             idle: Mutex::new(Vec::new()),
@@ -182,21 +197,14 @@ impl Transport {
             );
         }
         let mut options = ConnectorOptions::new(0);
-        if let Some(path) = &settings.ca_file {
-            // Pingora panics on roots that it cannot read.
-            match std::fs::read(path) {
-                Ok(pem) if holds_certificate(&pem) => {
-                    options.ca_file = Some(path.to_string_lossy().into_owned());
-                }
-                Ok(_) => {
-                    error!(file = %path.display(), "upstream.ca_file holds no certificate");
-                    return Self::Unusable;
-                }
-                Err(error) => {
-                    error!(file = %path.display(), %error, "upstream.ca_file cannot be read");
-                    return Self::Unusable;
-                }
-            }
+        options.ca_file = settings
+            .ca_file
+            .as_ref()
+            .map(|path| path.to_string_lossy().into_owned());
+        // Pingora panics on roots that it cannot load.
+        if let Err(error) = load_roots(options.ca_file.as_deref()) {
+            error!(%error, "the roots to verify the upstream with cannot be loaded");
+            return Self::Unusable;
         }
         Self::Tls {
             connector: Box::new(TransportConnector::new(Some(options))),
@@ -261,8 +269,16 @@ impl Unreachable {
     }
 }
 
-fn holds_certificate(pem: &[u8]) -> bool {
-    memchr::memmem::find(pem, b"-----BEGIN CERTIFICATE-----").is_some()
+fn load_roots(ca_file: Option<&str>) -> pingora_core::Result<()> {
+    let mut roots = RootCertStore::empty();
+    match ca_file {
+        Some(path) => load_ca_file_into_store(path, &mut roots)?,
+        None => load_platform_certs_incl_env_into_store(&mut roots)?,
+    }
+    if roots.is_empty() {
+        return pingora_core::Error::e_explain(ErrorType::InvalidCert, "there are none");
+    }
+    Ok(())
 }
 
 /// A TCP connection that notices when the other host is gone.

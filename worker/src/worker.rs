@@ -60,13 +60,19 @@ impl Versions {
 }
 
 impl View {
-    fn new(desk: &Desk, generation: u64) -> serde_json::Result<Self> {
+    fn new(desk: &Desk, previous: Option<&Self>) -> serde_json::Result<Self> {
         // The versions first: what changes afterwards is seen as a change later on.
         let versions = Versions::of(desk);
         let settings = desk.settings()?;
-        let upstream = Upstream::new(&settings, &desk.upstream_addresses());
+        let addresses = desk.upstream_addresses();
+        let upstream = match previous {
+            Some(view) if view.versions.settings == versions.settings => {
+                view.upstream.moved(&settings, &addresses)
+            }
+            _ => Upstream::new(&settings, &addresses),
+        };
         Ok(Self {
-            generation,
+            generation: previous.map_or(0, |view| view.generation + 1),
             versions,
             settings,
             upstream,
@@ -78,7 +84,7 @@ impl Worker {
     /// # Errors
     /// If the supervisor has published no settings.
     pub(crate) fn new(desk: Arc<Desk>) -> serde_json::Result<Arc<Self>> {
-        let view = View::new(&desk, 0)?;
+        let view = View::new(&desk, None)?;
         Ok(Arc::new(Self {
             desk,
             clock: Clock::new(),
@@ -119,11 +125,10 @@ impl Worker {
         if view.versions == Versions::of(&self.desk) {
             return false;
         }
-        let generation = view.generation + 1;
-        match View::new(&self.desk, generation) {
+        match View::new(&self.desk, Some(&view)) {
             Ok(new) => {
+                self.generation.store(new.generation, Relaxed);
                 *view = Arc::new(new);
-                self.generation.store(generation, Relaxed);
                 true
             }
             Err(error) => {

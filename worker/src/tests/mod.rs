@@ -5,3 +5,4 @@ mod framing;
 mod leases;
 mod play;
 mod refresh;
+mod tls;

@@ -146,12 +146,13 @@ impl Stage {
 
     /// The worker's next connection to the upstream.
     pub(super) async fn upstream(&self) -> Peer {
-        Peer::new(
-            soon("the worker connects", self.upstream.accept())
-                .await
-                .unwrap()
-                .0,
-        )
+        Peer::new(self.upstream_socket().await)
+    }
+
+    /// The worker's next connection to the upstream, bare.
+    pub(super) async fn upstream_socket(&self) -> TcpStream {
+        let accepted = soon("the worker connects", self.upstream.accept()).await;
+        accepted.unwrap().0
     }
 
     /// Whether the worker has tried to connect to the upstream. Only good once it must have.
