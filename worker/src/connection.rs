@@ -363,7 +363,8 @@ impl Connection {
             &self.timer,
             &mut self.client,
             None,
-            self.view.upstream.connect(),
+            // Boxed, so that a connection that is made but once does not take its room in every task.
+            Box::pin(self.view.upstream.connect()),
         )
         .await
         .map_err(Failure::from)

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use pingora_core::protocols::l4::stream::Stream as TcpLayer;
 use tpp::{config::LeaseMode, pool::SlotIndex};
 
 use super::play::{Stage, until};
+use crate::connection;
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
 const BRIEF: Duration = Duration::from_millis(150);
@@ -299,4 +301,12 @@ async fn when_the_time_to_drain_is_over_nothing_is_left() {
         (stage.census().in_use, stage.stock.totals().drain_cut),
         (0, 3)
     );
+}
+#[tokio::test]
+async fn an_idle_connection_is_a_small_task() {
+    let stage = Stage::new(1, |_| {}).await;
+    let tcp = tokio::net::TcpStream::connect(stage.address).await.unwrap();
+    let task = connection::serve(&stage.worker, Box::new(TcpLayer::from(tcp)));
+    let bytes = std::mem::size_of_val(&task);
+    assert!(bytes < 4096, "{bytes} bytes for each connection");
 }
