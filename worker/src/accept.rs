@@ -137,7 +137,7 @@ async fn give_way(worker: &Worker) {
     for _ in 0..PAUSES {
         let is_ahead = worker.desk.fewest_connections().is_some_and(|fewest| {
             // Once there are many, a few more or less do not matter.
-            worker.connections() as u64 > fewest + fewest / 16
+            worker.connections() as u64 > fewest + fewest / 8
         });
         if !is_ahead {
             return;

@@ -18,6 +18,7 @@ use crate::{
     answer::{Answer, Head},
     attend::{Interrupt, attend},
     clock::{Timer, millis},
+    headers::HEAD_LIMIT as HEAD_BYTES,
     held::Held,
     relay::{Break, Relay, STALL_LIMIT, State, Upload},
     reply::Reply,
@@ -119,11 +120,12 @@ impl Connection {
             self.idle_limit()
         };
         self.timer.set(&self.worker.clock, patience);
+        let mut seen = 0;
         loop {
-            if has_begun {
+            if self.may_have_head(seen) {
                 match self.read_request() {
                     Ok(Some(request)) => return Some(request),
-                    Ok(None) => {}
+                    Ok(None) => seen = self.client.inbox.len(),
                     Err(reply) => {
                         self.refuse(&reply).await;
                         return None;
@@ -146,6 +148,14 @@ impl Connection {
                 Err(_) => return None,
             }
         }
+    }
+
+    /// Whether it is worth reading the inbox as a head: its beginning, or the end of a line, is newer than the first `seen`
+    /// bytes. A head that trickles in is not read anew with each byte.
+    fn may_have_head(&self, seen: usize) -> bool {
+        let inbox = &self.client.inbox;
+        let is_new = inbox.len() > seen;
+        is_new && (seen == 0 || inbox.len() >= HEAD_BYTES || inbox[seen..].contains(&b'\n'))
     }
 
     /// How long the connection may be idle now.
@@ -444,7 +454,7 @@ impl Connection {
             }
             Break::Cut => Reply::no_token("this worker is being replaced"),
         };
-        if reply.status == 502 || reply.status == 504 {
+        if matches!(reply.status, 502 | 504) && self.worker.muffler.may_speak() {
             warn!(
                 worker = self.worker.seat(),
                 status = reply.status,
@@ -460,7 +470,9 @@ impl Connection {
         let worker = self.worker.seat();
         match cause {
             Break::UpstreamEnded | Break::UpstreamLost(_) | Break::Nonsense(_) => {
-                warn!(worker, ?cause, "answer cut short by the upstream");
+                if self.worker.muffler.may_speak() {
+                    warn!(worker, ?cause, "answer cut short by the upstream");
+                }
                 // Whether it arrives or not, the connection is closed next.
                 let _ = self.flush().await;
             }

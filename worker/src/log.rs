@@ -1,5 +1,8 @@
 //! Where the worker's log lines go, and what may be among them.
 
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 use tpp::{config::LogFormat, pool::WorkerSettings};
 use tracing::{Level, Metadata, warn};
 use tracing_subscriber::{
@@ -10,6 +13,25 @@ use tracing_subscriber::{
     reload,
     util::SubscriberInitExt,
 };
+
+/// How long a muffled line is not repeated.
+const MUFFLED: Duration = Duration::from_secs(1);
+
+/// Keeps a line that every request could cause from being written for every request.
+#[derive(Debug, Default)]
+pub(crate) struct Muffler(Mutex<Option<Instant>>);
+
+impl Muffler {
+    /// Whether the line was not written for a while.
+    pub(crate) fn may_speak(&self) -> bool {
+        let mut last = self.0.lock();
+        let may = last.is_none_or(|last| last.elapsed() >= MUFFLED);
+        if may {
+            *last = Some(Instant::now());
+        }
+        may
+    }
+}
 
 /// Changes the filter of a running worker.
 #[derive(Debug, Clone)]

@@ -222,19 +222,21 @@ impl Relay<'_> {
         let mut moved = false;
         loop {
             let mut moves = self.poll_upload(cx)?;
-            match self.upstream.poll_fill(cx) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.upstream_ended())),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.upstream_lost(error))),
-                Poll::Ready(Ok(_)) => {
-                    self.state.heard = true;
-                    moves = true;
-                    if let Some(head) = self.read_head()? {
-                        return Poll::Ready(Ok(head));
+            // Interim answers do not wait for the final one, and it waits for them.
+            if self.client.outbox.len() < HIGH_WATER {
+                match self.upstream.poll_fill(cx) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.upstream_ended())),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(self.upstream_lost(error))),
+                    Poll::Ready(Ok(_)) => {
+                        self.state.heard = true;
+                        moves = true;
+                        if let Some(head) = self.read_head()? {
+                            return Poll::Ready(Ok(head));
+                        }
                     }
+                    Poll::Pending => {}
                 }
-                Poll::Pending => {}
             }
-            // Interim answers do not wait for the final one.
             moves |= self.poll_deliver(cx)?;
             moved |= moves;
             if !moves {

@@ -33,7 +33,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tpp::pool::WorkerSettings;
 use tracing::{error, warn};
 
-use crate::{clock::millis, wire::Wire};
+use crate::{clock::millis, log::Muffler, wire::Wire};
 
 /// Most addresses tried for one connection.
 const ATTEMPTS: usize = 4;
@@ -47,10 +47,11 @@ pub(crate) struct Upstream {
     /// Index of the address to begin with.
     next: AtomicUsize,
     idle: Mutex<Vec<Idle>>,
-    most_idle: usize,
+    most_idle: AtomicUsize,
     /// Milliseconds after which an idle connection is closed.
     idle_limit: u64,
     connect_timeout: Duration,
+    muffler: Muffler,
 }
 
 enum Transport {
@@ -116,11 +117,14 @@ impl Upstream {
             addresses: addresses.to_vec(),
             next: AtomicUsize::new(0),
             idle: Mutex::new(Vec::new()),
-            most_idle: settings
-                .max_idle_connections
-                .div_ceil(settings.workers.max(1)),
+            most_idle: AtomicUsize::new(
+                settings
+                    .max_idle_connections
+                    .div_ceil(settings.workers.max(1)),
+            ),
             idle_limit: millis(settings.upstream_idle_timeout),
             connect_timeout: settings.connect_timeout,
+            muffler: Muffler::default(),
         }
     }
 
@@ -144,7 +148,7 @@ impl Upstream {
     pub(crate) fn keep(&self, mut wire: Wire, now: u64) {
         wire.forget_buffers();
         let mut idle = self.idle.lock();
-        if idle.len() < self.most_idle {
+        if idle.len() < self.most_idle.load(Relaxed) {
             idle.push(Idle { wire, since: now });
         }
     }
@@ -154,6 +158,12 @@ impl Upstream {
         self.idle.lock().retain_mut(|idle| {
             now.saturating_sub(idle.since) < self.idle_limit && idle.wire.is_quiet()
         });
+    }
+
+    /// Keeps no connection any more: others are in force than those this was made of.
+    pub(crate) fn retire(&self) {
+        self.most_idle.store(0, Relaxed);
+        self.idle.lock().clear();
     }
 
     /// Connects anew: to each address in turn, until one accepts.
@@ -170,7 +180,9 @@ impl Upstream {
             match self.transport.connect(address, self.connect_timeout).await {
                 Ok(stream) => return Ok(Wire::new(stream)),
                 Err(unreachable) => {
-                    warn!(%address, error = %unreachable, "upstream unreachable");
+                    if self.muffler.may_speak() {
+                        warn!(%address, error = %unreachable, "upstream unreachable");
+                    }
                     last = unreachable;
                 }
             }

@@ -15,6 +15,7 @@ use tracing::error;
 
 use crate::{
     clock::{Clock, Timers},
+    log::Muffler,
     upstream::Upstream,
 };
 
@@ -32,6 +33,8 @@ pub(crate) struct Worker {
     cut: AtomicBool,
     connections: AtomicUsize,
     emptied: Notify,
+    /// Of what the upstream does to requests.
+    pub(crate) muffler: Muffler,
 }
 
 /// What is in force: the settings, and the upstream as they describe it.
@@ -95,6 +98,7 @@ impl Worker {
             cut: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             emptied: Notify::new(),
+            muffler: Muffler::default(),
         }))
     }
 
@@ -127,6 +131,7 @@ impl Worker {
         }
         match View::new(&self.desk, Some(&view)) {
             Ok(new) => {
+                view.upstream.retire();
                 self.generation.store(new.generation, Relaxed);
                 *view = Arc::new(new);
                 true
