@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::{Read, Seek},
     net::SocketAddr,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -67,17 +68,39 @@ pub(crate) fn tpp_command() -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end, which must come.
 pub(crate) fn run(command: &mut Command) -> Outcome {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .expect("start a command");
+    let mut out = tempfile::tempfile().expect("a file for the output");
+    let mut err = tempfile::tempfile().expect("a file for the errors");
+    command.stdin(Stdio::null());
+    command.stdout(out.try_clone().expect("duplicate a file"));
+    command.stderr(err.try_clone().expect("duplicate a file"));
+    let mut process = KilledAtDrop(command.spawn().expect("start a command"));
+    let status = wait_for("the command ends", || {
+        process.0.try_wait().expect("look after a command")
+    });
     Outcome {
-        code: output.status.code(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        code: status.code(),
+        out: read_whole(&mut out),
+        err: read_whole(&mut err),
     }
+}
+
+/// A process that must not outlive a test that gave it up.
+struct KilledAtDrop(Child);
+
+impl Drop for KilledAtDrop {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn read_whole(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    file.rewind().expect("rewind a file");
+    file.read_to_end(&mut bytes).expect("read a file");
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 // === impl Proxy ===
@@ -114,14 +137,10 @@ impl Proxy {
         proxy
     }
 
-    fn spawn(settings: &Settings) -> Self {
+    /// Starts tpp and waits for nothing; its addresses are not known.
+    pub(crate) fn spawn(settings: &Settings) -> Self {
         let directory = tempfile::tempdir().expect("make a directory");
-        let config = directory.path().join("tpp.toml");
-        fs::write(
-            &config,
-            settings.to_toml(&directory.path().join("control.sock")),
-        )
-        .expect("write tpp.toml");
+        let config = settings.write_to(directory.path());
         let log = File::create(directory.path().join("log")).expect("create the log");
         let mut command = tpp_command();
         command

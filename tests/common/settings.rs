@@ -1,6 +1,10 @@
 //! A tpp.toml in the making.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::upstream::Upstream;
 
@@ -8,13 +12,24 @@ use super::upstream::Upstream;
 pub(crate) const PASSWORD_MARK: &str = "pAs5w0rd";
 
 /// What a tpp is started with. Without more said: two workers, ports of the system's choice, all in one directory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     /// Section (empty for the top), then key, then the value as it stands in TOML.
     values: BTreeMap<String, BTreeMap<String, String>>,
     accounts: Vec<(String, usize)>,
     environment: Vec<(String, String)>,
+    /// Text at the end of the configuration.
+    further: String,
+    /// Files beside the configuration.
+    files: Vec<(String, String)>,
+    /// A configuration's name and text instead of the one made of the above.
+    instead: Option<(String, String)>,
+    /// Slots that no account above fills.
+    slots_besides: u64,
 }
+
+/// Stands for tpp's directory in every value and file.
+pub(crate) const DIRECTORY: &str = "{directory}";
 
 /// The password of `user` in every test.
 pub(crate) fn password_of(user: &str) -> String {
@@ -24,15 +39,12 @@ pub(crate) fn password_of(user: &str) -> String {
 impl Settings {
     /// A tpp in front of `upstream`; it has no account yet.
     pub(crate) fn in_front_of(upstream: &Upstream) -> Self {
-        let settings = Self {
-            values: BTreeMap::new(),
-            accounts: Vec::new(),
-            environment: Vec::new(),
-        };
+        let settings = Self::default();
         let address = upstream.address();
         settings
             .set("listen", "\"127.0.0.1:0\"")
             .set("health_listen", "\"127.0.0.1:0\"")
+            .set("control_socket", format!("\"{DIRECTORY}/control.sock\""))
             .set("workers.count", 2)
             .set("workers.drain_timeout_seconds", 10)
             .set("upstream.host", format!("\"{}\"", address.ip()))
@@ -71,6 +83,30 @@ impl Settings {
         self
     }
 
+    /// Text at the end of the configuration, after the accounts.
+    pub(crate) fn further(mut self, text: &str) -> Self {
+        self.further.push_str(text);
+        self
+    }
+
+    /// A file beside the configuration.
+    pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// A configuration written by hand, with so many slots; `workers.count` must still say what it asks for.
+    pub(crate) fn instead(mut self, name: &str, text: &str) -> Self {
+        self.instead = Some((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Says that accounts told of elsewhere fill `count` slots more.
+    pub(crate) fn slots_besides(mut self, count: u64) -> Self {
+        self.slots_besides = count;
+        self
+    }
+
     pub(crate) fn environment(&self) -> &[(String, String)] {
         &self.environment
     }
@@ -90,25 +126,44 @@ impl Settings {
             .expect("the tests give the number of workers as a number")
     }
 
-    /// The file's text.
-    pub(crate) fn to_toml(&self, control_socket: &Path) -> String {
-        let mut text = format!("control_socket = \"{}\"\n", control_socket.display());
+    /// Writes all files into `directory` and returns the configuration's path.
+    pub(crate) fn write_to(&self, directory: &Path) -> PathBuf {
+        let (name, text) = self
+            .instead
+            .clone()
+            .unwrap_or_else(|| ("tpp.toml".into(), self.to_toml()));
+        let config = directory.join(&name);
+        let place = directory.to_str().expect("a path in UTF-8");
+        for (name, text) in self.files.iter().chain([&(name, text)]) {
+            fs::write(directory.join(name), text.replace(DIRECTORY, place)).expect("write a file");
+        }
+        config
+    }
+
+    fn to_toml(&self) -> String {
+        let mut text = String::new();
         for (section, values) in &self.values {
             if !section.is_empty() {
-                writeln!(text, "\n[{section}]").expect("a String takes it");
+                write_line(&mut text, &format!("\n[{section}]"));
             }
             for (key, value) in values {
-                writeln!(text, "{key} = {value}").expect("a String takes it");
+                write_line(&mut text, &format!("{key} = {value}"));
             }
         }
         for (user, sessions) in &self.accounts {
             let password = password_of(user);
-            write!(
-                text,
-                "\n[[credentials]]\nusername = \"{user}\"\npassword = \"{password}\"\nsessions = {sessions}\n"
-            )
-            .expect("a String takes it");
+            write_line(&mut text, "\n[[credentials]]");
+            write_line(
+                &mut text,
+                &format!("username = \"{user}\"\npassword = \"{password}\""),
+            );
+            write_line(&mut text, &format!("sessions = {sessions}"));
         }
-        text
+        text + &self.further
     }
+}
+
+fn write_line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
 }

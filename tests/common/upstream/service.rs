@@ -9,6 +9,7 @@
 //! | `/bytes/N` | a body of N bytes |
 //! | `/steps/NAME/N` | N chunks; before each but the first the gate `NAME-i` must open |
 //! | `/cut/N`, `/cut-chunks/N`, `/cut-head`, `/drop`, `/reset` | an answer that breaks off after N bytes, in its head, before it |
+//! | `/garbage` | bytes that are not HTTP |
 //! | `/status/N` | that status |
 //! | `/refuse`, `/refuse-once` | 401, always or to a connection's first such request |
 //! | `/early` | 413 before the body is read, then close |
@@ -173,6 +174,9 @@ impl Exchange<'_> {
             }
             ["cut-head"] => self.to.write_all(b"HTTP/1.1 200 OK\r\nContent-Le")?,
             ["drop"] => {}
+            ["garbage"] => self
+                .to
+                .write_all(b"\x00\x01 this is no HTTP at all\r\n\r\n")?,
             ["reset"] => reset(self.to),
             ["until-close"] => {
                 self.end_turn();
