@@ -1,4 +1,23 @@
-//! tpp, the library that supervisor, worker and tppctl share.
+//! tpp, the library that supervisor, worker and `tppctl` share.
+//!
+//! - [`config`]: what an administrator may set;
+//! - [`pool`]: slots, leases, the waiting line: the algorithms, over any memory;
+//! - [`region`]: the shared mapping that a pool lies in;
+//! - [`bells`]: how one process makes another look;
+//! - [`control`]: the protocol between `tppctl` and the supervisor.
+//!
+//! It has no tokio, no HTTP, no logger: it returns values. `unsafe` stands in `region::mapping` and
+//! `handover` alone.
 
+#[cfg(not(tpp_loom))]
+pub mod bells;
+#[cfg(not(tpp_loom))]
+pub mod clock;
 pub mod config;
 pub mod control;
+#[cfg(not(tpp_loom))]
+pub mod handover;
+pub mod pool;
+#[cfg(not(tpp_loom))]
+pub mod region;
+mod sync;

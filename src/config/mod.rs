@@ -1,14 +1,44 @@
 //! What an administrator may set: the checked form that the rest of tpp sees.
 //!
-//! A file is read without judgement into a tree that remembers its lines, the environment is laid over
-//! it, and one pass over the tree yields either a [`Config`] or every [`Problem`] found. Nothing here
-//! opens a socket or starts a thread.
+//! A file is read without judgement into a tree that remembers its lines (`file`, `tree`), the environment
+//! is laid over it (`env`), and one pass over the tree (`check`, held to the table in `schema`) yields either
+//! a [`Config`] or every [`Problem`] found. Nothing here opens a socket or starts a thread.
+//!
+//! TOML and YAML take the same keys. In YAML the first tpp's file is read as it is: its `credential` becomes
+//! an account that draws `token.pool_size` sessions (10 if it is left out); all its other keys have kept
+//! their names. `health_listen` has a default now, where the first tpp served no health endpoint without it.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+mod check;
+mod credentials;
+mod env;
+mod file;
+mod key;
+mod load;
+mod paths;
+mod problem;
+mod reader;
+mod schema;
 mod secret;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod unknown;
 
+pub use env::{ProcessVars, Vars};
+pub use file::Format;
+pub use load::{load, parse};
+pub use problem::{Place, Problem, Problems};
 pub use secret::Secret;
+
+/// Most sessions (slots) over all credentials.
+pub const MAX_SESSIONS: usize = 16_384;
+/// Most worker processes.
+pub const MAX_WORKERS: usize = 256;
+/// Highest bound that can be set on the clients in line.
+pub const MAX_WAITING: usize = 65_536;
 
 /// A checked configuration. Every value is within its bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +63,37 @@ pub struct Config {
     pub credentials: Vec<Credential>,
     /// `[telemetry]`.
     pub telemetry: Telemetry,
+    /// What was noticed while the files were read, such as passwords open to all users. [`Config::warnings`]
+    /// gives these and more.
+    pub load_warnings: Vec<String>,
+}
+
+impl Config {
+    /// What an administrator should know though it is no error, one sentence each, without secrets.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut list = self.load_warnings.clone();
+        let upstream = &self.upstream;
+        if upstream.tls && !upstream.verify {
+            list.push(
+                "upstream.verify is false: whoever stands between can pose as the upstream and read passwords and tokens"
+                    .to_owned(),
+            );
+        }
+        if !upstream.tls && upstream.ca_file.is_some() {
+            list.push("upstream.ca_file has no effect while upstream.tls is false".to_owned());
+        }
+        if self.telemetry.otlp_endpoint.is_some() {
+            list.push("telemetry.otlp_endpoint is set, but nothing is exported yet".to_owned());
+        }
+        list
+    }
+
+    /// Slots in all: the sum of the credentials' sessions, from 1 to [`MAX_SESSIONS`].
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.credentials.iter().map(|one| one.sessions).sum()
+    }
 }
 
 /// `[workers]`: how many processes serve, and how long they get to end.

@@ -1,4 +1,7 @@
 //! What `tppctl` may ask and what the supervisor answers.
+//!
+//! The encoding is a contract between programs that may be of different ages: `tests` pins it to the
+//! byte, and a change that an older peer cannot read asks for a new [`PROTOCOL_VERSION`].
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +15,37 @@ pub struct Request {
     pub version: u32,
     /// What is asked.
     pub command: Command,
+}
+
+impl Request {
+    /// `command`, under this build's version.
+    #[must_use]
+    pub fn new(command: Command) -> Self {
+        Self {
+            version: PROTOCOL_VERSION,
+            command,
+        }
+    }
+}
+
+/// What the supervisor sends back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    /// [`PROTOCOL_VERSION`] of the supervisor.
+    pub version: u32,
+    /// Its answer.
+    pub reply: Reply,
+}
+
+impl Response {
+    /// `reply`, under this build's version.
+    #[must_use]
+    pub fn new(reply: Reply) -> Self {
+        Self {
+            version: PROTOCOL_VERSION,
+            reply,
+        }
+    }
 }
 
 /// The questions and orders.
@@ -49,6 +83,8 @@ pub enum Reply {
     Done(String),
     /// Not done; one line says why.
     Failed(String),
+    /// Not done, and nothing has changed: the new configuration is wrong. One line a problem.
+    Invalid(Vec<String>),
 }
 
 /// Health in one word.
@@ -174,3 +210,6 @@ pub struct TokenStatus {
     /// First 8 hex digits of a keyed hash of the token: the same token shows the same ones.
     pub fingerprint: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,12 @@
 //! The protocol between `tppctl` and the supervisor: one request, one reply, over a Unix stream socket.
 //!
-//! A frame is a 4-byte big-endian length and that many bytes of JSON. The length is checked before
-//! anything is allocated. A connection carries one exchange and is then closed.
+//! A frame is a 4-byte big-endian length and that many bytes of JSON ([`frame`]). The length is checked
+//! before anything is allocated. A connection carries one exchange and is then closed. Both messages
+//! open with the sender's version, which is read before the rest is judged, so that two programs of
+//! different ages tell their user so instead of calling each other's words malformed.
 
+pub mod client;
+pub mod frame;
 mod message;
 
 pub use message::*;

@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Shows tpp at work on loopback: starts `tpp dev`, sends requests through it, asks tppctl, stops it.
+# Exits with 0 only if every answer was right.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+bin=${TPP_BIN_DIR:-${CARGO_TARGET_DIR:-target}/debug}
+sessions=4
+dir=$(mktemp -d)
+log=$dir/tpp.log
+pid=
+
+finish() {
+    local code=$?
+    if [[ -n $pid ]] && kill -0 "$pid" 2>/dev/null; then
+        kill -TERM "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    fi
+    if ((code != 0)) && [[ -s $log ]]; then
+        echo "--- what tpp said:"
+        cat "$log"
+    fi
+    rm -rf "$dir"
+    exit "$code"
+}
+trap finish EXIT
+
+title() { printf '\n== %s\n' "$*"; }
+fail() {
+    echo "demo: FAILED: $*" >&2
+    exit 1
+}
+
+# expect WHAT ANSWER PATTERN: ANSWER holds PATTERN, or the demo fails.
+expect() {
+    grep -qE -- "$3" <<<"$2" || fail "$1: expected $3, got: $2"
+    echo "   right: $1"
+}
+
+# wait_until WHAT COMMAND...: repeats COMMAND for up to 20 s.
+wait_until() {
+    local what=$1 deadline=$((SECONDS + 20))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        kill -0 "$pid" 2>/dev/null || fail "tpp ended before $what"
+        ((SECONDS < deadline)) || fail "$what: not within 20 s"
+        sleep 0.05
+    done
+}
+
+# address LABEL: the value behind LABEL in what `tpp dev` prints.
+address() { awk -v label="$1" '$1 == label { print $2; exit }' "$log"; }
+
+# calculate SCRIPT [CURL ARGUMENT...]: has the server run SCRIPT, through tpp.
+calculate() {
+    local script=$1
+    shift
+    curl -sS --max-time 10 "$@" -H 'Content-Type: application/json' -d "{\"script\":\"$script\"}" "$proxy/api/execute"
+}
+
+[[ -x $bin/tpp && -x $bin/tppctl ]] || fail "no tpp and tppctl in $bin; run 'make demo'"
+
+title "tpp dev: a supervisor, its workers and a stand-in server with $sessions sessions"
+"$bin/tpp" dev --listen 127.0.0.1:0 --health-listen 127.0.0.1:0 --control-socket "$dir/control.sock" \
+    --sessions "$sessions" >"$log" 2>&1 &
+pid=$!
+wait_until "the addresses are printed" grep -q '^control ' "$log"
+proxy=$(address proxy)
+health=$(address health)
+control=$(address control)
+wait_until "tpp is ready" curl -sf --max-time 2 "$health/readyz"
+grep -E '^(proxy|health|upstream|control) ' "$log"
+
+title "A client that knows no password and no token: 1+2"
+answer=$(calculate 1+2)
+echo "   $answer"
+expect "the answer is 3" "$answer" '\b3\b'
+
+title "A client with a token of its own invention: it is replaced"
+answer=$(calculate 20+22 -H 'Authorization: Bearer invented')
+expect "the answer is 42" "$answer" '\b42\b'
+
+title "Straight to the server, without tpp: refused"
+status=$(curl -s --max-time 10 -o /dev/null -w '%{http_code}' -d '{"script":"1+2"}' "$(address upstream)/api/execute")
+expect "the server wants a token" "$status" '^401$'
+
+title "Two requests on one connection: one session"
+answer=$(calculate 1+1 "$proxy/api/execute")
+count=$(grep -oE '"session": *"?[0-9]+' <<<"$answer" | sort | uniq -c | awk '{ print $1 }')
+expect "both answers name the same session" "$count" '^2$'
+
+title "200 requests by 16 clients over $sessions tokens: the clients share them in turn"
+# check_sum N: prints N if tpp does not answer N + 1000.
+check_sum() { calculate "$1+1000" | grep -qE "\b$(($1 + 1000))\b" || echo "$1"; }
+export -f calculate check_sum
+export proxy
+wrong=$(seq 200 | xargs -P 16 -I N bash -c 'check_sum N' | wc -l)
+expect "wrong answers: none" "$wrong" '^0$'
+
+title "tppctl status"
+"$bin/tppctl" --socket "$control" status
+title "tppctl tokens"
+"$bin/tppctl" --socket "$control" tokens
+title "The health endpoint"
+answer=$(curl -sS --max-time 5 "$health/health")
+expect "healthy" "$answer" '"status": *"healthy"'
+expect "all $sessions tokens usable" "$answer" "\"total\": *$sessions\\b"
+expect "none left lent out" "$answer" '"in_use": *0\b'
+curl -sS --max-time 5 "$health/metrics" | grep -E '^tpp_(tokens_total|requests_total|token_acquisitions_total)' |
+    sed 's/^/   /'
+
+title "Stop"
+kill -TERM "$pid"
+code=0
+wait "$pid" || code=$?
+pid=
+expect "tpp stopped cleanly" "$code" '^0$'
+echo
+echo "demo: all answers were right"

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Installs what is missing on this machine, and nothing else: install-deps.sh build|demo|bench...
+#
+# What is there is left alone, so that with everything in place neither the network nor root is needed.
+set -euo pipefail
+
+# Debian keeps servers out of an ordinary user's PATH.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+fail() {
+    echo "install-deps: $*" >&2
+    exit 1
+}
+
+# need COMMAND PACKAGE: notes PACKAGE when COMMAND is not to be found.
+missing=()
+need() {
+    command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+
+(($# > 0)) || fail "say what for: build, demo, bench"
+for purpose in "$@"; do
+    case "$purpose" in
+    build) # C parts of zlib-ng, zstd, mimalloc and ring
+        command -v cargo >/dev/null 2>&1 || fail "cargo is not in PATH; install Rust first, from https://rustup.rs"
+        need cc gcc
+        need make make
+        need cmake cmake
+        # A compiler may stand without the C library's headers.
+        if command -v cc >/dev/null 2>&1 && ! echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1; then
+            missing+=(libc6-dev)
+        fi
+        ;;
+    demo)
+        need curl curl
+        ;;
+    bench)
+        need nginx nginx-light
+        need haproxy haproxy
+        need wrk wrk
+        ;;
+    *) fail "unknown purpose '$purpose'; known: build, demo, bench" ;;
+    esac
+done
+((${#missing[@]} > 0)) || exit 0
+
+echo "install-deps: missing: ${missing[*]}"
+command -v apt-get >/dev/null 2>&1 || fail "no apt-get here; install by hand: ${missing[*]}"
+
+as_root=()
+if ((EUID != 0)); then
+    command -v sudo >/dev/null 2>&1 || fail "not root and no sudo; as root run: apt-get install ${missing[*]}"
+    as_root=(sudo)
+    # Without a terminal a password prompt would hang.
+    [[ -t 0 ]] || as_root=(sudo -n)
+    "${as_root[@]}" true || fail "sudo refused; as root run: apt-get install ${missing[*]}"
+fi
+
+# Debian starts a server as it installs it. These are wanted as programs only: keep port 80 as it was.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+fi
+
+install_missing() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=120 "${missing[@]}" </dev/null
+}
+
+# The lists of a fresh machine are empty or old: read them only when a package is not found with them.
+if ! install_missing; then
+    echo "install-deps: reading the package lists anew"
+    "${as_root[@]}" apt-get update || fail "apt-get update failed; is the network there? needed: ${missing[*]}"
+    install_missing || fail "apt-get could not install: ${missing[*]}"
+fi

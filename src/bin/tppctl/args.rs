@@ -1,0 +1,177 @@
+//! The command line.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Parser, Subcommand};
+use tpp::control::Command;
+
+const DEFAULT_SOCKET: &str = "/run/tpp/control.sock";
+
+/// A question is answered from memory.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An order is answered when it is done: logins and worker replacements take their time.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Talks to a running tpp.
+#[derive(Debug, Parser)]
+#[command(name = "tppctl", version, arg_required_else_help = true)]
+#[command(after_help = "Exit status: 0 done; 1 failed; 2 wrong use; 78 configuration error.")]
+pub(crate) struct Args {
+    /// Control socket of tpp [env: TPP_CONTROL_SOCKET] [default: /run/tpp/control.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+
+    /// How long to wait for the answer [default: 10; for refresh, reload and restart 600]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+
+    #[command(subcommand)]
+    pub(crate) action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Show health, pool, queue, upstream and workers
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Show it again and again
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1", value_parser = seconds)]
+        watch: Option<Duration>,
+    },
+    /// Show each worker process
+    Workers {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show each slot: its user, the state of its token, and who holds it
+    Tokens {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Log in again and replace the tokens of one user, or of all
+    Refresh {
+        /// The user [default: all]
+        user: Option<String>,
+        /// All users
+        #[arg(long, conflicts_with = "user")]
+        all: bool,
+    },
+    /// Read the configuration file again and put it in force
+    Reload,
+    /// Replace all workers one by one
+    Restart,
+}
+
+impl Args {
+    /// The control socket: the flag, else `environment` (`TPP_CONTROL_SOCKET`) if not empty, else the default.
+    pub(crate) fn socket(&self, environment: Option<OsString>) -> PathBuf {
+        let environment = environment
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from);
+        self.socket
+            .clone()
+            .or(environment)
+            .unwrap_or_else(|| DEFAULT_SOCKET.into())
+    }
+
+    /// How long to wait for the answer to `command`.
+    pub(crate) fn timeout(&self, command: &Command) -> Duration {
+        self.timeout.unwrap_or(match command {
+            Command::Status | Command::Workers | Command::Tokens => QUESTION_TIMEOUT,
+            Command::Refresh { .. } | Command::Reload | Command::Restart => ORDER_TIMEOUT,
+        })
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    const RANGE: std::ops::RangeInclusive<f64> = 0.1..=86400.0;
+    match text.parse::<f64>() {
+        Ok(seconds) if RANGE.contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(format!(
+            "expected seconds, {} to {}",
+            RANGE.start(),
+            RANGE.end()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split(' '))
+    }
+
+    #[track_caller]
+    fn watch(line: &str) -> (bool, Option<Duration>) {
+        match parse(line).unwrap().action {
+            Action::Status { json, watch } => (json, watch),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn watch_takes_seconds_or_none() {
+        assert_eq!(watch("tppctl status"), (false, None));
+        assert_eq!(
+            watch("tppctl status --watch"),
+            (false, Some(Duration::from_secs(1)))
+        );
+        assert_eq!(
+            watch("tppctl status --watch 2.5"),
+            (false, Some(Duration::from_millis(2500)))
+        );
+        assert_eq!(
+            watch("tppctl status --watch --json"),
+            (true, Some(Duration::from_secs(1)))
+        );
+    }
+
+    #[test]
+    fn wrong_use_is_exit_code_2() {
+        for line in [
+            "tppctl",
+            "tppctl stop",
+            "tppctl check",
+            "tppctl status --watch 0",
+            "tppctl status --watch NaN",
+            "tppctl reload --timeout inf",
+            "tppctl refresh user1 --all",
+            "tppctl refresh user1 user2",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        assert_eq!(parse("tppctl --version").unwrap_err().exit_code(), 0);
+        assert_eq!(parse("tppctl --help").unwrap_err().exit_code(), 0);
+    }
+
+    #[test]
+    fn the_flag_outranks_the_environment_and_that_the_default() {
+        let bare = parse("tppctl reload").unwrap();
+        assert_eq!(bare.socket(None).to_str(), Some(DEFAULT_SOCKET));
+        assert_eq!(bare.socket(Some("".into())).to_str(), Some(DEFAULT_SOCKET));
+        assert_eq!(bare.socket(Some("/a".into())).to_str(), Some("/a"));
+        let flagged = parse("tppctl reload --socket /b").unwrap();
+        assert_eq!(flagged.socket(Some("/a".into())).to_str(), Some("/b"));
+    }
+
+    #[test]
+    fn an_order_may_take_longer_than_a_question() {
+        let bare = parse("tppctl reload").unwrap();
+        assert_eq!(bare.timeout(&Command::Status), QUESTION_TIMEOUT);
+        assert_eq!(bare.timeout(&Command::Reload), ORDER_TIMEOUT);
+        let flagged = parse("tppctl --timeout 3 reload").unwrap();
+        assert_eq!(flagged.timeout(&Command::Reload), Duration::from_secs(3));
+    }
+}

@@ -1,0 +1,128 @@
+//! What each command asks, and how its answer is shown.
+
+use std::{
+    env,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::Serialize;
+use tpp::control::{Command, Reply, Status, client};
+
+use crate::{
+    Failure,
+    args::{Action, Args},
+    render::{self, Page, visible},
+    terminal::Terminal,
+    watch::watch,
+};
+
+/// Carries out `args`.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    match &args.action {
+        Action::Status {
+            json: as_json,
+            watch: every,
+        } => show_status(args, *as_json, *every),
+        Action::Workers { json: as_json } => match ask(args, Command::Workers)? {
+            Reply::Workers(workers) => {
+                show(&workers, *as_json, |page| render::workers(&workers, page))
+            }
+            other => Err(unexpected(&other)),
+        },
+        Action::Tokens { json: as_json } => match ask(args, Command::Tokens)? {
+            Reply::Tokens(tokens) => show(&tokens, *as_json, |page| render::tokens(&tokens, page)),
+            other => Err(unexpected(&other)),
+        },
+        // `--all` is what happens without a user: it is there to say so.
+        Action::Refresh { user, all: _ } => order(args, Command::Refresh { user: user.clone() }),
+        Action::Reload => order(args, Command::Reload),
+        Action::Restart => order(args, Command::Restart),
+    }
+}
+
+fn show_status(args: &Args, as_json: bool, every: Option<Duration>) -> Result<(), Failure> {
+    let text = || {
+        let status = status(args)?;
+        text_of(&status, as_json, |page| {
+            render::status(&status, unix_now(), page)
+        })
+    };
+    let first = text()?;
+    let Some(every) = every else {
+        return Ok(Terminal::print(&first)?);
+    };
+    let mut first = Some(first);
+    // From here on tpp may come and go: watching goes on.
+    let block = || match first.take().map_or_else(text, Ok) {
+        Ok(text) => text,
+        Err(failure) => failure
+            .lines()
+            .iter()
+            .map(|line| format!("tppctl: {line}\n"))
+            .collect(),
+    };
+    Ok(watch(every, block)?)
+}
+
+fn status(args: &Args) -> Result<Status, Failure> {
+    match ask(args, Command::Status)? {
+        Reply::Status(status) => Ok(*status),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Has an order carried out and prints what came of it.
+fn order(args: &Args, command: Command) -> Result<(), Failure> {
+    match ask(args, command)? {
+        Reply::Done(line) => Ok(Terminal::print(&format!("{}\n", visible(&line)))?),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn ask(args: &Args, command: Command) -> Result<Reply, Failure> {
+    let socket = args.socket(env::var_os("TPP_CONTROL_SOCKET"));
+    let timeout = args.timeout(&command);
+    match client::ask(&socket, command, timeout) {
+        Ok(Reply::Failed(line)) => Err(Failure::Line(line)),
+        Ok(Reply::Invalid(problems)) => Err(Failure::Config(problems)),
+        Ok(reply) => Ok(reply),
+        Err(error) => Err(Failure::Line(error.to_string())),
+    }
+}
+
+fn unexpected(reply: &Reply) -> Failure {
+    let kind = match reply {
+        Reply::Status(_) => "a status",
+        Reply::Workers(_) => "workers",
+        Reply::Tokens(_) => "tokens",
+        Reply::Done(_) => "that it is done",
+        Reply::Failed(_) | Reply::Invalid(_) => "a failure",
+    };
+    Failure::Line(format!("the supervisor answered another question: {kind}"))
+}
+
+fn show(
+    reply: &impl Serialize,
+    as_json: bool,
+    human: impl Fn(Page) -> String,
+) -> Result<(), Failure> {
+    Ok(Terminal::print(&text_of(reply, as_json, human)?)?)
+}
+
+fn text_of(
+    reply: &impl Serialize,
+    as_json: bool,
+    human: impl Fn(Page) -> String,
+) -> Result<String, Failure> {
+    if as_json {
+        render::json(reply).map_err(|error| Failure::Line(format!("JSON: {error}")))
+    } else {
+        Ok(human(Terminal::stdout().page))
+    }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,169 @@
+//! The whole picture.
+
+use tpp::control::{Health, PoolStatus, Status};
+
+use super::{
+    Page, Tone,
+    text::{counted, grouped, short_span, span, visible, wrap},
+    workers,
+};
+
+/// Columns of the labels, with the space after them.
+const LABEL: usize = 10;
+
+/// Cells of the bar.
+const BAR: usize = 20;
+
+/// The status as it is at `now`, Unix seconds.
+pub(crate) fn status(status: &Status, now: u64, page: Page) -> String {
+    let mut text = heading(status, page);
+    for (label, value, tone) in fields(status, now) {
+        text += &field(label, &value, tone, page);
+    }
+    text + "\n" + &workers(&status.workers, page)
+}
+
+/// Health in a word, then a line or more for each reason.
+fn heading(status: &Status, page: Page) -> String {
+    let (word, tone) = match status.status {
+        Health::Healthy => ("healthy", Tone::Good),
+        Health::Degraded => ("degraded", Tone::Warning),
+        Health::Unhealthy => ("unhealthy", Tone::Bad),
+    };
+    let mut text = format!(
+        "tpp {}: {}\n",
+        visible(&status.version),
+        page.paint(word, tone)
+    );
+    for reason in &status.reasons {
+        for (at, line) in wrap(&visible(reason), page.width.saturating_sub(4))
+            .iter()
+            .enumerate()
+        {
+            let bullet = if at == 0 { "  - " } else { "    " };
+            text += &format!("{bullet}{}\n", page.paint(line, tone));
+        }
+    }
+    text + "\n"
+}
+
+fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
+    let pool = status.pool;
+    let full = if pool.available == 0 {
+        Tone::Warning
+    } else {
+        Tone::Plain
+    };
+    let mut fields = vec![("pool", pool_line(pool), full)];
+    if status.configured_tokens != pool.total {
+        let configured = grouped(status.configured_tokens);
+        fields.push((
+            "tokens",
+            format!("{} usable of {configured} configured", grouped(pool.total)),
+            Tone::Warning,
+        ));
+    }
+    let queue = match pool.waiting {
+        0 => "nobody waits".to_owned(),
+        waiting => format!(
+            "{} waiting, the longest for {}",
+            grouped(waiting),
+            short_span(status.longest_wait_ms)
+        ),
+    };
+    fields.push(("queue", queue, Tone::Plain));
+    fields.push(upstream(status));
+    fields.push((
+        "listen",
+        visible(&status.listen.join(", ")).into(),
+        Tone::Plain,
+    ));
+    fields.push(("config", config(status, now), Tone::Plain));
+    if let Some(reload) = &status.last_reload {
+        fields.push(("reload", visible(reload).into(), Tone::Plain));
+    }
+    let errors = counted(status.request_errors, "error");
+    fields.push((
+        "requests",
+        format!("{} served, {errors} of tpp's own", grouped(status.requests)),
+        Tone::Plain,
+    ));
+    let (pid, up) = (status.pid, span(status.uptime_seconds));
+    let restarts = counted(status.worker_restarts, "unplanned worker restart");
+    fields.push((
+        "process",
+        format!("{pid}, up {up}, {restarts}"),
+        Tone::Plain,
+    ));
+    fields
+}
+
+fn upstream(status: &Status) -> (&'static str, String, Tone) {
+    let (upstream, addresses) = (visible(&status.upstream), &status.upstream_addresses);
+    if addresses.is_empty() {
+        (
+            "upstream",
+            format!("{upstream}, no address known"),
+            Tone::Bad,
+        )
+    } else if *addresses == [upstream.as_ref()] {
+        ("upstream", upstream.into(), Tone::Plain)
+    } else {
+        (
+            "upstream",
+            format!("{upstream} at {}", visible(&addresses.join(", "))),
+            Tone::Plain,
+        )
+    }
+}
+
+fn config(status: &Status, now: u64) -> String {
+    let file = if status.config_file.is_empty() {
+        "built in".into()
+    } else {
+        visible(&status.config_file)
+    };
+    let age = span(now.saturating_sub(status.config_loaded_at));
+    format!(
+        "{file}, generation {}, in force for {age}",
+        status.config_generation
+    )
+}
+
+fn pool_line(pool: PoolStatus) -> String {
+    let (in_use, total, free) = (
+        grouped(pool.in_use),
+        grouped(pool.total),
+        grouped(pool.available),
+    );
+    format!("[{}] {in_use} of {total} in use, {free} free", bar(pool))
+}
+
+/// Empty only when nothing is in use, full only when nothing is free.
+fn bar(pool: PoolStatus) -> String {
+    let cells = BAR as u64;
+    let used = match pool.in_use {
+        0 => 0,
+        in_use if in_use >= pool.total => cells,
+        in_use => (in_use.saturating_mul(cells) / pool.total).max(1),
+    };
+    (0..cells)
+        .map(|cell| if cell < used { '#' } else { '.' })
+        .collect()
+}
+
+/// `label` and `value`, the value wrapped beside the label.
+fn field(label: &str, value: &str, tone: Tone, page: Page) -> String {
+    let mut text = String::new();
+    for (at, line) in wrap(value, page.width.saturating_sub(LABEL))
+        .iter()
+        .enumerate()
+    {
+        let label = page.paint(
+            &format!("{:LABEL$}", if at == 0 { label } else { "" }),
+            Tone::Faint,
+        );
+        text += &format!("{label}{}\n", page.paint(line, tone));
+    }
+    text
+}

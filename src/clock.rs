@@ -1,0 +1,14 @@
+//! The monotonic clock that all processes of one machine share.
+
+use nix::time::{ClockId, clock_gettime};
+
+/// Milliseconds since an arbitrary point in the past, the same in every process; coarse (a few milliseconds),
+/// never 0, without a system call.
+#[must_use]
+pub fn monotonic_millis() -> u64 {
+    let now =
+        clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).expect("Linux has a coarse monotonic clock");
+    // Neither part of a monotonic time is negative.
+    let (seconds, nanos) = (now.tv_sec().unsigned_abs(), now.tv_nsec().unsigned_abs());
+    (seconds * 1000 + nanos / 1_000_000).max(1)
+}

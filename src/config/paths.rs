@@ -1,0 +1,49 @@
+//! Where a path in the configuration leads.
+
+use std::path::{Path, PathBuf};
+
+use super::Vars;
+
+/// Set by systemd for a unit with `LoadCredential=`: a directory that the service alone may read.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// What relative paths are relative to.
+pub(super) struct Paths<'a> {
+    base: &'a Path,
+    credentials: Option<PathBuf>,
+}
+
+impl<'a> Paths<'a> {
+    pub(super) fn new(base: &'a Path, vars: &dyn Vars) -> Self {
+        let credentials = vars
+            .var(CREDENTIALS_DIRECTORY)
+            .filter(|value| !value.is_empty());
+        Self {
+            base,
+            credentials: credentials.map(PathBuf::from),
+        }
+    }
+
+    /// Relative to the directory of the configuration file.
+    pub(super) fn resolve(&self, text: &str) -> PathBuf {
+        self.base.join(text)
+    }
+
+    /// The same for a file with passwords, which may also be one of systemd's credentials: a relative
+    /// path that exists there, or one that begins with `$CREDENTIALS_DIRECTORY/`.
+    pub(super) fn resolve_secret(&self, text: &str) -> PathBuf {
+        let Some(directory) = &self.credentials else {
+            return self.resolve(text);
+        };
+        let rest = text.strip_prefix("$CREDENTIALS_DIRECTORY/");
+        if let Some(rest) = rest.or_else(|| text.strip_prefix("${CREDENTIALS_DIRECTORY}/")) {
+            return directory.join(rest);
+        }
+        let passed = directory.join(text);
+        if Path::new(text).is_relative() && passed.exists() {
+            passed
+        } else {
+            self.resolve(text)
+        }
+    }
+}

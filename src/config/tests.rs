@@ -1,0 +1,298 @@
+//! What only the inside shows: the example against the table, and the shapes of texts.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    Format,
+    file::parse,
+    key::{Change, Default, Key},
+    schema, shape,
+    tree::{Node, Value},
+};
+
+const EXAMPLE: &str = include_str!("../../tpp.toml");
+
+/// A key of the example: its path, the text of its value, and the comment above it.
+struct Shown {
+    path: String,
+    value: String,
+    commented_out: bool,
+    comment: String,
+}
+
+/// Reads the example line by line, as a person does.
+fn shown_keys() -> Vec<Shown> {
+    let (mut section, mut comment, mut keys) = (String::new(), String::new(), Vec::new());
+    for line in EXAMPLE.lines() {
+        let bare = line.trim_start_matches("# ");
+        let assignment = bare
+            .split_once(" = ")
+            .filter(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+        if let Some((name, value)) = assignment {
+            let path = if section.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{section}.{name}")
+            };
+            keys.push(Shown {
+                path,
+                value: value.to_owned(),
+                commented_out: line.starts_with('#'),
+                comment: std::mem::take(&mut comment),
+            });
+        } else if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']).to_owned();
+            comment.clear();
+        } else if line.starts_with('#') {
+            comment.push_str(bare);
+        } else {
+            comment.clear();
+        }
+    }
+    keys
+}
+
+fn shown<'a>(all: &'a [Shown], key: &Key) -> &'a Shown {
+    let found = all.iter().find(|shown| shown.path == key.path);
+    found.unwrap_or_else(|| panic!("tpp.toml does not show {}", key.path))
+}
+
+#[test]
+fn the_example_shows_every_key_once_in_the_order_of_the_table() {
+    let shown: Vec<String> = shown_keys().into_iter().map(|key| key.path).collect();
+    let table: Vec<&str> = schema::KEYS.iter().map(|key| key.path).collect();
+    assert_eq!(table, shown);
+}
+
+#[test]
+fn the_example_gives_each_default() {
+    let all = shown_keys();
+    for key in schema::KEYS {
+        let shown = shown(&all, key);
+        let expected = match key.default {
+            Default::Flag(flag) => flag.to_string(),
+            Default::Whole(number) => number.to_string(),
+            Default::Text(text) => format!("\"{text}\""),
+            // An account needs a password, so the example gives one.
+            Default::Unset if key.path == "credentials.password" => continue,
+            Default::Unset => {
+                assert!(
+                    shown.commented_out,
+                    "{} is off by default, not in tpp.toml",
+                    key.path
+                );
+                continue;
+            }
+            Default::Required => continue,
+        };
+        assert_eq!(expected, shown.value, "{}", key.path);
+        assert!(
+            !shown.commented_out,
+            "{} has a default and is commented out",
+            key.path
+        );
+    }
+}
+
+#[test]
+fn the_example_says_when_a_change_takes_hold_and_which_variable_overrides() {
+    let all = shown_keys();
+    for key in schema::KEYS {
+        let comment = &shown(&all, key).comment;
+        let mark = match key.change {
+            Change::Reload => "[reload]",
+            Change::Restart => "[restart]",
+        };
+        assert!(
+            comment.ends_with(mark),
+            "{}: {mark} expected, got: {comment}",
+            key.path
+        );
+        for other in schema::KEYS.iter().filter_map(|key| key.variable) {
+            let expected = key.variable == Some(other);
+            assert_eq!(expected, comment.contains(other), "{}: {other}", key.path);
+        }
+    }
+}
+
+#[test]
+fn what_the_example_comments_out_is_good_too() {
+    let uncommented: String = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.contains(" = ") && !rest.contains("_file = ") => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let none = BTreeMap::new();
+    let (name, base) = (Path::new("tpp.toml"), Path::new(""));
+    let config = super::parse(&uncommented, name, Format::Toml, base, &none).unwrap();
+    assert_eq!(
+        Some("http://localhost:4317"),
+        config.telemetry.otlp_endpoint.as_deref()
+    );
+}
+
+#[test]
+fn the_example_equals_a_file_that_leaves_all_defaults_out() {
+    let none = BTreeMap::new();
+    let read = |text| {
+        super::parse(
+            text,
+            Path::new("tpp.toml"),
+            Format::Toml,
+            Path::new(""),
+            &none,
+        )
+        .unwrap()
+    };
+    let short = "[upstream]\nhost = 'dolphindb.example.com'\n[[credentials]]\nusername = 'user1'\npassword = 'password1'\n";
+    assert_eq!(read(short), read(EXAMPLE));
+}
+
+#[test]
+fn hosts_are_names_or_addresses_and_nothing_else() {
+    let long_label = "a".repeat(64);
+    let long_name = ["abcdefghi"; 26].join(".");
+    for good in [
+        "db",
+        "db.example.com",
+        "my_db-1",
+        "10.0.0.5",
+        "::1",
+        "fe80::1",
+        "3com.example",
+        "xn--nxasmq6b",
+    ] {
+        assert!(shape::host(good), "{good}");
+    }
+    for bad in [
+        "",
+        ".",
+        "db.",
+        "-db",
+        "db-",
+        "a..b",
+        "a b",
+        "1.2.3",
+        "[::1]",
+        "db:80",
+        "http://db",
+        "dß",
+        "a/b",
+    ]
+    .into_iter()
+    .chain([long_label.as_str(), long_name.as_str()])
+    {
+        assert!(!shape::host(bad), "{bad}");
+    }
+}
+
+#[test]
+fn log_filters_are_levels_and_targets_with_levels() {
+    for good in [
+        "info",
+        "OFF",
+        "info,tpp_worker=debug",
+        "tpp::lease=trace, warn",
+        "[lease]",
+        "tpp[lease{slot=1,user=\"a\"}]=debug",
+    ] {
+        assert!(shape::log_filter(good), "{good}");
+    }
+    for bad in [
+        "",
+        "inof",
+        "info,",
+        "tpp=",
+        "=info",
+        "tpp=loud",
+        "tpp[lease=debug",
+        "tpp]=debug",
+        "a b=info",
+        "tpp[x]debug",
+    ] {
+        assert!(!shape::log_filter(bad), "{bad}");
+    }
+}
+
+#[test]
+fn urls_and_request_paths_hold_no_blanks() {
+    assert!(
+        shape::http_url("http://localhost:4317") && shape::http_url("https://[::1]:4317/v1?x=1")
+    );
+    for bad in [
+        "",
+        "http://",
+        "http://:80",
+        "https:///x",
+        "ftp://host",
+        "http://a b",
+        "HTTP//host",
+    ] {
+        assert!(!shape::http_url(bad), "{bad}");
+    }
+    assert!(shape::request_path("/") && shape::request_path("/api/login?x=%20"));
+    for bad in ["", "api", "/a b", "/a#b", "/ä", "/a\r\nHost: x"] {
+        assert!(!shape::request_path(bad), "{bad}");
+    }
+}
+
+fn entry<'a>(node: &'a Node, name: &str) -> &'a Node {
+    let Value::Table(entries) = &node.value else {
+        panic!("{name} is asked of what is no table");
+    };
+    &entries
+        .iter()
+        .find(|entry| entry.name == name)
+        .unwrap()
+        .node
+}
+
+#[test]
+fn a_yaml_scalar_is_what_the_core_schema_says() {
+    let kinds = [
+        ("null", "nothing"),
+        ("~", "nothing"),
+        ("", "nothing"),
+        ("True", "true"),
+        ("false", "false"),
+        ("12", "12"),
+        ("-3", "-3"),
+        ("+4", "4"),
+        ("007", "7"),
+        ("0x1F", "31"),
+        ("0o17", "15"),
+        ("1.50", "1.50"),
+        ("1e3", "1e3"),
+        (".5", ".5"),
+        ("-.inf", "-.inf"),
+        (".nan", ".nan"),
+        ("yes", "\"yes\""),
+        ("inf", "\"inf\""),
+        ("1_000", "\"1_000\""),
+        ("0.0.0.0:80", "\"0.0.0.0:80\""),
+        ("'12'", "\"12\""),
+        ("\"true\"", "\"true\""),
+        ("!!str 12", "\"12\""),
+        ("!!int 12", "12"),
+    ];
+    for (written, described) in kinds {
+        let text = format!("key: {written}\n");
+        let node =
+            parse(&text, Path::new("x.yaml"), Format::Yaml).unwrap_or_else(|_| panic!("{written}"));
+        assert_eq!(described, entry(&node, "key").value.describe(), "{written}");
+    }
+}
+
+#[test]
+fn a_value_in_a_message_is_escaped_cut_and_without_user_information() {
+    let describe = |text: &str| Value::text(text).describe();
+    assert_eq!(r#""a\n\u{1b}[31m""#, describe("a\n\u{1b}[31m"));
+    assert_eq!(
+        format!("\"{}…\"", "x".repeat(60)),
+        describe(&"x".repeat(61))
+    );
+    assert_eq!("\"…@host\"", describe("http://user:p@ssword@host"));
+}

@@ -1,0 +1,150 @@
+//! Counters of one seat, in the region, so that they outlive its workers.
+//!
+//! Each has one writer, the seat's worker (after its death, the supervisor), so adding is a load and a store, not a
+//! locked instruction. All orderings are Relaxed: the numbers order nothing.
+
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+use crate::sync::AtomicU64;
+
+/// A number that only grows.
+#[repr(transparent)]
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only the seat's worker may call it, from one thread.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// The number now.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Buckets of a [`Histogram`], the last one without a bound.
+const BUCKETS: usize = Histogram::BOUNDS.len() + 1;
+
+/// Durations, counted by size.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [Counter; BUCKETS],
+    sum_micros: Counter,
+}
+
+/// A histogram read out, or several added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HistogramCounts {
+    /// Observations in each bucket of [`Histogram::BOUNDS`], and above the last bound. Not cumulative.
+    pub buckets: [u64; BUCKETS],
+    /// Sum of all observations, microseconds.
+    pub sum_micros: u64,
+}
+
+impl Histogram {
+    /// Upper bounds of the buckets, seconds.
+    pub const BOUNDS: [f64; 15] = [
+        0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0,
+        7200.0,
+    ];
+
+    /// Counts one duration. Only the seat's worker may call it.
+    pub fn observe(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let bucket = Self::BOUNDS.partition_point(|&bound| bound < seconds);
+        self.buckets[bucket].add(1);
+        self.sum_micros
+            .add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// The counts now.
+    #[must_use]
+    pub fn read(&self) -> HistogramCounts {
+        HistogramCounts {
+            buckets: std::array::from_fn(|at| self.buckets[at].get()),
+            sum_micros: self.sum_micros.get(),
+        }
+    }
+}
+
+macro_rules! seat_counters {
+    ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
+        /// What the workers of one seat have done.
+        #[repr(C, align(128))]
+        #[derive(Debug, Default)]
+        pub struct SeatCounters {
+            $($(#[doc = $doc])+ pub $name: Counter,)+
+            /// Time from asking for a slot to having it.
+            pub acquisition_wait: Histogram,
+            /// Life of a connection.
+            pub connection_duration: Histogram,
+        }
+
+        /// [`SeatCounters`] of all seats, added up.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub struct Totals {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+            /// Time from asking for a slot to having it.
+            pub acquisition_wait: HistogramCounts,
+            /// Life of a connection.
+            pub connection_duration: HistogramCounts,
+        }
+
+        impl Totals {
+            /// Adds one seat's numbers.
+            pub fn add(&mut self, seat: &SeatCounters) {
+                $(self.$name += seat.$name.get();)+
+                self.acquisition_wait.add(&seat.acquisition_wait.read());
+                self.connection_duration.add(&seat.connection_duration.read());
+            }
+        }
+    };
+}
+
+seat_counters! {
+    /// Client connections accepted.
+    connections_opened,
+    /// Client connections that ended.
+    connections_closed,
+    /// Requests read.
+    requests,
+    /// Requests that tpp answered with an error of its own.
+    request_errors,
+    /// Slots leased.
+    acquisitions,
+    /// Slots given back, those reclaimed from dead workers included.
+    releases,
+    /// Requests that the upstream refused with 401.
+    token_errors,
+    /// Clients told that no slot came free in time.
+    queue_timeouts,
+    /// Clients turned away because the line was full.
+    queue_rejections,
+    /// Clients that left while they waited.
+    clients_left,
+    /// Connections closed because their time to drain was over.
+    drain_cut,
+}
+
+impl HistogramCounts {
+    fn add(&mut self, other: &Self) {
+        for (sum, count) in self.buckets.iter_mut().zip(other.buckets) {
+            *sum += count;
+        }
+        self.sum_micros = self.sum_micros.wrapping_add(other.sum_micros);
+    }
+}
+
+impl SeatCounters {
+    /// Squares the books of a worker that ended: its connections are closed, the leases taken back from it are
+    /// given back. Only the supervisor may call it, and only while the seat is empty.
+    pub fn settle(&self, reclaimed_leases: u64) {
+        self.releases.add(reclaimed_leases);
+        self.connections_closed
+            .add(self.connections_opened.get() - self.connections_closed.get());
+    }
+}

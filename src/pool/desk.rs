@@ -1,0 +1,479 @@
+//! A worker's half of the pool: it leases, waits in line, and gives back.
+
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    fmt,
+    future::Future,
+    net::SocketAddr,
+    os::fd::BorrowedFd,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use crate::{bells::BellBoard, clock::monotonic_millis, region::Region};
+
+use super::{
+    Bells, Pool, SeatCounters, SeatState, WorkerSettings,
+    ids::{Epoch, SeatIndex, SlotIndex, Ticket},
+    line::{Collected, LineKeeper},
+    seat::SeatWord,
+    slot::Claim,
+};
+
+/// One worker's access to the pool. A process has one.
+pub struct Desk {
+    region: Arc<Region>,
+    bells: BellBoard,
+    seat: SeatIndex,
+    epoch: Epoch,
+    /// Names leases apart; in this process's own memory.
+    next_number: AtomicU32,
+    line: Mutex<Line>,
+    /// Futures that watch for a new token.
+    refresh_watchers: Mutex<Vec<Waker>>,
+}
+
+/// Those of this worker who wait.
+struct Line {
+    keeper: LineKeeper,
+    waiters: HashMap<Ticket, Waiter>,
+}
+
+struct Waiter {
+    joined: u64,
+    waker: Option<Waker>,
+    granted: Option<(SlotIndex, Claim)>,
+}
+
+/// Rings other workers; a grant to this worker is only noted, since it collects right away.
+struct OwnBellNoted<'a> {
+    desk: &'a Desk,
+    own: Cell<bool>,
+}
+
+impl Bells for OwnBellNoted<'_> {
+    fn ring(&self, seat: SeatIndex) {
+        if seat == self.desk.seat {
+            self.own.set(true);
+        } else {
+            self.desk.bells.ring(seat);
+        }
+    }
+}
+
+impl Desk {
+    /// Sits down at `seat`, which the supervisor has filled under `epoch` for this process.
+    #[must_use]
+    pub fn new(region: Arc<Region>, bells: BellBoard, seat: SeatIndex, epoch: Epoch) -> Arc<Self> {
+        let line = Line {
+            keeper: LineKeeper::new(seat),
+            waiters: HashMap::new(),
+        };
+        Arc::new(Self {
+            region,
+            bells,
+            seat,
+            epoch,
+            next_number: AtomicU32::new(0),
+            line: Mutex::new(line),
+            refresh_watchers: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Its seat.
+    #[must_use]
+    pub fn seat(&self) -> SeatIndex {
+        self.seat
+    }
+
+    fn pool(&self) -> Pool<'_> {
+        self.region.pool()
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        // Nothing that holds the guard can panic half-way through a change; a poisoned lock is as good as any.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_claim(&self) -> Claim {
+        // Relaxed: the number has only to differ from that of this worker's last lease of the same slot.
+        Claim {
+            seat: self.seat,
+            epoch: self.epoch,
+            number: self.next_number.fetch_add(1, Relaxed) & 0xff_ffff,
+        }
+    }
+
+    /// A free slot at once, if there is one and nobody waits.
+    #[must_use]
+    pub fn try_lease(self: &Arc<Self>) -> Option<Lease> {
+        let claim = self.next_claim();
+        self.pool()
+            .try_claim(claim)
+            .map(|slot| self.lease(slot, claim))
+    }
+
+    fn lease(self: &Arc<Self>, slot: SlotIndex, claim: Claim) -> Lease {
+        self.counters().acquisitions.add(1);
+        Lease {
+            desk: Arc::clone(self),
+            slot,
+            claim,
+        }
+    }
+
+    /// Stands in line: strictly in order of arrival, over all workers. Dropping the future leaves the line.
+    pub fn join(self: &Arc<Self>) -> Waiting {
+        let mut line = self.line();
+        let ticket = line.keeper.join(&self.pool());
+        let waiter = Waiter {
+            joined: monotonic_millis(),
+            waker: None,
+            granted: None,
+        };
+        line.waiters.insert(ticket, waiter);
+        self.note_oldest(&line);
+        drop(line);
+        self.serve();
+        Waiting {
+            desk: Arc::clone(self),
+            ticket: Some(ticket),
+        }
+    }
+
+    /// Connections in line, over all workers.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.pool().waiting()
+    }
+
+    /// Serves the line, and takes up what falls to this worker, until nothing more does.
+    fn serve(&self) {
+        loop {
+            let bells = OwnBellNoted {
+                desk: self,
+                own: Cell::new(false),
+            };
+            self.pool().dispatch(&bells);
+            if !(bells.own.get() && self.collect()) {
+                return;
+            }
+        }
+    }
+
+    /// Takes up what was granted. True if the line must be served again.
+    fn collect(&self) -> bool {
+        let mut collected = Vec::new();
+        let mut wakers = Vec::new();
+        let mut line = self.line();
+        let serve = line
+            .keeper
+            .collect(&self.pool(), || self.next_claim(), &mut collected);
+        for Collected {
+            ticket,
+            slot,
+            claim,
+        } in collected
+        {
+            let waiter = line
+                .waiters
+                .get_mut(&ticket)
+                .expect("who is shown in the window waits here");
+            waiter.granted = Some((slot, claim));
+            wakers.extend(waiter.waker.take());
+        }
+        self.note_oldest(&line);
+        drop(line);
+        // After the guard: a waker may run anything.
+        wakers.into_iter().for_each(Waker::wake);
+        serve
+    }
+
+    fn note_oldest(&self, line: &Line) {
+        let oldest = line
+            .keeper
+            .first_waiting()
+            .and_then(|ticket| line.waiters.get(&ticket));
+        let since = oldest.map_or(0, |waiter| waiter.joined);
+        // Relaxed: a number for people.
+        self.pool().seats[self.seat.get()]
+            .oldest_since
+            .store(since, crate::sync::Ordering::Relaxed);
+    }
+
+    /// The seat's bell. When it is readable, call [`Self::answer_bell`].
+    #[must_use]
+    pub fn bell(&self) -> BorrowedFd<'_> {
+        self.bells.seat(self.seat)
+    }
+
+    /// Takes up what other processes granted, and wakes those who watch for a new token.
+    pub fn answer_bell(&self) {
+        BellBoard::silence(self.bell());
+        if self.collect() {
+            self.serve();
+        }
+        let watchers = std::mem::take(
+            &mut *self
+                .refresh_watchers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        watchers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Says that this worker lives. To be called about every 100 ms.
+    pub fn heartbeat(&self) {
+        let was_passed_by = self.pool().seats[self.seat.get()].beat(monotonic_millis());
+        if was_passed_by {
+            // The line went on without us; our waiters count again.
+            if self.collect() {
+                self.serve();
+            }
+            self.serve();
+        }
+    }
+
+    /// Says that this worker serves.
+    pub fn set_ready(&self) {
+        self.set_state(SeatState::Ready);
+    }
+
+    /// Says that this worker accepts nothing new.
+    pub fn set_draining(&self) {
+        self.set_state(SeatState::Draining);
+    }
+
+    fn set_state(&self, state: SeatState) {
+        self.pool().seats[self.seat.get()].update_word(|word| {
+            (word.epoch == self.epoch && word.is_filled()).then_some(SeatWord { state, ..word })
+        });
+    }
+
+    /// This worker's counters.
+    #[must_use]
+    pub fn counters(&self) -> &SeatCounters {
+        self.region.counters(self.seat)
+    }
+
+    /// The settings in force.
+    ///
+    /// # Errors
+    /// If the supervisor has published none, or another version's.
+    pub fn settings(&self) -> serde_json::Result<WorkerSettings> {
+        let mut bytes = Vec::new();
+        self.region.settings().read(&mut bytes);
+        serde_json::from_slice(&bytes)
+    }
+
+    /// Rises whenever other settings are put in force.
+    #[must_use]
+    pub fn settings_version(&self) -> u64 {
+        self.region.settings().version()
+    }
+
+    /// Rises whenever the upstream's name resolves to something else.
+    #[must_use]
+    pub fn upstream_version(&self) -> u64 {
+        self.region.upstream().version()
+    }
+
+    /// The upstream's addresses; none as long as its name did not resolve.
+    #[must_use]
+    pub fn upstream_addresses(&self) -> Vec<SocketAddr> {
+        let mut bytes = Vec::new();
+        self.region.upstream().read(&mut bytes);
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Asks the supervisor to resolve the upstream's name again.
+    pub fn report_unreachable(&self) {
+        // Relaxed: a number on its own.
+        self.region
+            .unreachable_reports()
+            .fetch_add(1, crate::sync::Ordering::Relaxed);
+        self.bells.ring_supervisor();
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk")
+            .field("seat", &self.seat)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place in line: resolves to the lease. Dropping it leaves the line.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Waiting {
+    desk: Arc<Desk>,
+    /// `None` once served.
+    ticket: Option<Ticket>,
+}
+
+impl Future for Waiting {
+    type Output = Lease;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Lease> {
+        let ticket = self.ticket.expect("not polled after completion");
+        let mut line = self.desk.line();
+        let waiter = line
+            .waiters
+            .get_mut(&ticket)
+            .expect("waits until served or dropped");
+        let Some((slot, claim)) = waiter.granted else {
+            waiter.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        line.waiters.remove(&ticket);
+        drop(line);
+        self.ticket = None;
+        Poll::Ready(self.desk.lease(slot, claim))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let mut line = self.desk.line();
+        let granted = line
+            .waiters
+            .remove(&ticket)
+            .and_then(|waiter| waiter.granted);
+        let serve = match granted {
+            Some(_) => false,
+            None => line.keeper.leave(&self.desk.pool(), ticket),
+        };
+        self.desk.note_oldest(&line);
+        drop(line);
+        if let Some((slot, claim)) = granted {
+            drop(self.desk.lease(slot, claim));
+        } else if serve {
+            self.desk.serve();
+        }
+    }
+}
+
+/// Exclusive use of a slot. Dropping it gives the slot back and serves the line.
+pub struct Lease {
+    desk: Arc<Desk>,
+    slot: SlotIndex,
+    claim: Claim,
+}
+
+impl Lease {
+    /// The slot.
+    #[must_use]
+    pub fn slot(&self) -> SlotIndex {
+        self.slot
+    }
+
+    /// Version of the token that is in the slot now; rises at each refresh.
+    #[must_use]
+    pub fn token_version(&self) -> u64 {
+        self.desk.region.token(self.slot).version()
+    }
+
+    /// Copies the token over `into` and returns its version.
+    pub fn read_token(&self, into: &mut Vec<u8>) -> u64 {
+        self.desk.region.token(self.slot).read(into)
+    }
+
+    /// Reports that the upstream refused token `version`: the supervisor logs in anew.
+    pub fn report_refused(&self, version: u64) {
+        if self.desk.pool().slots[self.slot.get()].report_refused(version) {
+            self.desk.bells.ring_supervisor();
+        }
+    }
+
+    /// Reports token `version` as refused and waits for the next one: true when it is in, false when the login failed.
+    /// It sets no bound of its own.
+    pub fn refreshed(&self, version: u64) -> Refreshed {
+        let failures = self.desk.pool().slots[self.slot.get()].failures();
+        self.report_refused(version);
+        Refreshed {
+            desk: Arc::clone(&self.desk),
+            slot: self.slot,
+            version,
+            failures,
+        }
+    }
+
+    /// Counts a request sent with this slot.
+    pub fn count_use(&self) {
+        self.desk.pool().slots[self.slot.get()].count_use();
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("slot", &self.slot)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let desk = &*self.desk;
+        desk.counters().releases.add(1);
+        let bells = OwnBellNoted {
+            desk,
+            own: Cell::new(false),
+        };
+        // Not held any more: the supervisor reclaimed it, and counted it.
+        let _ = desk.pool().release(self.slot, self.claim, &bells);
+        if bells.own.get() && desk.collect() {
+            desk.serve();
+        }
+    }
+}
+
+/// Waits for a token newer than the one that was refused.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Refreshed {
+    desk: Arc<Desk>,
+    slot: SlotIndex,
+    version: u64,
+    failures: u64,
+}
+
+impl Refreshed {
+    fn outcome(&self) -> Option<bool> {
+        if self.desk.region.token(self.slot).version() != self.version {
+            Some(true)
+        } else if self.desk.pool().slots[self.slot.get()].failures() != self.failures {
+            Some(false)
+        } else {
+            None
+        }
+    }
+}
+
+impl Future for Refreshed {
+    type Output = bool;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        if let Some(outcome) = self.outcome() {
+            return Poll::Ready(outcome);
+        }
+        let mut watchers = self
+            .desk
+            .refresh_watchers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        watchers.push(cx.waker().clone());
+        drop(watchers);
+        // Once more: the bell may have been answered between the look and the entry.
+        self.outcome().map_or(Poll::Pending, Poll::Ready)
+    }
+}

@@ -1,0 +1,168 @@
+//! Giving slots out: at once to a newcomer when nobody waits, else to whoever has waited longest.
+
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+use crossbeam_utils::CachePadded;
+
+use crate::sync::{AtomicU64, fence};
+
+use super::{
+    Pool,
+    bitmap::WORD_BITS,
+    ids::{SeatIndex, SlotIndex, Ticket},
+    line::{Front, WINDOW, Window},
+    slot::{Claim, Released},
+    word::Place,
+};
+
+/// How a process makes a worker look at its part of the line.
+pub trait Bells {
+    /// Rings for `seat`. May be called more often than needed.
+    fn ring(&self, seat: SeatIndex);
+}
+
+/// A set of seats, one bit each.
+#[derive(Debug, Clone, Copy)]
+pub struct SeatSet<'a>(&'a [CachePadded<AtomicU64>]);
+
+impl<'a> SeatSet<'a> {
+    /// Over `words`, 64 seats each.
+    #[must_use]
+    pub fn new(words: &'a [CachePadded<AtomicU64>]) -> Self {
+        Self(words)
+    }
+
+    fn word(self, seat: SeatIndex) -> (&'a AtomicU64, u64) {
+        (
+            &self.0[seat.get() / WORD_BITS],
+            1 << (seat.get() % WORD_BITS),
+        )
+    }
+
+    /// Adds `seat`. Only its worker does.
+    pub(crate) fn set(self, seat: SeatIndex) {
+        let (word, bit) = self.word(seat);
+        // Relaxed: the fence in `Pool::dispatch` orders it. The peek spares the others' caches.
+        if word.load(Relaxed) & bit == 0 {
+            word.fetch_or(bit, Relaxed);
+        }
+    }
+
+    /// Drops `seat`. Only its worker does, or the supervisor after its death.
+    pub(crate) fn clear(self, seat: SeatIndex) {
+        let (word, bit) = self.word(seat);
+        // Relaxed: as in `set`.
+        word.fetch_and(!bit, Relaxed);
+    }
+
+    /// Whether the set is empty.
+    pub(crate) fn is_empty(self) -> bool {
+        // Relaxed: ordered by the fences of the callers.
+        self.0.iter().all(|word| word.load(Relaxed) == 0)
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = SeatIndex> + 'a {
+        self.0.iter().enumerate().flat_map(|(at, word)| {
+            // Relaxed: ordered by the fences of the callers.
+            let mut bits = word.load(Relaxed);
+            std::iter::from_fn(move || {
+                let bit = bits.checked_ilog2()?;
+                bits &= !(1 << bit);
+                Some(SeatIndex::new(at * WORD_BITS + bit as usize))
+            })
+        })
+    }
+}
+
+impl<'a> Pool<'a> {
+    pub(crate) fn window(&self, seat: SeatIndex) -> Window<'a> {
+        let at = seat.get() * WINDOW;
+        Window::new(&self.seats[seat.get()], &self.places[at..at + WINDOW])
+    }
+
+    /// A free slot for a newcomer, if there is one and nobody waits.
+    #[must_use]
+    pub fn try_claim(&self, claim: Claim) -> Option<SlotIndex> {
+        // One who joins at this very moment has not been overtaken: we were here first.
+        if !self.line_seats.is_empty() {
+            return None;
+        }
+        self.bitmap.take(self.starting_word(claim.seat), |slot| {
+            self.slots[slot.get()].claim(claim)
+        })
+    }
+
+    /// Gives a slot back and serves the line.
+    pub fn release(&self, slot: SlotIndex, claim: Claim, bells: &impl Bells) -> Released {
+        let released = self.slots[slot.get()].release(claim);
+        if released == Released::Idle {
+            self.bitmap.set(slot);
+            self.dispatch(bells);
+        }
+        released
+    }
+
+    /// Serves the line: as long as a slot is free and somebody waits, the one who has waited longest is
+    /// granted it and its seat's bell is rung. Whoever freed a slot or began to wait calls this afterwards.
+    pub fn dispatch(&self, bells: &impl Bells) {
+        loop {
+            // SeqCst fence, pairs with itself in every other process. The caller wrote either a free slot's bit or a
+            // place in line; the loads below look for the other. Of two processes that do this at once the one whose fence
+            // comes second in the total order of fences sees what the first had written. Acquire and
+            // Release cannot give that: they let both loads run ahead of both stores (x86 does so, too).
+            fence(SeqCst);
+            if self.line_seats.is_empty() || !self.bitmap.any() {
+                return;
+            }
+            let Some((seat, front)) = self.oldest() else {
+                return;
+            };
+            let Front::Shown(ticket, at) = front else {
+                // Its worker clears the window as soon as it has collected, and dispatches then.
+                return;
+            };
+            let offered = self.bitmap.take(self.starting_word(seat), |slot| {
+                self.slots[slot.get()].offer(seat, ticket)
+            });
+            let Some(slot) = offered else { return };
+            self.complete_offer(slot, seat, ticket, at, bells);
+        }
+    }
+
+    /// Who has waited longest, among the seats that respond.
+    fn oldest(&self) -> Option<(SeatIndex, Front)> {
+        self.line_seats
+            .iter()
+            .filter(|seat| self.seats[seat.get()].word().takes_offers())
+            .filter_map(|seat| Some((seat, self.window(seat).front()?)))
+            .min_by_key(|(_, front)| front.ticket())
+    }
+
+    /// Second half of an offer, which anybody may do: tell the place, or, if it no longer waits, free the slot.
+    pub(crate) fn complete_offer(
+        &self,
+        slot: SlotIndex,
+        seat: SeatIndex,
+        ticket: Ticket,
+        at: usize,
+        bells: &impl Bells,
+    ) {
+        match self.window(seat).grant(at, ticket, slot) {
+            Ok(()) => bells.ring(seat),
+            Err(Place::Granted(granted, same)) if granted == ticket && same == slot => {
+                bells.ring(seat)
+            }
+            Err(_) => {
+                // It left, was served by another, or its worker died. A slot taken up meanwhile is not touched.
+                if self.slots[slot.get()].withdraw(seat, ticket) == Released::Idle {
+                    self.bitmap.set(slot);
+                }
+            }
+        }
+    }
+
+    /// Spreads the workers over the bitmap's words, so that they seldom meet in one.
+    fn starting_word(&self, seat: SeatIndex) -> usize {
+        seat.get() % self.bitmap.words().max(1)
+    }
+}

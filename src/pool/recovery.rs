@@ -1,0 +1,137 @@
+//! What the supervisor does about processes that die, hang or stop half-way: everything here can be cut off at
+//! any instruction and simply be done again.
+
+use super::{
+    Pool,
+    dispatch::Bells,
+    ids::{SeatIndex, SlotIndex},
+    seat::{SeatState, SeatWord},
+    slot::Released,
+    word::{Holder, Place, SlotWord},
+};
+
+/// What a reclaim gave back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reclaimed {
+    /// Leases of the dead worker.
+    pub leases: u64,
+    /// Connections that waited in it.
+    pub waiting: u64,
+}
+
+impl Pool<'_> {
+    /// Takes back all that the worker of `seat` held. Its process must have ended: a live one's connections
+    /// would go on using their slots. The seat is vacant afterwards, its epoch kept.
+    pub fn reclaim(&self, seat: SeatIndex, bells: &impl Bells) -> Reclaimed {
+        let place = &self.seats[seat.get()];
+        // First of all: from now on nobody offers it anything.
+        place.update_word(|word| {
+            Some(SeatWord {
+                state: SeatState::Dead,
+                stalled: false,
+                ..word
+            })
+        });
+        let mut reclaimed = Reclaimed {
+            leases: 0,
+            waiting: place.waiting(),
+        };
+        self.line_seats.clear(seat);
+        self.window(seat).clear();
+        for (index, slot) in self.slots.iter().enumerate() {
+            let holder = slot.word().holder;
+            let theirs = match holder {
+                Holder::Leased { seat: holders, .. } | Holder::Offered { seat: holders, .. } => {
+                    holders == seat
+                }
+                Holder::Free => false,
+            };
+            if theirs {
+                let released = slot.free(holder);
+                reclaimed.leases += u64::from(
+                    released != Released::NotHeld && matches!(holder, Holder::Leased { .. }),
+                );
+                self.mark_if_idle(index);
+            }
+        }
+        place.update_word(|word| {
+            Some(SeatWord {
+                state: SeatState::Vacant,
+                pid: 0,
+                ..word
+            })
+        });
+        // It may have died between any two steps of a release, an offer or a wake.
+        self.sweep(bells);
+        self.wake_all(bells);
+        reclaimed
+    }
+
+    /// Passes a worker by that no longer beats: offers it has not taken up go to the next in line, its own
+    /// waiters keep their places. Its leases stay: their connections may still be open.
+    pub fn pass_by(&self, seat: SeatIndex, bells: &impl Bells) {
+        let marked = self.seats[seat.get()].update_word(|word| {
+            (word.is_filled() && !word.stalled).then_some(SeatWord {
+                stalled: true,
+                ..word
+            })
+        });
+        if !marked {
+            return;
+        }
+        let window = self.window(seat);
+        for (index, slot) in self.slots.iter().enumerate() {
+            let Holder::Offered { seat: to, ticket } = slot.word().holder else {
+                continue;
+            };
+            if to != seat {
+                continue;
+            }
+            // The slot first: should the worker wake up now, it finds its offer gone and waits on.
+            if slot.withdraw(seat, ticket) != Released::NotHeld
+                && let Some((at, Place::Granted(_, granted))) = window.find(ticket)
+            {
+                window.ungrant(at, ticket, granted);
+            }
+            self.mark_if_idle(index);
+        }
+        self.dispatch(bells);
+    }
+
+    /// Mends what a process left half done by dying or stopping between two steps: a free slot without its
+    /// bit, an offer never told or told to nobody, a wake not rung. Harmless at any time.
+    pub fn sweep(&self, bells: &impl Bells) {
+        for (index, slot) in self.slots.iter().enumerate() {
+            match slot.word() {
+                SlotWord::IDLE => self.mark_if_idle(index),
+                SlotWord {
+                    holder: Holder::Offered { seat, ticket },
+                    ..
+                } => {
+                    let slot = SlotIndex::new(index);
+                    // An offer to a place that is not shown any more completes as a withdrawal, at whatever place.
+                    let at = self.window(seat).find(ticket).map_or(0, |(at, _)| at);
+                    self.complete_offer(slot, seat, ticket, at, bells);
+                }
+                _ => {}
+            }
+        }
+        self.dispatch(bells);
+    }
+
+    /// Rings every filled seat: a wake may have been written but not rung.
+    fn wake_all(&self, bells: &impl Bells) {
+        for (index, seat) in self.seats.iter().enumerate() {
+            if seat.word().is_filled() {
+                bells.ring(SeatIndex::new(index));
+            }
+        }
+    }
+
+    fn mark_if_idle(&self, index: usize) {
+        let slot = SlotIndex::new(index);
+        if !self.bitmap.is_set(slot) && self.slots[index].word() == SlotWord::IDLE {
+            self.bitmap.set(slot);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! A worker's seat: who sits there, in what state, and the part of the line that waits in it.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use crate::sync::AtomicU64;
+
+use super::ids::{Epoch, mask};
+
+/// What the worker of a seat is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeatState {
+    /// Nobody sits here.
+    Vacant,
+    /// The process was started and is not ready yet.
+    Starting,
+    /// It serves.
+    Ready,
+    /// It accepts nothing new and finishes what is open.
+    Draining,
+    /// The process has ended; what it held is being taken back.
+    Dead,
+}
+
+/// A seat's state word: `kind 3 | stalled 1 | epoch 24 | pid 32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeatWord {
+    /// What the worker is doing.
+    pub state: SeatState,
+    /// Its heartbeat stands still: the line passes it by until it beats again.
+    pub stalled: bool,
+    /// Which filling of the seat.
+    pub epoch: Epoch,
+    /// Process id; 0 until it is known. For people and for a supervisor that takes over, never for `kill`.
+    pub pid: u32,
+}
+
+const STALLED: u64 = 1 << 60;
+const STATE_SHIFT: u32 = 61;
+const EPOCH_SHIFT: u32 = 32;
+
+impl SeatWord {
+    fn pack(self) -> u64 {
+        let state = match self.state {
+            SeatState::Vacant => 0,
+            SeatState::Starting => 1,
+            SeatState::Ready => 2,
+            SeatState::Draining => 3,
+            SeatState::Dead => 4,
+        };
+        state << STATE_SHIFT
+            | if self.stalled { STALLED } else { 0 }
+            | self.epoch.get() << EPOCH_SHIFT
+            | u64::from(self.pid)
+    }
+
+    fn unpack(word: u64) -> Self {
+        Self {
+            state: match word >> STATE_SHIFT {
+                0 => SeatState::Vacant,
+                1 => SeatState::Starting,
+                2 => SeatState::Ready,
+                3 => SeatState::Draining,
+                // A value that nothing writes is treated as a death: nothing is given to it.
+                _ => SeatState::Dead,
+            },
+            stalled: word & STALLED != 0,
+            epoch: Epoch::new(word >> EPOCH_SHIFT),
+            pid: u32::try_from(word & mask(32)).expect("masked to 32 bits"),
+        }
+    }
+
+    /// Whether slots may be offered to those who wait here.
+    #[must_use]
+    pub fn takes_offers(self) -> bool {
+        !self.stalled
+            && matches!(
+                self.state,
+                SeatState::Starting | SeatState::Ready | SeatState::Draining
+            )
+    }
+
+    /// Whether a process sits here.
+    #[must_use]
+    pub fn is_filled(self) -> bool {
+        matches!(
+            self.state,
+            SeatState::Starting | SeatState::Ready | SeatState::Draining
+        )
+    }
+}
+
+/// A seat as it lies in the region.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub struct Seat {
+    /// [`SeatWord`]. The supervisor fills, marks and vacates; the worker says ready, draining, "no longer stalled".
+    word: AtomicU64,
+    /// Milliseconds of the monotonic clock at the worker's last heartbeat.
+    heartbeat: AtomicU64,
+    /// Connections of this worker that wait. Only its worker writes it.
+    pub(crate) waiting: AtomicU64,
+    /// When the first of them joined, milliseconds of the monotonic clock; 0: nobody waits.
+    pub(crate) oldest_since: AtomicU64,
+    /// Sequence number of the first place of the window that is not cleared.
+    pub(crate) window_first: AtomicU64,
+    /// Ticket + 1 of the first who waits behind the window, for want of room in it; 0: none.
+    pub(crate) behind_window: AtomicU64,
+    reserved: [AtomicU64; 10],
+}
+
+impl Seat {
+    /// A vacant seat. What zeroed memory reads as.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            word: AtomicU64::new(0),
+            heartbeat: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            oldest_since: AtomicU64::new(0),
+            window_first: AtomicU64::new(0),
+            behind_window: AtomicU64::new(0),
+            reserved: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+
+    /// The state word now.
+    #[must_use]
+    pub fn word(&self) -> SeatWord {
+        // Acquire, pairs with Release in `set_word`: who sees a new epoch sees the seat made clean for it.
+        SeatWord::unpack(self.word.load(Acquire))
+    }
+
+    /// Fills, marks or vacates the seat; the supervisor's move while no process sits there.
+    pub(crate) fn set_word(&self, word: SeatWord) {
+        // Release: see `word`.
+        self.word.store(word.pack(), Release);
+    }
+
+    /// Changes the word as `change` says; `None` leaves it. Returns whether it was changed.
+    pub(crate) fn update_word(&self, mut change: impl FnMut(SeatWord) -> Option<SeatWord>) -> bool {
+        // AcqRel: supervisor and worker each change a part of it, and each must build on what the other wrote.
+        // Relaxed on failure: the closure is called again with the newer value.
+        self.word
+            .fetch_update(AcqRel, Relaxed, |bits| {
+                change(SeatWord::unpack(bits)).map(SeatWord::pack)
+            })
+            .is_ok()
+    }
+
+    /// Records a heartbeat at `now` milliseconds. Returns whether the seat had been marked as stalled.
+    #[must_use]
+    pub(crate) fn beat(&self, now: u64) -> bool {
+        // Relaxed: a number on its own.
+        self.heartbeat.store(now, Relaxed);
+        // Relaxed peek; the exchange below decides.
+        SeatWord::unpack(self.word.load(Relaxed)).stalled
+            && self.update_word(|word| {
+                word.stalled.then_some(SeatWord {
+                    stalled: false,
+                    ..word
+                })
+            })
+    }
+
+    /// Milliseconds of the monotonic clock at the last heartbeat.
+    #[must_use]
+    pub fn heartbeat(&self) -> u64 {
+        // Relaxed: a number on its own.
+        self.heartbeat.load(Relaxed)
+    }
+
+    /// Connections that wait in this worker.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        // Relaxed: a number for people and for a bound that need not be exact to the one.
+        self.waiting.load(Relaxed)
+    }
+
+    /// When the first of them joined, milliseconds of the monotonic clock; `None`: nobody waits.
+    #[must_use]
+    pub fn oldest_since(&self) -> Option<u64> {
+        // Relaxed: a number for people.
+        Some(self.oldest_since.load(Relaxed)).filter(|&since| since != 0)
+    }
+}
+
+impl Default for Seat {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,207 @@
+//! One slot and its moves. Its word alone decides who holds it; all else here may lag.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use crate::sync::AtomicU64;
+
+use super::{
+    ids::{Epoch, SeatIndex, Ticket},
+    word::{Holder, SlotWord},
+};
+
+/// A slot as it lies in the region: two cache lines of its own, since the adjacent-line prefetcher pulls pairs.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub struct Slot {
+    /// [`SlotWord`].
+    word: AtomicU64,
+    /// Version of the token in [`super::Publication`]'s terms.
+    pub(crate) token_version: AtomicU64,
+    /// Token version that the upstream refused; 0: none. Written by holders, read by the supervisor.
+    refused: AtomicU64,
+    /// Logins for this slot that failed. Written by the supervisor, watched by a holder that waits for a new token.
+    failures: AtomicU64,
+    /// Requests sent with this slot. Only its holder writes it.
+    uses: AtomicU64,
+    reserved: [AtomicU64; 11],
+}
+
+/// Proof of a claim: the word that a release must find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    pub(crate) seat: SeatIndex,
+    pub(crate) epoch: Epoch,
+    pub(crate) number: u32,
+}
+
+impl Claim {
+    fn holder(self) -> Holder {
+        Holder::Leased {
+            seat: self.seat,
+            epoch: self.epoch,
+            number: self.number,
+        }
+    }
+}
+
+/// What became of a slot that its holder gave back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Released {
+    /// It is free and may be lent: its bit must be set and the line served.
+    Idle,
+    /// It is free, but its token may not be lent.
+    Unusable,
+    /// It was not held under this claim: the supervisor had reclaimed it.
+    NotHeld,
+}
+
+impl Slot {
+    /// An empty slot: free, without a token. What zeroed memory reads as.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            word: AtomicU64::new(0),
+            token_version: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            uses: AtomicU64::new(0),
+            reserved: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+
+    /// The word now.
+    #[must_use]
+    pub fn word(&self) -> SlotWord {
+        // Acquire, pairs with the AcqRel moves: who reads "usable" sees the token published before it.
+        SlotWord::unpack(self.word.load(Acquire))
+    }
+
+    fn exchange(&self, from: SlotWord, to: SlotWord) -> bool {
+        // Acquire: the taker must see all that the last holder and the supervisor wrote to the slot.
+        // Release: the next taker must see what we wrote. One ordering for all moves, since each both takes
+        // and gives. Relaxed on failure: a lost race tells us nothing that we go on to read.
+        self.word
+            .compare_exchange(from.pack(), to.pack(), AcqRel, Relaxed)
+            .is_ok()
+    }
+
+    /// Takes the slot, if it is free and usable.
+    #[must_use]
+    pub fn claim(&self, claim: Claim) -> bool {
+        self.exchange(SlotWord::IDLE, SlotWord::IDLE.held_by(claim.holder()))
+    }
+
+    /// Sets the slot aside for a place in line, if it is free and usable.
+    #[must_use]
+    pub fn offer(&self, seat: SeatIndex, ticket: Ticket) -> bool {
+        self.exchange(
+            SlotWord::IDLE,
+            SlotWord::IDLE.held_by(Holder::Offered { seat, ticket }),
+        )
+    }
+
+    /// Takes up an offer. False if it was withdrawn, or the token has become unusable meanwhile.
+    #[must_use]
+    pub fn accept(&self, ticket: Ticket, claim: Claim) -> bool {
+        let offered = SlotWord::IDLE.held_by(Holder::Offered {
+            seat: claim.seat,
+            ticket,
+        });
+        self.exchange(offered, SlotWord::IDLE.held_by(claim.holder()))
+    }
+
+    /// Ends the lease made under `claim`.
+    pub fn release(&self, claim: Claim) -> Released {
+        self.free(claim.holder())
+    }
+
+    /// Takes back an offer that nobody will take up.
+    pub fn withdraw(&self, seat: SeatIndex, ticket: Ticket) -> Released {
+        self.free(Holder::Offered { seat, ticket })
+    }
+
+    /// Frees the slot if `holder` has it, usable or not. At most one of several callers succeeds.
+    pub(crate) fn free(&self, holder: Holder) -> Released {
+        // Two tries cover both values of the usable bit; a third is needed only if the supervisor flips it
+        // in between, and it does so a few times an hour.
+        loop {
+            // Relaxed: only the exchange below decides.
+            let word = SlotWord::unpack(self.word.load(Relaxed));
+            if word.holder != holder {
+                return Released::NotHeld;
+            }
+            if self.exchange(word, word.held_by(Holder::Free)) {
+                return if word.usable {
+                    Released::Idle
+                } else {
+                    Released::Unusable
+                };
+            }
+        }
+    }
+
+    /// Marks the token as fit to be lent. True if the slot is free: its bit must be set and the line served.
+    #[must_use]
+    pub fn put_in_use(&self) -> bool {
+        // AcqRel, as in `exchange`: the token published before this is seen by whoever claims.
+        let before = self.word.fetch_or(SlotWord::USABLE_BIT, AcqRel);
+        SlotWord::unpack(before).holder == Holder::Free
+    }
+
+    /// Marks the token as not to be lent. A lease under way goes on. True if nobody has the slot.
+    pub fn take_out_of_use(&self) -> bool {
+        // AcqRel, as in `exchange`: if it is free, the caller goes on to wipe the token, after its last holder.
+        let before = self.word.fetch_and(!SlotWord::USABLE_BIT, AcqRel);
+        SlotWord::unpack(before).holder == Holder::Free
+    }
+
+    /// Records that the upstream refused token `version`. True if that is news.
+    pub fn report_refused(&self, version: u64) -> bool {
+        // Relaxed: a number on its own; the supervisor compares it with the version it published itself.
+        self.refused.swap(version, Relaxed) != version
+    }
+
+    /// Token version last refused by the upstream; 0: none.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        // Relaxed: see `report_refused`.
+        self.refused.load(Relaxed)
+    }
+
+    /// Counts a failed login; only the supervisor may call it.
+    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
+    pub(crate) fn count_failure(&self) {
+        // Relaxed load and store: one writer.
+        self.failures
+            .store(self.failures().wrapping_add(1), Relaxed);
+    }
+
+    /// Logins for this slot that failed.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        // Relaxed: the bell that follows a failure carries the order.
+        self.failures.load(Relaxed)
+    }
+
+    /// Counts a request sent with this slot; only the holder may call it.
+    pub fn count_use(&self) {
+        // Relaxed load and store, no read-modify-write: the holder is the only writer, and the hand-over of
+        // the slot itself (AcqRel) orders one holder's count before the next one's.
+        self.uses
+            .store(self.uses.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Requests sent with this slot.
+    #[must_use]
+    pub fn uses(&self) -> u64 {
+        // Relaxed: a number for people.
+        self.uses.load(Relaxed)
+    }
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self::new()
+    }
+}

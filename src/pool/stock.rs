@@ -1,0 +1,187 @@
+//! The supervisor's half of the pool: it stocks slots with tokens, fills seats, and takes back what the dead held.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use crate::{bells::BellBoard, clock::monotonic_millis, region::Region};
+
+use super::{
+    Bells, Pool, TooLong, Totals, WorkerSettings,
+    ids::{Epoch, SeatIndex, SlotIndex},
+    recovery::Reclaimed,
+    seat::{SeatState, SeatWord},
+    word::Holder,
+};
+
+/// The supervisor's access to the pool. One process at a time may have it.
+#[derive(Debug)]
+pub struct Stock {
+    region: Arc<Region>,
+    bells: BellBoard,
+}
+
+impl Stock {
+    /// Takes charge of a region.
+    #[must_use]
+    pub fn new(region: Arc<Region>, bells: BellBoard) -> Self {
+        Self { region, bells }
+    }
+
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    /// The bells; the supervisor waits for its own.
+    #[must_use]
+    pub fn bells(&self) -> &BellBoard {
+        &self.bells
+    }
+
+    /// The pool.
+    #[must_use]
+    pub fn pool(&self) -> Pool<'_> {
+        self.region.pool()
+    }
+
+    /// Publishes a token and puts its slot in use. Its holder, if it has one, goes on with the new token.
+    ///
+    /// # Errors
+    /// If the token is longer than the region was made for; the slot is as it was.
+    pub fn install(&self, slot: SlotIndex, token: &[u8]) -> Result<u64, TooLong> {
+        let version = self.region.token(slot).publish(token)?;
+        let pool = self.pool();
+        if pool.slots[slot.get()].put_in_use() {
+            pool.bitmap.set(slot);
+            pool.dispatch(&self.bells);
+        }
+        self.ring_holder(slot);
+        Ok(version)
+    }
+
+    /// Counts a failed login; a holder that waits for its result is told.
+    pub fn login_failed(&self, slot: SlotIndex) {
+        self.pool().slots[slot.get()].count_failure();
+        self.ring_holder(slot);
+    }
+
+    /// Lends the slot no more. A lease under way goes on.
+    pub fn take_out_of_use(&self, slot: SlotIndex) {
+        let pool = self.pool();
+        if pool.slots[slot.get()].take_out_of_use() {
+            pool.bitmap.clear(slot);
+        }
+    }
+
+    /// Wipes the token of a slot that is out of use. False as long as somebody holds it.
+    pub fn wipe(&self, slot: SlotIndex) -> bool {
+        let word = self.pool().slots[slot.get()].word();
+        let idle = !word.usable && word.holder == Holder::Free;
+        if idle {
+            self.region.token(slot).wipe();
+        }
+        idle
+    }
+
+    /// Whether the upstream refused the token that is in the slot now.
+    #[must_use]
+    pub fn is_suspect(&self, slot: SlotIndex) -> bool {
+        let version = self.region.token(slot).version();
+        version != 0 && self.pool().slots[slot.get()].refused() == version
+    }
+
+    fn ring_holder(&self, slot: SlotIndex) {
+        if let Holder::Leased { seat, .. } = self.pool().slots[slot.get()].word().holder {
+            self.bells.ring(seat);
+        }
+    }
+
+    /// Publishes the settings and rings all workers.
+    ///
+    /// # Errors
+    /// If they do not fit.
+    pub fn publish_settings(&self, settings: &WorkerSettings) -> Result<(), TooLong> {
+        let json = serde_json::to_vec(settings).expect("settings are plain data");
+        self.region.settings().publish(&json)?;
+        self.ring_all();
+        Ok(())
+    }
+
+    /// Publishes the upstream's addresses and rings all workers.
+    ///
+    /// # Errors
+    /// If they do not fit.
+    pub fn publish_upstream(&self, addresses: &[SocketAddr]) -> Result<(), TooLong> {
+        let json = serde_json::to_vec(addresses).expect("addresses are plain data");
+        self.region.upstream().publish(&json)?;
+        self.ring_all();
+        Ok(())
+    }
+
+    fn ring_all(&self) {
+        for (index, seat) in self.pool().seats.iter().enumerate() {
+            if seat.word().is_filled() {
+                self.bells.ring(SeatIndex::new(index));
+            }
+        }
+    }
+
+    /// Fills a vacant seat for a worker about to be started; `None`: all are taken.
+    #[must_use]
+    pub fn fill_seat(&self) -> Option<(SeatIndex, Epoch)> {
+        let pool = self.pool();
+        let index = pool
+            .seats
+            .iter()
+            .position(|seat| seat.word().state == SeatState::Vacant)?;
+        let seat = &pool.seats[index];
+        let epoch = seat.word().epoch.next();
+        // A beat to begin with: time until the first one of its own counts from here.
+        let _ = seat.beat(monotonic_millis());
+        seat.set_word(SeatWord {
+            state: SeatState::Starting,
+            stalled: false,
+            epoch,
+            pid: 0,
+        });
+        Some((SeatIndex::new(index), epoch))
+    }
+
+    /// Notes the process that sits there.
+    pub fn set_pid(&self, seat: SeatIndex, pid: u32) {
+        self.pool().seats[seat.get()].update_word(|word| Some(SeatWord { pid, ..word }));
+    }
+
+    /// Milliseconds since the worker's last heartbeat.
+    #[must_use]
+    pub fn heartbeat_age(&self, seat: SeatIndex) -> u64 {
+        monotonic_millis().saturating_sub(self.pool().seats[seat.get()].heartbeat())
+    }
+
+    /// Takes back all that the worker of `seat` held, and vacates the seat. Its process must have ended.
+    pub fn reclaim(&self, seat: SeatIndex) -> Reclaimed {
+        let reclaimed = self.pool().reclaim(seat, &self.bells);
+        self.region.counters(seat).settle(reclaimed.leases);
+        reclaimed
+    }
+
+    /// Lets the line pass a worker by whose heartbeat stands still.
+    pub fn pass_by(&self, seat: SeatIndex) {
+        self.pool().pass_by(seat, &self.bells);
+    }
+
+    /// Mends what stopped processes left half done. Harmless at any time.
+    pub fn sweep(&self) {
+        self.pool().sweep(&self.bells);
+    }
+
+    /// What all workers, past ones included, have done.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for index in 0..self.pool().seats.len() {
+            totals.add(self.region.counters(SeatIndex::new(index)));
+        }
+        totals
+    }
+}

@@ -1,0 +1,375 @@
+//! The pool on a real region: several desks of one process stand for several workers.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    thread,
+};
+
+use crate::{
+    bells::BellBoard,
+    region::{Geometry, Region},
+};
+
+use super::*;
+
+/// A supervisor and workers around one region of `slots` slots, all stocked.
+struct Fixture {
+    stock: Stock,
+    desks: Vec<Arc<Desk>>,
+}
+
+impl Fixture {
+    fn new(slots: usize, workers: usize) -> Self {
+        let geometry = Geometry { slots: slots.max(64), seats: 4, token_bytes: 256 };
+        let region = Arc::new(Region::create(geometry).unwrap());
+        region.set_slots_used(slots);
+        let bells = BellBoard::create(geometry.seats).unwrap();
+        let stock = Stock::new(region, bells);
+        let mut fixture = Self { stock, desks: Vec::new() };
+        for slot in 0..slots {
+            fixture.install(slot, "first");
+        }
+        for _ in 0..workers {
+            fixture.hire();
+        }
+        fixture
+    }
+
+    fn install(&self, slot: usize, text: &str) {
+        let token = format!("{text} token of slot {slot}");
+        self.stock.install(SlotIndex::new(slot), token.as_bytes()).unwrap();
+    }
+
+    fn hire(&mut self) -> Arc<Desk> {
+        let (seat, epoch) = self.stock.fill_seat().expect("a vacant seat");
+        let bells = self.stock.bells().try_clone().unwrap();
+        let desk = Desk::new(Arc::clone(self.stock.region()), bells, seat, epoch);
+        desk.set_ready();
+        self.desks.push(Arc::clone(&desk));
+        desk
+    }
+
+    fn answer_all_bells(&self) {
+        self.desks.iter().for_each(|desk| desk.answer_bell());
+    }
+
+    #[track_caller]
+    fn assert_counts(&self, in_use: u64, available: u64, waiting: u64) {
+        let census = self.stock.pool().census();
+        assert_eq!((census.in_use, census.available, census.waiting), (in_use, available, waiting));
+        assert_eq!(census.usable, in_use + available);
+    }
+}
+
+fn poll(waiting: &mut Waiting) -> Option<Lease> {
+    match pin!(waiting).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(lease) => Some(lease),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn a_free_slot_is_leased_once() {
+    let fixture = Fixture::new(2, 2);
+    let first = fixture.desks[0].try_lease().unwrap();
+    let second = fixture.desks[1].try_lease().unwrap();
+    assert_ne!(first.slot(), second.slot());
+    assert!(fixture.desks[0].try_lease().is_none());
+    fixture.assert_counts(2, 0, 0);
+    drop(first);
+    fixture.assert_counts(1, 1, 0);
+}
+
+#[test]
+fn the_line_is_served_in_order_of_arrival_over_all_workers() {
+    let fixture = Fixture::new(1, 3);
+    let mut held = fixture.desks[0].try_lease();
+    let mut line: Vec<_> = (0..100).map(|n| (n, fixture.desks[n * 7 % 3].join())).collect();
+    fixture.assert_counts(1, 0, 100);
+    for turn in 0..100 {
+        drop(held.take());
+        fixture.answer_all_bells();
+        let served = line.iter_mut().find_map(|(n, waiting)| Some((*n, poll(waiting)?)));
+        let (n, lease) = served.expect("somebody is served");
+        assert_eq!(n, turn, "served out of turn");
+        drop(line.remove(0));
+        held = Some(lease);
+    }
+}
+
+#[test]
+fn a_line_longer_than_the_window_keeps_its_order() {
+    let fixture = Fixture::new(3, 2);
+    let held: Vec<_> = (0..3).map(|_| fixture.desks[0].try_lease().unwrap()).collect();
+    let mut line: Vec<_> = (0..3 * WINDOW).map(|n| fixture.desks[usize::from(n % 3 == 0)].join()).collect();
+    fixture.assert_counts(3, 0, 3 * WINDOW as u64);
+    drop(held);
+    for chunk in line.chunks_mut(3) {
+        fixture.answer_all_bells();
+        let leases: Vec<_> = chunk.iter_mut().map(|waiting| poll(waiting).expect("next in line")).collect();
+        drop(leases);
+    }
+    fixture.assert_counts(0, 3, 0);
+}
+
+#[test]
+fn a_newcomer_does_not_overtake() {
+    let fixture = Fixture::new(1, 2);
+    let held = fixture.desks[0].try_lease().unwrap();
+    let mut first = fixture.desks[0].join();
+    drop(held);
+    assert!(fixture.desks[1].try_lease().is_none(), "the slot is the waiter's");
+    assert!(poll(&mut first).is_some());
+}
+
+#[test]
+fn leaving_the_line_strands_nobody() {
+    let fixture = Fixture::new(1, 2);
+    let held = fixture.desks[0].try_lease().unwrap();
+    let mut line: Vec<_> = (0..6).map(|n| fixture.desks[n % 2].join()).collect();
+    let mut last = line.pop().unwrap();
+    drop(line.remove(2));
+    // The slot is granted to the first, which goes without ever having looked; so do all before the last.
+    drop(held);
+    drop(line);
+    fixture.answer_all_bells();
+    assert!(poll(&mut last).is_some());
+    fixture.assert_counts(0, 1, 0);
+}
+
+#[test]
+fn hidden_waiters_that_leave_do_not_hold_up_the_next() {
+    let fixture = Fixture::new(1, 2);
+    let held = fixture.desks[0].try_lease().unwrap();
+    let line: Vec<_> = (0..WINDOW + 10).map(|_| fixture.desks[0].join()).collect();
+    let mut last = fixture.desks[1].join();
+    for waiting in line.into_iter().rev() {
+        drop(waiting);
+    }
+    drop(held);
+    fixture.answer_all_bells();
+    assert!(poll(&mut last).is_some());
+}
+
+#[test]
+fn a_dead_workers_slots_and_places_are_free_again() {
+    let mut fixture = Fixture::new(4, 2);
+    let dead = Arc::clone(&fixture.desks[0]);
+    let leases: Vec<_> = (0..4).map(|_| dead.try_lease().unwrap()).collect();
+    let waiting = dead.join();
+    let mut alive = fixture.desks[1].join();
+    // The process is gone: nothing of it is ever dropped.
+    leases.into_iter().for_each(std::mem::forget);
+    std::mem::forget(waiting);
+    let seat = dead.seat();
+    assert_eq!(fixture.stock.reclaim(seat).leases, 4);
+    fixture.desks[1].answer_bell();
+    let lease = poll(&mut alive).expect("the next in line is served");
+    fixture.assert_counts(1, 3, 0);
+    let successor = fixture.hire();
+    assert_eq!(successor.seat(), seat, "the seat is filled anew");
+    assert!(successor.try_lease().is_some());
+    drop(lease);
+    let totals = fixture.stock.totals();
+    assert_eq!(totals.acquisitions, totals.releases);
+}
+
+#[test]
+fn a_ghosts_late_release_frees_nothing() {
+    let mut fixture = Fixture::new(1, 1);
+    let ghost = fixture.desks[0].try_lease().unwrap();
+    fixture.stock.reclaim(fixture.desks[0].seat());
+    let successor = fixture.hire();
+    let held = successor.try_lease().unwrap();
+    drop(ghost);
+    fixture.assert_counts(1, 0, 0);
+    assert!(successor.try_lease().is_none());
+    drop(held);
+}
+
+#[test]
+fn a_worker_that_does_not_respond_is_passed_by_and_keeps_its_place() {
+    let fixture = Fixture::new(1, 2);
+    let held = fixture.desks[1].try_lease().unwrap();
+    let mut stopped = fixture.desks[0].join();
+    let mut first = fixture.desks[1].join();
+    let mut second = fixture.desks[1].join();
+    drop(held);
+    // Granted to the stopped worker, which takes nothing up.
+    fixture.stock.pass_by(fixture.desks[0].seat());
+    fixture.desks[1].answer_bell();
+    let lease = poll(&mut first).expect("the next one that responds");
+    // It runs again: it stands before the second.
+    fixture.desks[0].heartbeat();
+    drop(lease);
+    fixture.answer_all_bells();
+    let lease = poll(&mut stopped).expect("it kept its place");
+    assert!(poll(&mut second).is_none());
+    drop(lease);
+    fixture.answer_all_bells();
+    assert!(poll(&mut second).is_some());
+}
+
+#[test]
+fn the_sweep_mends_what_a_dead_process_left_half_done() {
+    let fixture = Fixture::new(2, 2);
+    let pool = fixture.stock.pool();
+    let mut waiting = {
+        let held: Vec<_> = (0..2).map(|_| fixture.desks[0].try_lease().unwrap()).collect();
+        let waiting = fixture.desks[1].join();
+        // Died after freeing the words, before setting the bits and serving the line.
+        for lease in held {
+            let word = pool.slots[lease.slot().get()].word();
+            assert_eq!(pool.slots[lease.slot().get()].free(word.holder), Released::Idle);
+            std::mem::forget(lease);
+        }
+        waiting
+    };
+    fixture.desks[1].answer_bell();
+    assert!(poll(&mut waiting).is_none());
+    fixture.stock.sweep();
+    fixture.desks[1].answer_bell();
+    let lease = poll(&mut waiting).expect("served after the sweep");
+    // Died between offering a slot and granting it to a place that has gone since.
+    let free = SlotIndex::new(1 - lease.slot().get());
+    assert!(pool.slots[free.get()].offer(fixture.desks[0].seat(), Ticket::new(77)));
+    fixture.stock.sweep();
+    assert!(fixture.desks[0].try_lease().is_some());
+}
+
+#[test]
+fn a_refresh_changes_the_token_under_a_lease_and_never_the_slot() {
+    let fixture = Fixture::new(1, 1);
+    let lease = fixture.desks[0].try_lease().unwrap();
+    let mut token = Vec::new();
+    let version = lease.read_token(&mut token);
+    assert_eq!(token, b"first token of slot 0");
+    let mut refreshed = lease.refreshed(version);
+    let mut look = |cx: &mut Context<'_>| pin!(&mut refreshed).poll(cx);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(fixture.stock.is_suspect(lease.slot()));
+    assert_eq!(look(&mut cx), Poll::Pending);
+    fixture.install(0, "second");
+    assert_eq!(look(&mut cx), Poll::Ready(true));
+    assert!(!fixture.stock.is_suspect(lease.slot()));
+    assert!(lease.read_token(&mut token) > version);
+    assert_eq!(token, b"second token of slot 0");
+}
+
+#[test]
+fn a_failed_login_ends_the_wait_for_a_new_token() {
+    let fixture = Fixture::new(1, 1);
+    let lease = fixture.desks[0].try_lease().unwrap();
+    let mut refreshed = lease.refreshed(lease.token_version());
+    fixture.stock.login_failed(lease.slot());
+    let outcome = pin!(&mut refreshed).poll(&mut Context::from_waker(Waker::noop()));
+    assert_eq!(outcome, Poll::Ready(false));
+}
+
+#[test]
+fn a_slot_out_of_use_is_lent_to_nobody_else() {
+    let fixture = Fixture::new(1, 1);
+    let lease = fixture.desks[0].try_lease().unwrap();
+    fixture.stock.take_out_of_use(lease.slot());
+    let census = fixture.stock.pool().census();
+    assert_eq!((census.usable, census.retiring), (0, 1));
+    assert!(!fixture.stock.wipe(lease.slot()), "somebody holds it");
+    let mut waiting = fixture.desks[0].join();
+    let slot = lease.slot();
+    drop(lease);
+    assert!(poll(&mut waiting).is_none());
+    assert!(fixture.stock.wipe(slot));
+    fixture.install(0, "new");
+    fixture.answer_all_bells();
+    assert!(poll(&mut waiting).is_some());
+}
+
+#[test]
+fn an_offer_whose_token_became_unusable_is_not_taken_up() {
+    let fixture = Fixture::new(2, 2);
+    let held: Vec<_> = (0..2).map(|_| fixture.desks[0].try_lease().unwrap()).collect();
+    let mut waiting = fixture.desks[1].join();
+    let (mut first, rest) = (None, held);
+    let mut rest = rest.into_iter();
+    first.replace(rest.next().unwrap());
+    let slot = first.as_ref().unwrap().slot();
+    drop(first);
+    fixture.stock.take_out_of_use(slot);
+    fixture.desks[1].answer_bell();
+    assert!(poll(&mut waiting).is_none(), "the offer was void, the place is kept");
+    fixture.assert_counts(1, 0, 1);
+    drop(rest);
+    fixture.desks[1].answer_bell();
+    assert!(poll(&mut waiting).is_some());
+}
+
+/// Threads that lease, wait, leave and release at random: a slot's check word sees two holders.
+#[test]
+fn no_slot_has_two_holders_and_none_is_lost() {
+    const SLOTS: usize = 3;
+    let rounds = if cfg!(miri) { 20 } else { 3000 };
+    let fixture = Fixture::new(SLOTS, 4);
+    let holders: Arc<[AtomicBool; SLOTS]> = Arc::default();
+    let served = AtomicU64::new(0);
+    let hold = |lease: Lease| {
+        let holder = &holders[lease.slot().get()];
+        assert!(!holder.swap(true, Ordering::AcqRel), "two holders of slot {}", lease.slot());
+        served.fetch_add(1, Ordering::Relaxed);
+        thread::yield_now();
+        assert!(holder.swap(false, Ordering::AcqRel));
+    };
+    thread::scope(|scope| {
+        for (number, desk) in fixture.desks.iter().enumerate() {
+            let hold = &hold;
+            scope.spawn(move || {
+                for round in 0..rounds {
+                    if let Some(lease) = desk.try_lease() {
+                        hold(lease);
+                        continue;
+                    }
+                    let mut places: Vec<_> = (0..=round % 3).map(|_| desk.join()).collect();
+                    if (round + number) % 5 == 0 {
+                        places.pop();
+                    }
+                    while !places.is_empty() {
+                        desk.answer_bell();
+                        places.retain_mut(|place| poll(place).map(hold).is_none());
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    fixture.assert_counts(0, SLOTS as u64, 0);
+    assert!(served.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
+fn a_reader_never_sees_half_a_token() {
+    let fixture = Fixture::new(1, 1);
+    let lease = fixture.desks[0].try_lease().unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..if cfg!(miri) { 50 } else { 20_000_usize } {
+                let letter = b'a' + (round % 26) as u8;
+                let token = vec![letter; 1 + round % 200];
+                fixture.stock.install(SlotIndex::new(0), &token).unwrap();
+            }
+            done.store(true, Ordering::Release);
+        });
+        let (mut token, mut last) = (Vec::new(), 0);
+        while !done.load(Ordering::Acquire) {
+            let version = lease.read_token(&mut token);
+            assert!(version >= last);
+            last = version;
+            let whole = token.iter().all(|&byte| byte == token[0]);
+            assert!(whole || token.starts_with(b"first"), "{:?}", String::from_utf8_lossy(&token));
+        }
+    });
+}

@@ -1,0 +1,222 @@
+//! The shared words of one slot and one place in line: what each bit means. Pure packing, no atomics.
+//!
+//! ```text
+//! slot word   63        62..61   60.........................0
+//!             usable    kind     free: 0
+//!                                leased: seat 8 | epoch 24 | lease number 24   (56 bits)
+//!                                offered: seat 8 | ticket 48                   (56 bits)
+//! place word  63..62    61..14   13..0
+//!             kind      ticket   slot (granted only)
+//! ```
+
+use super::ids::{Epoch, SeatIndex, SlotIndex, Ticket, mask};
+
+const USABLE: u64 = 1 << 63;
+const SLOT_KIND_SHIFT: u32 = 61;
+const SLOT_KIND_LEASED: u64 = 1;
+const SLOT_KIND_OFFERED: u64 = 2;
+const LEASE_NUMBER_BITS: u32 = 24;
+const SEAT_SHIFT: u32 = 48;
+
+/// Who has a slot. This word alone decides it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody.
+    Free,
+    /// A connection of a worker.
+    Leased {
+        /// The worker's seat.
+        seat: SeatIndex,
+        /// Which filling of the seat.
+        epoch: Epoch,
+        /// Tells this lease of the slot from that worker's earlier ones.
+        number: u32,
+    },
+    /// Set aside for a place in line that has yet to take it.
+    Offered {
+        /// Seat of the worker the place belongs to.
+        seat: SeatIndex,
+        /// The place.
+        ticket: Ticket,
+    },
+}
+
+/// A slot's word: its holder, and whether its token may be lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotWord {
+    /// The slot holds a token that may be lent.
+    pub usable: bool,
+    /// Who has it.
+    pub holder: Holder,
+}
+
+impl SlotWord {
+    /// Usable and free: what a claim expects.
+    pub const IDLE: Self = Self {
+        usable: true,
+        holder: Holder::Free,
+    };
+    /// The bit that [`Self::usable`] stands for, for the moves that change nothing else.
+    pub(crate) const USABLE_BIT: u64 = USABLE;
+
+    pub(crate) fn pack(self) -> u64 {
+        let holder = match self.holder {
+            Holder::Free => 0,
+            Holder::Leased {
+                seat,
+                epoch,
+                number,
+            } => {
+                SLOT_KIND_LEASED << SLOT_KIND_SHIFT
+                    | (seat.get() as u64) << SEAT_SHIFT
+                    | epoch.get() << LEASE_NUMBER_BITS
+                    | u64::from(number) & mask(LEASE_NUMBER_BITS)
+            }
+            Holder::Offered { seat, ticket } => {
+                SLOT_KIND_OFFERED << SLOT_KIND_SHIFT
+                    | (seat.get() as u64) << SEAT_SHIFT
+                    | ticket.get()
+            }
+        };
+        holder | if self.usable { USABLE } else { 0 }
+    }
+
+    /// Reads a word. A kind that nothing writes is read as free and not usable, so that a damaged word is
+    /// never lent.
+    pub(crate) fn unpack(word: u64) -> Self {
+        let usable = word & USABLE != 0;
+        let seat = SeatIndex::new((word >> SEAT_SHIFT & mask(SeatIndex::BITS)) as usize);
+        match word >> SLOT_KIND_SHIFT & mask(2) {
+            0 => Self {
+                usable,
+                holder: Holder::Free,
+            },
+            SLOT_KIND_LEASED => {
+                let epoch = Epoch::new(word >> LEASE_NUMBER_BITS);
+                let number =
+                    u32::try_from(word & mask(LEASE_NUMBER_BITS)).expect("masked to 24 bits");
+                Self {
+                    usable,
+                    holder: Holder::Leased {
+                        seat,
+                        epoch,
+                        number,
+                    },
+                }
+            }
+            SLOT_KIND_OFFERED => Self {
+                usable,
+                holder: Holder::Offered {
+                    seat,
+                    ticket: Ticket::new(word),
+                },
+            },
+            _ => Self {
+                usable: false,
+                holder: Holder::Free,
+            },
+        }
+    }
+
+    /// The same word with another holder.
+    pub(crate) fn held_by(self, holder: Holder) -> Self {
+        Self { holder, ..self }
+    }
+}
+
+const PLACE_KIND_SHIFT: u32 = 62;
+const PLACE_KIND_WAITING: u64 = 1;
+const PLACE_KIND_GRANTED: u64 = 2;
+const PLACE_KIND_GONE: u64 = 3;
+
+/// One place in a worker's window of the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Nobody stands here.
+    Empty,
+    /// Someone waits.
+    Waiting(Ticket),
+    /// A slot was offered to the one who waits here; the slot's word must agree before it is taken.
+    Granted(Ticket, SlotIndex),
+    /// Served, or left: nobody looks here again until the worker clears the place.
+    Gone(Ticket),
+}
+
+impl Place {
+    pub(crate) fn pack(self) -> u64 {
+        let (kind, ticket, slot) = match self {
+            Self::Empty => return 0,
+            Self::Waiting(ticket) => (PLACE_KIND_WAITING, ticket, 0),
+            Self::Granted(ticket, slot) => (PLACE_KIND_GRANTED, ticket, slot.get() as u64),
+            Self::Gone(ticket) => (PLACE_KIND_GONE, ticket, 0),
+        };
+        kind << PLACE_KIND_SHIFT | ticket.get() << SlotIndex::BITS | slot
+    }
+
+    pub(crate) fn unpack(word: u64) -> Self {
+        let ticket = Ticket::new(word >> SlotIndex::BITS);
+        match word >> PLACE_KIND_SHIFT {
+            PLACE_KIND_WAITING => Self::Waiting(ticket),
+            PLACE_KIND_GRANTED => Self::Granted(
+                ticket,
+                SlotIndex::new((word & mask(SlotIndex::BITS)) as usize),
+            ),
+            PLACE_KIND_GONE => Self::Gone(ticket),
+            _ => Self::Empty,
+        }
+    }
+}
+
+#[cfg(all(test, not(tpp_loom)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_holder() -> impl Strategy<Value = Holder> {
+        let seat = || (0..SeatIndex::CAPACITY).prop_map(SeatIndex::new);
+        prop_oneof![
+            Just(Holder::Free),
+            (seat(), any::<u64>(), 0..1_u32 << LEASE_NUMBER_BITS).prop_map(
+                |(seat, epoch, number)| {
+                    Holder::Leased {
+                        seat,
+                        epoch: Epoch::new(epoch),
+                        number,
+                    }
+                }
+            ),
+            (seat(), any::<u64>()).prop_map(|(seat, ticket)| Holder::Offered {
+                seat,
+                ticket: Ticket::new(ticket)
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_slot_word_survives_packing(usable: bool, holder in any_holder()) {
+            let word = SlotWord { usable, holder };
+            prop_assert_eq!(SlotWord::unpack(word.pack()), word);
+        }
+
+        #[test]
+        fn any_bits_read_as_some_slot_word_and_place(bits: u64) {
+            let _ = SlotWord::unpack(bits);
+            let _ = Place::unpack(bits);
+        }
+
+        #[test]
+        fn a_place_survives_packing(ticket: u64, slot in 0..SlotIndex::CAPACITY) {
+            let ticket = Ticket::new(ticket);
+            for place in [
+                Place::Empty,
+                Place::Waiting(ticket),
+                Place::Granted(ticket, SlotIndex::new(slot)),
+                Place::Gone(ticket),
+            ] {
+                prop_assert_eq!(Place::unpack(place.pack()), place);
+            }
+        }
+    }
+}

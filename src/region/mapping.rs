@@ -1,0 +1,91 @@
+//! From bytes of a mapping to typed words. One of the two places in tpp with `unsafe` code.
+#![expect(
+    unsafe_code,
+    reason = "turns mapped bytes into references; each block says why it may"
+)]
+
+use std::{fs::File, io};
+
+use crossbeam_utils::CachePadded;
+use memmap2::{Advice, MmapOptions, MmapRaw};
+
+use crate::{
+    pool::{Seat, SeatCounters, Slot},
+    sync::AtomicU64,
+};
+
+use super::layout::{SharedWords, Span};
+
+/// Types that may lie in memory that other processes write.
+///
+/// # Safety
+/// An implementor is `repr(C)` or `repr(transparent)` over atomic integers and padding only: every bit pattern is a value, no
+/// field is ever accessed but atomically, and it holds no pointer, descriptor, `usize`, `bool` or enum.
+pub(super) unsafe trait Shared {}
+
+// SAFETY: one atomic integer.
+unsafe impl Shared for AtomicU64 {}
+// SAFETY: one atomic integer and padding.
+unsafe impl Shared for CachePadded<AtomicU64> {}
+// SAFETY: `repr(C)`, atomic integers and padding.
+unsafe impl Shared for SharedWords {}
+// SAFETY: `repr(C)`, atomic integers and padding.
+unsafe impl Shared for Slot {}
+// SAFETY: `repr(C)`, atomic integers and padding.
+unsafe impl Shared for Seat {}
+// SAFETY: `repr(C)`, counters (`repr(transparent)` over an atomic integer), histograms (`repr(C)` over counters) and padding.
+unsafe impl Shared for SeatCounters {}
+
+/// A shared, writable mapping of a whole memory file.
+#[derive(Debug)]
+pub(super) struct Mapping(MmapRaw);
+
+impl Mapping {
+    /// Maps the first `bytes` bytes of `file`, which must be sealed against shrinking, and keeps them out of core
+    /// dumps.
+    pub(super) fn of(file: &File, bytes: usize) -> io::Result<Self> {
+        let raw = MmapOptions::new().len(bytes).map_raw(file)?;
+        raw.advise(Advice::DontDump)?;
+        Ok(Self(raw))
+    }
+
+    /// The elements of a section.
+    ///
+    /// # Panics
+    /// If the section does not lie within the mapping or is not aligned for `T`.
+    pub(super) fn section<T: Shared>(&self, span: Span<T>) -> &[T] {
+        let bytes = span.count().checked_mul(size_of::<T>());
+        let end = bytes.and_then(|bytes| span.offset().checked_add(bytes));
+        assert!(
+            end.is_some_and(|end| end <= self.0.len()),
+            "section within the mapping"
+        );
+        // SAFETY: offset <= end <= length of the mapping, asserted above: the result lies in the same allocation.
+        let start = unsafe { self.0.as_ptr().add(span.offset()) }.cast::<T>();
+        assert!(start.is_aligned(), "section aligned for its elements");
+        // SAFETY: `start` is aligned and `count` elements lie within the mapping (asserted above), which lives as
+        // long as `&self` and cannot shrink (sealed: access never faults). `T: Shared` allows any bit pattern and concurrent atomic
+        // writes by other processes; nothing in this process makes a `&mut` to it or writes it otherwise.
+        unsafe { std::slice::from_raw_parts(start, span.count()) }
+    }
+
+    /// Locks the pages of a part as they are touched.
+    pub(super) fn lock(&self, offset: usize, bytes: usize) -> io::Result<()> {
+        assert!(
+            offset
+                .checked_add(bytes)
+                .is_some_and(|end| end <= self.0.len()),
+            "part within the mapping"
+        );
+        // SAFETY: offset <= length of the mapping, asserted above.
+        let start = unsafe { self.0.as_ptr().add(offset) };
+        // SAFETY: the range lies within our own mapping, asserted above; locking changes no contents.
+        let result =
+            unsafe { nix::libc::mlock2(start.cast(), bytes, nix::libc::MLOCK_ONFAULT) };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+}

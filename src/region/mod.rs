@@ -1,0 +1,242 @@
+//! The region: one shared mapping that holds a pool, and what supervisor and workers tell each other.
+//!
+//! It is an anonymous memory file, sealed against resizing, without a path. The supervisor creates it; a worker
+//! inherits its descriptor and maps the same pages. The header says what lies where; a process that would
+//! lay it out differently refuses it.
+
+mod layout;
+mod mapping;
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::unix::fs::FileExt,
+};
+
+use nix::{
+    fcntl::{FcntlArg, SealFlag, fcntl},
+    sys::memfd::{MFdFlags, memfd_create},
+};
+
+use crate::{
+    pool::{Bitmap, Pool, Publication, SeatCounters, SeatIndex, SeatSet, SlotIndex},
+    sync::AtomicU64,
+};
+
+pub use layout::{Geometry, LAYOUT_VERSION};
+use layout::{HEADER_BYTES, Layout, Section, SharedWords};
+use mapping::Mapping;
+
+/// Why a region cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RegionError {
+    /// The system would not give the memory.
+    #[error("create a memory file of {bytes} bytes")]
+    Create {
+        /// Its length.
+        bytes: usize,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file cannot be read or mapped.
+    #[error("map the region")]
+    Map(#[source] io::Error),
+    /// It is no region.
+    #[error("not a tpp region: it begins with {found:#018x}")]
+    Magic {
+        /// The first eight bytes.
+        found: u64,
+    },
+    /// It was made by another version of tpp.
+    #[error("region of layout {found}, this is layout {LAYOUT_VERSION}")]
+    Version {
+        /// Its layout.
+        found: u64,
+    },
+    /// The header contradicts itself or the file's length.
+    #[error("damaged region header: {what} is {found}, expected {expected}")]
+    Damaged {
+        /// Which field.
+        what: &'static str,
+        /// Its value.
+        found: u64,
+        /// What the rest of the header or the file demands.
+        expected: u64,
+    },
+    /// The geometry asked for is beyond what the words can hold.
+    #[error("{what}: {found} is out of 1..={most}")]
+    Geometry {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        found: usize,
+        /// The most there can be.
+        most: usize,
+    },
+}
+
+/// A mapped region. Dropping it unmaps; the memory lives until the last process has.
+#[derive(Debug)]
+pub struct Region {
+    file: File,
+    layout: Layout,
+    mapping: Mapping,
+}
+
+impl Region {
+    /// Creates a region, all empty.
+    ///
+    /// # Errors
+    /// If the geometry is out of bounds or the system refuses the memory.
+    pub fn create(geometry: Geometry) -> Result<Self, RegionError> {
+        let layout = Layout::of(geometry)?;
+        let file = memory_file(layout.bytes())
+            .and_then(|file| {
+                file.write_all_at(&layout.header(), 0)?;
+                Ok(file)
+            })
+            .map_err(|source| RegionError::Create {
+                bytes: layout.bytes(),
+                source,
+            })?;
+        Self::map(file, layout)
+    }
+
+    /// Maps a region that another process created.
+    ///
+    /// # Errors
+    /// If it is not a region of this layout. Nothing of it is trusted before that is known.
+    pub fn open(descriptor: OwnedFd) -> Result<Self, RegionError> {
+        let file = File::from(descriptor);
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact_at(&mut header, 0)
+            .map_err(RegionError::Map)?;
+        let layout = Layout::read(&header)?;
+        let length = file.metadata().map_err(RegionError::Map)?.len();
+        if length != layout.bytes() as u64 {
+            return Err(RegionError::Damaged {
+                what: "length",
+                found: length,
+                expected: layout.bytes() as u64,
+            });
+        }
+        Self::map(file, layout)
+    }
+
+    fn map(file: File, layout: Layout) -> Result<Self, RegionError> {
+        let mapping = Mapping::of(&file, layout.bytes()).map_err(RegionError::Map)?;
+        Ok(Self {
+            file,
+            layout,
+            mapping,
+        })
+    }
+
+    /// Its size.
+    #[must_use]
+    pub fn geometry(&self) -> Geometry {
+        self.layout.geometry()
+    }
+
+    fn shared(&self) -> &SharedWords {
+        &self.mapping.section(self.layout.section(Section::Shared))[0]
+    }
+
+    /// The pool in it, as far as it is configured.
+    #[must_use]
+    pub fn pool(&self) -> Pool<'_> {
+        let shared = self.shared();
+        let slots = self.mapping.section(self.layout.section(Section::Slots));
+        Pool {
+            slots: &slots[..shared.slots_used().min(slots.len())],
+            bitmap: Bitmap::new(self.mapping.section(self.layout.section(Section::Bitmap))),
+            seats: self.mapping.section(self.layout.section(Section::Seats)),
+            places: self.mapping.section(self.layout.section(Section::Places)),
+            line_seats: SeatSet::new(
+                self.mapping
+                    .section(self.layout.section(Section::LineSeats)),
+            ),
+            tickets: &shared.tickets,
+        }
+    }
+
+    /// Says how many slots are configured. Slots are only ever added; one that is no longer configured stays,
+    /// empty.
+    pub fn set_slots_used(&self, slots: usize) {
+        self.shared().set_slots_used(slots);
+    }
+
+    /// The token of `slot`.
+    #[must_use]
+    pub fn token(&self, slot: SlotIndex) -> Publication<'_> {
+        let words = Publication::words_for(self.geometry().token_bytes);
+        let all: &[AtomicU64] = self.mapping.section(self.layout.section(Section::Tokens));
+        let at = slot.get() * words;
+        Publication::new(
+            &self.pool().slots[slot.get()].token_version,
+            &all[at..at + words],
+        )
+    }
+
+    /// What the workers need of the configuration, as JSON.
+    #[must_use]
+    pub fn settings(&self) -> Publication<'_> {
+        let words = self.mapping.section(self.layout.section(Section::Settings));
+        Publication::new(&self.shared().settings_version, words)
+    }
+
+    /// The upstream's addresses, as JSON.
+    #[must_use]
+    pub fn upstream(&self) -> Publication<'_> {
+        let words = self.mapping.section(self.layout.section(Section::Upstream));
+        Publication::new(&self.shared().upstream_version, words)
+    }
+
+    /// The counters of `seat`.
+    #[must_use]
+    pub fn counters(&self, seat: SeatIndex) -> &SeatCounters {
+        &self.mapping.section(self.layout.section(Section::Counters))[seat.get()]
+    }
+
+    /// Connects to the upstream that failed, as the workers report them.
+    #[must_use]
+    pub fn unreachable_reports(&self) -> &AtomicU64 {
+        &self.shared().unreachable_reports
+    }
+
+    /// Keeps the tokens of the first `slots` slots out of swap, as far as the limit on locked memory
+    /// allows.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn lock_tokens(&self, slots: usize) -> io::Result<()> {
+        let words = Publication::words_for(self.geometry().token_bytes);
+        let section = self.layout.section::<AtomicU64>(Section::Tokens);
+        self.mapping
+            .lock(section.offset(), slots * words * size_of::<AtomicU64>())
+    }
+}
+
+impl AsFd for Region {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// An anonymous file of `bytes` zeros that can be neither shrunk nor grown: nobody can make another's
+/// access to the mapping fault.
+fn memory_file(bytes: usize) -> io::Result<File> {
+    let file = File::from(memfd_create(
+        "tpp",
+        MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
+    )?);
+    file.set_len(bytes as u64)?;
+    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests;

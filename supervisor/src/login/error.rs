@@ -1,0 +1,243 @@
+//! Why there is no token: one line for each, none with a secret in it.
+
+use std::{error::Error as StdError, io, path::PathBuf, time::Duration};
+
+use thiserror::Error;
+
+use super::token::TokenFault;
+
+/// Why a login brought no token.
+///
+/// `cause` is text, and in the message: the HTTP library wraps each failure four times over and names the
+/// URL, so only its innermost words are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// The server answered, and does not want this credential.
+    #[error("login refused: {reason}")]
+    Refused {
+        /// What the server said, on one line, bounded, without secrets.
+        reason: String,
+    },
+    /// The upstream's name has no address.
+    #[error("resolve {address}: {cause}")]
+    Resolve {
+        /// `host:port`.
+        address: String,
+        /// The resolver's words.
+        cause: String,
+    },
+    /// No TCP connection.
+    #[error("connect {address}: {cause}")]
+    Connect {
+        /// `host:port`.
+        address: String,
+        /// The system's words.
+        cause: String,
+    },
+    /// No connection in time.
+    #[error("connect {address}: no connection within {after:?}")]
+    ConnectTimeout {
+        /// `host:port`.
+        address: String,
+        /// The bound.
+        after: Duration,
+    },
+    /// The TLS handshake failed, or the certificate is not trusted.
+    #[error("tls with {address}: {cause}")]
+    Tls {
+        /// `host:port`.
+        address: String,
+        /// The TLS library's words.
+        cause: String,
+    },
+    /// No whole answer in time.
+    #[error("no whole login answer from {address} within {after:?}")]
+    Timeout {
+        /// `host:port`.
+        address: String,
+        /// The bound.
+        after: Duration,
+    },
+    /// The connection broke, or what came over it was not HTTP.
+    #[error("login exchange with {address} broken off: {cause}")]
+    Broken {
+        /// `host:port`.
+        address: String,
+        /// The innermost cause.
+        cause: String,
+    },
+    /// The server sent us elsewhere. The credential stays here.
+    #[error(
+        "redirect (status {status}) to `{location}`, which is not followed: check token.login_path"
+    )]
+    Redirect {
+        /// The HTTP status.
+        status: u16,
+        /// Where to, bounded; empty if it did not say.
+        location: String,
+    },
+    /// A status that is neither success nor a refusal.
+    #[error("login answered with status {status}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The answer is longer than any login answer.
+    #[error("login answer is longer than {limit} bytes")]
+    TooLarge {
+        /// The bound.
+        limit: usize,
+    },
+    /// A page for people came instead of an answer.
+    #[error(
+        "login answer is an HTML page: check upstream.host, upstream.port and token.login_path"
+    )]
+    Html,
+    /// The answer is not JSON.
+    #[error("login answer is not JSON (content type `{content_type}`)")]
+    NotJson {
+        /// What the server called it, bounded; empty if it did not say.
+        content_type: String,
+    },
+    /// The answer is the beginning of some JSON.
+    #[error("login answer ends in the middle")]
+    Truncated,
+    /// JSON, but not the documented answer.
+    #[error("login answer {what}")]
+    Unexpected {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Success, and a token that cannot be one.
+    #[error("unusable token: {0}")]
+    BadToken(#[from] TokenFault),
+}
+
+impl LoginError {
+    /// Whether the server turned this credential down, so that trying again soon may lock the account out.
+    /// Everything else is trouble, which may pass by itself.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+}
+
+/// Why no login can be attempted at all: something in the configuration or on this machine.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// `upstream.host`, `upstream.port` and `token.login_path` make no URL.
+    #[error("login URL `{url}`")]
+    Url {
+        /// What they make.
+        url: String,
+        /// What is wrong with it.
+        source: url::ParseError,
+    },
+    /// `upstream.ca_file` cannot be read as PEM.
+    #[error("upstream.ca_file {}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// `upstream.ca_file` has no certificate in it.
+    #[error("upstream.ca_file {} holds no certificate", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate of `upstream.ca_file` is not one that can be trusted as a root.
+    #[error("upstream.ca_file {}", path.display())]
+    BadCertificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// TLS is asked for, and this machine has no trusted roots.
+    #[error("no trusted roots on this system: install ca-certificates or set upstream.ca_file")]
+    NoRoots,
+    /// The TLS library would not take its settings.
+    #[error("TLS settings")]
+    Tls {
+        /// Why.
+        source: rustls::Error,
+    },
+    /// The HTTP library would not start.
+    #[error("login client")]
+    Client {
+        /// Why.
+        source: reqwest::Error,
+    },
+}
+
+/// Whom we talk to, and for how long at most: what an error is explained with.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) address: String,
+    pub(super) connect_timeout: Duration,
+    pub(super) login_timeout: Duration,
+}
+
+impl Peer {
+    /// Says in our words what the HTTP library met.
+    pub(super) fn explain(&self, error: reqwest::Error) -> LoginError {
+        let error = error.without_url();
+        let address = self.address.clone();
+        if error.is_connect() {
+            let cause = innermost(&error);
+            return if error.is_dns() {
+                LoginError::Resolve { address, cause }
+            } else if error.is_timeout() {
+                LoginError::ConnectTimeout {
+                    address,
+                    after: self.connect_timeout,
+                }
+            } else if is_tls(&error) {
+                LoginError::Tls { address, cause }
+            } else {
+                LoginError::Connect { address, cause }
+            };
+        }
+        if error.is_timeout() {
+            return LoginError::Timeout {
+                address,
+                after: self.login_timeout,
+            };
+        }
+        LoginError::Broken {
+            address,
+            cause: innermost(&error),
+        }
+    }
+}
+
+type Cause<'a> = &'a (dyn StdError + 'static);
+
+fn chain(error: &reqwest::Error) -> impl Iterator<Item = Cause<'_>> {
+    std::iter::successors(Some(error as Cause<'_>), |error: &Cause<'_>| {
+        (*error).source()
+    })
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    chain(error)
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    chain(error)
+        .any(|error| error.is::<rustls::Error>() || error.downcast_ref().is_some_and(wraps_tls))
+}
+
+/// An I/O error hides what it wraps from its own chain, and each layer of the HTTP library wraps it once more.
+fn wraps_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| {
+        inner.is::<rustls::Error>() || inner.downcast_ref().is_some_and(wraps_tls)
+    })
+}

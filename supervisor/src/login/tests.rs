@@ -1,0 +1,82 @@
+mod answers;
+mod server;
+mod transport;
+
+use std::{net::SocketAddr, time::Duration};
+
+use tpp::config::{Credential, Secret, Token as TokenRules, Upstream};
+
+use super::*;
+
+const PASSWORD: &str = "hunter2-S3cret";
+
+fn upstream(address: SocketAddr) -> Upstream {
+    Upstream {
+        host: address.ip().to_string(),
+        port: address.port(),
+        tls: false,
+        ca_file: None,
+        verify: true,
+        connect_timeout: Duration::from_secs(10),
+        tls_handshake_timeout: Duration::from_secs(10),
+        response_header_timeout: None,
+        idle_timeout: Duration::from_secs(90),
+        max_idle_connections: 10,
+    }
+}
+
+fn rules() -> TokenRules {
+    TokenRules {
+        ttl: Duration::from_secs(3600),
+        refresh_check: Duration::from_secs(60),
+        login_path: "/api/login".to_owned(),
+        login_timeout: Duration::from_secs(30),
+        login_concurrency: 16,
+        max_token_bytes: 4096,
+    }
+}
+
+fn credential() -> Credential {
+    Credential {
+        username: "ann".to_owned(),
+        password: Secret::new(PASSWORD.to_owned()),
+        sessions: 1,
+    }
+}
+
+async fn login_to(address: SocketAddr) -> Result<Token, LoginError> {
+    LoginClient::new(&upstream(address), &rules())
+        .unwrap()
+        .login(&credential())
+        .await
+}
+
+/// Logs in to a server that sends `answer`, checks that no error gives the password away, and returns what came of it.
+async fn login_with(answer: impl Into<Vec<u8>>) -> Result<Token, LoginError> {
+    let server = server::Server::answering(answer).await;
+    let result = login_to(server.address).await;
+    let shown = format!(
+        "{result:?} {}",
+        result
+            .as_ref()
+            .map_or_else(ToString::to_string, |_| String::new())
+    );
+    assert!(!shown.contains(PASSWORD), "{shown}");
+    assert!(!shown.contains('\n'), "{shown}");
+    result
+}
+
+async fn login_with_body(body: &str) -> Result<Token, LoginError> {
+    login_with(server::http("200 OK", body)).await
+}
+
+fn granted(result: Result<Token, LoginError>) -> String {
+    String::from_utf8(result.unwrap().expose().to_vec()).unwrap()
+}
+
+fn refused(result: Result<Token, LoginError>) -> String {
+    match result {
+        Err(LoginError::Refused { reason }) => reason,
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
