@@ -20,6 +20,7 @@ pub(crate) mod message;
 pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod settings;
+
 pub(crate) mod upstream;
 
 /// How long a condition may take to come true before the test fails. It is no measure of speed: it is long
