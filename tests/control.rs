@@ -5,7 +5,8 @@ mod common;
 use std::{fs, process::Command};
 
 use common::{
-    proxy::{Outcome, Proxy, run},
+    command::{Outcome, run},
+    proxy::Proxy,
     settings::Settings,
     upstream::{Login, Upstream},
     wait_until,

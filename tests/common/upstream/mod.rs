@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashMap,
-    io,
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -14,12 +13,12 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::http::read_head;
-
+mod broken;
 mod gates;
 mod login;
 mod oracle;
 mod request;
+mod serve;
 mod service;
 mod tokens;
 
@@ -28,9 +27,6 @@ pub(crate) use login::{Attempt, Login};
 pub(crate) use oracle::{ConnId, Oracle};
 pub(crate) use request::Seen;
 pub(crate) use tokens::TOKEN_MARK;
-
-/// Debug builds are generous with the stack, but not that generous; hundreds of threads must fit.
-const STACK: usize = 512 << 10;
 
 /// A running upstream; dropped, it is gone with all its connections.
 #[derive(Debug)]
@@ -209,7 +205,7 @@ impl Upstream {
     fn accept_on(&mut self, listener: TcpListener) {
         self.shared.stopping.store(false, SeqCst);
         let shared = Arc::clone(&self.shared);
-        self.acceptor = Some(thread::spawn(move || accept(&listener, &shared)));
+        self.acceptor = Some(thread::spawn(move || serve::accept(&listener, &shared)));
     }
 }
 
@@ -256,54 +252,4 @@ impl Shared {
     fn note_huge_bytes(&self, more: usize) {
         self.huge_bytes.fetch_add(more, SeqCst);
     }
-}
-
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    for (number, stream) in (0_u64..).zip(listener.incoming()) {
-        if shared.stopping.load(SeqCst) {
-            return;
-        }
-        let Ok(stream) = stream else { continue };
-        let shared = Arc::clone(shared);
-        let serve = move || {
-            if let Ok(registered) = stream.try_clone() {
-                shared.open.lock().expect("open").insert(number, registered);
-            }
-            // A connection that breaks is what half of the tests are about.
-            drop(serve(&shared, stream));
-            shared.open.lock().expect("open").remove(&number);
-        };
-        thread::Builder::new()
-            .stack_size(STACK)
-            .spawn(serve)
-            .expect("a thread for a connection");
-    }
-}
-
-/// Serves one connection to its end.
-fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = io::BufReader::new(stream.try_clone()?);
-    while let Some(raw) = read_head(&mut reader)? {
-        let mut request = match request::Received::check(&raw) {
-            Ok(request) => request,
-            Err(what) => {
-                let raw = String::from_utf8_lossy(&raw);
-                shared.oracle.fault(format!(
-                    "a request that may be read in two ways ({what}): {raw:?}"
-                ));
-                return Ok(());
-            }
-        };
-        let keep = if request.target == "/api/login" {
-            request.read_whole_body(&mut reader)?;
-            login::answer(shared, &request, &mut stream)?
-        } else {
-            service::answer(shared, request, &mut reader, &mut stream)?
-        };
-        if !keep {
-            return Ok(());
-        }
-    }
-    Ok(())
 }

@@ -25,7 +25,6 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::socket::{setsockopt, sockopt};
 use serde_json::{Value, json};
 
 use super::{
@@ -36,11 +35,11 @@ use super::{
 use crate::common::http::{Framing, pattern, read_body};
 
 /// One request on its way to an answer.
-struct Exchange<'a> {
+pub(super) struct Exchange<'a> {
     shared: &'a Shared,
     request: Received,
     reader: &'a mut Reader,
-    to: &'a mut TcpStream,
+    pub(super) to: &'a mut TcpStream,
     turn: Option<Turn>,
     user: String,
 }
@@ -147,44 +146,8 @@ impl Exchange<'_> {
                 .whole(200, "Connection: close\r\n", b"goodbye")
                 .map(|_| false),
             ["hop"] => self.hop(),
-            broken => self.serve_brokenly(broken),
+            broken => self.break_off(broken),
         }
-    }
-
-    fn serve_brokenly(&mut self, parts: &[&str]) -> io::Result<bool> {
-        match parts {
-            ["cut", length] => {
-                let sent = pattern(number(length));
-                write!(
-                    self.to,
-                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
-                    2 * sent.len() + 1
-                )?;
-                self.to.write_all(&sent)?;
-            }
-            ["cut-chunks", length] => {
-                let sent = pattern(number(length));
-                write!(
-                    self.to,
-                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
-                    sent.len()
-                )?;
-                self.to.write_all(&sent)?;
-                self.to.write_all(b"\r\n")?;
-            }
-            ["cut-head"] => self.to.write_all(b"HTTP/1.1 200 OK\r\nContent-Le")?,
-            ["drop"] => {}
-            ["garbage"] => self
-                .to
-                .write_all(b"\x00\x01 this is no HTTP at all\r\n\r\n")?,
-            ["reset"] => reset(self.to),
-            ["until-close"] => {
-                self.end_turn();
-                self.to.write_all(b"HTTP/1.1 200 OK\r\n\r\nuntil the end")?;
-            }
-            _ => return self.who(),
-        }
-        Ok(false)
     }
 
     /// Reads the body, having asked for it if the client waits to be asked.
@@ -200,13 +163,13 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    fn end_turn(&mut self) {
+    pub(super) fn end_turn(&mut self) {
         if let Some(turn) = &mut self.turn {
             turn.end();
         }
     }
 
-    fn who(&mut self) -> io::Result<bool> {
+    pub(super) fn who(&mut self) -> io::Result<bool> {
         let (conn, seq) = (self.request.conn(), self.request.seq());
         self.json(200, &json!({"user": self.user, "conn": conn, "seq": seq}))
     }
@@ -310,15 +273,6 @@ impl Exchange<'_> {
     }
 }
 
-fn number(text: &str) -> usize {
+pub(super) fn number(text: &str) -> usize {
     text.parse().unwrap_or_default()
-}
-
-/// Makes the close that follows a reset.
-fn reset(socket: &TcpStream) {
-    let linger = nix::libc::linger {
-        l_onoff: 1,
-        l_linger: 0,
-    };
-    setsockopt(socket, sockopt::Linger, &linger).expect("a TCP socket takes SO_LINGER");
 }
