@@ -87,12 +87,23 @@ fn metrics_are_well_formed_and_agree_with_what_happened() {
     for (name, value) in expected {
         assert_eq!(values.get(name), Some(&value), "{name} in\n{text}");
     }
-    let refreshes: f64 = values
-        .iter()
-        .filter(|(name, _)| name.starts_with("tpp_token_refreshes_total{"))
-        .map(|(_, value)| value)
-        .sum();
-    assert_eq!(refreshes, 2.0, "each slot's first login in\n{text}");
+}
+
+#[test]
+fn renewals_are_counted_by_their_results() {
+    let upstream = Upstream::start();
+    let proxy = Proxy::start(&Settings::in_front_of(&upstream).accounts(&upstream, 2));
+    let count = |result: &str| {
+        let name = format!("tpp_token_refreshes_total{{result=\"{result}\"}}");
+        proxy.metric(&name).unwrap_or_else(|| panic!("no {name}"))
+    };
+    let before = ["success", "refused", "trouble"].map(count);
+    upstream.script_login("user1", Login::Refuse("The user is locked."));
+    assert_eq!(proxy.ctl(&["refresh", "--all"]).code, Some(0));
+    wait_until("one success and one refusal are counted", || {
+        ["success", "refused", "trouble"].map(count)
+            == [before[0] + 1.0, before[1] + 1.0, before[2]]
+    });
 }
 
 /// Every sample of a Prometheus text, each of a family with HELP and TYPE; panics where it is not one.
