@@ -56,16 +56,10 @@ fn clients_wait_while_the_login_server_is_down_and_are_served_when_it_comes() {
 #[test]
 fn the_first_token_serves_while_the_other_logins_are_under_way() {
     let upstream = Upstream::start();
-    upstream.script_logins(Login::AcceptAtGate("the others"));
-    upstream.script_login("first", Login::Accept);
-    let settings = Settings::in_front_of(&upstream)
-        .account(&upstream, "first", 1)
-        .account(&upstream, "rest", 199);
+    upstream.script_logins(Login::AcceptAtGateAfter(1, "the others"));
+    let settings = Settings::in_front_of(&upstream).account(&upstream, "many", 200);
     let proxy = Proxy::start_without_tokens(&settings.set("token.login_concurrency", 8));
-    assert_eq!(
-        proxy.client(&upstream).get("/who").ok().json()["user"],
-        "first"
-    );
+    proxy.client(&upstream).get("/who").ok();
     wait_until("as many logins are under way as may be", || {
         upstream.logins_under_way().0 == 8
     });

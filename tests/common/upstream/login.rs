@@ -20,6 +20,8 @@ pub(crate) enum Login {
     AcceptAfter(Duration),
     /// The same, once the test opens the gate of this name.
     AcceptAtGate(&'static str),
+    /// The same, but for the first attempts, so many in number, which need not wait.
+    AcceptAtGateAfter(usize, &'static str),
     /// The same with `code` as a number.
     AcceptNumericCode,
     /// DolphinDB's way of saying no.
@@ -78,7 +80,10 @@ pub(super) fn answer(shared: &Shared, request: &Received, to: &mut TcpStream) ->
             thread::sleep(delay);
             accept(shared, user, password, json!("0"), to)
         }
-        Login::AcceptAtGate(gate) => {
+        Login::AcceptAtGateAfter(first, _) if number < first => {
+            accept(shared, user, password, json!("0"), to)
+        }
+        Login::AcceptAtGate(gate) | Login::AcceptAtGateAfter(_, gate) => {
             shared.gates.pass(gate);
             accept(shared, user, password, json!("0"), to)
         }
