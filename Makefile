@@ -5,11 +5,11 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test bench check deps
+.PHONY: help demo test bench check deps release-pgo
 
 help: ## list the targets
 	@echo "targets:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## build tpp, run it in front of a stand-in server, send requests through it
 	@packaging/install-deps.sh build demo
@@ -25,6 +25,9 @@ bench: ## measure tpp, nginx and HAProxy side by side (QUICK=1: below a minute)
 	$(CARGO) build --release --locked -p tpp-supervisor --bin tpp
 	$(CARGO) bench --locked --bench pool
 	$(CARGO) bench --locked --bench compare -- $(if $(QUICK),--quick) $(BENCH_ARGS)
+
+release-pgo: ## build target/pgo/tpp, guided by a profile of its own work
+	packaging/release-pgo.sh
 
 check: ## run all that a change must pass, the tests included
 	.ci/run

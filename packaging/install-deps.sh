@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing on this machine, and nothing else: install-deps.sh build|demo|bench...
+# Installs what is missing on this machine, and nothing else: install-deps.sh build|demo|bench|llvm-VERSION...
 #
 # What is there is left alone, so that with everything in place neither the network nor root is needed.
 set -euo pipefail
@@ -39,7 +39,10 @@ for purpose in "$@"; do
         need haproxy haproxy
         need wrk wrk
         ;;
-    *) fail "unknown purpose '$purpose'; known: build, demo, bench" ;;
+    llvm-*) # profile tools of one LLVM version
+        [[ -x /usr/lib/$purpose/bin/llvm-profdata ]] || missing+=("$purpose")
+        ;;
+    *) fail "unknown purpose '$purpose'; known: build, demo, bench, llvm-VERSION" ;;
     esac
 done
 ((${#missing[@]} > 0)) || exit 0

@@ -17,6 +17,9 @@ pub struct BellBoard {
 }
 
 impl BellBoard {
+    /// Bytes to read from a bell that rang.
+    pub const RING_BYTES: usize = size_of::<u64>();
+
     /// New bells for `seats` seats.
     ///
     /// # Errors
@@ -49,8 +52,15 @@ impl BellBoard {
     /// # Errors
     /// If the system has no descriptors left.
     pub fn try_clone(&self) -> std::io::Result<Self> {
-        let seats = self.seats.iter().map(OwnedFd::try_clone).collect::<std::io::Result<_>>()?;
-        Ok(Self { seats, supervisor: self.supervisor.try_clone()? })
+        let seats = self
+            .seats
+            .iter()
+            .map(OwnedFd::try_clone)
+            .collect::<std::io::Result<_>>()?;
+        Ok(Self {
+            seats,
+            supervisor: self.supervisor.try_clone()?,
+        })
     }
 
     /// The bell of `seat`, to wait for.
@@ -73,7 +83,7 @@ impl BellBoard {
     /// Silences a bell: what rang before is answered by what the caller does next.
     pub fn silence(bell: BorrowedFd<'_>) {
         // A bell that nobody rang says EAGAIN, and that is as good.
-        let _ = nix::unistd::read(bell, &mut [0; 8]);
+        let _ = nix::unistd::read(bell, &mut [0; Self::RING_BYTES]);
     }
 }
 

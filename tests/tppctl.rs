@@ -88,6 +88,7 @@ fn status() -> Status {
         pid: 1,
         uptime_seconds: 1,
         listen: vec!["127.0.0.1:8080".into()],
+        health_listen: "127.0.0.1:9090".into(),
         upstream: "127.0.0.1:8848".into(),
         upstream_addresses: vec!["127.0.0.1:8848".into()],
         config_file: "tpp.toml".into(),
@@ -213,6 +214,76 @@ fn an_absent_supervisor_is_named_by_its_socket() {
         socket.display()
     );
     ended(&output, 1, "", &line);
+}
+
+/// Runs `tppctl check` on a file that holds `content`; its output, and the file's path.
+fn check(content: &str) -> (Output, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tpp.toml");
+    std::fs::write(&file, content).unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    (
+        tppctl(&["check", &file]).env_clear().output().unwrap(),
+        file,
+    )
+}
+
+const GOOD: &str = "\
+[upstream]
+host = '192.0.2.1'
+[[credentials]]
+username = 'user1'
+password = 'sesame'
+sessions = 2
+";
+
+#[test]
+fn a_good_configuration_is_called_good() {
+    let (output, file) = check(GOOD);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.starts_with(&format!("{file}: good, 2 tokens of 1 user\n")),
+        "{text}"
+    );
+    assert!(!text.contains("sesame"), "{text}");
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+#[test]
+fn every_problem_of_a_configuration_is_a_line_and_exit_code_78() {
+    let (output, file) = check(&format!("lissten = 1\nhealth_listen = 'nowhere'\n{GOOD}"));
+    let text = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(
+        (output.status.code(), output.stdout.len(), lines.len()),
+        (Some(78), 0, 2),
+        "{text}"
+    );
+    assert!(
+        lines[0].starts_with(&format!("tppctl: {file}:1:")) && lines[0].contains("lissten"),
+        "{text}"
+    );
+    assert!(
+        lines[1].starts_with(&format!("tppctl: {file}:2:")) && lines[1].contains("health_listen"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_a_failure() {
+    let output = tppctl(&["check", "/nonexistent/tpp.toml"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), text.lines().count()),
+        (Some(1), 1),
+        "{text}"
+    );
+    assert!(
+        text.starts_with("tppctl: /nonexistent/tpp.toml: "),
+        "{text}"
+    );
 }
 
 #[test]

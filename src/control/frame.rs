@@ -9,12 +9,13 @@ use std::io::{self, Read, Write};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::PROTOCOL_VERSION;
+use crate::config::MAX_SESSIONS;
 
 /// Size of the length that opens a frame.
 pub const HEADER_BYTES: usize = 4;
 
-/// Longest body of any frame. The longest message is the list of all slots.
-pub const MAX_FRAME_BYTES: usize = 4 << 20;
+/// Longest body of any frame: the list of all slots, of as many as may be configured, with a kilobyte for each.
+pub const MAX_FRAME_BYTES: usize = MAX_SESSIONS << 10;
 
 /// Longest body the supervisor takes: a request holds a user name at most.
 pub const MAX_REQUEST_BYTES: usize = 64 << 10;

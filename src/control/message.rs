@@ -131,6 +131,8 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// Addresses that take clients.
     pub listen: Vec<String>,
+    /// Address of the health endpoint.
+    pub health_listen: String,
     /// `host:port` of the upstream.
     pub upstream: String,
     /// Addresses the upstream's name resolved to.

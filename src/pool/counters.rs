@@ -140,6 +140,15 @@ impl HistogramCounts {
 }
 
 impl SeatCounters {
+    /// Client connections that are open.
+    #[must_use]
+    pub fn open_connections(&self) -> u64 {
+        // Two words, read one after the other: a connection may have opened and closed in between.
+        self.connections_opened
+            .get()
+            .saturating_sub(self.connections_closed.get())
+    }
+
     /// Squares the books of a worker that ended: its connections are closed, the leases taken back from it are
     /// given back. Only the supervisor may call it, and only while the seat is empty.
     pub fn settle(&self, reclaimed_leases: u64) {

@@ -293,10 +293,7 @@ impl Desk {
 
     /// Asks the supervisor to resolve the upstream's name again.
     pub fn report_unreachable(&self) {
-        // Relaxed: a number on its own.
-        self.region
-            .unreachable_reports()
-            .fetch_add(1, crate::sync::Ordering::Relaxed);
+        self.region.report_unreachable();
         self.bells.ring_supervisor();
     }
 }

@@ -43,7 +43,12 @@ impl Words {
         }
         for seat in &words.seats {
             let epoch = Epoch::new(1);
-            seat.set_word(SeatWord { state: SeatState::Ready, stalled: false, epoch, pid: 1 });
+            seat.set_word(SeatWord {
+                state: SeatState::Ready,
+                stalled: false,
+                epoch,
+                pid: 1,
+            });
         }
         Arc::new(words)
     }
@@ -66,12 +71,18 @@ impl Words {
     }
 
     fn free_slots(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.word() == SlotWord::IDLE).count()
+        self.slots
+            .iter()
+            .filter(|slot| slot.word() == SlotWord::IDLE)
+            .count()
     }
 
     fn waiting_places(&self) -> usize {
         let shown = |word: &&AtomicU64| {
-            matches!(Place::unpack(word.load(crate::sync::Ordering::Acquire)), Place::Waiting(_))
+            matches!(
+                Place::unpack(word.load(crate::sync::Ordering::Acquire)),
+                Place::Waiting(_)
+            )
         };
         self.places.iter().filter(shown).count()
     }
@@ -79,16 +90,26 @@ impl Words {
     /// What must hold when nobody is in the middle of anything.
     fn assert_nobody_forgotten(&self) {
         let (free, waiting) = (self.free_slots(), self.waiting_places());
-        assert!(free == 0 || waiting == 0, "{free} slots free while {waiting} wait");
+        assert!(
+            free == 0 || waiting == 0,
+            "{free} slots free while {waiting} wait"
+        );
         for (index, slot) in self.slots.iter().enumerate() {
             let marked = self.pool().bitmap.is_set(SlotIndex::new(index));
-            assert!(slot.word() != SlotWord::IDLE || marked, "a free slot without its bit");
+            assert!(
+                slot.word() != SlotWord::IDLE || marked,
+                "a free slot without its bit"
+            );
         }
     }
 }
 
 fn claim(seat: usize, number: u32) -> Claim {
-    Claim { seat: SeatIndex::new(seat), epoch: Epoch::new(1), number }
+    Claim {
+        seat: SeatIndex::new(seat),
+        epoch: Epoch::new(1),
+        number,
+    }
 }
 
 /// A worker: its own half of the line.
@@ -101,7 +122,12 @@ struct Worker {
 
 impl Worker {
     fn new(seat: usize) -> Self {
-        Self { seat, keeper: LineKeeper::new(SeatIndex::new(seat)), leases: Vec::new(), number: 100 }
+        Self {
+            seat,
+            keeper: LineKeeper::new(SeatIndex::new(seat)),
+            leases: Vec::new(),
+            number: 100,
+        }
     }
 
     fn join(&mut self, pool: &Pool<'_>) -> Ticket {
@@ -125,7 +151,8 @@ impl Worker {
                 claim(*seat, *number)
             };
             let serve = self.keeper.collect(pool, next, &mut collected);
-            self.leases.extend(collected.iter().map(|taken| (taken.slot, taken.claim)));
+            self.leases
+                .extend(collected.iter().map(|taken| (taken.slot, taken.claim)));
             if !serve {
                 return;
             }
@@ -244,7 +271,11 @@ fn loom_a_full_window_hides_nobody_for_good() {
         thread.join().unwrap();
         words.assert_nobody_forgotten();
         last.collect(&words.pool());
-        assert_eq!(last.leases.len(), 1, "the last one is served when all before it have left");
+        assert_eq!(
+            last.leases.len(),
+            1,
+            "the last one is served when all before it have left"
+        );
     });
 }
 
@@ -275,7 +306,8 @@ fn loom_a_ghosts_release_beside_its_reclaim_frees_once() {
         let words = Words::new(1, 3);
         let (slot, held) = words.claimed(1);
         let other = Arc::clone(&words);
-        let thread = thread::spawn(move || other.pool().release(slot, held, &NoBells) != Released::NotHeld);
+        let thread =
+            thread::spawn(move || other.pool().release(slot, held, &NoBells) != Released::NotHeld);
         let reclaimed = words.pool().reclaim(SeatIndex::new(1), &NoBells).leases == 1;
         assert!(thread.join().unwrap() ^ reclaimed, "freed once");
         words.assert_nobody_forgotten();
@@ -356,13 +388,20 @@ fn loom_taking_a_slot_out_of_use_beside_a_release_leaves_it_unlent() {
 fn loom_a_reader_sees_a_whole_publication() {
     loom::model(|| {
         let version = Arc::new(AtomicU64::new(0));
-        let words: Arc<Vec<_>> =
-            Arc::new((0..Publication::words_for(16)).map(|_| AtomicU64::new(0)).collect());
-        Publication::new(&version, &words).publish(&[1; 16]).unwrap();
+        let words: Arc<Vec<_>> = Arc::new(
+            (0..Publication::words_for(16))
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+        );
+        Publication::new(&version, &words)
+            .publish(&[1; 16])
+            .unwrap();
         let (their_version, their_words) = (Arc::clone(&version), Arc::clone(&words));
         let writer = thread::spawn(move || {
             for value in [2, 3] {
-                Publication::new(&their_version, &their_words).publish(&[value; 16]).unwrap();
+                Publication::new(&their_version, &their_words)
+                    .publish(&[value; 16])
+                    .unwrap();
             }
         });
         let mut bytes = Vec::new();

@@ -25,12 +25,19 @@ struct Fixture {
 
 impl Fixture {
     fn new(slots: usize, workers: usize) -> Self {
-        let geometry = Geometry { slots: slots.max(64), seats: 4, token_bytes: 256 };
+        let geometry = Geometry {
+            slots: slots.max(64),
+            seats: 4,
+            token_bytes: 256,
+        };
         let region = Arc::new(Region::create(geometry).unwrap());
         region.set_slots_used(slots);
         let bells = BellBoard::create(geometry.seats).unwrap();
         let stock = Stock::new(region, bells);
-        let mut fixture = Self { stock, desks: Vec::new() };
+        let mut fixture = Self {
+            stock,
+            desks: Vec::new(),
+        };
         for slot in 0..slots {
             fixture.install(slot, "first");
         }
@@ -42,7 +49,9 @@ impl Fixture {
 
     fn install(&self, slot: usize, text: &str) {
         let token = format!("{text} token of slot {slot}");
-        self.stock.install(SlotIndex::new(slot), token.as_bytes()).unwrap();
+        self.stock
+            .install(SlotIndex::new(slot), token.as_bytes())
+            .unwrap();
     }
 
     fn hire(&mut self) -> Arc<Desk> {
@@ -61,7 +70,10 @@ impl Fixture {
     #[track_caller]
     fn assert_counts(&self, in_use: u64, available: u64, waiting: u64) {
         let census = self.stock.pool().census();
-        assert_eq!((census.in_use, census.available, census.waiting), (in_use, available, waiting));
+        assert_eq!(
+            (census.in_use, census.available, census.waiting),
+            (in_use, available, waiting)
+        );
         assert_eq!(census.usable, in_use + available);
     }
 }
@@ -89,12 +101,16 @@ fn a_free_slot_is_leased_once() {
 fn the_line_is_served_in_order_of_arrival_over_all_workers() {
     let fixture = Fixture::new(1, 3);
     let mut held = fixture.desks[0].try_lease();
-    let mut line: Vec<_> = (0..100).map(|n| (n, fixture.desks[n * 7 % 3].join())).collect();
+    let mut line: Vec<_> = (0..100)
+        .map(|n| (n, fixture.desks[n * 7 % 3].join()))
+        .collect();
     fixture.assert_counts(1, 0, 100);
     for turn in 0..100 {
         drop(held.take());
         fixture.answer_all_bells();
-        let served = line.iter_mut().find_map(|(n, waiting)| Some((*n, poll(waiting)?)));
+        let served = line
+            .iter_mut()
+            .find_map(|(n, waiting)| Some((*n, poll(waiting)?)));
         let (n, lease) = served.expect("somebody is served");
         assert_eq!(n, turn, "served out of turn");
         drop(line.remove(0));
@@ -105,13 +121,20 @@ fn the_line_is_served_in_order_of_arrival_over_all_workers() {
 #[test]
 fn a_line_longer_than_the_window_keeps_its_order() {
     let fixture = Fixture::new(3, 2);
-    let held: Vec<_> = (0..3).map(|_| fixture.desks[0].try_lease().unwrap()).collect();
-    let mut line: Vec<_> = (0..3 * WINDOW).map(|n| fixture.desks[usize::from(n % 3 == 0)].join()).collect();
+    let held: Vec<_> = (0..3)
+        .map(|_| fixture.desks[0].try_lease().unwrap())
+        .collect();
+    let mut line: Vec<_> = (0..3 * WINDOW)
+        .map(|n| fixture.desks[usize::from(n % 3 == 0)].join())
+        .collect();
     fixture.assert_counts(3, 0, 3 * WINDOW as u64);
     drop(held);
     for chunk in line.chunks_mut(3) {
         fixture.answer_all_bells();
-        let leases: Vec<_> = chunk.iter_mut().map(|waiting| poll(waiting).expect("next in line")).collect();
+        let leases: Vec<_> = chunk
+            .iter_mut()
+            .map(|waiting| poll(waiting).expect("next in line"))
+            .collect();
         drop(leases);
     }
     fixture.assert_counts(0, 3, 0);
@@ -123,7 +146,10 @@ fn a_newcomer_does_not_overtake() {
     let held = fixture.desks[0].try_lease().unwrap();
     let mut first = fixture.desks[0].join();
     drop(held);
-    assert!(fixture.desks[1].try_lease().is_none(), "the slot is the waiter's");
+    assert!(
+        fixture.desks[1].try_lease().is_none(),
+        "the slot is the waiter's"
+    );
     assert!(poll(&mut first).is_some());
 }
 
@@ -220,12 +246,17 @@ fn the_sweep_mends_what_a_dead_process_left_half_done() {
     let fixture = Fixture::new(2, 2);
     let pool = fixture.stock.pool();
     let mut waiting = {
-        let held: Vec<_> = (0..2).map(|_| fixture.desks[0].try_lease().unwrap()).collect();
+        let held: Vec<_> = (0..2)
+            .map(|_| fixture.desks[0].try_lease().unwrap())
+            .collect();
         let waiting = fixture.desks[1].join();
         // Died after freeing the words, before setting the bits and serving the line.
         for lease in held {
             let word = pool.slots[lease.slot().get()].word();
-            assert_eq!(pool.slots[lease.slot().get()].free(word.holder), Released::Idle);
+            assert_eq!(
+                pool.slots[lease.slot().get()].free(word.holder),
+                Released::Idle
+            );
             std::mem::forget(lease);
         }
         waiting
@@ -292,7 +323,9 @@ fn a_slot_out_of_use_is_lent_to_nobody_else() {
 #[test]
 fn an_offer_whose_token_became_unusable_is_not_taken_up() {
     let fixture = Fixture::new(2, 2);
-    let held: Vec<_> = (0..2).map(|_| fixture.desks[0].try_lease().unwrap()).collect();
+    let held: Vec<_> = (0..2)
+        .map(|_| fixture.desks[0].try_lease().unwrap())
+        .collect();
     let mut waiting = fixture.desks[1].join();
     let (mut first, rest) = (None, held);
     let mut rest = rest.into_iter();
@@ -301,7 +334,10 @@ fn an_offer_whose_token_became_unusable_is_not_taken_up() {
     drop(first);
     fixture.stock.take_out_of_use(slot);
     fixture.desks[1].answer_bell();
-    assert!(poll(&mut waiting).is_none(), "the offer was void, the place is kept");
+    assert!(
+        poll(&mut waiting).is_none(),
+        "the offer was void, the place is kept"
+    );
     fixture.assert_counts(1, 0, 1);
     drop(rest);
     fixture.desks[1].answer_bell();
@@ -318,7 +354,11 @@ fn no_slot_has_two_holders_and_none_is_lost() {
     let served = AtomicU64::new(0);
     let hold = |lease: Lease| {
         let holder = &holders[lease.slot().get()];
-        assert!(!holder.swap(true, Ordering::AcqRel), "two holders of slot {}", lease.slot());
+        assert!(
+            !holder.swap(true, Ordering::AcqRel),
+            "two holders of slot {}",
+            lease.slot()
+        );
         served.fetch_add(1, Ordering::Relaxed);
         thread::yield_now();
         assert!(holder.swap(false, Ordering::AcqRel));
@@ -369,7 +409,11 @@ fn a_reader_never_sees_half_a_token() {
             assert!(version >= last);
             last = version;
             let whole = token.iter().all(|&byte| byte == token[0]);
-            assert!(whole || token.starts_with(b"first"), "{:?}", String::from_utf8_lossy(&token));
+            assert!(
+                whole || token.starts_with(b"first"),
+                "{:?}",
+                String::from_utf8_lossy(&token)
+            );
         }
     });
 }

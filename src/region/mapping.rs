@@ -80,8 +80,7 @@ impl Mapping {
         // SAFETY: offset <= length of the mapping, asserted above.
         let start = unsafe { self.0.as_ptr().add(offset) };
         // SAFETY: the range lies within our own mapping, asserted above; locking changes no contents.
-        let result =
-            unsafe { nix::libc::mlock2(start.cast(), bytes, nix::libc::MLOCK_ONFAULT) };
+        let result = unsafe { nix::libc::mlock2(start.cast(), bytes, nix::libc::MLOCK_ONFAULT) };
         if result == 0 {
             Ok(())
         } else {

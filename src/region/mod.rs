@@ -12,6 +12,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     os::unix::fs::FileExt,
+    sync::atomic::Ordering::Relaxed,
 };
 
 use nix::{
@@ -200,10 +201,17 @@ impl Region {
         &self.mapping.section(self.layout.section(Section::Counters))[seat.get()]
     }
 
-    /// Connects to the upstream that failed, as the workers report them.
+    /// Connects to the upstream that failed, as the workers reported them.
     #[must_use]
-    pub fn unreachable_reports(&self) -> &AtomicU64 {
-        &self.shared().unreachable_reports
+    pub fn unreachable_reports(&self) -> u64 {
+        // Relaxed: a number on its own; the bell that follows a report carries the order.
+        self.shared().unreachable_reports.load(Relaxed)
+    }
+
+    /// Reports a connect to the upstream that failed.
+    pub(crate) fn report_unreachable(&self) {
+        // Relaxed: see `unreachable_reports`.
+        self.shared().unreachable_reports.fetch_add(1, Relaxed);
     }
 
     /// Keeps the tokens of the first `slots` slots out of swap, as far as the limit on locked memory

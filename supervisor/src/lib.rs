@@ -2,13 +2,38 @@
 //!
 //! | room | what it does |
 //! |---|---|
+//! | [`run`] | the supervisor's life: open, publish, start the parts, follow the signals |
+//! | `fleet`, `process` | the worker processes: started, watched, replaced, drained |
+//! | `refresh` | runs the logins that are due and installs their tokens |
 //! | [`login`] | one credential in, one token or one clear error out |
 //! | [`schedule`] | pure rules: which slot logs in when |
-//! | [`resolve`] | the upstream's name to addresses, kept fresh |
-//! | [`standin`] | a stand-in for DolphinDB, for `tpp dev` and tests |
+//! | [`resolve`], `upstream` | the upstream's name to addresses, kept fresh, told to the workers |
+//! | `doorbell` | passes the workers' rings on |
+//! | `panel` | the picture of the whole, and the door for orders |
+//! | [`control`] | the socket that `tppctl` asks |
+//! | [`http`] | the health endpoint |
+//! | [`health`] | pure rules: healthy, ready, and why not |
+//! | [`metrics`] | all numbers as Prometheus text |
+//! | [`standin`], [`dev`] | a stand-in for DolphinDB, and the whole thing in front of it |
 #![forbid(unsafe_code)]
 
+mod accept;
+pub mod control;
+pub mod dev;
+mod doorbell;
+mod fleet;
+pub mod health;
+pub mod http;
+pub mod limits;
+pub mod logging;
 pub mod login;
-// pub mod resolve;
-// pub mod schedule;
-// pub mod standin;
+pub mod metrics;
+mod panel;
+mod process;
+mod refresh;
+pub mod resolve;
+pub mod run;
+pub mod schedule;
+mod sockets;
+pub mod standin;
+mod upstream;

@@ -65,6 +65,11 @@ pub(crate) enum Action {
     Reload,
     /// Replace all workers one by one
     Restart,
+    /// Check a configuration file, without a running tpp
+    Check {
+        /// The file
+        file: PathBuf,
+    },
 }
 
 impl Args {

@@ -2,16 +2,20 @@
 
 use std::{
     env,
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
-use tpp::control::{Command, Reply, Status, client};
+use tpp::{
+    config,
+    control::{Command, Reply, Status, client},
+};
 
 use crate::{
     Failure,
     args::{Action, Args},
-    render::{self, Page, visible},
+    render::{self, Page, counted, visible},
     terminal::Terminal,
     watch::watch,
 };
@@ -37,6 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Action::Refresh { user, all: _ } => order(args, Command::Refresh { user: user.clone() }),
         Action::Reload => order(args, Command::Reload),
         Action::Restart => order(args, Command::Restart),
+        Action::Check { file } => check(file),
     }
 }
 
@@ -77,6 +82,29 @@ fn order(args: &Args, command: Command) -> Result<(), Failure> {
         Reply::Done(line) => Ok(Terminal::print(&format!("{}\n", visible(&line)))?),
         other => Err(unexpected(&other)),
     }
+}
+
+/// Reads `file` as tpp would here and now, environment included.
+fn check(file: &Path) -> Result<(), Failure> {
+    let config = config::load(file, &config::ProcessVars).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        // A file that cannot be read is no configuration error: nothing is known of its content.
+        if problems.is_unreadable() {
+            Failure::Line(lines.join("; "))
+        } else {
+            Failure::Config(lines)
+        }
+    })?;
+    let slots = counted(config.sessions() as u64, "token");
+    let users = counted(config.credentials.len() as u64, "user");
+    let mut text = format!(
+        "{}: good, {slots} of {users}\n",
+        visible(&file.to_string_lossy())
+    );
+    for warning in config.warnings() {
+        text += &format!("warning: {}\n", visible(&warning));
+    }
+    Ok(Terminal::print(&text)?)
 }
 
 fn ask(args: &Args, command: Command) -> Result<Reply, Failure> {

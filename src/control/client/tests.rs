@@ -124,7 +124,7 @@ fn an_answer_that_is_no_message_is_malformed() {
     });
     assert_eq!(
         reason(huge),
-        "the answer is malformed: frame of 1213486160 bytes, at most 4194304 are allowed"
+        "the answer is malformed: frame of 1213486160 bytes, at most 16777216 are allowed"
     );
 }
 

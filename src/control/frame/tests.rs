@@ -64,7 +64,7 @@ impl Read for Liar {
 #[test]
 fn a_length_alone_makes_nobody_allocate_it() {
     let mut liar = Liar {
-        sent: b"\x00\x40\x00\x00abc",
+        sent: b"\x01\x00\x00\x00abc",
         largest: 0,
     };
     let error = read::<Response>(&mut liar, MAX_FRAME_BYTES).unwrap_err();

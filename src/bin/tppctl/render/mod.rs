@@ -6,7 +6,12 @@ mod text;
 mod tokens;
 mod workers;
 
-pub(crate) use self::{status::status, text::visible, tokens::tokens, workers::workers};
+pub(crate) use self::{
+    status::status,
+    text::{counted, visible},
+    tokens::tokens,
+    workers::workers,
+};
 
 use serde::Serialize;
 

@@ -140,7 +140,7 @@ pub(super) fn grouped(count: u64) -> String {
 }
 
 /// `count noun`, the noun in the plural unless there is one.
-pub(super) fn counted(count: u64, noun: &str) -> String {
+pub(crate) fn counted(count: u64, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{} {noun}{ending}", grouped(count))
 }

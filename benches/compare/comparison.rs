@@ -1,0 +1,108 @@
+//! (b): the same load on each proxy in turn, round after round.
+
+use std::{path::Path, time::Duration};
+
+use crate::{
+    Result,
+    load::{Load, Outcome},
+    process::CpuUse,
+    servers::Server,
+    stats::Summary,
+};
+
+/// How long each proxy is measured, and with what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) rounds: usize,
+    pub(crate) round: Duration,
+    pub(crate) connections: usize,
+}
+
+/// All rounds of one proxy.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    name: &'static str,
+    rounds: Vec<(Outcome, CpuUse)>,
+}
+
+impl Measured {
+    fn summary(&self, of: impl Fn(&(Outcome, CpuUse)) -> f64) -> Summary {
+        Summary::of(self.rounds.iter().map(of))
+    }
+
+    /// Median of the requests per second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.summary(rate).median
+    }
+}
+
+/// Puts `load` on each of `proxies` in turn, so that what disturbs the machine disturbs all of them.
+pub(crate) fn measure(
+    proxies: &[Server],
+    load: Load,
+    plan: Plan,
+    dir: &Path,
+) -> Result<Vec<Measured>> {
+    let mut measured: Vec<Measured> = proxies
+        .iter()
+        .map(|proxy| Measured {
+            name: proxy.program.name(),
+            rounds: Vec::new(),
+        })
+        .collect();
+    for proxy in proxies {
+        load.run(proxy.address, plan.connections, Duration::from_secs(1), dir)?;
+    }
+    for _ in 0..plan.rounds {
+        for (proxy, measured) in proxies.iter().zip(&mut measured) {
+            let named = |error| format!("{}: {error}", measured.name);
+            let before = proxy.program.cpu()?;
+            let outcome = load
+                .run(proxy.address, plan.connections, plan.round, dir)
+                .map_err(named)?;
+            let cpu = proxy.program.cpu()?.since(&before).map_err(named)?;
+            measured.rounds.push((outcome, cpu));
+        }
+    }
+    Ok(measured)
+}
+
+/// Prints the proxies side by side. The ratio is taken round by round, against the HAProxy of that round.
+pub(crate) fn print(title: &str, measured: &[Measured]) {
+    println!("\n{title}");
+    println!(
+        "{:<9}{:>22}{:>20}{:>20}{:>20}{:>20}{:>9}",
+        "", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", "CPU to HAProxy", "busiest"
+    );
+    let reference = measured.iter().find(|proxy| proxy.name == "haproxy");
+    for proxy in measured {
+        let ratio = reference.map(|reference| {
+            Summary::of(
+                proxy
+                    .rounds
+                    .iter()
+                    .zip(&reference.rounds)
+                    .map(|(own, other)| cost(own) / cost(other)),
+            )
+        });
+        println!(
+            "{:<9}{:>22.0}{:>20.2}{:>20.2}{:>20.1}{:>20}{:>7.0} %",
+            proxy.name,
+            proxy.summary(rate),
+            proxy.summary(|(outcome, _)| outcome.p50.as_secs_f64() * 1e3),
+            proxy.summary(|(outcome, _)| outcome.p99.as_secs_f64() * 1e3),
+            proxy.summary(cost),
+            ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
+            proxy.summary(|(_, cpu)| cpu.busiest * 100.0).median,
+        );
+    }
+}
+
+fn rate((outcome, _): &(Outcome, CpuUse)) -> f64 {
+    outcome.requests as f64 / outcome.elapsed.as_secs_f64()
+}
+
+/// Processor microseconds per request.
+fn cost((outcome, cpu): &(Outcome, CpuUse)) -> f64 {
+    cpu.total.as_secs_f64() * 1e6 / outcome.requests as f64
+}

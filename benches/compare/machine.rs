@@ -1,0 +1,67 @@
+//! What the numbers were taken on.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::{Result, servers::find};
+
+/// Prints processor, kernel and the versions of all that takes part.
+pub(crate) fn print(tpp: Option<&Path>) -> Result<()> {
+    let processors = std::thread::available_parallelism()?;
+    println!("processors  {processors} x {}", processor_model());
+    println!(
+        "kernel      {}",
+        fs::read_to_string("/proc/sys/kernel/osrelease")?.trim()
+    );
+    println!(
+        "load        {}",
+        fs::read_to_string("/proc/loadavg")?.trim()
+    );
+    println!(
+        "nginx       {}",
+        first_line(Command::new(find("nginx")?).arg("-v"))
+    );
+    println!(
+        "haproxy     {}",
+        first_line(Command::new(find("haproxy")?).arg("-v"))
+    );
+    println!(
+        "wrk         {}",
+        first_line(Command::new(find("wrk")?).arg("-v"))
+    );
+    println!(
+        "rustc       {}",
+        first_line(Command::new("rustc").arg("--version"))
+    );
+    match tpp {
+        Some(tpp) => println!(
+            "tpp         {}",
+            first_line(Command::new(tpp).arg("--version"))
+        ),
+        None => println!("tpp         NOT MEASURED"),
+    }
+    Ok(())
+}
+
+fn processor_model() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text
+        .lines()
+        .find(|line| line.starts_with("model name"))
+        .and_then(|line| line.split_once(':'));
+    model
+        .map_or("unknown", |(_, model)| model.trim())
+        .to_owned()
+}
+
+/// First line that `command` prints, on either stream; some tell their version on stderr, and fail.
+fn first_line(command: &mut Command) -> String {
+    let Ok(output) = command.output() else {
+        return "unknown".to_owned();
+    };
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&text)
+        .lines()
+        .next()
+        .unwrap_or("unknown")
+        .to_owned()
+}

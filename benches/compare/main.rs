@@ -1,0 +1,193 @@
+//! tpp beside nginx and HAProxy, on this machine, in one run: `make bench`.
+//!
+//! All three add a bearer token to each request and keep both sides' connections alive. They share the
+//! upstream and the load, and take turns round by round. Prints tables; measures nothing by assertion.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{Parser, ValueEnum};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+mod comparison;
+mod crowd;
+mod http;
+mod load;
+mod machine;
+mod memory;
+mod occupancy;
+mod process;
+mod servers;
+mod slow_upstream;
+mod stats;
+mod training;
+
+use comparison::Plan;
+use load::Load;
+use servers::{Server, TppSettings};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Measures tpp, nginx and HAProxy side by side.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Fewer and shorter rounds: shows that it works, not what it costs.
+    #[arg(long)]
+    quick: bool,
+    /// The release build of tpp; by default the one beside this program.
+    #[arg(long, conflicts_with = "without_tpp")]
+    tpp: Option<PathBuf>,
+    /// Measure nginx and HAProxy alone.
+    #[arg(long)]
+    without_tpp: bool,
+    /// What to measure.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Occupancy, Part::Memory])]
+    parts: Vec<Part>,
+    /// Client connections, for the comparison.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Requests per second at the fixed rate; kept to 60 % of what the slowest proxy reaches.
+    #[arg(long, default_value_t = 8000.0)]
+    rate: f64,
+    /// Said by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// (b) requests per second, latency and processor time per request
+    Comparison,
+    /// (c) served per second of T tokens, against T/S
+    Occupancy,
+    /// memory at rest and with idle connections
+    Memory,
+    /// nothing: a load for a profile-guided build to learn from
+    Training,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    process::stop_all_on_interrupt(scratch.path().to_owned())?;
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    let tpp = find_tpp(&args)?;
+    let tpp = tpp.as_deref();
+    machine::print(tpp)?;
+
+    if args.parts.contains(&Part::Comparison) {
+        let plan = |rounds, seconds| Plan {
+            rounds,
+            round: Duration::from_secs(seconds),
+            connections: args.connections,
+        };
+        let (two, one) = if args.quick {
+            (plan(2, 2), None)
+        } else {
+            (plan(5, 5), Some(plan(5, 2)))
+        };
+        compare(tpp, 2, two, args.rate, scratch.path())?;
+        if let Some(one) = one {
+            compare(tpp, 1, one, args.rate, scratch.path())?;
+        }
+    }
+    if args.parts.contains(&Part::Occupancy) {
+        let (settings, milliseconds) = if args.quick {
+            (&occupancy::SETTINGS[..1], 600)
+        } else {
+            (&occupancy::SETTINGS[..], 1600)
+        };
+        let window = Duration::from_millis(milliseconds);
+        occupancy::run(tpp, settings, window, scratch.path())?;
+    }
+    if args.parts.contains(&Part::Memory) {
+        let dir = tempfile::tempdir_in(scratch.path())?;
+        memory::run(tpp, dir.path())?;
+    }
+    if args.parts.contains(&Part::Training) {
+        training::run(
+            tpp.ok_or("training is tpp's own")?,
+            Duration::from_secs(5),
+            scratch.path(),
+        )?;
+    }
+    Ok(())
+}
+
+/// (b) with `workers` processes or threads each.
+fn compare(tpp: Option<&Path>, workers: usize, plan: Plan, most: f64, dir: &Path) -> Result<()> {
+    let scratch = tempfile::tempdir_in(dir)?;
+    let dir = scratch.path();
+    let upstream = servers::start_upstream(dir)?;
+    let mut proxies = vec![
+        servers::start_nginx_proxy(dir, workers, upstream.address)?,
+        servers::start_haproxy(dir, workers, upstream.address, None)?,
+    ];
+    if let Some(executable) = tpp {
+        let settings = TppSettings {
+            executable,
+            workers,
+            sessions: plan.connections,
+            mode: "connection",
+        };
+        proxies.push(servers::start_tpp(dir, &settings, upstream.address)?);
+    }
+    proxies.iter().try_for_each(Server::check_token)?;
+
+    let Plan {
+        rounds,
+        round,
+        connections,
+    } = plan;
+    let rounds = format!(
+        "{rounds} rounds of {} s, interleaved: median (lowest-highest)",
+        round.as_secs()
+    );
+    let saturated = comparison::measure(&proxies, Load::Saturating, plan, dir)?;
+    comparison::print(
+        &format!("(b) {workers} workers, saturated, {connections} connections, {rounds}"),
+        &saturated,
+    );
+
+    // At saturation a proxy finds several requests at each look; below it, what a look costs shows as well.
+    let slowest = saturated
+        .iter()
+        .map(comparison::Measured::rate)
+        .fold(f64::INFINITY, f64::min);
+    let rate = most.min((slowest * 0.6 / 500.0).floor() * 500.0);
+    let paced = comparison::measure(&proxies, Load::Paced(rate), plan, dir)?;
+    comparison::print(
+        &format!(
+            "(b) {workers} workers, {rate:.0} requests/s, {connections} connections, {rounds}"
+        ),
+        &paced,
+    );
+    Ok(())
+}
+
+/// The executable to measure.
+fn find_tpp(args: &Args) -> Result<Option<PathBuf>> {
+    if args.without_tpp {
+        return Ok(None);
+    }
+    let tpp = match &args.tpp {
+        Some(tpp) => tpp.clone(),
+        // This program lies in target/release/deps.
+        None => std::env::current_exe()?
+            .ancestors()
+            .nth(2)
+            .ok_or("no place to look for tpp")?
+            .join("tpp"),
+    };
+    if !tpp.is_file() {
+        return Err(format!(
+            "{} is not there; cargo build --release -p tpp-supervisor builds it",
+            tpp.display()
+        )
+        .into());
+    }
+    Ok(Some(tpp))
+}

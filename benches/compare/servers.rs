@@ -1,0 +1,252 @@
+//! The servers under measurement, each with a configuration of its own making.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{Result, http, process::Program};
+
+/// The token that nginx and HAProxy add, and that the upstream's login hands out: as long as DolphinDB's.
+const TOKEN: &str = "dGhpcyBpcyBhIHRva2VuIG9mIHRoZSBsZW5ndGggdGhhdCBEb2xwaGluREIgaGFuZHMgb3V0LCBpbiBiYXNlNjQg\
+                     YW5kIHdpdGhvdXQgaXRzIGxpbmUgYnJlYWtzLi4=";
+
+/// A server that runs and answers.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) program: Program,
+    pub(crate) address: SocketAddr,
+}
+
+/// What tpp is to be.
+#[derive(Debug, Clone)]
+pub(crate) struct TppSettings<'a> {
+    pub(crate) executable: &'a Path,
+    pub(crate) workers: usize,
+    pub(crate) sessions: usize,
+    /// `lease.mode`.
+    pub(crate) mode: &'static str,
+}
+
+/// The upstream: nginx with one worker, which answers from memory. It hands out tokens, shows at
+/// `/authorization` the one that a request came with, and has an answer of 16 KiB at `/large`.
+pub(crate) fn start_upstream(dir: &Path) -> Result<Server> {
+    let address = free_address()?;
+    write(
+        dir,
+        "large",
+        &"1.25, 2.5, 3.75, 5.0, ".repeat(16 * 1024 / 22),
+    )?;
+    let root = dir.display();
+    let locations = format!(
+        r#"location / {{ return 200 '{{"session":"1","user":"bench","code":"0","message":"","result":3}}'; }}
+        location = /large {{ root {root}; }}
+        location = /authorization {{ return 200 '$http_authorization '; }}
+        location = /api/login {{ return 200 '{{"session":"1","user":"bench","code":"0","message":"","result":"{TOKEN}"}}'; }}"#
+    );
+    start_nginx("upstream", dir, 1, "", address, &locations)
+}
+
+/// nginx as a proxy that adds the token, both sides kept alive.
+pub(crate) fn start_nginx_proxy(
+    dir: &Path,
+    workers: usize,
+    upstream: SocketAddr,
+) -> Result<Server> {
+    let pool = format!(
+        "upstream up {{ server {upstream}; keepalive 256; keepalive_requests 1000000000; }}"
+    );
+    let location = format!(
+        r#"location / {{
+            proxy_pass http://up;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $host;
+            proxy_set_header Authorization "Bearer {TOKEN}";
+        }}"#
+    );
+    start_nginx("nginx", dir, workers, &pool, free_address()?, &location)
+}
+
+fn start_nginx(
+    name: &'static str,
+    dir: &Path,
+    workers: usize,
+    pool: &str,
+    address: SocketAddr,
+    locations: &str,
+) -> Result<Server> {
+    // As root nginx would give its workers to another user, who may not be there.
+    let user = if nix::unistd::geteuid().is_root() {
+        "user root;"
+    } else {
+        ""
+    };
+    let dir = dir.join(name);
+    fs::create_dir(&dir)?;
+    let path = dir.display();
+    let configuration = format!(
+        "daemon off; {user} worker_processes {workers}; error_log stderr error; pid {path}/pid;
+events {{ worker_connections 8192; }}
+http {{
+    access_log off; default_type application/json;
+    keepalive_requests 1000000000; keepalive_timeout 300s; tcp_nodelay on;
+    client_body_temp_path {path}/body; proxy_temp_path {path}/proxy; fastcgi_temp_path {path}/fastcgi;
+    uwsgi_temp_path {path}/uwsgi; scgi_temp_path {path}/scgi;
+    {pool}
+    server {{
+        listen {address} reuseport backlog=4096;
+        {locations}
+    }}
+}}
+"
+    );
+    let file = write(&dir, "nginx.conf", &configuration)?;
+    let mut command = Command::new(find("nginx")?);
+    command
+        .arg("-p")
+        .arg(&dir)
+        .arg("-e")
+        .arg("stderr")
+        .arg("-c")
+        .arg(file);
+    let mut program = Program::start(name, command, &dir)?;
+    program.wait_for_listener(address)?;
+    Ok(Server { program, address })
+}
+
+/// HAProxy as a proxy that adds the token, both sides kept alive. `queue`: at most so many requests at
+/// the upstream at once, the others wait in line.
+pub(crate) fn start_haproxy(
+    dir: &Path,
+    threads: usize,
+    upstream: SocketAddr,
+    queue: Option<usize>,
+) -> Result<Server> {
+    let address = free_address()?;
+    let limit = queue
+        .map(|limit| format!("maxconn {limit}"))
+        .unwrap_or_default();
+    let configuration = format!(
+        "global
+    nbthread {threads}
+    maxconn 8192
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 300s
+    timeout server 300s
+    timeout queue 300s
+    option http-keep-alive
+    http-reuse always
+frontend clients
+    bind {address} backlog 4096
+    default_backend servers
+backend servers
+    http-request set-header Authorization \"Bearer {TOKEN}\"
+    server upstream {upstream} pool-purge-delay 300s {limit}
+"
+    );
+    let dir = dir.join("haproxy");
+    fs::create_dir(&dir)?;
+    let file = write(&dir, "haproxy.cfg", &configuration)?;
+    let mut command = Command::new(find("haproxy")?);
+    command.args(["-db", "-f"]).arg(file);
+    let mut program = Program::start("haproxy", command, &dir)?;
+    program.wait_for_listener(address)?;
+    Ok(Server { program, address })
+}
+
+/// tpp, ready with all its tokens.
+pub(crate) fn start_tpp(
+    dir: &Path,
+    settings: &TppSettings<'_>,
+    upstream: SocketAddr,
+) -> Result<Server> {
+    let TppSettings {
+        executable,
+        workers,
+        sessions,
+        mode,
+    } = settings;
+    let dir = dir.join("tpp");
+    fs::create_dir(&dir)?;
+    let (address, health) = (free_address()?, free_address()?);
+    let mut configuration = String::new();
+    writeln!(
+        configuration,
+        "listen = \"{address}\"\nhealth_listen = \"{health}\""
+    )?;
+    writeln!(
+        configuration,
+        "control_socket = \"{}\"",
+        dir.join("control.sock").display()
+    )?;
+    writeln!(configuration, "[workers]\ncount = {workers}")?;
+    writeln!(
+        configuration,
+        "[upstream]\nhost = \"{}\"\nport = {}",
+        upstream.ip(),
+        upstream.port()
+    )?;
+    writeln!(configuration, "[lease]\nmode = \"{mode}\"")?;
+    writeln!(
+        configuration,
+        "[[credentials]]\nusername = \"bench\"\npassword = \"bench\"\nsessions = {sessions}"
+    )?;
+    writeln!(configuration, "[telemetry]\nlog_filter = \"warn\"")?;
+    let file = write(&dir, "tpp.toml", &configuration)?;
+    let mut command = Command::new(executable);
+    command.arg("--config").arg(file);
+    let mut program = Program::start("tpp", command, &dir)?;
+    let wanted = format!("\"total\":{sessions}");
+    program.wait_until("all tokens are in and a worker is ready", || {
+        http::get(health, "/readyz").is_ok_and(|(status, _)| status == 200)
+            && http::get(health, "/health")
+                .is_ok_and(|(_, body)| body.replace(' ', "").contains(&wanted))
+    })?;
+    Ok(Server { program, address })
+}
+
+impl Server {
+    /// Makes sure that a request through this proxy reaches the upstream with a token.
+    pub(crate) fn check_token(&self) -> Result<()> {
+        let (status, body) = http::get(self.address, "/authorization")?;
+        if status != 200 || body.trim() != format!("Bearer {TOKEN}") {
+            return Err(format!(
+                "{}: no token at the upstream: {status} {body}",
+                self.program.name()
+            )
+            .into());
+        }
+        Ok(())
+    }
+}
+
+/// Where `program` lies; Debian keeps servers out of an ordinary user's PATH.
+pub(crate) fn find(program: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+        .ok_or_else(|| {
+            format!("{program} is not installed; packaging/install-deps.sh bench installs it")
+                .into()
+        })
+}
+
+/// A loopback address that nobody listens on now. Neither nginx nor HAProxy can say which port they were
+/// given, so that port 0 is no choice.
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let file = dir.join(name);
+    fs::write(&file, text)?;
+    Ok(file)
+}

@@ -1,0 +1,57 @@
+//! Medians, spreads, and how they are printed.
+
+use std::fmt;
+
+/// The middle of several measurements, with the lowest and the highest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Summary {
+    pub(crate) median: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Summary {
+    /// Of at least one value.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let low = values.first().copied().unwrap_or(f64::NAN);
+        let high = values.last().copied().unwrap_or(f64::NAN);
+        let upper = values.get(values.len() / 2).copied().unwrap_or(f64::NAN);
+        let lower = values
+            .get(values.len().saturating_sub(1) / 2)
+            .copied()
+            .unwrap_or(f64::NAN);
+        Self {
+            median: f64::midpoint(lower, upper),
+            low,
+            high,
+        }
+    }
+}
+
+/// `median (low-high)`, with as many decimals as the precision says.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = f.precision().unwrap_or(1);
+        let Self { median, low, high } = self;
+        let text = format!("{median:.decimals$} ({low:.decimals$}-{high:.decimals$})");
+        match f.width() {
+            Some(width) => write!(f, "{text:>width$}"),
+            None => f.write_str(&text),
+        }
+    }
+}
+
+/// The value that the share `rank` of `sorted` does not exceed.
+pub(crate) fn percentile<T: Copy>(sorted: &[T], rank: f64) -> Option<T> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index of `sorted`"
+    )]
+    let index = (sorted.len() as f64 * rank) as usize;
+    sorted
+        .get(index.min(sorted.len().saturating_sub(1)))
+        .copied()
+}

@@ -1,0 +1,63 @@
+//! The load that a profile-guided build learns from: each path that requests take often, tpp alone.
+
+use std::{net::SocketAddr, path::Path, thread, time::Duration};
+
+use crate::{
+    Result,
+    crowd::{Crowd, Habit},
+    load::{self, Load},
+    servers::{self, Server, TppSettings},
+};
+
+/// Small and large answers, and requests with a body.
+const MIXED: &str = r#"
+local count = 0
+local body = '{"script":"' .. string.rep("x=1;", 500) .. '"}'
+function request()
+    count = count + 1
+    if count % 3 == 0 then return wrk.format("POST", "/", { ["Content-Type"] = "application/json" }, body) end
+    if count % 3 == 1 then return wrk.format("GET", "/large") end
+    return wrk.format("GET", "/")
+end
+"#;
+
+/// Puts each load on `executable` for `duration`. tpp ends in good order, so that its profile is written.
+pub(crate) fn run(executable: &Path, duration: Duration, dir: &Path) -> Result<()> {
+    let upstream = servers::start_upstream(dir)?;
+    for mode in ["connection", "request"] {
+        let scratch = tempfile::tempdir_in(dir)?;
+        let dir = scratch.path();
+        let start = |sessions| -> Result<Server> {
+            let dir = tempfile::tempdir_in(dir)?.keep();
+            servers::start_tpp(
+                &dir,
+                &TppSettings {
+                    executable,
+                    workers: 2,
+                    sessions,
+                    mode,
+                },
+                upstream.address,
+            )
+        };
+        println!("training: {mode}, a token for each client");
+        let tpp = start(64)?;
+        Load::Saturating.run(tpp.address, 64, duration, dir)?;
+        Load::Paced(2000.0).run(tpp.address, 64, duration, dir)?;
+        load::run_wrk(tpp.address, 64, duration, MIXED, dir)?;
+        drop(tpp);
+        println!("training: {mode}, clients in line");
+        let tpp = start(16)?;
+        crowd(tpp.address, Habit::Close, duration)?;
+        if mode == "request" {
+            crowd(tpp.address, Habit::KeepAlive, duration)?;
+        }
+    }
+    Ok(())
+}
+
+fn crowd(target: SocketAddr, habit: Habit, duration: Duration) -> Result<()> {
+    let crowd = Crowd::gather(target, 64, habit)?;
+    thread::sleep(duration);
+    crowd.disperse()
+}

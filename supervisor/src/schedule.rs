@@ -1,0 +1,334 @@
+//! Which slot logs in when: pure rules over `now`, without a clock, a socket or a lock of their own.
+//!
+//! The caller's loop asks for a [`Plan`] whenever something happened or the plan's `next_look` has come, runs the
+//! logins it names, and reports how each ended. What holds, whatever the order of calls:
+//! - one login per slot at a time, at most `login_concurrency` in all;
+//! - a token is renewed before its time is up, at an instant of its own, and at once when the upstream
+//!   turned it down;
+//! - trouble is retried soon, then ever more slowly, and takes nothing from other slots;
+//! - a refused credential rests for five minutes with all its slots, then one of them tries;
+//! - a password not yet known to be right is tried by one slot, the others follow when it was;
+//! - a token that is turned down as soon as it is drawn makes no storm of logins.
+
+mod account;
+mod report;
+mod rules;
+mod slot;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
+
+pub use rules::Rules;
+pub use slot::SlotState;
+
+use account::{Account, Gate};
+use rules::Dice;
+use slot::{Rank, Slot, UnderWay};
+
+/// So close in time that sleeping in between is not worth it.
+const SHORTEST_NAP: Duration = Duration::from_millis(10);
+
+/// What is due now, and when to ask again.
+#[derive(Debug)]
+pub struct Plan {
+    /// Logins to start, the most urgent first. Each is under way from this moment, until it is reported
+    /// by [`Schedule::succeeded`] or [`Schedule::failed`].
+    pub start: Vec<Login>,
+    /// Ask again then at the latest, or as soon as a login has ended or a slot was reported. Always later
+    /// than `now`.
+    pub next_look: Instant,
+}
+
+/// One login under way. It cannot be copied, so that it is reported once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The slot it is for.
+    pub slot: u32,
+    ticket: u64,
+}
+
+/// How a login failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Something on the way; it may pass by itself.
+    Trouble,
+    /// The server turned the credential down.
+    Refused,
+}
+
+/// What became of the report that the upstream turned a token down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspicion {
+    /// The token is not the slot's current one: its successor is in already.
+    Stale,
+    /// Known already, or a login for the slot is under way.
+    Known,
+    /// A login is due now.
+    Due,
+    /// A login is due later: one was made a moment ago, or failed, or the user is refused.
+    Delayed,
+}
+
+/// One slot, for status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotView<'a> {
+    /// Whose it is.
+    pub user: &'a str,
+    /// In one word.
+    pub state: SlotState,
+    /// When its token was drawn.
+    pub since: Option<Instant>,
+    /// Whether a login for it is under way.
+    pub logging_in: bool,
+    /// When the next login is due; `None` while one is under way, or while another slot of the user tries.
+    pub next_login: Option<Instant>,
+}
+
+/// The state of all slots, and the rules over it.
+pub struct Schedule {
+    rules: Rules,
+    dice: Dice,
+    slots: BTreeMap<u32, Slot>,
+    accounts: Vec<Account>,
+    tickets: u64,
+    /// Troubles since a server last answered at all.
+    troubles: u32,
+    released: Option<Instant>,
+}
+
+impl Schedule {
+    /// An empty schedule. `dice` yields numbers in `0.0..1.0`, evenly spread.
+    pub fn new(rules: Rules, dice: impl FnMut() -> f64 + Send + 'static) -> Self {
+        Self {
+            rules,
+            dice: Dice::new(dice),
+            slots: BTreeMap::new(),
+            accounts: Vec::new(),
+            tickets: 0,
+            troubles: 0,
+            released: None,
+        }
+    }
+
+    /// Adds an empty slot of `user`, due at once. An old one under that number is removed first.
+    pub fn insert(&mut self, slot: u32, user: &str, now: Instant) {
+        self.remove(slot);
+        let account = self.account_of(user, now);
+        self.slots.insert(slot, Slot::new(account, now));
+    }
+
+    /// Adds a slot that holds a token already, drawn at `since`: a predecessor's.
+    pub fn adopt(&mut self, slot: u32, user: &str, version: u64, since: Instant) {
+        self.insert(slot, user, since);
+        let refresh_at = since + self.rules.lifetime(&mut self.dice);
+        if let Some(slot) = self.slots.get_mut(&slot) {
+            slot.fill(version, since, refresh_at);
+            self.accounts[slot.account].prove();
+        }
+    }
+
+    /// Takes a slot out. A login under way for it counts no more, and its report will be ignored.
+    pub fn remove(&mut self, slot: u32) {
+        if let Some(slot) = self.slots.remove(&slot) {
+            self.accounts[slot.account].under_way -= u32::from(slot.under_way.is_some());
+        }
+    }
+
+    /// Puts other rules in force. Tokens in hand are renewed by the new ones.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+        for token in self
+            .slots
+            .values_mut()
+            .filter_map(|slot| slot.token.as_mut())
+        {
+            token.refresh_at = token.since + self.rules.lifetime(&mut self.dice);
+        }
+    }
+
+    /// Takes note that `user` has a new password: what was refused is forgotten, and one slot tries at once.
+    pub fn password_changed(&mut self, user: &str, now: Instant) {
+        let Some(index) = self
+            .accounts
+            .iter()
+            .position(|account| account.user == user)
+        else {
+            return;
+        };
+        self.accounts[index].renew_password(now);
+        for slot in self.slots.values_mut().filter(|slot| slot.account == index) {
+            slot.pardon(now);
+        }
+    }
+
+    /// Makes a login for `slot` due now, because a person asked for it; false if there is no such slot. A
+    /// refused user's rest ends with it.
+    pub fn renew(&mut self, slot: u32, now: Instant) -> bool {
+        let Some(slot) = self.slots.get_mut(&slot) else {
+            return false;
+        };
+        slot.renew(now);
+        self.accounts[slot.account].wake(now);
+        true
+    }
+
+    /// Takes note that the upstream turned down the token `version` of `slot`.
+    pub fn suspect(&mut self, slot: u32, version: u64, now: Instant) -> Suspicion {
+        let Some(held) = self.slots.get_mut(&slot).filter(|slot| slot.holds(version)) else {
+            return Suspicion::Stale;
+        };
+        if !held.suspect(now, &mut self.dice) {
+            return Suspicion::Known;
+        }
+        if self.due_at(&self.slots[&slot]).is_some_and(|at| at <= now) {
+            Suspicion::Due
+        } else {
+            Suspicion::Delayed
+        }
+    }
+
+    /// Takes what is due and marks it as under way.
+    pub fn plan(&mut self, now: Instant) -> Plan {
+        let mut room = self.room();
+        let mut start = Vec::new();
+        while let Some((rank, number)) = self.most_urgent(&room, now) {
+            room.take(rank);
+            start.push(self.start(number, rank, now));
+        }
+        Plan {
+            start,
+            next_look: self.next_look(now),
+        }
+    }
+
+    /// One slot, for status.
+    #[must_use]
+    pub fn view(&self, slot: u32) -> Option<SlotView<'_>> {
+        let slot = self.slots.get(&slot)?;
+        let account = &self.accounts[slot.account];
+        Some(SlotView {
+            user: &account.user,
+            state: slot.state(account.is_refused()),
+            since: slot.token.as_ref().map(|token| token.since),
+            logging_in: slot.under_way.is_some(),
+            next_login: self.due_at(slot),
+        })
+    }
+
+    /// The user's account, made on first sight. It outlives its slots: a reload that takes them out and puts
+    /// them back does not wipe out that the user was refused.
+    fn account_of(&mut self, user: &str, now: Instant) -> usize {
+        let known = self
+            .accounts
+            .iter()
+            .position(|account| account.user == user);
+        known.unwrap_or_else(|| {
+            self.accounts.push(Account::new(user, now));
+            self.accounts.len() - 1
+        })
+    }
+
+    /// When `slot` may log in, by its own rules and its user's; `None`: not before something else happens.
+    fn due_at(&self, slot: &Slot) -> Option<Instant> {
+        let at = slot.due_at()?;
+        match self.accounts[slot.account].gate() {
+            Gate::Open => Some(at),
+            Gate::From(from) => Some(at.max(from)),
+            Gate::Shut => None,
+        }
+    }
+
+    /// The next to start. First chances come before retries; then the user with the fewest logins under
+    /// way, so that one whose logins hang does not take all places; then by rank and time.
+    fn most_urgent(&self, room: &Room, now: Instant) -> Option<(Rank, u32)> {
+        let due = self.slots.iter().filter_map(|(number, slot)| {
+            let at = self.due_at(slot).filter(|at| *at <= now)?;
+            let account = &self.accounts[slot.account];
+            let rank = slot.rank(account);
+            room.has(rank)
+                .then_some((rank == Rank::Retry, account.under_way, rank, at, *number))
+        });
+        due.min().map(|(_, _, rank, _, number)| (rank, number))
+    }
+
+    fn room(&self) -> Room {
+        let under_way = self
+            .slots
+            .values()
+            .filter_map(|slot| slot.under_way.as_ref());
+        let (all, retries) = under_way.fold((0, 0), |(all, retries), login| {
+            (all + 1, retries + usize::from(login.retry))
+        });
+        let places = self.rules.login_concurrency.max(1);
+        Room {
+            all: places.saturating_sub(all),
+            retries: self.rules.retry_places().saturating_sub(retries),
+        }
+    }
+
+    fn start(&mut self, number: u32, rank: Rank, now: Instant) -> Login {
+        self.tickets += 1;
+        let slot = self
+            .slots
+            .get_mut(&number)
+            .expect("planned from the slots there are");
+        let account = &mut self.accounts[slot.account];
+        account.start(now);
+        slot.under_way = Some(UnderWay {
+            ticket: self.tickets,
+            since: now,
+            retry: rank == Rank::Retry,
+            password: account.password,
+        });
+        Login {
+            slot: number,
+            ticket: self.tickets,
+        }
+    }
+
+    fn next_look(&self, now: Instant) -> Instant {
+        // What is due and not started waits for a place, and a look is taken when one is given back.
+        let coming = self
+            .slots
+            .values()
+            .filter_map(|slot| self.due_at(slot))
+            .filter(|at| *at > now)
+            .min();
+        let latest = now + self.rules.longest_nap();
+        coming
+            .map_or(latest, |at| at.min(latest))
+            .max(now + SHORTEST_NAP)
+    }
+}
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schedule")
+            .field("rules", &self.rules)
+            .field("slots", &self.slots.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Places left for logins; a retry needs one of the few that retries may have.
+struct Room {
+    all: usize,
+    retries: usize,
+}
+
+impl Room {
+    fn has(&self, rank: Rank) -> bool {
+        self.all > 0 && (rank != Rank::Retry || self.retries > 0)
+    }
+
+    fn take(&mut self, rank: Rank) {
+        self.all -= 1;
+        self.retries -= usize::from(rank == Rank::Retry);
+    }
+}

@@ -1,0 +1,132 @@
+//! How a login ended, and what that means for its slot, its user and all others.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Failure, Login, Schedule,
+    rules::{OUTAGE_TROUBLES, RELEASE_INTERVAL, RELEASE_SPREAD},
+    slot::UnderWay,
+};
+
+impl Schedule {
+    /// Whether `login` is still the one under way for its slot; false if the slot was removed meanwhile.
+    #[must_use]
+    pub fn expects(&self, login: &Login) -> bool {
+        let under_way = self
+            .slots
+            .get(&login.slot)
+            .and_then(|slot| slot.under_way.as_ref());
+        under_way.is_some_and(|under_way| under_way.ticket == login.ticket)
+    }
+
+    /// Takes note that `login` brought the token that is now `version` of its slot. False, and nothing
+    /// done, if nobody [expects](Self::expects) it.
+    pub fn succeeded(&mut self, login: Login, version: u64, now: Instant) -> bool {
+        let Some(under_way) = self.finish(&login) else {
+            return false;
+        };
+        let refresh_at = now + self.rules.lifetime(&mut self.dice);
+        let Some(slot) = self.slots.get_mut(&login.slot) else {
+            return false;
+        };
+        let index = slot.account;
+        slot.fill(version, now, refresh_at);
+        // A login older than the refusal says nothing about the slots refused since.
+        let pardon = self.accounts[index].refused_before(under_way.since);
+        if under_way.password == self.accounts[index].password {
+            self.accounts[index].prove();
+        }
+        if pardon {
+            self.slots
+                .values_mut()
+                .filter(|slot| slot.account == index && slot.refused)
+                .for_each(|s| s.pardon(now));
+        }
+        self.server_answered(now);
+        true
+    }
+
+    /// Takes note that `login` failed. False, and nothing done, if nobody [expects](Self::expects) it. The
+    /// slot keeps the token it has.
+    pub fn failed(&mut self, login: Login, failure: Failure, now: Instant) -> bool {
+        let Some(under_way) = self.finish(&login) else {
+            return false;
+        };
+        match failure {
+            Failure::Trouble => self.trouble(login.slot, now),
+            Failure::Refused => self.refused(login.slot, &under_way, now),
+        }
+        true
+    }
+
+    fn finish(&mut self, login: &Login) -> Option<UnderWay> {
+        if !self.expects(login) {
+            return None;
+        }
+        let slot = self.slots.get_mut(&login.slot)?;
+        self.accounts[slot.account].under_way -= 1;
+        slot.under_way.take()
+    }
+
+    fn trouble(&mut self, number: u32, now: Instant) {
+        self.troubles = self.troubles.saturating_add(1);
+        let crowd = self.crowd();
+        let Some(slot) = self.slots.get_mut(&number) else {
+            return;
+        };
+        let account = &mut self.accounts[slot.account];
+        // Until a user has logged in once, one slot tries for all, so the count is the user's.
+        if account.is_proven() {
+            slot.trouble(now, crowd, &mut self.dice);
+        } else {
+            account.trouble(now, crowd, &mut self.dice);
+        }
+    }
+
+    fn refused(&mut self, number: u32, under_way: &UnderWay, now: Instant) {
+        self.server_answered(now);
+        let Some(slot) = self.slots.get_mut(&number) else {
+            return;
+        };
+        let account = &mut self.accounts[slot.account];
+        if under_way.password == account.password {
+            slot.refused = true;
+            slot.not_before = now + account.refuse(now, &mut self.dice);
+        }
+    }
+
+    /// How many are trying again and again.
+    fn crowd(&self) -> u32 {
+        let slots = self.slots.values().filter(|slot| slot.failures > 0).count();
+        let accounts = self
+            .accounts
+            .iter()
+            .filter(|account| account.failures() > 0)
+            .count();
+        u32::try_from(slots + accounts).unwrap_or(u32::MAX)
+    }
+
+    /// After an outage, those who wait to try again need not wait any longer.
+    fn server_answered(&mut self, now: Instant) {
+        let outage = std::mem::take(&mut self.troubles) >= OUTAGE_TROUBLES;
+        let recent = self
+            .released
+            .is_some_and(|at| now.saturating_duration_since(at) < RELEASE_INTERVAL);
+        if !outage || recent {
+            return;
+        }
+        self.released = Some(now);
+        for slot in self
+            .slots
+            .values_mut()
+            .filter(|slot| slot.failures > 0 && !slot.refused)
+        {
+            slot.not_before = slot
+                .not_before
+                .min(now + self.dice.between(Duration::ZERO, RELEASE_SPREAD));
+        }
+        for account in &mut self.accounts {
+            account.release(now + self.dice.between(Duration::ZERO, RELEASE_SPREAD));
+        }
+    }
+}

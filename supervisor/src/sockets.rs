@@ -1,0 +1,39 @@
+//! The listening sockets. They are opened once and kept for the supervisor's whole life, so that a connection in
+//! a backlog outlives any worker.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("listen on {address} ({key})")]
+pub(crate) struct ListenError {
+    /// The configuration key it came from.
+    pub(crate) key: &'static str,
+    /// The address.
+    pub(crate) address: SocketAddr,
+    /// What the system said.
+    #[source]
+    pub(crate) source: io::Error,
+}
+
+/// Opens a non-blocking listening socket. Port 0 takes any free one; ask the socket which.
+///
+/// # Errors
+/// If the address is taken or not ours.
+pub(crate) fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let open = || {
+        let listener = TcpListener::bind(address)?;
+        // All workers accept from the one open file: blocking in one would freeze it while another takes the
+        // connection.
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    open().map_err(|source| ListenError {
+        key,
+        address,
+        source,
+    })
+}
