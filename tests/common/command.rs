@@ -40,6 +40,19 @@ pub(crate) fn tpp_command() -> Command {
     command
 }
 
+/// The same command in a session of its own. `setsid` becomes the command, so that the process id is the command's.
+pub(crate) fn as_session_leader(command: &Command) -> Command {
+    let mut leader = Command::new("setsid");
+    leader.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => leader.env(name, value),
+            None => leader.env_remove(name),
+        };
+    }
+    leader
+}
+
 /// Runs a command to its end, which must come.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let mut out = tempfile::tempfile().expect("a file for the output");

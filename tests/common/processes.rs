@@ -43,16 +43,18 @@ fn stat_fields(pid: u32) -> Option<Vec<String>> {
     Some(rest.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Every living process of a process group.
-pub(crate) fn in_group(group: u32) -> Vec<u32> {
-    let group = group.to_string();
+/// Every living process of a session.
+pub(crate) fn in_session(session: u32) -> Vec<u32> {
+    let session = session.to_string();
     let pids = fs::read_dir("/proc")
         .expect("read /proc")
         .filter_map(Result::ok);
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let of_group =
-        |pid: &u32| stat_fields(*pid).is_some_and(|fields| fields.get(2) == Some(&group));
-    pids.filter(of_group).filter(|&pid| is_alive(pid)).collect()
+    let of_session =
+        |pid: &u32| stat_fields(*pid).is_some_and(|fields| fields.get(3) == Some(&session));
+    pids.filter(of_session)
+        .filter(|&pid| is_alive(pid))
+        .collect()
 }
 
 /// A file of `/proc/PID` as text, NUL bytes turned to line ends.

@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     net::SocketAddr,
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -16,7 +15,7 @@ use tpp::control::{PoolStatus, Status, TokenStatus, WorkerStatus};
 
 use super::{
     client::Client,
-    command::{Outcome, run, tpp_command},
+    command::{Outcome, as_session_leader, run, tpp_command},
     message::{Answer, Request},
     processes,
     settings::{PASSWORD_MARK, Settings},
@@ -75,7 +74,8 @@ impl Proxy {
         let directory = tempfile::tempdir().expect("make a directory");
         let config = settings.write_to(directory.path());
         let log = File::create(directory.path().join("log")).expect("create the log");
-        let mut command = tpp_command();
+        // A session of its own tells later whether any of its processes is left, whatever groups they are in.
+        let mut command = as_session_leader(&tpp_command());
         command
             .arg("--config")
             .arg(config)
@@ -84,8 +84,7 @@ impl Proxy {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("duplicate the log"))
             .stderr(log);
-        // A process group of its own tells later whether any of its processes is left.
-        let supervisor = command.process_group(0).spawn().expect("start tpp");
+        let supervisor = command.spawn().expect("start tpp through setsid");
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
             supervisor,
@@ -226,7 +225,7 @@ impl Proxy {
 
     /// Every process of this tpp that is alive.
     pub(crate) fn processes(&self) -> Vec<u32> {
-        processes::in_group(self.supervisor.id())
+        processes::in_session(self.supervisor.id())
     }
 
     /// Stops tpp as an administrator does, and checks what must hold at every end. `Err` says what did not.
