@@ -88,7 +88,7 @@ fn a_token_comes_back_when_its_request_is_broken_off() {
     }
     let mut client = proxy.client(&upstream);
     client
-        .try_ask(&Request::get("/cut/5000"))
+        .try_ask(&Request::get("/cut/20000000"))
         .expect_err("the answer is not whole");
     proxy.wait_until_all_is_back(1);
     upstream.assert_clean();

@@ -15,8 +15,39 @@ fn start(drain_seconds: u64) -> (Upstream, Proxy) {
     (upstream, proxy)
 }
 
-fn refuses_connections(proxy: &Proxy) -> bool {
-    Client::try_connect(proxy.address()).is_err()
+fn wait_until_draining(proxy: &Proxy) {
+    wait_until("all workers drain", || {
+        proxy
+            .workers()
+            .iter()
+            .all(|worker| worker.state == "draining")
+    });
+}
+
+#[test]
+fn a_tpp_that_stops_takes_no_new_connection() {
+    let (upstream, mut proxy) = start(60);
+    let mut client = proxy.client(&upstream);
+    client.send(&Request::get("/gate/open"));
+    wait_until("it is in service", || {
+        upstream.gates().waiting_at("open") == 1
+    });
+    proxy.signal_supervisor(Signal::SIGTERM);
+    wait_until_draining(&proxy);
+    // Who came now would be forgotten; refused, it can go elsewhere.
+    wait_until("a new connection is refused", || {
+        assert_eq!(
+            upstream.gates().waiting_at("open"),
+            1,
+            "and not only because tpp has ended"
+        );
+        Client::try_connect(proxy.address()).is_err()
+    });
+    upstream.gates().open("open");
+    client.read_answer().ok();
+    drop(client);
+    assert_eq!(proxy.wait_for_exit().code(), Some(0));
+    proxy.assert_gone();
 }
 
 #[test]
@@ -29,7 +60,7 @@ fn told_to_stop_it_finishes_what_is_open_and_exits_with_0() {
             upstream.gates().waiting_at("open") == 1
         });
         proxy.signal_supervisor(signal);
-        wait_until("no new connection is taken", || refuses_connections(&proxy));
+        wait_until_draining(&proxy);
         upstream.gates().open("open");
         let answer = client.read_answer().ok();
         assert!(answer.closes(), "{:?}", answer.head);
@@ -47,7 +78,7 @@ fn an_idle_connection_gets_one_more_answer_while_it_drains() {
     let mut client = proxy.client(&upstream);
     assert!(!client.get("/who").ok().closes());
     proxy.signal_supervisor(Signal::SIGTERM);
-    wait_until("no new connection is taken", || refuses_connections(&proxy));
+    wait_until_draining(&proxy);
     assert!(client.get("/who").ok().closes());
     assert_eq!(client.read_to_close(), b"");
     assert_eq!(proxy.wait_for_exit().code(), Some(0));
@@ -77,7 +108,7 @@ fn told_twice_it_stops_at_once() {
         upstream.gates().waiting_at("never") == 1
     });
     proxy.signal_supervisor(Signal::SIGTERM);
-    wait_until("no new connection is taken", || refuses_connections(&proxy));
+    wait_until_draining(&proxy);
     assert!(
         processes::is_alive(proxy.supervisor_pid()),
         "it waits for the open request"
@@ -133,7 +164,7 @@ fn workers_do_not_heed_a_signal_meant_for_the_supervisor() {
     for pid in proxy.processes() {
         processes::send(pid, Signal::SIGINT);
     }
-    wait_until("no new connection is taken", || refuses_connections(&proxy));
+    wait_until_draining(&proxy);
     upstream.gates().open("open");
     client.read_answer().ok();
     drop(client);

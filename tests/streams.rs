@@ -43,13 +43,19 @@ fn a_request_goes_on_piece_by_piece() {
     let mut client = proxy.client(&upstream);
     client.send_head(&Request::post_chunks("/echo", &[]));
     client.send_raw(b"5\r\nfirst\r\n");
-    assert_eq!(client.read_any_head().expect("an answer").0, 200);
+    let (status, head) = client.read_any_head().expect("an answer");
+    assert_eq!(status, 200);
     assert_eq!(client.read_raw(10), b"5\r\nfirst\r\n");
     client.send_raw(b"6\r\nsecond\r\n");
     assert_eq!(client.read_raw(11), b"6\r\nsecond\r\n");
     client.send_raw(b"0\r\n\r\n");
     assert_eq!(client.read_raw(5), b"0\r\n\r\n");
-    client.get("/who").ok();
+    // An answer that begins before its request has ended may say that it is the connection's last.
+    if head.lists("connection", "close") {
+        assert_eq!(client.read_to_close(), b"");
+    } else {
+        client.get("/who").ok();
+    }
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn a_time_limit_of_zero_is_none() {
 #[test]
 fn an_answer_cut_short_is_cut_short_for_the_client_too() {
     let (upstream, proxy) = pair("upstream.connect_timeout_seconds", 2);
-    for target in ["/cut/5000", "/cut-chunks/5000"] {
+    for target in ["/cut/20000000", "/cut-chunks/20000000"] {
         let mut client = proxy.client(&upstream);
         let error = client
             .try_ask(&Request::get(target))
@@ -149,6 +149,21 @@ fn an_answer_cut_short_is_cut_short_for_the_client_too() {
         proxy.wait_until_all_is_back(1);
     }
     proxy.client(&upstream).get("/who").ok();
+    upstream.assert_clean();
+}
+
+#[test]
+fn an_answer_cut_short_at_its_start_is_a_502_or_cut_too() {
+    let (upstream, proxy) = pair("upstream.connect_timeout_seconds", 2);
+    for target in ["/cut/5000", "/cut-chunks/5000", "/cut/0"] {
+        let mut client = proxy.client(&upstream);
+        match client.try_ask(&Request::get(target)) {
+            Ok(answer) => assert_own(&answer, 502),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{error}"),
+        }
+        drop(client);
+        proxy.wait_until_all_is_back(1);
+    }
     upstream.assert_clean();
 }
 

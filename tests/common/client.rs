@@ -2,7 +2,7 @@
 //! shut one side, send byte by byte, send nonsense.
 
 use std::{
-    io::{self, BufReader, ErrorKind, Read, Write},
+    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
@@ -211,6 +211,27 @@ impl Client {
                 )
             }
             _ => bytes,
+        }
+    }
+
+    /// Reads what comes until the other side closes or has plainly served the request.
+    #[track_caller]
+    pub(crate) fn read_verdict(&mut self) -> String {
+        let mut bytes = Vec::new();
+        loop {
+            let text = String::from_utf8_lossy(&bytes);
+            if text.starts_with("HTTP/1.1 2") && text.contains("\r\n\r\n") {
+                return text.into_owned();
+            }
+            match self.reader.fill_buf() {
+                Ok([]) => return text.into_owned(),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                    return text.into_owned();
+                }
+                Err(error) => panic!("neither served nor closed: {error}, after {text:?}"),
+                Ok(piece) => bytes.extend_from_slice(piece),
+            }
+            self.reader.consume(self.reader.buffer().len());
         }
     }
 

@@ -141,6 +141,12 @@ pub(crate) fn read_body(
 fn read_chunk_size(from: &mut impl BufRead) -> io::Result<u64> {
     let mut line = Vec::new();
     from.by_ref().take(64).read_until(b'\n', &mut line)?;
+    if line.is_empty() {
+        return Err(io::Error::new(
+            ErrorKind::UnexpectedEof,
+            "body broken off between two chunks",
+        ));
+    }
     let text = std::str::from_utf8(&line)
         .ok()
         .and_then(|text| text.strip_suffix("\r\n"));

@@ -2,12 +2,12 @@
 
 use super::{client::Client, proxy::Proxy, settings::Settings, upstream::Upstream};
 
-/// Sends `bytes` over a connection of its own and returns all that comes back. The sending side is not shut:
+/// Sends `bytes` over a connection of its own and returns what comes back. The sending side is not shut:
 /// a malformed request is answered or cut off without the client's help.
 pub(crate) fn exchange(proxy: &Proxy, bytes: &[u8]) -> String {
     let mut client = Client::connect(proxy.address());
     drop(client.try_send_raw(bytes));
-    String::from_utf8_lossy(&client.read_to_close()).into_owned()
+    client.read_verdict()
 }
 
 /// Each of `requests` gets a 4xx or a closed connection, nothing of it reaches the upstream, and good requests
@@ -18,16 +18,16 @@ pub(crate) fn are_refused(requests: &[(&str, Vec<u8>)]) {
     let proxy = Proxy::start(&Settings::in_front_of(&upstream).accounts(&upstream, 2));
     let mut wrong = Vec::new();
     for (what, bytes) in requests {
+        let before = upstream.seen().len();
         let answer = exchange(&proxy, bytes);
         if !(answer.is_empty() || answer.starts_with("HTTP/1.1 4")) {
             wrong.push(format!("{what}: answered {answer:?}"));
         }
         let good = proxy.client(&upstream).get("/who").status;
-        let reached = upstream.seen();
-        if good != 200 || reached.iter().any(|seen| seen.target != "/who") {
+        let reached = upstream.seen().split_off(before);
+        if good != 200 || reached.len() != 1 {
             wrong.push(format!(
-                "{what}: then {good}, and the upstream saw {:?}",
-                reached.last()
+                "{what}: then {good}, and the upstream saw {reached:?}"
             ));
         }
     }

@@ -113,10 +113,8 @@ impl Settings {
 
     /// Slots that all accounts together fill.
     pub(crate) fn slots(&self) -> u64 {
-        self.accounts
-            .iter()
-            .map(|(_, sessions)| *sessions as u64)
-            .sum()
+        let of_accounts = self.accounts.iter().map(|(_, sessions)| *sessions as u64);
+        self.slots_besides + of_accounts.sum::<u64>()
     }
 
     /// The number of workers asked for.
