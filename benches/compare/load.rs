@@ -20,6 +20,7 @@ use nix::{
 use crate::{
     Result,
     http::{self, Answer},
+    process,
     servers::find,
     stats::percentile,
 };
@@ -80,7 +81,8 @@ pub(crate) fn run_wrk(
 ) -> Result<Outcome> {
     let script = dir.join("wrk.lua");
     fs::write(&script, format!("{requests}{WRK_SCRIPT}"))?;
-    let output = Command::new(find("wrk")?)
+    let mut command = Command::new(find("wrk")?);
+    command
         .args([
             "-t",
             "2",
@@ -91,8 +93,8 @@ pub(crate) fn run_wrk(
             "-s",
         ])
         .arg(script)
-        .arg(format!("http://{target}/"))
-        .output()?;
+        .arg(format!("http://{target}/"));
+    let output = process::run(&mut command)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let numbers: Vec<u64> = text
         .lines()

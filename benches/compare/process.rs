@@ -6,7 +6,7 @@ use std::{
     io::{Read, Seek, SeekFrom},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::Mutex,
     thread,
     time::{Duration, Instant},
@@ -64,12 +64,7 @@ impl Program {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
-        // A child inherits the signal mask, and must hear the signals that this program has set aside.
-        SigSet::empty().thread_set_mask()?;
-        let child = command.spawn();
-        interrupts().thread_block()?;
-        let child = child.map_err(|error| format!("start {:?}: {error}", command.get_program()))?;
-        running().push(pid_of(&child));
+        let child = spawn(&mut command)?;
         Ok(Self { name, child, log })
     }
 
@@ -175,6 +170,29 @@ impl Drop for Program {
         }
         running().retain(|pid| *pid != root);
     }
+}
+
+/// Runs `command` to its end: how it ended, and what it printed.
+pub(crate) fn run(command: &mut Command) -> Result<Output> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = spawn(command)?;
+    let pid = pid_of(&child);
+    let output = child.wait_with_output();
+    running().retain(|running| *running != pid);
+    Ok(output?)
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    // A child inherits the signal mask, and must hear the signals that this program has set aside.
+    SigSet::empty().thread_set_mask()?;
+    let child = command.spawn();
+    interrupts().thread_block()?;
+    let child = child.map_err(|error| format!("start {:?}: {error}", command.get_program()))?;
+    running().push(pid_of(&child));
+    Ok(child)
 }
 
 impl CpuReading {

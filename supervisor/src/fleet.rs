@@ -136,6 +136,8 @@ impl Fleet {
 
     fn begin_stop(&mut self, now: Instant) {
         self.stopping = true;
+        // The last of the supervisor's listening sockets: once the workers have closed theirs, clients are refused.
+        self.launch.listeners.clear();
         self.to_replace.clear();
         let workers: Vec<_> = self.posts.iter_mut().flat_map(Post::take_workers).collect();
         info!(workers = workers.len(), "draining all workers");

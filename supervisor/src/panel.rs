@@ -25,6 +25,9 @@ use crate::{
     upstream::UpstreamAddresses,
 };
 
+/// State of a slot whose user the server refuses.
+const REFUSED: &str = "refused";
+
 /// When the supervisor began, by both clocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Started {
@@ -195,12 +198,11 @@ impl Panel {
 
     /// Users whose logins the server refuses, each once.
     fn refused_users(&self) -> Vec<String> {
-        let ledger = self.refresher.ledger();
-        let views = (0..)
-            .zip(0..ledger.slots())
-            .filter_map(|(number, _)| ledger.schedule.view(number));
-        let refused = views.filter(|view| view.state == TokenState::Refused);
-        let mut users: Vec<_> = refused.map(|view| view.user.to_owned()).collect();
+        let refused = self
+            .tokens()
+            .into_iter()
+            .filter(|token| token.state == REFUSED);
+        let mut users: Vec<_> = refused.map(|token| token.user).collect();
         users.sort();
         users.dedup();
         users
@@ -345,9 +347,10 @@ fn gauges(worker: &WorkerStatus) -> WorkerGauges {
 fn token_state(token: TokenState, held: SlotState) -> &'static str {
     match (token, held) {
         (_, SlotState::Retiring(_)) => "retiring",
-        (TokenState::Refused, _) => "refused",
+        // A token that nobody complained of is out of use only when its renewal was refused.
+        (TokenState::Refused, _) | (TokenState::Usable, SlotState::Unusable) => REFUSED,
         (TokenState::Suspect, _) => "suspect",
-        (TokenState::Empty, _) | (_, SlotState::Unusable) => "empty",
+        (TokenState::Empty, _) => "empty",
         (TokenState::Usable, SlotState::Free) => "free",
         (TokenState::Usable, SlotState::Leased(_)) => "leased",
         (TokenState::Usable, SlotState::Offered(_)) => "offered",

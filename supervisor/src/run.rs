@@ -2,7 +2,6 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    os::fd::OwnedFd,
     path::PathBuf,
     sync::Arc,
     time::Instant,
@@ -124,7 +123,11 @@ impl Supervisor {
         let (rings, bell) = watch::channel(());
         let doorbell = doorbell::answer(&self.stock, rings)?;
         let refresher = Refresher::new(&self.config, Arc::clone(&self.stock), bell.clone())?;
-        let launch = launch(&self.listeners)?;
+        let listen = self
+            .addresses()
+            .map(|address| address.to_string())
+            .collect();
+        let launch = launch(self.listeners);
         let fleet = Fleet::new(
             Arc::clone(&self.stock),
             launch,
@@ -135,10 +138,7 @@ impl Supervisor {
         let resolver = Resolver::new(&self.config.upstream, Instant::now());
         let panel = Arc::new(Panel {
             identity: Identity {
-                listen: self
-                    .addresses()
-                    .map(|address| address.to_string())
-                    .collect(),
+                listen,
                 health_listen: self.health.0.to_string(),
                 upstream: format!(
                     "{}:{}",
@@ -210,14 +210,13 @@ fn create_stock(config: &Config, workers: usize) -> anyhow::Result<Stock> {
     Ok(stock)
 }
 
-fn launch(listeners: &[(SocketAddr, TcpListener)]) -> anyhow::Result<Launch> {
+fn launch(listeners: Vec<(SocketAddr, TcpListener)>) -> Launch {
     let handed = listeners
-        .iter()
-        .map(|(address, listener)| Ok((address.to_string(), OwnedFd::from(listener.try_clone()?))));
-    let listeners = handed
-        .collect::<std::io::Result<_>>()
-        .context("duplicate the listening sockets")?;
-    Ok(Launch { listeners })
+        .into_iter()
+        .map(|(address, listener)| (address.to_string(), listener.into()));
+    Launch {
+        listeners: handed.collect(),
+    }
 }
 
 fn wanted(config: &Config, workers: usize) -> fleet::Wanted {
