@@ -9,6 +9,7 @@
 use std::{os::fd::OwnedFd, sync::Arc};
 
 use anyhow::Context as _;
+use nix::sys::prctl;
 use tpp::{
     handover::Handover,
     pool::{Desk, Epoch, SeatIndex},
@@ -100,6 +101,9 @@ impl Inherited {
 /// # Errors
 /// If what it should inherit is not there, and as [`serve`] does.
 pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
+    prctl::set_name(c"tpp-worker").context("name the process")?;
+    // A core would hold tokens; a limit on its size does not stop a handler that takes it through a pipe.
+    prctl::set_dumpable(false).context("rule out core dumps")?;
     serve(Inherited::receive(args)?)
 }
 
