@@ -28,7 +28,7 @@ use crate::{
     worker::{View, Worker},
 };
 
-/// How long the first head, or one that has begun, may take.
+/// How long the first head, or one that has begun, may take at most.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
 /// How long the end of a connection waits for the client to read what was said last.
 const LINGER_LIMIT: Duration = Duration::from_secs(2);
@@ -115,7 +115,7 @@ impl Connection {
         self.worker.renew(&mut self.view);
         let mut has_begun = !self.client.inbox.is_empty();
         let patience = if is_first || has_begun {
-            Some(HEAD_LIMIT)
+            self.head_limit()
         } else {
             self.idle_limit()
         };
@@ -136,7 +136,7 @@ impl Connection {
                 Ok(()) if has_begun => {}
                 Ok(()) => {
                     has_begun = true;
-                    self.timer.set(&self.worker.clock, Some(HEAD_LIMIT));
+                    self.timer.set(&self.worker.clock, self.head_limit());
                 }
                 Err(Interrupt::Late) if has_begun => {
                     self.refuse(&Reply::request_timeout(
@@ -156,6 +156,12 @@ impl Connection {
         let inbox = &self.client.inbox;
         let is_new = inbox.len() > seen;
         is_new && (seen == 0 || inbox.len() >= HEAD_BYTES || inbox[seen..].contains(&b'\n'))
+    }
+
+    /// How long a head may take from its first byte: a client that may not be idle may not dawdle either.
+    fn head_limit(&self) -> Option<Duration> {
+        let idle_limit = self.view.settings.idle_timeout.unwrap_or(HEAD_LIMIT);
+        Some(idle_limit.min(HEAD_LIMIT))
     }
 
     /// How long the connection may be idle now.
@@ -313,6 +319,7 @@ impl Connection {
             };
             if matches!(head, Head::Final(Answer { status: 401, .. })) {
                 self.worker.counters().token_errors.add(1);
+                self.report_refused(version);
                 if !was_refused && upload.can_replay() && self.refresh(version).await? {
                     self.relay(&mut upstream, request, upload, &mut state)
                         .withdraw();
@@ -411,6 +418,13 @@ impl Connection {
             answer_limit: settings.response_header_timeout,
             hold_end: hold.map(|(held, most)| held.since() + millis(most)),
             state,
+        }
+    }
+
+    /// Asks for one login, whatever becomes of this request.
+    fn report_refused(&self, version: u64) {
+        if let Some(held) = &self.held {
+            held.lease().report_refused(version);
         }
     }
 
