@@ -155,7 +155,8 @@ fn a_connection_that_is_idle_too_long_is_closed_and_its_token_lent_on() {
 fn a_connection_that_holds_its_token_too_long_is_closed_after_the_answer_in_hand() {
     let upstream = Upstream::start();
     let settings = Settings::in_front_of(&upstream).accounts(&upstream, 2);
-    let proxy = Proxy::start(&settings.set("lease.max_hold_seconds", 1));
+    // One worker, so that both connections go by one clock.
+    let proxy = Proxy::start(&settings.set("lease.max_hold_seconds", 1).workers(1));
     let mut busy = proxy.client(&upstream);
     busy.send(&Request::get("/gate/in-hand"));
     wait_until("its request is in service", || {
