@@ -28,7 +28,7 @@ use crate::{
     worker::{View, Worker},
 };
 
-/// How long the first head, or one that has begun, may take.
+/// How long the first head, or one that has begun, may take at most.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
 /// How long the end of a connection waits for the client to read what was said last.
 const LINGER_LIMIT: Duration = Duration::from_secs(2);
@@ -115,7 +115,7 @@ impl Connection {
         self.worker.renew(&mut self.view);
         let mut has_begun = !self.client.inbox.is_empty();
         let patience = if is_first || has_begun {
-            Some(HEAD_LIMIT)
+            Some(self.head_limit())
         } else {
             self.idle_limit()
         };
@@ -136,7 +136,7 @@ impl Connection {
                 Ok(()) if has_begun => {}
                 Ok(()) => {
                     has_begun = true;
-                    self.timer.set(&self.worker.clock, Some(HEAD_LIMIT));
+                    self.timer.set(&self.worker.clock, Some(self.head_limit()));
                 }
                 Err(Interrupt::Late) if has_begun => {
                     self.refuse(&Reply::request_timeout(
@@ -156,6 +156,12 @@ impl Connection {
         let inbox = &self.client.inbox;
         let is_new = inbox.len() > seen;
         is_new && (seen == 0 || inbox.len() >= HEAD_BYTES || inbox[seen..].contains(&b'\n'))
+    }
+
+    /// How long a head may take: it holds a slot just as an idle connection does, so no longer than that one may.
+    fn head_limit(&self) -> Duration {
+        let idle_timeout = self.view.settings.idle_timeout;
+        idle_timeout.map_or(HEAD_LIMIT, |limit| limit.min(HEAD_LIMIT))
     }
 
     /// How long the connection may be idle now.
