@@ -319,7 +319,10 @@ impl Connection {
             };
             if matches!(head, Head::Final(Answer { status: 401, .. })) {
                 self.worker.counters().token_errors.add(1);
-                if !was_refused && upload.can_replay() && self.refresh(version).await? {
+                if !upload.can_replay() {
+                    // It is lost on this request, but the next one is to find a new token.
+                    self.report_refused(version);
+                } else if !was_refused && self.refresh(version).await? {
                     self.relay(&mut upstream, request, upload, &mut state)
                         .withdraw();
                     was_refused = true;
@@ -417,6 +420,12 @@ impl Connection {
             answer_limit: settings.response_header_timeout,
             hold_end: hold.map(|(held, most)| held.since() + millis(most)),
             state,
+        }
+    }
+
+    fn report_refused(&self, version: u64) {
+        if let Some(held) = &self.held {
+            held.lease().report_refused(version);
         }
     }
 
