@@ -154,18 +154,29 @@ fn a_connection_that_is_idle_too_long_is_closed_and_its_token_lent_on() {
 #[test]
 fn a_connection_that_holds_its_token_too_long_is_closed_after_the_answer_in_hand() {
     let upstream = Upstream::start();
-    let settings = Settings::in_front_of(&upstream).accounts(&upstream, 1);
-    let proxy = Proxy::start(&settings.set("lease.max_hold_seconds", 1));
-    let mut holder = proxy.client(&upstream);
-    holder.get("/who").ok();
-    let mut next = proxy.client(&upstream);
-    next.send(&Request::get("/who"));
-    wait_until("the next waits", || proxy.pool().waiting == 1);
-    wait_until("an answer tells the holder to go", || {
-        holder.get("/who").ok().closes()
+    let settings = Settings::in_front_of(&upstream).accounts(&upstream, 2);
+    // One worker, so that both connections go by one clock.
+    let proxy = Proxy::start(&settings.set("lease.max_hold_seconds", 1).workers(1));
+    let mut busy = proxy.client(&upstream);
+    busy.send(&Request::get("/gate/in-hand"));
+    wait_until("its request is in service", || {
+        upstream.gates().waiting_at("in-hand") == 1
     });
-    assert_eq!(holder.read_to_close(), b"");
-    next.read_answer().ok();
+    // It came first, so the other connection's end shows that the time of both has passed.
+    let mut idle = proxy.client(&upstream);
+    idle.get("/who").ok();
+    assert_eq!(idle.read_to_close(), b"");
+    let mut next = [proxy.client(&upstream), proxy.client(&upstream)];
+    next.iter_mut()
+        .for_each(|client| client.send(&Request::get("/who")));
+    wait_until("one is served and one waits", || {
+        (proxy.pool().in_use, proxy.pool().waiting) == (2, 1)
+    });
+    upstream.gates().open("in-hand");
+    assert!(busy.read_answer().ok().closes());
+    assert_eq!(busy.read_to_close(), b"");
+    next.iter_mut()
+        .for_each(|client| drop(client.read_answer().ok()));
     upstream.assert_clean();
 }
 
