@@ -134,6 +134,8 @@ pub(crate) struct Relay<'a> {
 #[derive(Debug)]
 pub(crate) struct State {
     wait: Wait,
+    /// Some byte of the request has gone out.
+    is_sent: bool,
     /// The upstream has said something.
     heard: bool,
     /// Where in the client's outbox the answer begins, as long as nothing of it is delivered.
@@ -153,6 +155,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             wait: Wait::Unknown,
+            is_sent: false,
             heard: false,
             answer_at: 0,
             is_delivered: false,
@@ -194,9 +197,11 @@ impl Relay<'_> {
         undelivered
     }
 
-    /// Whether the request can be sent again: no part of an answer has come, and what went out was kept.
+    /// Whether the request can be sent again: no part of an answer has come, what went out was kept, and to do it
+    /// twice does no harm, or it was not even done once (RFC 9110, 9.2.2).
     pub(crate) fn can_begin_again(&self) -> bool {
-        !self.state.heard && self.request.is_idempotent && self.upload.can_replay()
+        let is_harmless = self.request.is_idempotent || !self.state.is_sent;
+        !self.state.heard && is_harmless && self.upload.can_replay()
     }
 
     /// Whether the upstream's connection is where a next request can begin.
@@ -298,14 +303,17 @@ impl Relay<'_> {
             if waiting == 0 {
                 return Ok(moved);
             }
-            match self.upstream.poll_send(cx) {
+            let sent = self.upstream.poll_send(cx);
+            let went_out = self.upstream.outbox.len() < waiting;
+            self.state.is_sent |= went_out;
+            match sent {
                 Poll::Ready(Ok(())) => moved = true,
                 Poll::Ready(Err(error)) => {
                     self.upstream.outbox.clear();
                     self.state.upload_broke = Some(error);
                     return Ok(true);
                 }
-                Poll::Pending => return Ok(moved || self.upstream.outbox.len() < waiting),
+                Poll::Pending => return Ok(moved || went_out),
             }
         }
     }

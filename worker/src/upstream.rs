@@ -300,20 +300,39 @@ async fn dial(address: SocketAddr, limit: Duration) -> Result<TcpStream, Unreach
         .map_err(|_| Unreachable::Slow)?
         .and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp))
         .map_err(Unreachable::Connect)?;
-    if let Err(error) = set_tcp_keepalive(&tcp, &tcp_keepalive()) {
+    if let Err(error) = set_tcp_keepalive(&tcp, &KEEPALIVE.into()) {
         // It serves without.
         warn!(%address, %error, "no keep-alive on the upstream connection");
     }
     Ok(tcp)
 }
 
-/// TCP keep-alive for both sides: a host that vanished is noticed within about a minute and a half.
-pub(crate) fn tcp_keepalive() -> TcpKeepalive {
-    TcpKeepalive {
-        idle: Duration::from_secs(60),
-        interval: Duration::from_secs(10),
-        count: 3,
-        user_timeout: Duration::ZERO,
+/// When TCP asks a silent peer whether it is still there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keepalive {
+    /// Silence before the first probe.
+    pub(crate) idle: Duration,
+    /// Time between probes.
+    pub(crate) interval: Duration,
+    /// Probes without an answer that end the connection.
+    pub(crate) probes: u32,
+}
+
+/// For both sides: a host that vanished is noticed within a minute and a half.
+pub(crate) const KEEPALIVE: Keepalive = Keepalive {
+    idle: Duration::from_secs(60),
+    interval: Duration::from_secs(10),
+    probes: 3,
+};
+
+impl From<Keepalive> for TcpKeepalive {
+    fn from(keepalive: Keepalive) -> Self {
+        Self {
+            idle: keepalive.idle,
+            interval: keepalive.interval,
+            count: keepalive.probes as usize,
+            user_timeout: Duration::ZERO,
+        }
     }
 }
 
