@@ -1,9 +1,9 @@
 //! The worker: a Pingora service that lends each client connection a token of its own.
 //!
 //! Pingora listens, accepts, and connects to the upstream, with TLS where it is asked for. What lies between is here:
-//! one task for each client connection ([`connection`]) reads a request ([`request`]), sees to it that the connection holds a lease
-//! ([`held`]), and relays request and answer ([`relay`], [`answer`], [`body`]). Nothing is done for each request that can be done for each
-//! connection or each token: no timer ([`clock`]), no lock that anybody else may hold, no system call but reads and writes.
+//! one task for each client connection (`connection`) reads a request (`request`), sees to it that the connection holds a lease
+//! (`held`), and relays request and answer (`relay`, `answer`, `body`). Nothing is done for each request that can be done for each
+//! connection or each token: no timer (`clock`), no lock that anybody else may hold, no system call but reads and writes.
 #![forbid(unsafe_code)]
 
 use std::{os::fd::OwnedFd, sync::Arc};
