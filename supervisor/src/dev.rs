@@ -7,7 +7,8 @@ use clap::Args;
 use tpp::config::{self, Format, Secret};
 
 use crate::{
-    limits, logging,
+    limits,
+    logging::Log,
     run::{Supervisor, runtime},
     standin::{StandIn, StandInOptions},
 };
@@ -70,9 +71,9 @@ pub fn run(args: DevArgs) -> anyhow::Result<()> {
             &directory.0,
             &no_variables,
         )?;
-        logging::init(&config.telemetry)?;
+        let log = Log::begin(&config.telemetry)?;
         limits::prepare();
-        let supervisor = Supervisor::prepare(config, PathBuf::new())?;
+        let supervisor = Supervisor::prepare(config, PathBuf::new(), log)?;
         announce(&supervisor, standin.addr(), &control_socket).context("print the addresses")?;
         supervisor.run().await
     })

@@ -36,6 +36,8 @@ const EXIT_GRACE: Duration = Duration::from_secs(2);
 pub(crate) enum Order {
     /// Replace all workers one by one; answered when the last one is in place.
     Restart(oneshot::Sender<Result<String, String>>),
+    /// Want other workers: more are started, fewer drained.
+    Want(Wanted),
     /// Drain all workers and end. The second time: kill them.
     Stop,
 }
@@ -54,6 +56,8 @@ pub(crate) struct Fleet {
     launch: Launch,
     wanted: Wanted,
     posts: Vec<Post>,
+    /// Restarts of posts that were given up.
+    past_restarts: u64,
     /// Workers that drain, with the time by which they must have ended.
     leaving: Vec<(Worker, Instant)>,
     ended: JoinSet<(SeatIndex, ExitStatus)>,
@@ -72,6 +76,7 @@ impl Fleet {
             launch,
             wanted,
             posts: (0..wanted.workers).map(|_| Post::default()).collect(),
+            past_restarts: 0,
             leaving: Vec::new(),
             ended: JoinSet::new(),
             to_replace: VecDeque::new(),
@@ -125,6 +130,8 @@ impl Fleet {
                 self.to_replace = (0..self.posts.len()).collect();
                 self.replaced = Some(replaced);
             }
+            Order::Want(_) if self.stopping => {}
+            Order::Want(wanted) => self.want(wanted, Instant::now()),
             Order::Stop if self.stopping => {
                 warn!("stopping at once");
                 self.all_workers()
@@ -134,13 +141,32 @@ impl Fleet {
         }
     }
 
+    fn want(&mut self, wanted: Wanted, now: Instant) {
+        self.wanted = wanted;
+        let surplus = self.posts.split_off(wanted.workers.min(self.posts.len()));
+        self.dismiss(surplus, now);
+        self.posts.resize_with(wanted.workers, Post::default);
+        self.to_replace.retain(|at| *at < wanted.workers);
+        if self.to_replace.is_empty() && self.replaced.is_some() {
+            self.end_replacement(Ok(format!("{} workers replaced", self.posts.len())));
+        }
+        self.fill_posts(now);
+    }
+
     fn begin_stop(&mut self, now: Instant) {
         self.stopping = true;
         // The last of the supervisor's listening sockets: once the workers have closed theirs, clients are refused.
         self.launch.listeners.clear();
         self.to_replace.clear();
-        let workers: Vec<_> = self.posts.iter_mut().flat_map(Post::take_workers).collect();
-        info!(workers = workers.len(), "draining all workers");
+        info!(workers = self.all_workers().count(), "draining all workers");
+        let posts = std::mem::take(&mut self.posts);
+        self.dismiss(posts, now);
+    }
+
+    /// Gives up posts, and drains their workers.
+    fn dismiss(&mut self, posts: Vec<Post>, now: Instant) {
+        self.past_restarts += posts.iter().map(|post| post.restarts).sum::<u64>();
+        let workers: Vec<_> = posts.into_iter().flat_map(Post::into_workers).collect();
         workers
             .into_iter()
             .for_each(|worker| self.order_out(worker, now));
@@ -320,5 +346,6 @@ impl Fleet {
     fn publish_report(&self) {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.update(&self.posts, &self.leaving, Instant::now());
+        report.restarts += self.past_restarts;
     }
 }

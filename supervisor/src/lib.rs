@@ -8,6 +8,7 @@
 //! | [`login`] | one credential in, one token or one clear error out |
 //! | [`schedule`] | pure rules: which slot logs in when |
 //! | [`resolve`], `upstream` | the upstream's name to addresses, kept fresh, told to the workers |
+//! | `reload` | puts another configuration in force, all of it or nothing |
 //! | `doorbell` | passes the workers' rings on |
 //! | `panel` | the picture of the whole, and the door for orders |
 //! | [`control`] | the socket that `tppctl` asks |
@@ -31,6 +32,7 @@ pub mod metrics;
 mod panel;
 mod process;
 mod refresh;
+mod reload;
 pub mod resolve;
 pub mod run;
 pub mod schedule;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use tpp::config::{self, ProcessVars};
-use tpp_supervisor::{dev, limits, logging, run};
+use tpp_supervisor::{dev, limits, logging::Log, run};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -45,9 +45,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => with_config(&args, |config| {
-            logging::init(&config.telemetry)?;
+            let log = Log::begin(&config.telemetry)?;
             limits::prepare();
-            run::run(config, args.config.clone())
+            run::run(config, args.config.clone(), log)
         }),
         Command::Check(args) => with_config(&args, |config| {
             for warning in config.warnings() {

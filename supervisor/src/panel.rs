@@ -10,6 +10,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use tpp::{
     clock::monotonic_millis,
+    config::Config,
     control::{Command, PoolStatus, Reply, Status, TokenStatus, WorkerStatus},
     pool::{Census, SeatState, SlotState, Stock},
 };
@@ -21,12 +22,15 @@ use crate::{
     http::Source,
     metrics::{MetricsSnapshot, Refreshes, WorkerGauges},
     refresh::RefreshHandle,
+    reload::Reloader,
     schedule::SlotState as TokenState,
     upstream::UpstreamAddresses,
 };
 
 /// State of a slot whose user the server refuses.
 const REFUSED: &str = "refused";
+/// State of a slot that is still held, and not to be lent again.
+const RETIRING: &str = "retiring";
 
 /// When the supervisor began, by both clocks.
 #[derive(Debug, Clone, Copy)]
@@ -37,12 +41,9 @@ pub(crate) struct Started {
 
 impl Started {
     pub(crate) fn now() -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         Self {
             at: Instant::now(),
-            unix_seconds: since_epoch.as_secs(),
+            unix_seconds: unix_seconds(),
         }
     }
 }
@@ -52,9 +53,47 @@ impl Started {
 pub(crate) struct Identity {
     pub(crate) listen: Vec<String>,
     pub(crate) health_listen: String,
-    pub(crate) upstream: String,
     pub(crate) config_file: PathBuf,
     pub(crate) started: Started,
+}
+
+/// The configuration in force.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    pub(crate) config: Config,
+    /// How often one was put in force, the first included.
+    generation: u64,
+    loaded_at: u64,
+    last_reload: Option<Result<String, String>>,
+}
+
+impl InForce {
+    pub(crate) fn first(config: Config) -> Self {
+        Self {
+            config,
+            generation: 1,
+            loaded_at: unix_seconds(),
+            last_reload: None,
+        }
+    }
+
+    /// Another configuration, of which `changes` says what it changes.
+    pub(crate) fn replace(&mut self, config: Config, changes: String) {
+        self.config = config;
+        self.generation += 1;
+        self.loaded_at = unix_seconds();
+        self.last_reload = Some(Ok(changes));
+    }
+
+    /// Another configuration was refused.
+    pub(crate) fn refuse(&mut self, reason: String) {
+        self.last_reload = Some(Err(reason));
+    }
+}
+
+fn unix_seconds() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.unwrap_or_default().as_secs()
 }
 
 /// Everything there is to see, and to steer.
@@ -65,6 +104,8 @@ pub(crate) struct Panel {
     pub(crate) refresher: RefreshHandle,
     pub(crate) upstream: UpstreamAddresses,
     pub(crate) orders: mpsc::UnboundedSender<Order>,
+    pub(crate) in_force: Mutex<InForce>,
+    pub(crate) reloader: Reloader,
 }
 
 impl Panel {
@@ -84,7 +125,41 @@ impl Panel {
     }
 
     fn configured_tokens(&self) -> u64 {
-        self.refresher.ledger().slots() as u64
+        self.refresher.ledger().configured()
+    }
+
+    pub(crate) fn in_force(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn config_generation(&self) -> u64 {
+        self.in_force().generation
+    }
+
+    fn config_loaded_at(&self) -> u64 {
+        self.in_force().loaded_at
+    }
+
+    fn upstream_name(&self) -> String {
+        let in_force = self.in_force();
+        format!(
+            "{}:{}",
+            in_force.config.upstream.host, in_force.config.upstream.port
+        )
+    }
+
+    fn last_reload(&self) -> Option<String> {
+        self.in_force()
+            .last_reload
+            .as_ref()
+            .map(|result| match result {
+                Ok(changes) => format!("done: {changes}"),
+                Err(reason) => format!("refused: {reason}"),
+            })
+    }
+
+    fn last_reload_failed(&self) -> bool {
+        matches!(self.in_force().last_reload, Some(Err(_)))
     }
 
     fn refreshes(&self) -> Refreshes {
@@ -167,19 +242,24 @@ impl Panel {
         (0..)
             .zip(0..ledger.slots())
             .filter_map(|(number, index)| {
-                let view = ledger.schedule.view(number)?;
+                let view = ledger.schedule.view(number);
                 let note = ledger.note(index);
                 let held = pool.slot_state(index);
+                // A slot that is nobody's any more is shown as long as somebody holds it.
+                let state = match (&view, held) {
+                    (Some(view), held) => token_state(view.state, held),
+                    (None, SlotState::Retiring(_)) => RETIRING,
+                    (None, _) => return None,
+                };
+                let since = view.as_ref().and_then(|view| view.since);
+                let next_login = view.as_ref().and_then(|view| view.next_login);
                 Some(TokenStatus {
                     slot: number,
-                    user: view.user.to_owned(),
-                    state: token_state(view.state, held).to_owned(),
-                    age_seconds: view
-                        .since
-                        .map(|since| now.saturating_duration_since(since).as_secs()),
-                    refresh_in_seconds: view
-                        .since
-                        .and(view.next_login)
+                    user: note.user.clone(),
+                    state: state.to_owned(),
+                    age_seconds: since.map(|since| now.saturating_duration_since(since).as_secs()),
+                    refresh_in_seconds: since
+                        .and(next_login)
                         .map(|at| at.saturating_duration_since(now).as_secs()),
                     holder: match held {
                         SlotState::Leased(seat)
@@ -223,7 +303,7 @@ impl Panel {
             workers_wanted: self.workers_wanted(),
             refused_users: &refused_users,
             upstream_resolved: !self.upstream.list().is_empty(),
-            last_reload_failed: false,
+            last_reload_failed: self.last_reload_failed(),
         })
     }
 
@@ -257,7 +337,6 @@ impl Source for Panel {
         let Identity {
             listen,
             health_listen,
-            upstream,
             config_file,
             started,
         } = &self.identity;
@@ -271,7 +350,7 @@ impl Source for Panel {
             uptime_seconds: started.at.elapsed().as_secs(),
             listen: listen.clone(),
             health_listen: health_listen.clone(),
-            upstream: upstream.clone(),
+            upstream: self.upstream_name(),
             upstream_addresses: self
                 .upstream
                 .list()
@@ -279,9 +358,9 @@ impl Source for Panel {
                 .map(ToString::to_string)
                 .collect(),
             config_file: config_file.display().to_string(),
-            config_generation: 1,
-            config_loaded_at: started.unix_seconds,
-            last_reload: None,
+            config_generation: self.config_generation(),
+            config_loaded_at: self.config_loaded_at(),
+            last_reload: self.last_reload(),
             longest_wait_ms: u64::try_from(self.longest_wait().as_millis()).unwrap_or(u64::MAX),
             requests: totals.requests,
             request_errors: totals.request_errors,
@@ -303,8 +382,8 @@ impl Source for Panel {
             login_failures: refreshes.refused + refreshes.trouble,
             worker_restarts: self.worker_restarts(),
             workers: self.workers().iter().map(gauges).collect(),
-            config_generation: 1,
-            last_reload_succeeded: true,
+            config_generation: self.config_generation(),
+            last_reload_succeeded: !self.last_reload_failed(),
             upstream_addresses: self.upstream.list().len() as u64,
         }
     }
@@ -322,10 +401,7 @@ impl Operator for Panel {
             Command::Tokens => Reply::Tokens(self.tokens()),
             Command::Refresh { user } => self.refresh(user).await,
             Command::Restart => self.restart().await,
-            Command::Reload => Reply::Failed(
-                "this version cannot reload: restart tpp to put a new configuration in force"
-                    .to_owned(),
-            ),
+            Command::Reload => self.reload().await,
         }
     }
 }
@@ -346,7 +422,7 @@ fn gauges(worker: &WorkerStatus) -> WorkerGauges {
 /// A slot in one word: trouble with its token first, then who has it.
 fn token_state(token: TokenState, held: SlotState) -> &'static str {
     match (token, held) {
-        (_, SlotState::Retiring(_)) => "retiring",
+        (_, SlotState::Retiring(_)) => RETIRING,
         // A token that nobody complained of is out of use only when its renewal was refused.
         (TokenState::Refused, _) | (TokenState::Usable, SlotState::Unusable) => REFUSED,
         (TokenState::Suspect, _) => "suspect",

@@ -1,5 +1,6 @@
 //! Keeps the slots stocked: runs the logins that the [schedule](crate::schedule) names and installs what they bring.
 
+mod accounts;
 mod ledger;
 
 use std::{
@@ -18,27 +19,56 @@ use tpp::{
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    login::{LoginClient, LoginError, Token},
-    schedule::{Failure, Login, Suspicion},
+    login::{LoginClient, LoginError, SetupError, Token},
+    schedule::{Failure, Login, Rules, Suspicion},
 };
 
-pub(crate) use ledger::Ledger;
+use accounts::{Accounts, sessions};
+use ledger::{Ledger, number};
 
 /// A login that has ended.
 type Ended = (Login, Result<Token, LoginError>);
 
-/// An order to log in anew: one user's slots, or all. Answered with the number of slots.
+/// What the refresher can be told.
 #[derive(Debug)]
-pub(crate) struct Renew {
-    pub(crate) user: Option<String>,
-    pub(crate) answer: oneshot::Sender<usize>,
+enum Order {
+    /// Log in anew: one user's slots, or all. Answered with the number of slots.
+    Renew {
+        user: Option<String>,
+        answer: oneshot::Sender<usize>,
+    },
+    /// Put other accounts and rules in force.
+    Reconfigure {
+        setup: Box<Setup>,
+        answer: oneshot::Sender<Result<(), String>>,
+    },
+}
+
+/// What a configuration means for logins, prepared so that nothing of it can fail any more.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    client: LoginClient,
+    rules: Rules,
+    accounts: Vec<Credential>,
+}
+
+impl Setup {
+    /// # Errors
+    /// If logins cannot be prepared: bad roots, say.
+    pub(crate) fn of(config: &Config) -> Result<Self, SetupError> {
+        Ok(Self {
+            client: LoginClient::new(&config.upstream, &config.token)?,
+            rules: Rules::from(&config.token),
+            accounts: config.credentials.clone(),
+        })
+    }
 }
 
 /// What others may ask of the refresher.
 #[derive(Debug, Clone)]
 pub(crate) struct RefreshHandle {
     ledger: Arc<Mutex<Ledger>>,
-    orders: mpsc::UnboundedSender<Renew>,
+    orders: mpsc::UnboundedSender<Order>,
 }
 
 impl RefreshHandle {
@@ -52,8 +82,19 @@ impl RefreshHandle {
     pub(crate) async fn renew(&self, user: Option<String>) -> usize {
         let (answer, answered) = oneshot::channel();
         // Without a refresher nothing is renewed.
-        let _ = self.orders.send(Renew { user, answer });
+        let _ = self.orders.send(Order::Renew { user, answer });
         answered.await.unwrap_or(0)
+    }
+
+    /// Puts other accounts and rules in force.
+    pub(crate) async fn reconfigure(&self, setup: Setup) -> Result<(), String> {
+        let (answer, answered) = oneshot::channel();
+        let setup = Box::new(setup);
+        // A refresher that has ended drops the answer.
+        let _ = self.orders.send(Order::Reconfigure { setup, answer });
+        answered
+            .await
+            .unwrap_or_else(|_| Err("tpp is stopping".to_owned()))
     }
 }
 
@@ -61,47 +102,38 @@ impl RefreshHandle {
 pub(crate) struct Refresher {
     stock: Arc<Stock>,
     client: Arc<LoginClient>,
-    /// Whose each slot is.
-    credentials: Vec<Arc<Credential>>,
+    accounts: Accounts,
     handle: RefreshHandle,
-    orders: mpsc::UnboundedReceiver<Renew>,
+    orders: mpsc::UnboundedReceiver<Order>,
     bell: watch::Receiver<()>,
     logins: JoinSet<Ended>,
     ready_said: bool,
 }
 
 impl Refresher {
-    /// A refresher for the accounts of `config`; `bell` changes whenever a worker rang.
-    ///
-    /// # Errors
-    /// If logins cannot be prepared: bad roots, say.
-    pub(crate) fn new(
-        config: &Config,
-        stock: Arc<Stock>,
-        bell: watch::Receiver<()>,
-    ) -> anyhow::Result<Self> {
-        let accounts = config.credentials.iter().cloned().map(Arc::new);
-        let credentials: Vec<_> = accounts
-            .flat_map(|account| std::iter::repeat_n(Arc::clone(&account), account.sessions))
-            .collect();
-        let users = credentials
-            .iter()
-            .map(|credential| credential.username.as_str());
-        let ledger = Ledger::new(&config.token, users, Instant::now());
+    /// A refresher for the accounts of `setup`; `bell` changes whenever a worker rang.
+    pub(crate) fn new(setup: Setup, stock: Arc<Stock>, bell: watch::Receiver<()>) -> Self {
+        let Setup {
+            client,
+            rules,
+            accounts,
+        } = setup;
         let (sender, orders) = mpsc::unbounded_channel();
-        Ok(Self {
+        let mut refresher = Self {
             stock,
-            client: Arc::new(LoginClient::new(&config.upstream, &config.token)?),
-            credentials,
+            client: Arc::new(client),
+            accounts: Accounts::default(),
             handle: RefreshHandle {
-                ledger: Arc::new(Mutex::new(ledger)),
+                ledger: Arc::new(Mutex::new(Ledger::new(rules))),
                 orders: sender,
             },
             orders,
             bell,
             logins: JoinSet::new(),
             ready_said: false,
-        })
+        };
+        refresher.assign(accounts);
+        refresher
     }
 
     pub(crate) fn handle(&self) -> RefreshHandle {
@@ -116,7 +148,7 @@ impl Refresher {
             tokio::select! {
                 Some(ended) = self.logins.join_next() => self.ended(ended),
                 Ok(()) = self.bell.changed() => self.look_for_suspects(),
-                Some(order) = self.orders.recv() => self.renew(order),
+                Some(order) = self.orders.recv() => self.obey(order),
                 () = tokio::time::sleep_until(plan.next_look.into()) => {}
             }
         }
@@ -124,7 +156,7 @@ impl Refresher {
 
     fn start(&mut self, login: Login) {
         let client = Arc::clone(&self.client);
-        let credential = Arc::clone(&self.credentials[login.slot as usize]);
+        let credential = self.accounts.of(login.slot as usize);
         debug!(slot = login.slot, user = credential.username, "logging in");
         self.logins.spawn(async move {
             let result = client.login(&credential).await;
@@ -177,9 +209,14 @@ impl Refresher {
     }
 
     fn note_failure(&mut self, login: Login, failure: Failure, reason: String) {
+        // The slot may have been given to another account meanwhile.
+        if !self.handle.ledger().schedule.expects(&login) {
+            return;
+        }
         let slot = login.slot;
         let index = SlotIndex::new(slot as usize);
-        let user = self.credentials[slot as usize].username.as_str();
+        let account = self.accounts.of(slot as usize);
+        let user = account.username.as_str();
         match failure {
             Failure::Refused => warn!(slot, user, reason, "login refused: the slot is out of use"),
             Failure::Trouble => warn!(slot, user, reason, "login failed: it will be tried again"),
@@ -189,58 +226,100 @@ impl Refresher {
         if failure == Failure::Refused || self.stock.is_suspect(index) {
             self.stock.take_out_of_use(index);
         }
-        if !self
-            .handle
+        self.handle
             .ledger()
-            .failed(login, failure, reason, Instant::now())
-        {
-            return;
-        }
+            .failed(login, failure, reason, Instant::now());
         // Last: a connection that waits for this login's result looks at once.
         self.stock.login_failed(index);
     }
 
     fn look_for_suspects(&mut self) {
         let now = Instant::now();
-        for index in 0..self.credentials.len() {
+        for (index, account) in self.accounts.assigned() {
             let slot = SlotIndex::new(index);
             if !self.stock.is_suspect(slot) {
                 continue;
             }
             let version = self.stock.region().token(slot).version();
-            let number = u32::try_from(index).expect("slots are counted in 14 bits");
-            let suspicion = self.handle.ledger().schedule.suspect(number, version, now);
+            let suspicion = self
+                .handle
+                .ledger()
+                .schedule
+                .suspect(number(index), version, now);
             if matches!(suspicion, Suspicion::Due | Suspicion::Delayed) {
                 info!(
                     slot = index,
-                    user = self.credentials[index].username,
+                    user = account.username,
                     "token refused by the upstream: logging in anew"
                 );
             }
         }
     }
 
-    fn renew(&mut self, order: Renew) {
-        let now = Instant::now();
-        let mut renewed = 0;
-        let mut ledger = self.handle.ledger();
-        for (slot, credential) in (0..).zip(&self.credentials) {
-            if order
-                .user
-                .as_ref()
-                .is_none_or(|user| *user == credential.username)
-            {
-                renewed += usize::from(ledger.schedule.renew(slot, now));
+    fn obey(&mut self, order: Order) {
+        // Whoever asked may have gone.
+        match order {
+            Order::Renew { user, answer } => {
+                let _ = answer.send(self.renew(user.as_deref()));
+            }
+            Order::Reconfigure { setup, answer } => {
+                let _ = answer.send(self.reconfigure(*setup));
             }
         }
-        drop(ledger);
-        info!(
-            slots = renewed,
-            user = order.user,
-            "logging in anew as ordered"
-        );
-        // Whoever asked may have gone.
-        let _ = order.answer.send(renewed);
+    }
+
+    fn renew(&mut self, user: Option<&str>) -> usize {
+        let now = Instant::now();
+        let mut ledger = self.handle.ledger();
+        let slots = self
+            .accounts
+            .assigned()
+            .filter(|(_, account)| user.is_none_or(|user| user == account.username));
+        let renewed = slots
+            .filter(|(slot, _)| ledger.schedule.renew(number(*slot), now))
+            .count();
+        info!(slots = renewed, user, "logging in anew as ordered");
+        renewed
+    }
+
+    fn reconfigure(&mut self, setup: Setup) -> Result<(), String> {
+        let Setup {
+            client,
+            rules,
+            accounts,
+        } = setup;
+        self.accounts
+            .reclaim_retired(|slot| self.stock.wipe(SlotIndex::new(slot)));
+        let (room, wanted) = (self.stock.region().geometry().slots, sessions(&accounts));
+        if !self.accounts.has_room(&accounts, room) {
+            return Err(format!(
+                "{wanted} sessions do not fit beside those still in use: the pool has room for {room}"
+            ));
+        }
+        self.client = Arc::new(client);
+        self.handle.ledger().schedule.set_rules(rules);
+        self.assign(accounts);
+        Ok(())
+    }
+
+    /// Gives each account its slots. One that has fewer sessions than before loses slots at once if they are free,
+    /// otherwise when their leases end.
+    fn assign(&mut self, accounts: Vec<Credential>) {
+        let now = Instant::now();
+        let plan = self.accounts.assign(accounts);
+        self.stock.region().set_slots_used(self.accounts.slots());
+        let mut ledger = self.handle.ledger();
+        for slot in plan.retired {
+            self.stock.take_out_of_use(SlotIndex::new(slot));
+            ledger.retire(slot);
+        }
+        for user in plan.new_passwords {
+            ledger.schedule.password_changed(&user, now);
+        }
+        for (slot, user) in plan.added {
+            ledger.assign(slot, &user, now);
+        }
+        self.ready_said = false;
     }
 
     fn say_ready(&mut self) {
@@ -248,7 +327,7 @@ impl Refresher {
         if usable == 1 && !self.ready_said {
             info!("first token in: serving");
         }
-        if usable == self.credentials.len() as u64 && !self.ready_said {
+        if usable == self.handle.ledger().configured() && !self.ready_said {
             self.ready_said = true;
             info!(tokens = usable, "all tokens in");
         }

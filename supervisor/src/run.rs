@@ -3,8 +3,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
-    sync::Arc,
-    time::Instant,
+    sync::{Arc, Mutex},
 };
 
 use anyhow::Context;
@@ -25,10 +24,11 @@ use crate::{
     doorbell,
     fleet::{self, Fleet, Order},
     http,
-    panel::{Identity, Panel, Started},
+    logging::Log,
+    panel::{Identity, InForce, Panel, Started},
     process::Launch,
-    refresh::Refresher,
-    resolve::Resolver,
+    refresh::{Refresher, Setup},
+    reload::Reloader,
     sockets::listen,
     upstream::{self, UpstreamAddresses},
 };
@@ -43,9 +43,9 @@ const MOST_SEATS: usize = tpp::pool::SeatIndex::CAPACITY;
 ///
 /// # Errors
 /// If something it needs at start is not to be had: an address, the control socket, memory.
-pub fn run(config: Config, config_file: PathBuf) -> anyhow::Result<()> {
+pub fn run(config: Config, config_file: PathBuf, log: Log) -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        let supervisor = Supervisor::prepare(config, config_file)?;
+        let supervisor = Supervisor::prepare(config, config_file, log)?;
         supervisor.run().await
     })
 }
@@ -62,6 +62,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 pub(crate) struct Supervisor {
     config: Config,
     config_file: PathBuf,
+    log: Log,
     listeners: Vec<(SocketAddr, TcpListener)>,
     health: (SocketAddr, TcpListener),
     control: ControlSocket,
@@ -70,7 +71,7 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(crate) fn prepare(config: Config, config_file: PathBuf) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(config: Config, config_file: PathBuf, log: Log) -> anyhow::Result<Self> {
         config
             .warnings()
             .iter()
@@ -94,6 +95,7 @@ impl Supervisor {
         Ok(Self {
             config,
             config_file,
+            log,
             listeners,
             health,
             control,
@@ -122,7 +124,8 @@ impl Supervisor {
         info!(path = %self.config.control_socket.display(), "listening for tppctl");
         let (rings, bell) = watch::channel(());
         let doorbell = doorbell::answer(&self.stock, rings)?;
-        let refresher = Refresher::new(&self.config, Arc::clone(&self.stock), bell.clone())?;
+        let setup = Setup::of(&self.config)?;
+        let refresher = Refresher::new(setup, Arc::clone(&self.stock), bell.clone());
         let listen = self
             .addresses()
             .map(|address| address.to_string())
@@ -135,15 +138,11 @@ impl Supervisor {
         );
         let (orders, received) = mpsc::unbounded_channel();
         let upstream = UpstreamAddresses::default();
-        let resolver = Resolver::new(&self.config.upstream, Instant::now());
+        let (upstream_sender, upstream_receiver) = watch::channel(self.config.upstream.clone());
         let panel = Arc::new(Panel {
             identity: Identity {
                 listen,
                 health_listen: self.health.0.to_string(),
-                upstream: format!(
-                    "{}:{}",
-                    self.config.upstream.host, self.config.upstream.port
-                ),
                 config_file: self.config_file,
                 started: Started::now(),
             },
@@ -152,6 +151,12 @@ impl Supervisor {
             refresher: refresher.handle(),
             upstream: upstream.clone(),
             orders: orders.clone(),
+            in_force: Mutex::new(InForce::first(self.config)),
+            reloader: Reloader {
+                upstream: upstream_sender,
+                log: self.log,
+                turn: tokio::sync::Mutex::default(),
+            },
         });
         let (stopped, stop) = watch::channel(false);
         let until_stop = move || {
@@ -162,9 +167,14 @@ impl Supervisor {
             }
         };
         tokio::spawn(doorbell);
-        tokio::spawn(upstream::follow(resolver, self.stock, upstream, bell));
+        tokio::spawn(upstream::follow(
+            upstream_receiver,
+            self.stock,
+            upstream,
+            bell,
+        ));
         tokio::spawn(refresher.run());
-        tokio::spawn(signals.follow(orders));
+        tokio::spawn(signals.follow(orders, Arc::clone(&panel)));
         let health = tokio::spawn(http::serve(self.health.1, panel.clone(), until_stop()));
         let control = tokio::spawn(self.control.serve(panel, until_stop()));
         fleet.run(received).await;
@@ -177,7 +187,7 @@ impl Supervisor {
     }
 }
 
-fn worker_count(config: &Config) -> usize {
+pub(crate) fn worker_count(config: &Config) -> usize {
     match config.workers.count {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,
@@ -219,7 +229,7 @@ fn launch(listeners: Vec<(SocketAddr, TcpListener)>) -> Launch {
     }
 }
 
-fn wanted(config: &Config, workers: usize) -> fleet::Wanted {
+pub(crate) fn wanted(config: &Config, workers: usize) -> fleet::Wanted {
     fleet::Wanted {
         workers,
         drain_timeout: config.workers.drain_timeout,
@@ -246,14 +256,15 @@ impl Signals {
         })
     }
 
-    async fn follow(mut self, orders: mpsc::UnboundedSender<Order>) {
+    async fn follow(mut self, orders: mpsc::UnboundedSender<Order>, panel: Arc<Panel>) {
         loop {
             let order = tokio::select! {
                 _ = self.terminate.recv() => Order::Stop,
                 _ = self.interrupt.recv() => Order::Stop,
                 _ = self.user1.recv() => Order::Restart(oneshot::channel().0),
                 _ = self.hangup.recv() => {
-                    warn!("a reload is not possible in this version: restart to put a new configuration in force");
+                    // The outcome stands in the log and in the status.
+                    let _ = panel.reload().await;
                     continue;
                 }
             };

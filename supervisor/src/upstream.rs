@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::sync::watch;
-use tpp::pool::Stock;
+use tpp::{config::Upstream, pool::Stock};
 use tracing::error;
 
 use crate::resolve::{Resolution, Resolver};
@@ -36,13 +36,15 @@ impl UpstreamAddresses {
     }
 }
 
-/// Resolves as long as the supervisor lives; `bell` changes whenever a worker rang.
+/// Resolves as long as the supervisor lives; `bell` changes whenever a worker rang, `upstream` when another one is
+/// put in force.
 pub(crate) async fn follow(
-    mut resolver: Resolver,
+    mut upstream: watch::Receiver<Upstream>,
     stock: Arc<Stock>,
     published: UpstreamAddresses,
     mut bell: watch::Receiver<()>,
 ) {
+    let mut resolver = Resolver::new(&upstream.borrow_and_update(), Instant::now());
     // An address literal is known without a look.
     published.publish(resolver.addresses(), &stock);
     let mut reports = stock.region().unreachable_reports();
@@ -52,6 +54,14 @@ pub(crate) async fn follow(
             .unwrap_or_else(|| Instant::now() + NOTHING_DUE);
         let resolution = tokio::select! {
             () = tokio::time::sleep_until(due.into()) => resolver.look(Instant::now()).await,
+            Ok(()) = upstream.changed() => {
+                resolver = Resolver::new(&upstream.borrow_and_update(), Instant::now());
+                // The old addresses stay until the new name resolves.
+                match resolver.addresses() {
+                    [] => resolver.look(Instant::now()).await,
+                    _ => Resolution::Changed,
+                }
+            }
             Ok(()) = bell.changed() => {
                 let before = std::mem::replace(&mut reports, stock.region().unreachable_reports());
                 if reports == before {

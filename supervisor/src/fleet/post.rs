@@ -45,8 +45,8 @@ impl Post {
         self.current.iter_mut().chain(&mut self.successor)
     }
 
-    pub(super) fn take_workers(&mut self) -> impl Iterator<Item = Worker> + use<> {
-        self.current.take().into_iter().chain(self.successor.take())
+    pub(super) fn into_workers(self) -> impl Iterator<Item = Worker> {
+        self.current.into_iter().chain(self.successor)
     }
 
     pub(super) fn has(&self, seat: SeatIndex) -> bool {

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use tpp::config;
-
 use crate::schedule::{Failure, Login, Rules, Schedule};
 
 /// The schedule and the notes beside it.
@@ -22,31 +20,41 @@ pub(crate) struct Ledger {
 /// What is noted of a slot.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SlotNote {
+    /// Whose the slot is, or was until its lease ends.
+    pub(crate) user: String,
     pub(crate) errors: u64,
     pub(crate) last_error: Option<String>,
     pub(crate) fingerprint: Option<String>,
 }
 
 impl Ledger {
-    /// Empty slots of `users`, all due for their first login.
-    pub(crate) fn new<'a>(
-        rules: &config::Token,
-        users: impl Iterator<Item = &'a str>,
-        now: Instant,
-    ) -> Self {
-        let mut schedule = Schedule::new(Rules::from(rules), rand::random::<f64>);
-        let mut notes = Vec::new();
-        for (slot, user) in (0..).zip(users) {
-            schedule.insert(slot, user, now);
-            notes.push(SlotNote::default());
-        }
+    /// Without a slot yet.
+    pub(crate) fn new(rules: Rules) -> Self {
         Self {
-            schedule,
-            notes,
+            schedule: Schedule::new(rules, rand::random::<f64>),
+            notes: Vec::new(),
             succeeded: 0,
             refused: 0,
             troubled: 0,
         }
+    }
+
+    /// Gives `slot` to `user`; it is due for its first login.
+    pub(crate) fn assign(&mut self, slot: usize, user: &str, now: Instant) {
+        if slot >= self.notes.len() {
+            self.notes.resize(slot + 1, SlotNote::default());
+        }
+        self.notes[slot] = SlotNote {
+            user: user.to_owned(),
+            ..SlotNote::default()
+        };
+        self.schedule.insert(number(slot), user, now);
+    }
+
+    /// Takes `slot` away from its user.
+    pub(crate) fn retire(&mut self, slot: usize) {
+        self.schedule.remove(number(slot));
+        self.notes[slot].fingerprint = None;
     }
 
     /// Notes that `login` brought token `version`.
@@ -64,17 +72,8 @@ impl Ledger {
         self.schedule.succeeded(login, version, now);
     }
 
-    /// Notes that `login` failed; false if it counts no more.
-    pub(crate) fn failed(
-        &mut self,
-        login: Login,
-        failure: Failure,
-        reason: String,
-        now: Instant,
-    ) -> bool {
-        if !self.schedule.expects(&login) {
-            return false;
-        }
+    /// Notes that `login` failed.
+    pub(crate) fn failed(&mut self, login: Login, failure: Failure, reason: String, now: Instant) {
         let note = &mut self.notes[login.slot as usize];
         note.errors += 1;
         note.last_error = Some(reason);
@@ -82,7 +81,7 @@ impl Ledger {
             Failure::Refused => self.refused += 1,
             Failure::Trouble => self.troubled += 1,
         }
-        self.schedule.failed(login, failure, now)
+        self.schedule.failed(login, failure, now);
     }
 
     /// What is noted of `slot`.
@@ -90,8 +89,21 @@ impl Ledger {
         &self.notes[slot]
     }
 
-    /// Slots there are.
+    /// Slots there ever were.
     pub(crate) fn slots(&self) -> usize {
         self.notes.len()
     }
+
+    /// Slots that are configured.
+    pub(crate) fn configured(&self) -> u64 {
+        let slots = 0..self.notes.len();
+        slots
+            .filter(|slot| self.schedule.view(number(*slot)).is_some())
+            .count() as u64
+    }
+}
+
+/// A slot's index as the schedule counts it.
+pub(crate) fn number(slot: usize) -> u32 {
+    u32::try_from(slot).expect("slots are counted in 14 bits")
 }

@@ -1,0 +1,249 @@
+//! Puts another configuration in force while all goes on: all of it, or nothing.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::watch;
+use tpp::{
+    config::{self, Config, ProcessVars, Upstream},
+    control::Reply,
+    pool::WorkerSettings,
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    fleet::Order,
+    logging::Log,
+    panel::Panel,
+    refresh::Setup,
+    run::{wanted, worker_count},
+};
+
+/// What a reload works on besides the panel's own.
+pub(crate) struct Reloader {
+    /// Whoever follows the upstream's name.
+    pub(crate) upstream: watch::Sender<Upstream>,
+    pub(crate) log: Log,
+    /// Held through a reload: a second one waits.
+    pub(crate) turn: tokio::sync::Mutex<()>,
+}
+
+impl Panel {
+    /// Reads the configuration file again and puts it in force, or changes nothing and says why.
+    pub(crate) async fn reload(&self) -> Reply {
+        let _turn = self.reloader.turn.lock().await;
+        let file = &self.identity.config_file;
+        if file.as_os_str().is_empty() {
+            return Reply::Failed("there is no configuration file to read again".to_owned());
+        }
+        let config = match config::load(file, &ProcessVars) {
+            Ok(config) => config,
+            Err(problems) => {
+                let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                self.refuse(&lines.join("; "));
+                return Reply::Invalid(lines);
+            }
+        };
+        match self.put_in_force(config).await {
+            Ok(changes) => {
+                info!(changes, "configuration reloaded");
+                Reply::Done(changes)
+            }
+            Err(reason) => {
+                self.refuse(&reason);
+                Reply::Failed(reason)
+            }
+        }
+    }
+
+    fn refuse(&self, reason: &str) {
+        error!(
+            reason,
+            "reload refused: the old configuration stays in force"
+        );
+        self.in_force().refuse(reason.to_owned());
+    }
+
+    /// Whatever can fail comes first; what follows cannot.
+    async fn put_in_force(&self, new: Config) -> Result<String, String> {
+        let old = self.in_force().config.clone();
+        let fixed = fixed_keys(&old, &new);
+        if !fixed.is_empty() {
+            return Err(format!("a change of {} needs a restart", fixed.join(", ")));
+        }
+        let changes = match changes(&old, &new) {
+            changes if changes.is_empty() => "nothing has changed".to_owned(),
+            changes => format!("changed: {}", changes.join(", ")),
+        };
+        let seats = self.stock.pool().seats.len();
+        let workers = worker_count(&new);
+        if 2 * workers > seats {
+            return Err(format!(
+                "{workers} workers need a restart: there are {seats} seats, two for each"
+            ));
+        }
+        let setup = Setup::of(&new).map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
+        let log_filter = new.telemetry.log_filter.as_str();
+        self.reloader
+            .log
+            .set_filter(log_filter)
+            .map_err(|error| format!("{error:#}"))?;
+        let settings = WorkerSettings::of(&new, workers);
+        self.stock
+            .publish_settings(&settings)
+            .map_err(|error| error.to_string())?;
+        if let Err(reason) = self.refresher.reconfigure(setup).await {
+            self.put_back(&old);
+            return Err(reason);
+        }
+        self.reloader.upstream.send_if_modified(|upstream| {
+            let differs = *upstream != new.upstream;
+            new.upstream.clone_into(upstream);
+            differs
+        });
+        // A fleet that has ended wants no workers.
+        let _ = self.orders.send(Order::Want(wanted(&new, workers)));
+        new.warnings().iter().for_each(|warning| warn!("{warning}"));
+        self.in_force().replace(new, changes.clone());
+        Ok(changes)
+    }
+
+    /// Undoes what was put in force before something else failed.
+    fn put_back(&self, old: &Config) {
+        let undone = self
+            .reloader
+            .log
+            .set_filter(&old.telemetry.log_filter)
+            .map_err(|error| format!("{error:#}"))
+            .and_then(|()| {
+                let settings = WorkerSettings::of(old, worker_count(old));
+                self.stock
+                    .publish_settings(&settings)
+                    .map_err(|error| error.to_string())
+            });
+        if let Err(reason) = undone {
+            error!(reason, "the old configuration could not be put back whole");
+        }
+    }
+}
+
+/// Keys that differ and cannot be put in force without a restart.
+pub(crate) fn fixed_keys(old: &Config, new: &Config) -> Vec<&'static str> {
+    let keys = [
+        ("listen", old.listen != new.listen),
+        ("health_listen", old.health_listen != new.health_listen),
+        ("control_socket", old.control_socket != new.control_socket),
+        (
+            "token.max_token_bytes",
+            old.token.max_token_bytes != new.token.max_token_bytes,
+        ),
+        (
+            "telemetry.log_format",
+            old.telemetry.log_format != new.telemetry.log_format,
+        ),
+        (
+            "telemetry.otlp_endpoint",
+            old.telemetry.otlp_endpoint != new.telemetry.otlp_endpoint,
+        ),
+    ];
+    changed(keys)
+}
+
+/// What differs, a few words each; empty if nothing does. No secret is among them.
+pub(crate) fn changes(old: &Config, new: &Config) -> Vec<String> {
+    let sections = [
+        (
+            "trust_forwarded",
+            old.trust_forwarded != new.trust_forwarded,
+        ),
+        ("workers", old.workers != new.workers),
+        ("upstream", old.upstream != new.upstream),
+        ("token", old.token != new.token),
+        ("lease", old.lease != new.lease),
+        ("telemetry", old.telemetry != new.telemetry),
+    ];
+    let mut changes: Vec<_> = changed(sections).into_iter().map(str::to_owned).collect();
+    changes.extend(accounts(old, new));
+    changes
+}
+
+fn changed<const N: usize>(keys: [(&'static str, bool); N]) -> Vec<&'static str> {
+    keys.into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect()
+}
+
+/// `accounts (1 added, 2 changed)`, if any were.
+fn accounts(old: &Config, new: &Config) -> Option<String> {
+    let by_name = |config: &Config| -> BTreeMap<String, _> {
+        let accounts = config.credentials.iter().cloned();
+        accounts
+            .map(|account| (account.username.clone(), account))
+            .collect()
+    };
+    let (old, new) = (by_name(old), by_name(new));
+    let added = new.keys().filter(|user| !old.contains_key(*user)).count();
+    let removed = old.keys().filter(|user| !new.contains_key(*user)).count();
+    let differs =
+        |(user, account): &(&String, &_)| new.get(*user).is_some_and(|new| new != *account);
+    let changed = old.iter().filter(differs).count();
+    let counts = [(added, "added"), (removed, "removed"), (changed, "changed")];
+    let words: Vec<_> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, how)| format!("{count} {how}"))
+        .collect();
+    (!words.is_empty()).then(|| format!("accounts ({})", words.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path};
+
+    use tpp::config::{Format, parse};
+
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        let text = format!("{text}\n[upstream]\nhost = \"h\"\n");
+        let variables = BTreeMap::<String, String>::new();
+        parse(
+            &text,
+            Path::new("tpp.toml"),
+            Format::Toml,
+            Path::new("/"),
+            &variables,
+        )
+        .expect("a good configuration")
+    }
+
+    fn account(user: &str, password: &str) -> String {
+        format!("[[credentials]]\nusername = \"{user}\"\npassword = \"{password}\"\n")
+    }
+
+    #[test]
+    fn the_same_configuration_changes_nothing() {
+        let config = config(&account("a", "x"));
+        assert!(changes(&config, &config).is_empty());
+        assert!(fixed_keys(&config, &config).is_empty());
+    }
+
+    #[test]
+    fn accounts_are_counted_by_what_became_of_them() {
+        let old = config(&[account("a", "x"), account("b", "x"), account("c", "x")].concat());
+        let new = config(&[account("b", "other"), account("c", "x"), account("d", "x")].concat());
+        assert_eq!(
+            changes(&old, &new),
+            ["accounts (1 added, 1 removed, 1 changed)"]
+        );
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_named_by_its_key() {
+        let old = config(&account("a", "x"));
+        let new = config(&format!(
+            "listen = \"127.0.0.1:1\"\n[token]\nmax_token_bytes = 512\n{}",
+            account("a", "x")
+        ));
+        assert_eq!(fixed_keys(&old, &new), ["listen", "token.max_token_bytes"]);
+    }
+}
