@@ -90,7 +90,6 @@ impl Connection {
     /// The next request; `None`: there is none, and whoever sent something else was told.
     async fn next_request(&mut self, is_first: bool) -> Option<Request> {
         self.client.forget_buffers();
-        self.worker.renew(&mut self.view);
         let mut has_begun = !self.client.inbox.is_empty();
         let patience = if is_first || has_begun {
             self.head_limit()
@@ -160,6 +159,8 @@ impl Connection {
     }
 
     fn read_request(&mut self) -> Result<Option<Request>, Reply> {
+        // Now, not when the wait for it began: it may have been long.
+        self.worker.renew(&mut self.view);
         let origin = Origin {
             client: &self.address,
             trust_forwarded: self.view.settings.trust_forwarded,

@@ -107,9 +107,11 @@ impl Connection {
             return Ok((wire, true));
         }
         let mut connected = self.connect().await?;
-        if matches!(connected, Err(Unreachable::NoAddress)) && self.worker.look() {
-            self.worker.renew(&mut self.view);
-            connected = self.connect().await?;
+        if matches!(connected, Err(Unreachable::NoAddress)) {
+            self.worker.look();
+            if self.worker.renew(&mut self.view) {
+                connected = self.connect().await?;
+            }
         }
         connected.map(|wire| (wire, false)).map_err(|unreachable| {
             self.worker.desk.report_unreachable();

@@ -116,11 +116,13 @@ impl Worker {
         Arc::clone(&self.view.lock())
     }
 
-    /// Brings a connection's view up to date. One load as long as nothing changed.
-    pub(crate) fn renew(&self, view: &mut Arc<View>) {
-        if view.generation != self.generation.load(Relaxed) {
+    /// Brings a connection's view up to date; whether it was not. One load as long as nothing changed.
+    pub(crate) fn renew(&self, view: &mut Arc<View>) -> bool {
+        let is_old = view.generation != self.generation.load(Relaxed);
+        if is_old {
             *view = self.view();
         }
+        is_old
     }
 
     /// Makes a new view if settings or addresses were published since. Returns whether it did.

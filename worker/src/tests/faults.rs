@@ -38,7 +38,7 @@ async fn an_upstream_that_is_not_there_is_a_bad_gateway() {
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_a_bad_gateway_until_it_does() {
-    let stage = Stage::new(1, |_| {}).await;
+    let stage = Stage::new(2, |_| {}).await;
     let addresses = stage.worker.desk.upstream_addresses();
     stage.stock.publish_upstream(&[]).unwrap();
     stage.worker.look();
@@ -46,8 +46,37 @@ async fn a_name_that_does_not_resolve_is_a_bad_gateway_until_it_does() {
     client.send(GET).await;
     refused_with(&mut client, "502").await;
     stage.stock.publish_upstream(&addresses).unwrap();
+    // Whether the worker has seen it by itself before the next request comes, or not.
+    stage.worker.look();
     client.send(GET).await;
     stage.upstream().await.head().await;
+    let mut client = stage.client().await;
+    stage.stock.publish_upstream(&[]).unwrap();
+    stage.worker.look();
+    stage.stock.publish_upstream(&addresses).unwrap();
+    client.send(GET).await;
+    stage.upstream().await.head().await;
+}
+
+#[tokio::test]
+async fn settings_put_in_force_hold_for_the_next_request_of_an_idle_connection() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    let mut upstream = idle_upstream(&stage, &mut client).await;
+    let mut settings = stage.worker.desk.settings().unwrap();
+    settings.trust_forwarded = true;
+    stage.stock.publish_settings(&settings).unwrap();
+    assert!(stage.worker.look());
+    // The idle connection to the upstream was made under the old settings.
+    assert_eq!(upstream.rest().await, "");
+    client
+        .send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
+        .await;
+    let head = stage.upstream().await.head().await;
+    assert!(
+        head.contains("X-Forwarded-For: 192.0.2.1, 127.0.0.1\r\n"),
+        "{head}"
+    );
 }
 
 #[tokio::test]
