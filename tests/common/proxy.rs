@@ -49,22 +49,7 @@ impl Proxy {
     /// Starts tpp and waits until its workers are ready, whatever becomes of the logins.
     pub(crate) fn start_without_tokens(settings: &Settings) -> Self {
         let mut proxy = Self::spawn(settings);
-        let status = wait_for("tpp says that it runs", || {
-            let ended = proxy.supervisor.try_wait().expect("look after tpp");
-            assert!(
-                ended.is_none(),
-                "tpp ended at once: {ended:?}\n{}",
-                proxy.log()
-            );
-            let outcome = proxy.ctl(&["status", "--json"]);
-            serde_json::from_str::<serde_json::Value>(&outcome.out)
-                .ok()
-                .filter(|_| outcome.code == Some(0))
-        });
-        let address = |text: &serde_json::Value| text.as_str().and_then(|text| text.parse().ok());
-        proxy.address = address(&status["listen"][0]).expect("the first address of `listen`");
-        proxy.health_address =
-            address(&status["health_listen"]).expect("the address of `health_listen`");
+        proxy.learn_addresses();
         proxy.wait_until_ready(settings.worker_count());
         proxy
     }
@@ -73,13 +58,40 @@ impl Proxy {
     pub(crate) fn spawn(settings: &Settings) -> Self {
         let directory = tempfile::tempdir().expect("make a directory");
         let config = settings.write_to(directory.path());
-        let log = File::create(directory.path().join("log")).expect("create the log");
-        // A session of its own tells later whether any of its processes is left, whatever groups they are in.
-        let mut command = as_session_leader(&tpp_command());
+        let mut command = tpp_command();
+        command.arg("--config").arg(config);
+        command.envs(settings.environment().iter().cloned());
+        Self::launch(
+            as_session_leader(&command, settings.most_files()),
+            directory,
+        )
+    }
+
+    /// Starts `tpp dev` with `arguments` and waits until its two workers are ready.
+    pub(crate) fn start_dev(arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("make a directory");
+        let mut command = tpp_command();
+        command.args([
+            "dev",
+            "--listen",
+            "127.0.0.1:0",
+            "--health-listen",
+            "127.0.0.1:0",
+        ]);
         command
-            .arg("--config")
-            .arg(config)
-            .envs(settings.environment().iter().cloned());
+            .arg("--control-socket")
+            .arg(directory.path().join("control.sock"));
+        command.args(arguments);
+        let mut proxy = Self::launch(as_session_leader(&command, None), directory);
+        proxy.learn_addresses();
+        proxy.wait_until_ready(2);
+        proxy
+    }
+
+    /// Starts `command`, which leads a session of its own: that tells later whether any of its processes is
+    /// left, whatever groups they are in.
+    fn launch(mut command: Command, directory: TempDir) -> Self {
+        let log = File::create(directory.path().join("log")).expect("create the log");
         command
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("duplicate the log"))
@@ -93,6 +105,25 @@ impl Proxy {
             address: nowhere,
             health_address: nowhere,
         }
+    }
+
+    /// Asks tpp for its addresses as soon as it answers.
+    fn learn_addresses(&mut self) {
+        let status = wait_for("tpp says that it runs", || {
+            let ended = self.supervisor.try_wait().expect("look after tpp");
+            assert!(ended.is_none(), "tpp ended at once: {ended:?}");
+            let outcome = self.ctl(&["status", "--json"]);
+            serde_json::from_str::<Status>(&outcome.out)
+                .ok()
+                .filter(|_| outcome.code == Some(0))
+        });
+        self.address = status.listen[0]
+            .parse()
+            .expect("the first address of `listen`");
+        self.health_address = status
+            .health_listen
+            .parse()
+            .expect("the address of `health_listen`");
     }
 
     /// Waits until `count` workers are ready.
@@ -253,6 +284,11 @@ impl Proxy {
             Some(mark) => Err(format!("the log holds {mark:?}")),
             None => Ok(()),
         }
+    }
+
+    /// The test killed the supervisor: what is left of this tpp is to be killed without a word.
+    pub(crate) fn abandon(&mut self) {
+        self.stopped = true;
     }
 
     /// The test ended this tpp itself: checks what must hold at every end.
