@@ -9,7 +9,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
     os::fd::{AsFd, AsRawFd},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -65,26 +65,16 @@ fn measure(processes: usize) {
     let mut children: Vec<_> = (0..processes)
         .map(|_| {
             let (seat, epoch) = stock.fill_seat().expect("a seat for each");
-            start(&region, seat, epoch)
+            Contender::start(&region, seat, epoch)
         })
         .collect();
-    children.iter_mut().for_each(|child| {
-        let mut line = String::new();
-        read_line(child, &mut line);
-        assert_eq!(line.trim(), "ready");
-    });
     for child in &mut children {
-        child
-            .stdin
-            .take()
-            .expect("piped")
-            .write_all(b"go")
-            .expect("the contender listens");
+        assert_eq!(child.next_line(), "ready");
     }
-    let times: Vec<_> = children.iter_mut().map(times).collect();
-    for mut child in children {
-        assert!(child.wait().expect("our child").success());
+    for child in &mut children {
+        child.go();
     }
+    let times: Vec<_> = children.into_iter().map(Contender::finish).collect();
     let census = stock.pool().census();
     assert_eq!(
         (census.in_use, census.available),
@@ -104,42 +94,55 @@ fn measure(processes: usize) {
     );
 }
 
-fn start(region: &Region, seat: SeatIndex, epoch: Epoch) -> Child {
-    // Opened by the child through our own table: nothing need be inherited.
-    let path = format!(
-        "/proc/{}/fd/{}",
-        std::process::id(),
-        region.as_fd().as_raw_fd()
-    );
-    Command::new(std::env::current_exe().expect("our own path"))
-        .env(ROLE, format!("{path} {seat} {epoch}"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a contender")
+/// A process that contends, as its parent sees it.
+struct Contender {
+    process: Child,
+    said: BufReader<ChildStdout>,
 }
 
-fn read_line(child: &mut Child, line: &mut String) {
-    // One byte at a time: a buffer would swallow the next line.
-    let stdout = child.stdout.as_mut().expect("piped");
-    let bytes = stdout
-        .bytes()
-        .map(|byte| byte.expect("the contender speaks"));
-    line.extend(bytes.map(char::from).take_while(|&char| char != '\n'));
-}
+impl Contender {
+    fn start(region: &Region, seat: SeatIndex, epoch: Epoch) -> Self {
+        // Opened by the child through our own table: nothing need be inherited.
+        let path = format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            region.as_fd().as_raw_fd()
+        );
+        let mut process = Command::new(std::env::current_exe().expect("our own path"))
+            .env(ROLE, format!("{path} {seat} {epoch}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a contender");
+        let said = BufReader::new(process.stdout.take().expect("piped"));
+        Self { process, said }
+    }
 
-fn times(child: &mut Child) -> Times {
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("piped"))
-        .read_line(&mut line)
-        .expect("its times");
-    let mut nanos = line
-        .split_whitespace()
-        .map(|number| Duration::from_nanos(number.parse().expect("a number of nanoseconds")));
-    let mut next = || nanos.next().expect("two numbers");
-    Times {
-        wall: next(),
-        cpu: next(),
+    fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.said
+            .read_line(&mut line)
+            .expect("the contender speaks");
+        line.trim_end().to_owned()
+    }
+
+    fn go(&mut self) {
+        let mut stdin = self.process.stdin.take().expect("piped, and told once");
+        stdin.write_all(b"go").expect("the contender listens");
+    }
+
+    fn finish(mut self) -> Times {
+        let line = self.next_line();
+        let mut nanos = line
+            .split(' ')
+            .map(|number| Duration::from_nanos(number.parse().expect("nanoseconds")));
+        let mut next = || nanos.next().expect("two numbers");
+        let times = Times {
+            wall: next(),
+            cpu: next(),
+        };
+        assert!(self.process.wait().expect("our child").success());
+        times
     }
 }
 

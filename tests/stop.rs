@@ -132,10 +132,12 @@ fn those_who_wait_are_not_left_hanging_when_it_stops() {
     wait_until("one waits", || proxy.pool().waiting == 1);
     proxy.signal_supervisor(Signal::SIGTERM);
     let answer = waits.read_to_close();
+    let answer = String::from_utf8_lossy(&answer);
+    // The cut may bring it a token yet, when it falls on a holder in the other worker first: then it is served.
+    let is_served = answer.starts_with("HTTP/1.1 200") && answer.contains("Connection: close");
     assert!(
-        answer.is_empty() || answer.starts_with(b"HTTP/1.1 503"),
-        "{}",
-        String::from_utf8_lossy(&answer)
+        answer.is_empty() || is_served || answer.starts_with("HTTP/1.1 503"),
+        "{answer}"
     );
     assert_eq!(proxy.wait_for_exit().code(), Some(0));
     drop(holders);

@@ -1,7 +1,7 @@
 //! The pool: slots that many processes lease from, and the line of those who wait for one.
 //!
-//! **Truth and hints.** A slot's word ([`word`]) alone says who holds it; it changes by single exchanges ([`slot`]).
-//! The [`bitmap`] says which slots are worth trying, the windows ([`line`]) who waits. Those may be behind for an
+//! **Truth and hints.** A slot's word (`word`) alone says who holds it; it changes by single exchanges (`slot`).
+//! The `bitmap` says which slots are worth trying, the windows (`line`) who waits. Those may be behind for an
 //! instant, or after a crash, and can always be mended from the words. Counts are never stored: a [`Census`] walks the words.
 //!
 //! **No lost wake.** Whoever makes a slot free, and whoever begins to wait, serves the line afterwards
@@ -9,7 +9,7 @@
 //! meet at least one sees the other. Serving is idempotent and may be done by anybody at any time.
 //!
 //! **Death.** Every claim and offer names the seat it is for. When a process is known to have ended, the
-//! supervisor frees what names its seat, clears its window, mends the hints and serves the line ([`recovery`]).
+//! supervisor frees what names its seat, clears its window, mends the hints and serves the line (`recovery`).
 //! Nothing in the region is ever waited for.
 
 mod bitmap;

@@ -30,9 +30,9 @@ impl Fixture {
             seats: 4,
             token_bytes: 256,
         };
-        let region = Arc::new(Region::create(geometry).unwrap());
+        let region = Arc::new(Region::create(geometry).expect("a region"));
         region.set_slots_used(slots);
-        let bells = BellBoard::create(geometry.seats).unwrap();
+        let bells = BellBoard::create(geometry.seats).expect("bells");
         let stock = Stock::new(region, bells);
         let mut fixture = Self {
             stock,
@@ -51,12 +51,12 @@ impl Fixture {
         let token = format!("{text} token of slot {slot}");
         self.stock
             .install(SlotIndex::new(slot), token.as_bytes())
-            .unwrap();
+            .expect("it fits");
     }
 
     fn hire(&mut self) -> Arc<Desk> {
         let (seat, epoch) = self.stock.fill_seat().expect("a vacant seat");
-        let bells = self.stock.bells().try_clone().unwrap();
+        let bells = self.stock.bells().try_clone().expect("bells");
         let desk = Desk::new(Arc::clone(self.stock.region()), bells, seat, epoch);
         desk.set_ready();
         self.desks.push(Arc::clone(&desk));

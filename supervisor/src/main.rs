@@ -69,7 +69,7 @@ fn with_config(
         Ok(config) => exit_code(then(config)),
         Err(problems) => {
             eprintln!("{problems}");
-            // DESIGN: a missing file is a failure like any other, a wrong one a configuration error.
+            // A file that cannot be read is a failure like any other, a wrong one a configuration error.
             ExitCode::from(if problems.is_unreadable() {
                 1
             } else {

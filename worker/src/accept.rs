@@ -14,13 +14,13 @@ use std::{
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    sys::socket::{setsockopt, sockopt},
+};
 use pingora_core::{
     apps::ServerApp,
-    protocols::{
-        GetSocketDigest as _, SocketDigest, Stream,
-        l4::{ext::set_tcp_keepalive, stream::Stream as TcpLayer},
-    },
+    protocols::{GetSocketDigest as _, SocketDigest, Stream, l4::stream::Stream as TcpLayer},
     server::ShutdownWatch,
     services::listening::Service,
 };
@@ -33,7 +33,7 @@ use tokio::{
 };
 use tracing::{debug, error, warn};
 
-use crate::{connection, upstream::tcp_keepalive, worker::Worker};
+use crate::{connection, transport::KEEPALIVE, worker::Worker};
 
 /// How long a worker gives way at once.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -106,7 +106,23 @@ fn watched(socket: OwnedFd) -> io::Result<AsyncFd<TcpListener>> {
     let listener = TcpListener::from(socket);
     // A blocking socket would stop the whole worker in its first accept.
     listener.set_nonblocking(true)?;
+    // Accepted sockets have these from the listening one: set once, not for each connection.
+    set_options(&listener)?;
     AsyncFd::with_interest(listener, Interest::READABLE)
+}
+
+/// No delay, and a client whose host vanished is noticed.
+fn set_options(listener: &TcpListener) -> nix::Result<()> {
+    let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+    setsockopt(listener, sockopt::TcpNoDelay, &true)?;
+    setsockopt(listener, sockopt::KeepAlive, &true)?;
+    setsockopt(listener, sockopt::TcpKeepIdle, &seconds(KEEPALIVE.idle))?;
+    setsockopt(
+        listener,
+        sockopt::TcpKeepInterval,
+        &seconds(KEEPALIVE.interval),
+    )?;
+    setsockopt(listener, sockopt::TcpKeepCount, &KEEPALIVE.probes)
 }
 
 async fn accept_on(listener: AsyncFd<TcpListener>, app: Arc<Lending>, stopped: ShutdownWatch) {
@@ -148,9 +164,7 @@ async fn give_way(worker: &Worker) {
 
 fn stream(tcp: std::net::TcpStream, address: SocketAddr) -> io::Result<Stream> {
     tcp.set_nonblocking(true)?;
-    tcp.set_nodelay(true)?;
     let tcp = TcpStream::from_std(tcp)?;
-    set_tcp_keepalive(&tcp, &tcp_keepalive()).map_err(io::Error::other)?;
     let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
     // The cell is new, so this cannot fail; without it the address would be asked for once more.
     let _ = digest.peer_addr.set(Some(address.into()));
@@ -171,5 +185,27 @@ async fn endure(seat: usize, error: &io::Error) {
             sleep(EXHAUSTED_PAUSE).await;
         }
         _ => debug!(worker = seat, %error, "connection lost before it was accepted"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_sockets_have_the_listening_sockets_options() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = watched(listener.into()).unwrap();
+        let _client = TcpStream::connect(address).await.unwrap();
+        let mut ready = listener.readable().await.unwrap();
+        let (accepted, _) = ready
+            .try_io(|listener| listener.get_ref().accept())
+            .unwrap()
+            .unwrap();
+        assert!(accepted.nodelay().unwrap());
+        assert!(nix::sys::socket::getsockopt(&accepted, sockopt::KeepAlive).unwrap());
+        let idle = nix::sys::socket::getsockopt(&accepted, sockopt::TcpKeepIdle).unwrap();
+        assert_eq!(u64::from(idle), KEEPALIVE.idle.as_secs());
     }
 }

@@ -1,9 +1,18 @@
-//! The worker: a Pingora service that lends each client connection a token of its own.
+//! The worker: a Pingora application that lends each client connection a token of its own.
 //!
-//! Pingora listens, accepts, and connects to the upstream, with TLS where it is asked for. What lies between is here:
-//! one task for each client connection ([`connection`]) reads a request ([`request`]), sees to it that the connection holds a lease
-//! ([`held`]), and relays request and answer ([`relay`], [`answer`], [`body`]). Nothing is done for each request that can be done for each
-//! connection or each token: no timer ([`clock`]), no lock that anybody else may hold, no system call but reads and writes.
+//! Pingora carries the connections, with TLS to the upstream where it is asked for; what is said on them is read and written here.
+//!
+//! - `lifecycle`: ready, draining, gone; `accept`: new connections, shared out fairly between workers;
+//! - `connection`: one client, one task: request after request; `acquire` and `held`: the lease that spans them;
+//! - `request` and `answer`: heads, read strictly and written anew; `body`: where a body ends; `headers`, `reply`;
+//! - `exchange`: one request, over as many attempts as it takes; `relay` and `upload`: one attempt;
+//! - `upstream` and `transport`: connections to the upstream; `wire`: any connection, with its buffers;
+//! - `worker`: what all connections share; `attend`, `clock`: waiting, and for how long.
+//!
+//! Nothing is done for each request that can be done for each connection or each token: no timer is armed, no lock is
+//! taken that another process or thread may hold, no system call is made but reads and writes.
+//!
+//! The worker cannot log in and never sees a password.
 #![forbid(unsafe_code)]
 
 use std::{os::fd::OwnedFd, sync::Arc};
@@ -17,11 +26,13 @@ use tpp::{
 };
 
 mod accept;
+mod acquire;
 mod answer;
 mod attend;
 mod body;
 mod clock;
 mod connection;
+mod exchange;
 mod headers;
 mod held;
 mod lifecycle;
@@ -31,6 +42,8 @@ mod reply;
 mod request;
 #[cfg(test)]
 mod tests;
+mod transport;
+mod upload;
 mod upstream;
 mod wire;
 mod worker;

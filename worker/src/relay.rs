@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf as _;
 
 use crate::{
     answer::{self, Answer, Head, Nonsense},
@@ -15,66 +15,13 @@ use crate::{
     body::{BadFrame, Body, Frame, Piece},
     clock::Timer,
     request::Request,
-    wire::Wire,
+    upload::Upload,
+    wire::{HIGH_WATER, Wire},
     worker::Worker,
 };
 
-/// Bytes of a request body that are kept, should it have to be sent again.
-const KEPT: usize = 64 * 1024;
-/// Bytes that may wait to be sent before no more are read.
-const HIGH_WATER: usize = 64 * 1024;
 /// How long a peer may keep us from reading or writing, while it is its turn.
 pub(crate) const STALL_LIMIT: Duration = Duration::from_secs(60);
-
-/// The request body on its way, over all attempts to send the request.
-#[derive(Debug)]
-pub(crate) struct Upload {
-    body: Body,
-    frame: Frame,
-    is_over: bool,
-    /// All content so far; `None`: it was too much to keep.
-    kept: Option<BytesMut>,
-}
-
-impl Upload {
-    pub(crate) fn new(request: &Request) -> Self {
-        let fits = !matches!(request.body, Body::Length(length) if length > KEPT as u64);
-        Self {
-            body: request.body,
-            frame: request.frame(),
-            is_over: request.body.is_over(),
-            kept: fits.then(BytesMut::new),
-        }
-    }
-
-    /// Whether the whole body was taken from the client.
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over
-    }
-
-    /// Whether what went out so far can be sent again.
-    pub(crate) fn can_replay(&self) -> bool {
-        self.kept.is_some()
-    }
-
-    /// Writes again what went out so far.
-    pub(crate) fn replay(&self, out: &mut BytesMut) {
-        if let Some(kept) = self.kept.as_ref().filter(|kept| !kept.is_empty()) {
-            self.frame.put(kept, out);
-        }
-        if self.is_over {
-            self.frame.end(out);
-        }
-    }
-
-    fn put(&mut self, content: &[u8], out: &mut BytesMut) {
-        self.frame.put(content, out);
-        match &mut self.kept {
-            Some(kept) if kept.len() + content.len() <= KEPT => kept.extend_from_slice(content),
-            kept => *kept = None,
-        }
-    }
-}
 
 /// Why an exchange broke off.
 #[derive(Debug)]
@@ -134,6 +81,8 @@ pub(crate) struct Relay<'a> {
 #[derive(Debug)]
 pub(crate) struct State {
     wait: Wait,
+    /// Some byte of the request has gone out.
+    is_sent: bool,
     /// The upstream has said something.
     heard: bool,
     /// Where in the client's outbox the answer begins, as long as nothing of it is delivered.
@@ -153,6 +102,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             wait: Wait::Unknown,
+            is_sent: false,
             heard: false,
             answer_at: 0,
             is_delivered: false,
@@ -194,26 +144,23 @@ impl Relay<'_> {
         undelivered
     }
 
-    /// Whether the request can be sent again: no part of an answer has come, and what went out was kept.
+    /// Whether the request can be sent again: no part of an answer has come, what went out was kept, and to do it
+    /// twice does no harm, or it was not even done once (RFC 9110, 9.2.2).
     pub(crate) fn can_begin_again(&self) -> bool {
-        !self.state.heard && self.request.is_idempotent && self.upload.can_replay()
+        let is_harmless = self.request.is_idempotent || !self.state.is_sent;
+        !self.state.heard && is_harmless && self.upload.can_replay()
     }
 
     /// Whether the upstream's connection is where a next request can begin.
     pub(crate) fn upstream_is_clean(&self) -> bool {
-        self.upload.is_over
+        self.upload.is_over()
             && self.state.upload_broke.is_none()
             && self.upstream.outbox.is_empty()
             && self.upstream.inbox.is_empty()
     }
 
     fn become_tunnel(&mut self) {
-        *self.upload = Upload {
-            body: Body::UntilClose,
-            frame: Frame::Plain,
-            is_over: false,
-            kept: None,
-        };
+        *self.upload = Upload::tunnel();
         self.state.body = Body::UntilClose;
         self.state.is_tunnel = true;
     }
@@ -251,7 +198,7 @@ impl Relay<'_> {
         let is_held_too_long = self
             .hold_end
             .is_some_and(|end| end <= self.worker.clock.now());
-        let close = is_held_too_long || self.worker.is_draining() || !self.upload.is_over;
+        let close = is_held_too_long || self.worker.is_draining() || !self.upload.is_over();
         self.client.reserve_outbox();
         loop {
             let before = self.client.outbox.len();
@@ -298,14 +245,17 @@ impl Relay<'_> {
             if waiting == 0 {
                 return Ok(moved);
             }
-            match self.upstream.poll_send(cx) {
+            let sent = self.upstream.poll_send(cx);
+            let went_out = self.upstream.outbox.len() < waiting;
+            self.state.is_sent |= went_out;
+            match sent {
                 Poll::Ready(Ok(())) => moved = true,
                 Poll::Ready(Err(error)) => {
                     self.upstream.outbox.clear();
                     self.state.upload_broke = Some(error);
                     return Ok(true);
                 }
-                Poll::Pending => return Ok(moved || self.upstream.outbox.len() < waiting),
+                Poll::Pending => return Ok(moved || went_out),
             }
         }
     }
@@ -313,34 +263,21 @@ impl Relay<'_> {
     /// Takes from the client as much of the body as may wait to be sent.
     fn take_upload(&mut self, cx: &mut Context<'_>) -> Result<bool, Break> {
         let mut moved = false;
-        while !self.upload.is_over
-            && self.state.upload_broke.is_none()
-            && self.upstream.outbox.len() < HIGH_WATER
-        {
-            match self
-                .upload
-                .body
-                .next(&mut self.client.inbox)
-                .map_err(|BadFrame| Break::BadBody)?
-            {
-                Piece::Content(length) => {
-                    self.upload
-                        .put(&self.client.inbox[..length], &mut self.upstream.outbox);
-                    self.upload.body.took(length);
-                    self.client.inbox.advance(length);
-                }
-                Piece::End => {
-                    self.upload.frame.end(&mut self.upstream.outbox);
-                    self.upload.is_over = true;
-                }
-                Piece::More => match self.client.poll_fill(cx) {
-                    Poll::Ready(Ok(0) | Err(_)) => return Err(Break::ClientGone),
-                    Poll::Ready(Ok(_)) => moved = true,
-                    Poll::Pending => break,
-                },
+        while self.state.upload_broke.is_none() && self.needs_more()? {
+            match self.client.poll_fill(cx) {
+                Poll::Ready(Ok(0) | Err(_)) => return Err(Break::ClientGone),
+                Poll::Ready(Ok(_)) => moved = true,
+                Poll::Pending => break,
             }
         }
         Ok(moved)
+    }
+
+    /// Moves what is there of the body, and whether that is too little.
+    fn needs_more(&mut self) -> Result<bool, Break> {
+        self.upload
+            .advance(&mut self.client.inbox, &mut self.upstream.outbox)
+            .map_err(|BadFrame| Break::BadBody)
     }
 
     /// Moves the answer's body. Returns whether anything moved.
@@ -412,7 +349,7 @@ impl Relay<'_> {
         moved: bool,
         at_rest: Wait,
     ) -> Poll<Result<T, Break>> {
-        if self.upload.is_over && has_left(self.client, cx) {
+        if self.upload.is_over() && has_left(self.client, cx) {
             return Poll::Ready(Err(Break::ClientGone));
         }
         let wait = self.wait(at_rest);
@@ -445,7 +382,9 @@ impl Relay<'_> {
             Wait::ClientReads
         } else if !self.upstream.outbox.is_empty() {
             Wait::UpstreamReads
-        } else if !self.upload.is_over && self.state.upload_broke.is_none() && !self.state.is_tunnel
+        } else if !self.upload.is_over()
+            && self.state.upload_broke.is_none()
+            && !self.state.is_tunnel
         {
             Wait::ClientSends
         } else {

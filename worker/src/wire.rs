@@ -16,6 +16,8 @@ use bytes::{Buf, BytesMut};
 use pingora_core::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// Bytes that may wait to be sent before no more are read.
+pub(crate) const HIGH_WATER: usize = 64 * 1024;
 /// Most that one read takes.
 const READ_SIZE: usize = 64 * 1024;
 /// A buffer smaller than this is not worth giving back while its connection is idle.

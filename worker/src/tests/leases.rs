@@ -218,6 +218,15 @@ async fn an_idle_connection_gives_its_slot_back() {
 }
 
 #[tokio::test]
+async fn a_head_that_never_ends_is_cut_off() {
+    let stage = Stage::new(1, |settings| settings.idle_timeout = Some(BRIEF)).await;
+    let mut client = stage.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Half").await;
+    assert!(client.rest().await.starts_with("HTTP/1.1 408 "));
+    assert_eq!(stage.stock.totals().acquisitions, 0);
+}
+
+#[tokio::test]
 async fn a_slot_held_too_long_is_given_back_after_the_answer_in_hand() {
     let stage = Stage::new(1, |settings| settings.max_hold = Some(BRIEF)).await;
     let mut client = stage.client().await;
@@ -302,6 +311,19 @@ async fn when_the_time_to_drain_is_over_nothing_is_left() {
         (0, 3)
     );
 }
+#[tokio::test]
+async fn a_crowd_is_shared_out_over_the_workers() {
+    let mut stage = Stage::new(0, |_| {}).await;
+    let second = stage.second_worker();
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        clients.push(stage.client().await);
+    }
+    let shares = || [stage.worker.connections(), second.connections()];
+    until("all are accepted", || shares().iter().sum::<usize>() == 40).await;
+    assert!(shares().iter().all(|&share| share >= 10), "{:?}", shares());
+}
+
 #[tokio::test]
 async fn an_idle_connection_is_a_small_task() {
     let stage = Stage::new(1, |_| {}).await;

@@ -69,8 +69,38 @@ pub(super) struct Stage {
     pub(super) stock: Stock,
     pub(super) worker: Arc<Worker>,
     pub(super) address: SocketAddr,
+    listener: std::net::TcpListener,
     upstream: TcpListener,
     tasks: Vec<JoinHandle<()>>,
+}
+
+/// A worker at the next seat, with its ticks.
+fn hire(
+    stock: &Stock,
+    listener: &std::net::TcpListener,
+    tasks: &mut Vec<JoinHandle<()>>,
+) -> Arc<Worker> {
+    let (seat, epoch) = stock.fill_seat().unwrap();
+    let bells = stock.bells().try_clone().unwrap();
+    let desk = Desk::new(Arc::clone(stock.region()), bells, seat, epoch);
+    let worker = Worker::new(desk).unwrap();
+    let socket = OwnedFd::from(listener.try_clone().unwrap());
+    let accepting = accept(&worker, vec![("the test's".to_owned(), socket)]).unwrap();
+    worker.desk.set_ready();
+    let ticking = Arc::clone(&worker);
+    tasks.push(tokio::spawn(async move {
+        let _accepting = accepting;
+        let mut ticks = tokio::time::interval(TICK / 5);
+        loop {
+            ticks.tick().await;
+            ticking.desk.heartbeat();
+            ticking.desk.answer_bell();
+            ticking.look();
+            ticking.timers.tick(&ticking.clock);
+            ticking.view().upstream.tend(ticking.clock.now());
+        }
+    }));
+    worker
 }
 
 impl Stage {
@@ -80,15 +110,12 @@ impl Stage {
         let upstream_address = upstream.local_addr().unwrap();
         let region = Region::create(Geometry {
             slots: 64,
-            seats: 1,
+            seats: 2,
             token_bytes: 256,
         })
         .unwrap();
         region.set_slots_used(slots);
-        let region = Arc::new(region);
-        let bells = BellBoard::create(1).unwrap();
-        let board = bells.try_clone().unwrap();
-        let stock = Stock::new(Arc::clone(&region), bells);
+        let stock = Stock::new(Arc::new(region), BellBoard::create(2).unwrap());
         let mut settings = settings(upstream_address.port());
         change(&mut settings);
         stock.publish_settings(&settings).unwrap();
@@ -98,36 +125,21 @@ impl Stage {
                 .install(SlotIndex::new(slot), format!("token-{slot}-1").as_bytes())
                 .unwrap();
         }
-        let (seat, epoch) = stock.fill_seat().unwrap();
-        let worker = Worker::new(Desk::new(region, board, seat, epoch)).unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let accepting = accept(
-            &worker,
-            vec![(address.to_string(), OwnedFd::from(listener))],
-        )
-        .unwrap();
-        let mut stage = Self {
+        let mut tasks = Vec::new();
+        Self {
+            address: listener.local_addr().unwrap(),
+            worker: hire(&stock, &listener, &mut tasks),
             stock,
-            worker,
-            address,
+            listener,
             upstream,
-            tasks: Vec::new(),
-        };
-        let worker = Arc::clone(&stage.worker);
-        stage.play(async move {
-            let _accepting = accepting;
-            let mut ticks = tokio::time::interval(TICK / 5);
-            loop {
-                ticks.tick().await;
-                worker.desk.heartbeat();
-                worker.desk.answer_bell();
-                worker.look();
-                worker.timers.tick(&worker.clock);
-                worker.view().upstream.tend(worker.clock.now());
-            }
-        });
-        stage
+            tasks,
+        }
+    }
+
+    /// A second worker on the same socket.
+    pub(super) fn second_worker(&mut self) -> Arc<Worker> {
+        hire(&self.stock, &self.listener, &mut self.tasks)
     }
 
     /// Runs `part` beside the test, until the stage is struck.

@@ -123,6 +123,10 @@ async fn a_body_too_large_to_keep_is_not_sent_again() {
     upstream.exactly(65_537).await;
     upstream.send(REFUSAL).await;
     assert!(client.through("no!").await.starts_with("HTTP/1.1 401 "));
+    assert!(
+        stage.stock.is_suspect(SLOT()),
+        "the token is renewed all the same"
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,142 @@
+//! A request body on its way to the upstream.
+
+use bytes::{Buf, BytesMut};
+
+use crate::{
+    body::{BadFrame, Body, Frame, Piece},
+    request::Request,
+    wire::HIGH_WATER,
+};
+
+/// Bytes of a request body that are kept, should it have to be sent again.
+const KEPT: usize = 64 * 1024;
+
+/// The request body on its way, over all attempts to send the request.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    body: Body,
+    frame: Frame,
+    is_over: bool,
+    /// All content so far; `None`: it was too much to keep.
+    kept: Option<BytesMut>,
+}
+
+impl Upload {
+    pub(crate) fn new(request: &Request) -> Self {
+        let fits = !matches!(request.body, Body::Length(length) if length > KEPT as u64);
+        Self {
+            body: request.body,
+            frame: request.frame(),
+            is_over: request.body.is_over(),
+            kept: fits.then(BytesMut::new),
+        }
+    }
+
+    /// What follows the head of a WebSocket: all that comes, as it comes.
+    pub(crate) fn tunnel() -> Self {
+        Self {
+            body: Body::UntilClose,
+            frame: Frame::Plain,
+            is_over: false,
+            kept: None,
+        }
+    }
+
+    /// Whether the whole body was taken from the client.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Whether what went out so far can be sent again.
+    pub(crate) fn can_replay(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Writes again what went out so far.
+    pub(crate) fn replay(&self, out: &mut BytesMut) {
+        if let Some(kept) = self.kept.as_ref().filter(|kept| !kept.is_empty()) {
+            self.frame.put(kept, out);
+        }
+        if self.is_over {
+            self.frame.end(out);
+        }
+    }
+
+    /// Moves content from `inbox` to `outbox`, until enough waits there. Whether it needs more to go on.
+    pub(crate) fn advance(
+        &mut self,
+        inbox: &mut BytesMut,
+        outbox: &mut BytesMut,
+    ) -> Result<bool, BadFrame> {
+        while !self.is_over && outbox.len() < HIGH_WATER {
+            match self.body.next(inbox)? {
+                Piece::Content(length) => {
+                    self.frame.put(&inbox[..length], outbox);
+                    self.keep(&inbox[..length]);
+                    self.body.took(length);
+                    inbox.advance(length);
+                }
+                Piece::End => {
+                    self.frame.end(outbox);
+                    self.is_over = true;
+                }
+                Piece::More => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    fn keep(&mut self, content: &[u8]) {
+        match &mut self.kept {
+            Some(kept) if kept.len() + content.len() <= KEPT => kept.extend_from_slice(content),
+            kept => *kept = None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upload(body: Body) -> Upload {
+        Upload::new(&Request {
+            is_head: false,
+            is_idempotent: false,
+            is_old: false,
+            keep_alive: true,
+            is_websocket: false,
+            body,
+        })
+    }
+
+    #[test]
+    fn what_went_out_goes_out_again_as_it_was() {
+        let mut upload = upload(Body::CHUNKED);
+        let (mut inbox, mut outbox) = (BytesMut::from("3\r\nabc\r\n2\r\nd"), BytesMut::new());
+        assert_eq!(upload.advance(&mut inbox, &mut outbox), Ok(true));
+        assert_eq!(outbox, "3\r\nabc\r\n1\r\nd\r\n");
+        let mut again = BytesMut::new();
+        upload.replay(&mut again);
+        assert_eq!(again, "4\r\nabcd\r\n");
+        inbox.extend_from_slice(b"e\r\n0\r\n\r\nnext");
+        assert_eq!(upload.advance(&mut inbox, &mut again), Ok(false));
+        assert_eq!(again, "4\r\nabcd\r\n1\r\ne\r\n0\r\n\r\n");
+        assert!(upload.is_over() && inbox == "next");
+    }
+
+    #[test]
+    fn a_body_is_kept_up_to_its_bound_and_not_beyond() {
+        for (length, fits) in [(KEPT, true), (KEPT + 1, false)] {
+            let mut upload = upload(Body::CHUNKED);
+            let mut outbox = BytesMut::new();
+            for piece in vec![b'x'; length].chunks(1000) {
+                let mut inbox = BytesMut::new();
+                Frame::Chunked.put(piece, &mut inbox);
+                outbox.clear();
+                assert_eq!(upload.advance(&mut inbox, &mut outbox), Ok(true));
+            }
+            assert_eq!(upload.can_replay(), fits, "{length} bytes");
+        }
+        assert!(!upload(Body::Length(KEPT as u64 + 1)).can_replay());
+    }
+}
