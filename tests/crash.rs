@@ -5,8 +5,16 @@ mod common;
 use std::{collections::HashSet, io, time::Instant};
 
 use common::{
-    client::Client, dice::Dice, load::while_clients_work, message::Request, processes,
-    proxy::Proxy, seconds_from, settings::Settings, upstream::Upstream, wait_for, wait_until,
+    client::Client,
+    dice::Dice,
+    load::{all_at_once, while_clients_work},
+    message::Request,
+    processes,
+    proxy::Proxy,
+    seconds_from,
+    settings::Settings,
+    upstream::Upstream,
+    wait_for, wait_until,
 };
 use nix::sys::signal::Signal;
 
@@ -208,6 +216,29 @@ fn a_stopped_supervisor_stops_no_request() {
         0,
         "nobody was taken for hung afterwards"
     );
+}
+
+#[test]
+fn a_killed_supervisor_stops_no_request() {
+    let upstream = Upstream::start();
+    let mut proxy = Proxy::start(&Settings::in_front_of(&upstream).accounts(&upstream, 3));
+    let mut kept = proxy.client(&upstream);
+    kept.get("/who").ok();
+    proxy.abandon();
+    processes::send(proxy.supervisor_pid(), Signal::SIGKILL);
+    wait_until("the supervisor is dead", || {
+        !processes::is_alive(proxy.supervisor_pid())
+    });
+    for _ in 0..10 {
+        kept.get("/who").ok();
+    }
+    let orphans = all_at_once(20, |_| {
+        let mut client = proxy.client(&upstream);
+        client.get("/who").ok();
+        client.get("/who").ok().status
+    });
+    assert_eq!(orphans, [200; 20]);
+    upstream.assert_clean();
 }
 
 #[test]

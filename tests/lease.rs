@@ -3,8 +3,13 @@
 mod common;
 
 use common::{
-    client::Client, load::all_at_once, message::Request, proxy::Proxy, settings::Settings,
-    upstream::Upstream, wait_until,
+    client::Client,
+    load::{all_at_once, each_at_once},
+    message::Request,
+    proxy::Proxy,
+    settings::Settings,
+    upstream::Upstream,
+    wait_until,
 };
 
 /// Eight tokens: four accounts of one session, two of two.
@@ -48,25 +53,9 @@ fn all_tokens_are_lent_before_anybody_waits() {
     assert_eq!((proxy.pool().in_use, proxy.pool().available), (8, 0));
     upstream.gates().open("all");
     // Each closes once it is served: the ninth is served only then.
-    all_at_once_each(clients, |mut client| drop(client.read_answer().ok()));
+    each_at_once(clients, |mut client| drop(client.read_answer().ok()));
     proxy.wait_until_all_is_back(8);
     upstream.assert_clean();
-}
-
-fn all_at_once_each(clients: Vec<Client>, each: impl Fn(Client) + Sync) {
-    let clients: Vec<_> = clients
-        .into_iter()
-        .map(|client| std::sync::Mutex::new(Some(client)))
-        .collect();
-    all_at_once(clients.len(), |number| {
-        each(
-            clients[number]
-                .lock()
-                .expect("one thread a client")
-                .take()
-                .expect("taken once"),
-        );
-    });
 }
 
 #[test]

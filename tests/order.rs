@@ -4,7 +4,7 @@ mod common;
 
 use common::{
     client::Client,
-    load::all_at_once,
+    load::each_at_once,
     message::Request,
     processes,
     proxy::Proxy,
@@ -13,7 +13,6 @@ use common::{
     wait_until,
 };
 use nix::sys::signal::Signal;
-use std::sync::Mutex;
 
 /// A line behind one token whose holder still has it.
 struct Line {
@@ -68,19 +67,8 @@ impl Line {
             holder,
             waiting,
         } = self;
-        let waiting: Vec<_> = waiting
-            .into_iter()
-            .map(|client| Mutex::new(Some(client)))
-            .collect();
         drop(holder);
-        all_at_once(waiting.len(), |number| {
-            let mut client = waiting[number]
-                .lock()
-                .expect("one thread a client")
-                .take()
-                .expect("once");
-            client.read_answer().ok();
-        });
+        each_at_once(waiting, |mut client| drop(client.read_answer().ok()));
         proxy.wait_until_all_is_back(1);
         upstream.assert_clean();
         upstream

@@ -6,6 +6,8 @@ use std::{
     net::{SocketAddr, TcpListener},
 };
 
+use nix::sys::socket::Backlog;
+
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("listen on {address} ({key})")]
@@ -29,6 +31,8 @@ pub(crate) fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListen
         // All workers accept from the one open file: blocking in one would freeze it while another takes the
         // connection.
         listener.set_nonblocking(true)?;
+        // std's backlog of 128 is soon full while a worker is replaced; -1 asks for as much as the system allows.
+        nix::sys::socket::listen(&listener, Backlog::MAXALLOWABLE)?;
         Ok(listener)
     };
     open().map_err(|source| ListenError {

@@ -40,9 +40,13 @@ pub(crate) fn tpp_command() -> Command {
     command
 }
 
-/// The same command in a session of its own. `setsid` becomes the command, so that the process id is the command's.
-pub(crate) fn as_session_leader(command: &Command) -> Command {
+/// The same command in a session of its own, with no more open files than `most_files`. `setsid` and `prlimit`
+/// become the command, so that the process id is the command's.
+pub(crate) fn as_session_leader(command: &Command, most_files: Option<u64>) -> Command {
     let mut leader = Command::new("setsid");
+    if let Some(most) = most_files {
+        leader.args(["prlimit", &format!("--nofile={most}:{most}")]);
+    }
     leader.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {

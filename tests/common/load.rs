@@ -2,7 +2,10 @@
 
 use std::{
     panic::resume_unwind,
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     thread,
 };
 
@@ -29,6 +32,21 @@ pub(crate) fn all_at_once<T: Send>(count: usize, each: impl Fn(usize) -> T + Syn
             .into_iter()
             .map(|result| result.unwrap_or_else(|panic| resume_unwind(panic)))
             .collect()
+    })
+}
+
+/// Runs `each` on each of `items` at once and returns what came of them, in order.
+pub(crate) fn each_at_once<I: Send, T: Send>(
+    items: Vec<I>,
+    each: impl Fn(I) -> T + Sync,
+) -> Vec<T> {
+    let items: Vec<_> = items
+        .into_iter()
+        .map(|item| Mutex::new(Some(item)))
+        .collect();
+    all_at_once(items.len(), |number| {
+        let item = items[number].lock().expect("one thread an item").take();
+        each(item.expect("each is taken once"))
     })
 }
 

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod asking;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod dice;

@@ -9,14 +9,12 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use serde::de::DeserializeOwned;
 use tempfile::TempDir;
-use tpp::control::{PoolStatus, Status, TokenStatus, WorkerStatus};
+use tpp::control::Status;
 
 use super::{
     client::Client,
-    command::{Outcome, as_session_leader, run, tpp_command},
-    message::{Answer, Request},
+    command::{as_session_leader, tpp_command},
     processes,
     settings::{PASSWORD_MARK, Settings},
     upstream::{TOKEN_MARK, Upstream},
@@ -32,7 +30,7 @@ pub(crate) struct Proxy {
     stopped: bool,
     directory: TempDir,
     address: SocketAddr,
-    health_address: SocketAddr,
+    pub(super) health_address: SocketAddr,
 }
 
 // === impl Proxy ===
@@ -49,22 +47,7 @@ impl Proxy {
     /// Starts tpp and waits until its workers are ready, whatever becomes of the logins.
     pub(crate) fn start_without_tokens(settings: &Settings) -> Self {
         let mut proxy = Self::spawn(settings);
-        let status = wait_for("tpp says that it runs", || {
-            let ended = proxy.supervisor.try_wait().expect("look after tpp");
-            assert!(
-                ended.is_none(),
-                "tpp ended at once: {ended:?}\n{}",
-                proxy.log()
-            );
-            let outcome = proxy.ctl(&["status", "--json"]);
-            serde_json::from_str::<serde_json::Value>(&outcome.out)
-                .ok()
-                .filter(|_| outcome.code == Some(0))
-        });
-        let address = |text: &serde_json::Value| text.as_str().and_then(|text| text.parse().ok());
-        proxy.address = address(&status["listen"][0]).expect("the first address of `listen`");
-        proxy.health_address =
-            address(&status["health_listen"]).expect("the address of `health_listen`");
+        proxy.learn_addresses();
         proxy.wait_until_ready(settings.worker_count());
         proxy
     }
@@ -73,13 +56,40 @@ impl Proxy {
     pub(crate) fn spawn(settings: &Settings) -> Self {
         let directory = tempfile::tempdir().expect("make a directory");
         let config = settings.write_to(directory.path());
-        let log = File::create(directory.path().join("log")).expect("create the log");
-        // A session of its own tells later whether any of its processes is left, whatever groups they are in.
-        let mut command = as_session_leader(&tpp_command());
+        let mut command = tpp_command();
+        command.arg("--config").arg(config);
+        command.envs(settings.environment().iter().cloned());
+        Self::launch(
+            as_session_leader(&command, settings.most_files()),
+            directory,
+        )
+    }
+
+    /// Starts `tpp dev` with `arguments` and waits until its two workers are ready.
+    pub(crate) fn start_dev(arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("make a directory");
+        let mut command = tpp_command();
+        command.args([
+            "dev",
+            "--listen",
+            "127.0.0.1:0",
+            "--health-listen",
+            "127.0.0.1:0",
+        ]);
         command
-            .arg("--config")
-            .arg(config)
-            .envs(settings.environment().iter().cloned());
+            .arg("--control-socket")
+            .arg(directory.path().join("control.sock"));
+        command.args(arguments);
+        let mut proxy = Self::launch(as_session_leader(&command, None), directory);
+        proxy.learn_addresses();
+        proxy.wait_until_ready(2);
+        proxy
+    }
+
+    /// Starts `command`, which leads a session of its own: that tells later whether any of its processes is
+    /// left, whatever groups they are in.
+    fn launch(mut command: Command, directory: TempDir) -> Self {
+        let log = File::create(directory.path().join("log")).expect("create the log");
         command
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("duplicate the log"))
@@ -95,11 +105,23 @@ impl Proxy {
         }
     }
 
-    /// Waits until `count` workers are ready.
-    pub(crate) fn wait_until_ready(&self, count: usize) {
-        wait_until("all workers are ready", || {
-            self.ready_workers().len() == count
+    /// Asks tpp for its addresses as soon as it answers.
+    fn learn_addresses(&mut self) {
+        let status = wait_for("tpp says that it runs", || {
+            let ended = self.supervisor.try_wait().expect("look after tpp");
+            assert!(ended.is_none(), "tpp ended at once: {ended:?}");
+            let outcome = self.ctl(&["status", "--json"]);
+            serde_json::from_str::<Status>(&outcome.out)
+                .ok()
+                .filter(|_| outcome.code == Some(0))
         });
+        self.address = status.listen[0]
+            .parse()
+            .expect("the first address of `listen`");
+        self.health_address = status
+            .health_listen
+            .parse()
+            .expect("the address of `health_listen`");
     }
 
     /// Where clients connect.
@@ -125,86 +147,9 @@ impl Proxy {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Runs `tppctl` on this tpp.
-    pub(crate) fn ctl(&self, arguments: &[&str]) -> Outcome {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tppctl"));
-        run(command
-            .arg("--socket")
-            .arg(self.control_socket())
-            .args(arguments))
-    }
-
-    fn ctl_json<T: DeserializeOwned>(&self, arguments: &[&str]) -> T {
-        let outcome = self.ctl(arguments);
-        let parsed = serde_json::from_str(&outcome.out);
-        parsed.unwrap_or_else(|error| panic!("tppctl {arguments:?}: {error} in {outcome:?}"))
-    }
-
-    /// What `tppctl status` says.
-    pub(crate) fn status(&self) -> Status {
-        self.ctl_json(&["status", "--json"])
-    }
-
-    pub(crate) fn workers(&self) -> Vec<WorkerStatus> {
-        self.ctl_json(&["workers", "--json"])
-    }
-
-    pub(crate) fn ready_workers(&self) -> Vec<WorkerStatus> {
-        self.workers()
-            .into_iter()
-            .filter(|worker| worker.state == "ready")
-            .collect()
-    }
-
-    pub(crate) fn tokens(&self) -> Vec<TokenStatus> {
-        self.ctl_json(&["tokens", "--json"])
-    }
-
-    /// Asks the health endpoint.
-    pub(crate) fn health(&self, path: &str) -> Answer {
-        let request = Request::get(path).field("Connection", "close");
-        let ask = || Client::try_connect(self.health_address)?.try_ask(&request);
-        ask().unwrap_or_else(|error| panic!("{path} of the health endpoint: {error}"))
-    }
-
-    /// The pool's four numbers, as `/health` gives them.
-    pub(crate) fn pool(&self) -> PoolStatus {
-        let health = self.health("/health").json();
-        serde_json::from_value(health["pool"].clone())
-            .unwrap_or_else(|error| panic!("{error} in {health}"))
-    }
-
-    /// A metric's value; the name stands as in the text, labels included.
-    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
-        let text = self.health("/metrics").ok().text();
-        text.lines().find_map(|line| {
-            line.strip_prefix(name)?
-                .strip_prefix(' ')?
-                .trim()
-                .parse()
-                .ok()
-        })
-    }
-
     /// A connection to tpp that the upstream's oracle watches.
     pub(crate) fn client(&self, upstream: &Upstream) -> Client {
         Client::connect_watched(self.address, upstream)
-    }
-
-    /// Waits until nobody holds or awaits a token and each of the `slots` is free.
-    #[track_caller]
-    pub(crate) fn wait_until_all_is_back(&self, slots: u64) {
-        let whole = PoolStatus {
-            total: slots,
-            in_use: 0,
-            available: slots,
-            waiting: 0,
-        };
-        let mut last = PoolStatus::default();
-        wait_until("every token is back and nobody waits", || {
-            last = self.pool();
-            last == whole
-        });
     }
 
     pub(crate) fn supervisor_pid(&self) -> u32 {
@@ -253,6 +198,11 @@ impl Proxy {
             Some(mark) => Err(format!("the log holds {mark:?}")),
             None => Ok(()),
         }
+    }
+
+    /// The test killed the supervisor: what is left of this tpp is to be killed without a word.
+    pub(crate) fn abandon(&mut self) {
+        self.stopped = true;
     }
 
     /// The test ended this tpp itself: checks what must hold at every end.

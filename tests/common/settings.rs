@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     instead: Option<(String, String)>,
     /// Slots that no account above fills.
     slots_besides: u64,
+    most_files: Option<u64>,
 }
 
 /// Stands for tpp's directory in every value and file.
@@ -105,6 +106,16 @@ impl Settings {
     pub(crate) fn slots_besides(mut self, count: u64) -> Self {
         self.slots_besides = count;
         self
+    }
+
+    /// A limit on the files that each of tpp's processes may have open.
+    pub(crate) fn with_most_files(mut self, most: u64) -> Self {
+        self.most_files = Some(most);
+        self
+    }
+
+    pub(crate) fn most_files(&self) -> Option<u64> {
+        self.most_files
     }
 
     pub(crate) fn environment(&self) -> &[(String, String)] {

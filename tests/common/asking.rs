@@ -1,0 +1,100 @@
+//! What a running tpp says of itself, when asked.
+
+use std::process::Command;
+
+use serde::de::DeserializeOwned;
+use tpp::control::{PoolStatus, Status, TokenStatus, WorkerStatus};
+
+use super::{
+    client::Client,
+    command::{Outcome, run},
+    message::{Answer, Request},
+    proxy::Proxy,
+    wait_until,
+};
+
+impl Proxy {
+    /// Runs `tppctl` on this tpp.
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> Outcome {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tppctl"));
+        run(command
+            .arg("--socket")
+            .arg(self.control_socket())
+            .args(arguments))
+    }
+
+    fn ctl_json<T: DeserializeOwned>(&self, arguments: &[&str]) -> T {
+        let outcome = self.ctl(arguments);
+        let parsed = serde_json::from_str(&outcome.out);
+        parsed.unwrap_or_else(|error| panic!("tppctl {arguments:?}: {error} in {outcome:?}"))
+    }
+
+    /// What `tppctl status` says.
+    pub(crate) fn status(&self) -> Status {
+        self.ctl_json(&["status", "--json"])
+    }
+
+    pub(crate) fn workers(&self) -> Vec<WorkerStatus> {
+        self.ctl_json(&["workers", "--json"])
+    }
+
+    pub(crate) fn ready_workers(&self) -> Vec<WorkerStatus> {
+        self.workers()
+            .into_iter()
+            .filter(|worker| worker.state == "ready")
+            .collect()
+    }
+
+    pub(crate) fn tokens(&self) -> Vec<TokenStatus> {
+        self.ctl_json(&["tokens", "--json"])
+    }
+
+    /// Asks the health endpoint.
+    pub(crate) fn health(&self, path: &str) -> Answer {
+        let request = Request::get(path).field("Connection", "close");
+        let ask = || Client::try_connect(self.health_address)?.try_ask(&request);
+        ask().unwrap_or_else(|error| panic!("{path} of the health endpoint: {error}"))
+    }
+
+    /// The pool's four numbers, as `/health` gives them.
+    pub(crate) fn pool(&self) -> PoolStatus {
+        let health = self.health("/health").json();
+        serde_json::from_value(health["pool"].clone())
+            .unwrap_or_else(|error| panic!("{error} in {health}"))
+    }
+
+    /// A metric's value; the name stands as in the text, labels included.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.health("/metrics").ok().text();
+        text.lines().find_map(|line| {
+            line.strip_prefix(name)?
+                .strip_prefix(' ')?
+                .trim()
+                .parse()
+                .ok()
+        })
+    }
+
+    /// Waits until nobody holds or awaits a token and each of the `slots` is free.
+    #[track_caller]
+    pub(crate) fn wait_until_all_is_back(&self, slots: u64) {
+        let whole = PoolStatus {
+            total: slots,
+            in_use: 0,
+            available: slots,
+            waiting: 0,
+        };
+        let mut last = PoolStatus::default();
+        wait_until("every token is back and nobody waits", || {
+            last = self.pool();
+            last == whole
+        });
+    }
+
+    /// Waits until `count` workers are ready.
+    pub(crate) fn wait_until_ready(&self, count: usize) {
+        wait_until("all workers are ready", || {
+            self.ready_workers().len() == count
+        });
+    }
+}
