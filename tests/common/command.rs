@@ -1,0 +1,89 @@
+//! tpp's executables as commands that come to an end.
+
+use std::{
+    env,
+    fs::File,
+    io::{Read, Seek},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use super::wait_for;
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// `None`: by a signal.
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// The executable `tpp`. Cargo builds it for the supervisor's own tests, beside `tppctl`.
+pub(crate) fn tpp_executable() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_tppctl")).with_file_name("tpp");
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo test` in the workspace's root, or `cargo build` first",
+        path.display()
+    );
+    path
+}
+
+/// `tpp` with no variable in its environment that it would heed.
+pub(crate) fn tpp_command() -> Command {
+    let mut command = Command::new(tpp_executable());
+    let heeded = |name: &str| name.starts_with("TPP_") || matches!(name, "RUST_LOG" | "NO_COLOR");
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(heeded)) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// The same command in a session of its own. `setsid` becomes the command, so that the process id is the command's.
+pub(crate) fn as_session_leader(command: &Command) -> Command {
+    let mut leader = Command::new("setsid");
+    leader.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => leader.env(name, value),
+            None => leader.env_remove(name),
+        };
+    }
+    leader
+}
+
+/// Runs a command to its end, which must come.
+pub(crate) fn run(command: &mut Command) -> Outcome {
+    let mut out = tempfile::tempfile().expect("a file for the output");
+    let mut err = tempfile::tempfile().expect("a file for the errors");
+    command.stdin(Stdio::null());
+    command.stdout(out.try_clone().expect("duplicate a file"));
+    command.stderr(err.try_clone().expect("duplicate a file"));
+    let mut process = KilledAtDrop(command.spawn().expect("start a command"));
+    let status = wait_for("the command ends", || {
+        process.0.try_wait().expect("look after a command")
+    });
+    Outcome {
+        code: status.code(),
+        out: read_whole(&mut out),
+        err: read_whole(&mut err),
+    }
+}
+
+/// A process that must not outlive a test that gave it up.
+struct KilledAtDrop(Child);
+
+impl Drop for KilledAtDrop {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn read_whole(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    file.rewind().expect("rewind a file");
+    file.read_to_end(&mut bytes).expect("read a file");
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,64 @@
+//! The harness of the whole-program tests: a tpp started as a user starts it, an upstream that can
+//! misbehave, and clients that can too. It looks at tpp from outside only: sockets, exit codes, what
+//! `tppctl` and the health endpoint say, and `/proc`.
+
+#![allow(
+    dead_code,
+    reason = "every test file is a crate of its own and uses its own part of the harness"
+)]
+
+use std::{
+    env, thread,
+    time::{Duration, Instant},
+};
+
+pub(crate) mod client;
+pub(crate) mod command;
+pub(crate) mod dice;
+pub(crate) mod http;
+pub(crate) mod load;
+pub(crate) mod message;
+pub(crate) mod processes;
+pub(crate) mod proxy;
+pub(crate) mod refusal;
+pub(crate) mod settings;
+
+pub(crate) mod upstream;
+
+/// How long a condition may take to come true before the test fails. It is no measure of speed: it is long
+/// enough for a machine with much else to do, and `TPP_TEST_PATIENCE_SECONDS` makes it longer.
+pub(crate) fn patience() -> Duration {
+    seconds_from("TPP_TEST_PATIENCE_SECONDS", 30)
+}
+
+/// A duration that a person may lengthen through the environment.
+pub(crate) fn seconds_from(variable: &str, default: u64) -> Duration {
+    let seconds = env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default);
+    Duration::from_secs(seconds)
+}
+
+/// Waits until `check` holds; panics with `claim` when patience ends.
+#[track_caller]
+pub(crate) fn wait_until(claim: &str, mut check: impl FnMut() -> bool) {
+    wait_for(claim, || check().then_some(()));
+}
+
+/// Waits until `check` gives a value, and returns it; panics with `claim` when patience ends.
+#[track_caller]
+pub(crate) fn wait_for<T>(claim: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience();
+    loop {
+        if let Some(value) = check() {
+            return value;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "waited {:?} in vain: {claim}",
+            patience()
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,78 @@
+//! Processes as `/proc` shows them, and signals to them.
+
+use std::{fs, io};
+
+use nix::{
+    errno::Errno,
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
+
+use super::wait_until;
+
+/// Sends a signal; a process that is gone already is none the worse for it.
+pub(crate) fn send(pid: u32, signal: Signal) {
+    match signal::kill(as_pid(pid), signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => panic!("send {signal} to process {pid}: {error}"),
+    }
+}
+
+/// Stops a process, and returns when it stands.
+pub(crate) fn stop(pid: u32) {
+    send(pid, Signal::SIGSTOP);
+    wait_until("the process stands still", || {
+        matches!(state(pid), None | Some('T' | 'Z'))
+    });
+}
+
+/// True if the process exists and is not merely waited for.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    !matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+/// The letter that `ps` shows: R, S, D, T, Z.
+fn state(pid: u32) -> Option<char> {
+    stat_fields(pid)?.first()?.chars().next()
+}
+
+/// The fields of `/proc/PID/stat` after the name, which may hold spaces and brackets itself.
+fn stat_fields(pid: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    Some(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Every living process of a session.
+pub(crate) fn in_session(session: u32) -> Vec<u32> {
+    let session = session.to_string();
+    let pids = fs::read_dir("/proc")
+        .expect("read /proc")
+        .filter_map(Result::ok);
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let of_session =
+        |pid: &u32| stat_fields(*pid).is_some_and(|fields| fields.get(3) == Some(&session));
+    pids.filter(of_session)
+        .filter(|&pid| is_alive(pid))
+        .collect()
+}
+
+/// A file of `/proc/PID` as text, NUL bytes turned to line ends.
+pub(crate) fn proc_text(pid: u32, file: &str) -> io::Result<String> {
+    let bytes = fs::read(format!("/proc/{pid}/{file}"))?;
+    Ok(String::from_utf8_lossy(&bytes).replace('\0', "\n"))
+}
+
+/// A size from `/proc/PID/status`, such as `VmHWM`, in KiB.
+pub(crate) fn memory_kib(pid: u32, name: &str) -> u64 {
+    let status = proc_text(pid, "status").expect("read a process's status");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let size = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    size.unwrap_or_else(|| panic!("no {name} in {status}"))
+}
+
+fn as_pid(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).expect("a process id fits"))
+}

@@ -1,0 +1,255 @@
+//! A stand-in for DolphinDB that does as it is told: logins that fail in every way there is, answers that
+//! come late, in pieces or not at all, tokens that expire on demand; and a judge that watches the leases.
+//!
+//! Raw sockets and a thread a connection, because it must be able to break the protocol.
+
+use std::{
+    collections::HashMap,
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    thread::{self, JoinHandle},
+};
+
+mod broken;
+mod gates;
+mod login;
+mod oracle;
+mod request;
+mod serve;
+mod service;
+mod tokens;
+
+pub(crate) use gates::Gates;
+pub(crate) use login::{Attempt, Login};
+pub(crate) use oracle::{ConnId, Oracle};
+pub(crate) use request::Seen;
+pub(crate) use tokens::TOKEN_MARK;
+
+/// A running upstream; dropped, it is gone with all its connections.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+/// What all connections of one upstream share.
+#[derive(Debug, Default)]
+struct Shared {
+    oracle: Oracle,
+    gates: Gates,
+    tokens: Mutex<tokens::Register>,
+    logins_under_way: gates::Gauge,
+    attempts: Mutex<Vec<Attempt>>,
+    scripts: Mutex<Scripts>,
+    huge_bytes: AtomicUsize,
+    seen: Mutex<Vec<Seen>>,
+    open: Mutex<HashMap<u64, TcpStream>>,
+    stopping: AtomicBool,
+}
+
+/// What each user's next login is answered with.
+#[derive(Debug, Default)]
+struct Scripts {
+    of_user: HashMap<String, Login>,
+    of_others: Option<Login>,
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// Starts one on a port of the system's choice.
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind the upstream");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        let mut upstream = Self {
+            address,
+            shared: Arc::default(),
+            acceptor: None,
+        };
+        upstream.accept_on(listener);
+        upstream
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn oracle(&self) -> &Oracle {
+        &self.shared.oracle
+    }
+
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.shared.gates
+    }
+
+    /// Makes `user` known, with its password and how many tokens it may use at once.
+    pub(crate) fn add_account(&self, user: &str, password: &str, sessions: usize) {
+        self.shared.tokens().add_account(user, password, sessions);
+    }
+
+    /// What `user`'s logins are answered with from now on.
+    pub(crate) fn script_login(&self, user: &str, login: Login) {
+        self.shared
+            .scripts
+            .lock()
+            .expect("scripts")
+            .of_user
+            .insert(user.to_owned(), login);
+    }
+
+    /// What the logins of all without a script of their own are answered with from now on.
+    pub(crate) fn script_logins(&self, login: Login) {
+        self.shared.scripts.lock().expect("scripts").of_others = Some(login);
+    }
+
+    /// The logins asked for so far, in order.
+    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        self.shared.attempts.lock().expect("attempts").clone()
+    }
+
+    /// How often `user` asked to log in.
+    pub(crate) fn attempts_of(&self, user: &str) -> usize {
+        self.attempts()
+            .iter()
+            .filter(|attempt| attempt.user == user)
+            .count()
+    }
+
+    /// Logins under way now, and at most at any time.
+    pub(crate) fn logins_under_way(&self) -> (usize, usize) {
+        (
+            self.shared.logins_under_way.now(),
+            self.shared.logins_under_way.most(),
+        )
+    }
+
+    /// How much of a [`Login::Huge`] was taken.
+    pub(crate) fn huge_bytes(&self) -> usize {
+        self.shared.huge_bytes.load(SeqCst)
+    }
+
+    /// Every token issued so far is refused from now on.
+    pub(crate) fn expire_all(&self) {
+        self.shared.tokens().expire_all();
+    }
+
+    /// Every token issued to `user` so far is refused from now on.
+    pub(crate) fn expire(&self, user: &str) {
+        self.shared.tokens().expire(user);
+    }
+
+    /// Every token ever issued, without its line breaks.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        self.shared.tokens().all()
+    }
+
+    /// The service requests that came, in order of arrival.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.shared.seen.lock().expect("seen").clone()
+    }
+
+    /// Requests that were answered 401.
+    pub(crate) fn refusals(&self) -> usize {
+        self.seen().iter().filter(|seen| !seen.authorized).count()
+    }
+
+    /// No lease was shared or split, and nothing ambiguous came.
+    #[track_caller]
+    pub(crate) fn assert_clean(&self) {
+        let faults = self.oracle().faults();
+        assert!(
+            faults.is_empty(),
+            "{} faults:\n{}",
+            faults.len(),
+            faults.join("\n")
+        );
+    }
+
+    /// Closes the listener and every connection: nobody is there.
+    pub(crate) fn go_down(&mut self) {
+        self.shared.stopping.store(true, SeqCst);
+        // Accepting is the only place where the thread may stand, so a connection makes it look up.
+        drop(TcpStream::connect(self.address));
+        if let Some(acceptor) = self.acceptor.take() {
+            acceptor
+                .join()
+                .expect("the upstream's acceptor does not panic");
+        }
+        self.cut_connections();
+    }
+
+    /// Comes back on the same port.
+    pub(crate) fn come_up(&mut self) {
+        let listener = TcpListener::bind(self.address).expect("bind the upstream's port again");
+        self.accept_on(listener);
+    }
+
+    /// Closes every open connection, as a restart does.
+    pub(crate) fn cut_connections(&self) {
+        for socket in self.shared.open.lock().expect("open").values() {
+            drop(socket.shutdown(Shutdown::Both));
+        }
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.open.lock().expect("open").len()
+    }
+
+    fn accept_on(&mut self, listener: TcpListener) {
+        self.shared.stopping.store(false, SeqCst);
+        let shared = Arc::clone(&self.shared);
+        self.acceptor = Some(thread::spawn(move || serve::accept(&listener, &shared)));
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.shared.gates.open_all();
+        if self.acceptor.is_some() {
+            self.go_down();
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn tokens(&self) -> std::sync::MutexGuard<'_, tokens::Register> {
+        self.tokens.lock().expect("tokens")
+    }
+
+    fn issue(&self, user: &str, password: &str) -> Option<tokens::Issued> {
+        self.tokens().issue(user, password)
+    }
+
+    fn note_attempt(&self, user: &str) -> usize {
+        let mut attempts = self.attempts.lock().expect("attempts");
+        let number = attempts.len();
+        attempts.push(Attempt {
+            user: user.to_owned(),
+            number,
+        });
+        number
+    }
+
+    fn script_for(&self, user: &str) -> Login {
+        let scripts = self.scripts.lock().expect("scripts");
+        scripts
+            .of_user
+            .get(user)
+            .or(scripts.of_others.as_ref())
+            .cloned()
+            .unwrap_or(Login::Accept)
+    }
+
+    fn note_huge_bytes(&self, more: usize) {
+        self.huge_bytes.fetch_add(more, SeqCst);
+    }
+}

@@ -1,0 +1,105 @@
+//! The upstream's accounts and the tokens it issued.
+
+use std::collections::HashMap;
+
+use super::oracle::Account;
+
+/// Stands in every token, so that one that leaks is found by a search.
+pub(crate) const TOKEN_MARK: &str = "c2VjcmV0";
+
+/// Length of a line of base64 as DolphinDB breaks it.
+const COLUMNS: usize = 64;
+
+/// Accounts and tokens.
+#[derive(Debug, Default)]
+pub(super) struct Register {
+    accounts: HashMap<String, (String, usize)>,
+    issued: HashMap<String, Token>,
+}
+
+#[derive(Debug)]
+struct Token {
+    user: String,
+    live: bool,
+}
+
+/// A fresh token as a login answers it.
+#[derive(Debug)]
+pub(super) struct Issued {
+    /// Base64 in lines, with a line break at the end.
+    pub(super) text: String,
+    pub(super) session: usize,
+}
+
+impl Register {
+    pub(super) fn add_account(&mut self, user: &str, password: &str, sessions: usize) {
+        self.accounts
+            .insert(user.to_owned(), (password.to_owned(), sessions));
+    }
+
+    /// A fresh token, if the password is right.
+    pub(super) fn issue(&mut self, user: &str, password: &str) -> Option<Issued> {
+        self.accounts
+            .get(user)
+            .filter(|(right, _)| right == password)?;
+        let session = self.issued.len();
+        let token = make_token(session);
+        let text = break_lines(&token);
+        self.issued.insert(
+            token,
+            Token {
+                user: user.to_owned(),
+                live: true,
+            },
+        );
+        Some(Issued { text, session })
+    }
+
+    /// Whose token it is, and whether it is still good. `None`: it was never issued.
+    pub(super) fn look_up(&self, token: &str) -> Option<(Account, bool)> {
+        let Token { user, live } = self.issued.get(token)?;
+        let sessions = self.accounts.get(user).map_or(0, |(_, sessions)| *sessions);
+        Some((
+            Account {
+                user: user.clone(),
+                token: token.to_owned(),
+                sessions,
+            },
+            *live,
+        ))
+    }
+
+    pub(super) fn expire_all(&mut self) {
+        self.issued
+            .values_mut()
+            .for_each(|token| token.live = false);
+    }
+
+    pub(super) fn expire(&mut self, user: &str) {
+        let of_user = self.issued.values_mut().filter(|token| token.user == user);
+        of_user.for_each(|token| token.live = false);
+    }
+
+    pub(super) fn all(&self) -> Vec<String> {
+        self.issued.keys().cloned().collect()
+    }
+}
+
+/// 172 characters that look like base64 and are unlike those of any other number.
+fn make_token(number: usize) -> String {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut dice = crate::common::dice::Dice::new(number as u64);
+    let mut token = format!("{TOKEN_MARK}{number}/");
+    while token.len() < 170 {
+        token.push(char::from(*dice.pick(ALPHABET)));
+    }
+    token + "=="
+}
+
+fn break_lines(token: &str) -> String {
+    let lines = token
+        .as_bytes()
+        .chunks(COLUMNS)
+        .map(String::from_utf8_lossy);
+    lines.flat_map(|line| [line, "\n".into()]).collect()
+}

@@ -1,0 +1,174 @@
+//! tpp stops as it is told, and leaves nothing behind.
+
+mod common;
+
+use common::{
+    client::Client, message::Request, processes, proxy::Proxy, settings::Settings,
+    upstream::Upstream, wait_until,
+};
+use nix::sys::signal::Signal;
+
+fn start(drain_seconds: u64) -> (Upstream, Proxy) {
+    let upstream = Upstream::start();
+    let settings = Settings::in_front_of(&upstream).accounts(&upstream, 4);
+    let proxy = Proxy::start(&settings.set("workers.drain_timeout_seconds", drain_seconds));
+    (upstream, proxy)
+}
+
+fn wait_until_draining(proxy: &Proxy) {
+    wait_until("all workers drain", || {
+        proxy
+            .workers()
+            .iter()
+            .all(|worker| worker.state == "draining")
+    });
+}
+
+#[test]
+fn a_tpp_that_stops_takes_no_new_connection() {
+    let (upstream, mut proxy) = start(60);
+    let mut client = proxy.client(&upstream);
+    client.send(&Request::get("/gate/open"));
+    wait_until("it is in service", || {
+        upstream.gates().waiting_at("open") == 1
+    });
+    proxy.signal_supervisor(Signal::SIGTERM);
+    wait_until_draining(&proxy);
+    // Who came now would be forgotten; refused, it can go elsewhere.
+    wait_until("a new connection is refused", || {
+        assert_eq!(
+            upstream.gates().waiting_at("open"),
+            1,
+            "and not only because tpp has ended"
+        );
+        Client::try_connect(proxy.address()).is_err()
+    });
+    upstream.gates().open("open");
+    client.read_answer().ok();
+    drop(client);
+    assert_eq!(proxy.wait_for_exit().code(), Some(0));
+    proxy.assert_gone();
+}
+
+#[test]
+fn told_to_stop_it_finishes_what_is_open_and_exits_with_0() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let (upstream, mut proxy) = start(60);
+        let mut client = proxy.client(&upstream);
+        client.send(&Request::get("/gate/open"));
+        wait_until("it is in service", || {
+            upstream.gates().waiting_at("open") == 1
+        });
+        proxy.signal_supervisor(signal);
+        wait_until_draining(&proxy);
+        upstream.gates().open("open");
+        let answer = client.read_answer().ok();
+        assert!(answer.closes(), "{:?}", answer.head);
+        assert_eq!(client.read_to_close(), b"");
+        let status = proxy.wait_for_exit();
+        assert_eq!(status.code(), Some(0), "after {signal}");
+        proxy.assert_gone();
+        upstream.assert_clean();
+    }
+}
+
+#[test]
+fn an_idle_connection_gets_one_more_answer_while_it_drains() {
+    let (upstream, mut proxy) = start(60);
+    let mut client = proxy.client(&upstream);
+    assert!(!client.get("/who").ok().closes());
+    proxy.signal_supervisor(Signal::SIGTERM);
+    wait_until_draining(&proxy);
+    assert!(client.get("/who").ok().closes());
+    assert_eq!(client.read_to_close(), b"");
+    assert_eq!(proxy.wait_for_exit().code(), Some(0));
+    proxy.assert_gone();
+}
+
+#[test]
+fn what_does_not_end_is_ended_when_the_time_to_drain_is_over() {
+    let (upstream, mut proxy) = start(1);
+    let mut client = proxy.client(&upstream);
+    client.send(&Request::get("/gate/never"));
+    wait_until("it is in service", || {
+        upstream.gates().waiting_at("never") == 1
+    });
+    proxy.signal_supervisor(Signal::SIGTERM);
+    assert_eq!(proxy.wait_for_exit().code(), Some(0));
+    drop(client);
+    proxy.assert_gone();
+}
+
+#[test]
+fn told_twice_it_stops_at_once() {
+    let (upstream, mut proxy) = start(600);
+    let mut client = proxy.client(&upstream);
+    client.send(&Request::get("/gate/never"));
+    wait_until("it is in service", || {
+        upstream.gates().waiting_at("never") == 1
+    });
+    proxy.signal_supervisor(Signal::SIGTERM);
+    wait_until_draining(&proxy);
+    assert!(
+        processes::is_alive(proxy.supervisor_pid()),
+        "it waits for the open request"
+    );
+    proxy.signal_supervisor(Signal::SIGTERM);
+    let status = proxy.wait_for_exit();
+    println!("stopped at once: {status}");
+    drop(client);
+    proxy.assert_gone();
+}
+
+#[test]
+fn those_who_wait_are_not_left_hanging_when_it_stops() {
+    let (upstream, mut proxy) = start(1);
+    let mut holders: Vec<Client> = (0..4).map(|_| proxy.client(&upstream)).collect();
+    holders
+        .iter_mut()
+        .for_each(|client| drop(client.get("/who").ok()));
+    let mut waits = proxy.client(&upstream);
+    waits.send(&Request::get("/who"));
+    wait_until("one waits", || proxy.pool().waiting == 1);
+    proxy.signal_supervisor(Signal::SIGTERM);
+    let answer = waits.read_to_close();
+    assert!(
+        answer.is_empty() || answer.starts_with(b"HTTP/1.1 503"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    assert_eq!(proxy.wait_for_exit().code(), Some(0));
+    drop(holders);
+    proxy.assert_gone();
+}
+
+#[test]
+fn the_control_socket_is_gone_afterwards() {
+    let (_upstream, mut proxy) = start(1);
+    assert!(proxy.control_socket().exists());
+    proxy.signal_supervisor(Signal::SIGTERM);
+    assert_eq!(proxy.wait_for_exit().code(), Some(0));
+    proxy.assert_gone();
+    assert!(!proxy.control_socket().exists());
+}
+
+#[test]
+fn workers_do_not_heed_a_signal_meant_for_the_supervisor() {
+    // A terminal's Ctrl-C goes to the whole process group.
+    let (upstream, mut proxy) = start(60);
+    let mut client = proxy.client(&upstream);
+    client.send(&Request::get("/gate/open"));
+    wait_until("it is in service", || {
+        upstream.gates().waiting_at("open") == 1
+    });
+    for pid in proxy.processes() {
+        processes::send(pid, Signal::SIGINT);
+    }
+    wait_until_draining(&proxy);
+    upstream.gates().open("open");
+    client.read_answer().ok();
+    drop(client);
+    assert_eq!(proxy.wait_for_exit().code(), Some(0));
+    proxy.assert_gone();
+    upstream.assert_clean();
+}

@@ -1,0 +1,125 @@
+//! TLS to the upstream: verified, or not at all by explicit choice.
+
+mod common;
+// Not in `common/mod.rs`: the other test programs need not be built with a TLS library.
+#[path = "common/tls.rs"]
+mod door;
+
+use common::{
+    proxy::Proxy,
+    settings::{DIRECTORY, Settings},
+    upstream::Upstream,
+    wait_until,
+};
+use door::TlsDoor;
+
+/// A tpp in front of a door of TLS, as `name`; what it trusts is still to be set.
+fn behind(door: &TlsDoor, upstream: &Upstream, name: &str) -> Settings {
+    let settings = Settings::in_front_of(upstream).accounts(upstream, 2);
+    let settings = settings
+        .set("upstream.tls", true)
+        .set("upstream.host", format!("\"{name}\""));
+    settings.set("upstream.port", door.address().port())
+}
+
+fn trusting(settings: Settings, door: &TlsDoor) -> Settings {
+    settings
+        .file("ca.pem", door.authority())
+        .set("upstream.ca_file", format!("\"{DIRECTORY}/ca.pem\""))
+}
+
+/// tpp starts, but no login comes through, and it says why.
+fn is_refused(settings: &Settings, upstream: &Upstream) {
+    let proxy = Proxy::start_without_tokens(settings);
+    wait_until("the failed login is shown", || {
+        proxy.tokens()[0].last_error.is_some()
+    });
+    let error = proxy.tokens()[0].last_error.clone().unwrap_or_default();
+    println!("{error}");
+    assert!(error.to_lowercase().contains("certificate"), "{error}");
+    assert_eq!(proxy.pool().total, 0);
+    assert!(
+        upstream.attempts().is_empty(),
+        "the password was sent to nobody"
+    );
+}
+
+#[test]
+fn an_upstream_whose_certificate_is_trusted_is_logged_in_to_and_served_from() {
+    let upstream = Upstream::start();
+    let door = TlsDoor::to(upstream.address(), "localhost");
+    let proxy = Proxy::start(&trusting(behind(&door, &upstream, "localhost"), &door));
+    let mut client = proxy.client(&upstream);
+    for _ in 0..3 {
+        client.get("/who").ok();
+    }
+    assert!(client.get("/bytes/1000000").ok().body.len() == 1_000_000);
+    upstream.expire_all();
+    client.get("/who").ok();
+    drop(client);
+    proxy.wait_until_all_is_back(2);
+    upstream.assert_clean();
+}
+
+#[test]
+fn an_upstream_by_its_address_is_verified_too() {
+    let upstream = Upstream::start();
+    let door = TlsDoor::to(upstream.address(), "127.0.0.1");
+    let proxy = Proxy::start(&trusting(behind(&door, &upstream, "127.0.0.1"), &door));
+    proxy.client(&upstream).get("/who").ok();
+    upstream.assert_clean();
+}
+
+#[test]
+fn a_certificate_of_an_unknown_authority_is_refused() {
+    let upstream = Upstream::start();
+    let door = TlsDoor::to(upstream.address(), "localhost");
+    is_refused(&behind(&door, &upstream, "localhost"), &upstream);
+}
+
+#[test]
+fn a_certificate_for_another_name_is_refused() {
+    let upstream = Upstream::start();
+    let door = TlsDoor::to(upstream.address(), "another.example");
+    is_refused(
+        &trusting(behind(&door, &upstream, "localhost"), &door),
+        &upstream,
+    );
+}
+
+#[test]
+fn a_certificate_for_another_name_is_refused_when_the_upstream_is_an_address() {
+    let upstream = Upstream::start();
+    let door = TlsDoor::to(upstream.address(), "localhost");
+    is_refused(
+        &trusting(behind(&door, &upstream, "127.0.0.1"), &door),
+        &upstream,
+    );
+}
+
+#[test]
+fn who_chooses_not_to_verify_is_served_and_warned() {
+    let upstream = Upstream::start();
+    let door = TlsDoor::to(upstream.address(), "another.example");
+    let proxy = Proxy::start(&behind(&door, &upstream, "localhost").set("upstream.verify", false));
+    proxy.client(&upstream).get("/who").ok();
+    let log = proxy.log();
+    assert!(
+        log.lines()
+            .any(|line| line.contains("WARN") && line.contains("verif")),
+        "the log warns"
+    );
+    upstream.assert_clean();
+}
+
+#[test]
+fn an_upstream_that_does_not_speak_tls_is_an_error_and_not_the_end() {
+    let upstream = Upstream::start();
+    let settings = Settings::in_front_of(&upstream).accounts(&upstream, 1);
+    let proxy = Proxy::start_without_tokens(&settings.set("upstream.tls", true));
+    wait_until("the failed login is shown", || {
+        proxy.tokens()[0].last_error.is_some()
+    });
+    assert_eq!(proxy.health("/livez").status, 200);
+    assert!(upstream.attempts().is_empty());
+}
