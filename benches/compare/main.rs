@@ -29,6 +29,9 @@ use comparison::Plan;
 use load::Load;
 use servers::{Server, TppSettings};
 
+/// What the builds of tpp are called in the tables, in the order of the command line.
+const TPP_NAMES: [&str; 3] = ["tpp", "tpp-2", "tpp-3"];
+
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Measures tpp, nginx and HAProxy side by side.
@@ -37,9 +40,10 @@ struct Args {
     /// Fewer and shorter rounds: shows that it works, not what it costs.
     #[arg(long)]
     quick: bool,
-    /// The release build of tpp; by default the one beside this program.
+    /// The release build of tpp; by default the one beside this program. Said again, the comparison
+    /// takes in other builds too; the rest is measured on the first.
     #[arg(long, conflicts_with = "without_tpp")]
-    tpp: Option<PathBuf>,
+    tpp: Vec<PathBuf>,
     /// Measure nginx and HAProxy alone.
     #[arg(long)]
     without_tpp: bool,
@@ -84,9 +88,9 @@ fn run(args: &Args) -> Result<()> {
     process::stop_all_on_interrupt(scratch.path().to_owned())?;
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
-    let tpp = find_tpp(args)?;
-    let tpp = tpp.as_deref();
-    machine::print(tpp)?;
+    let builds = find_tpp(args)?;
+    let tpp = builds.first().map(PathBuf::as_path);
+    machine::print(&builds)?;
 
     if args.parts.contains(&Part::Comparison) {
         let plan = |rounds, seconds| Plan {
@@ -99,9 +103,9 @@ fn run(args: &Args) -> Result<()> {
         } else {
             (plan(5, 5), Some(plan(5, 2)))
         };
-        compare(tpp, 2, two, args.rate, scratch.path())?;
+        compare(&builds, 2, two, args.rate, scratch.path())?;
         if let Some(one) = one {
-            compare(tpp, 1, one, args.rate, scratch.path())?;
+            compare(&builds, 1, one, args.rate, scratch.path())?;
         }
     }
     if args.parts.contains(&Part::Occupancy) {
@@ -128,7 +132,7 @@ fn run(args: &Args) -> Result<()> {
 }
 
 /// (b) with `workers` processes or threads each.
-fn compare(tpp: Option<&Path>, workers: usize, plan: Plan, most: f64, dir: &Path) -> Result<()> {
+fn compare(builds: &[PathBuf], workers: usize, plan: Plan, most: f64, dir: &Path) -> Result<()> {
     let scratch = tempfile::tempdir_in(dir)?;
     let dir = scratch.path();
     let upstream = servers::start_upstream(dir)?;
@@ -136,11 +140,13 @@ fn compare(tpp: Option<&Path>, workers: usize, plan: Plan, most: f64, dir: &Path
         servers::start_nginx_proxy(dir, workers, upstream.address)?,
         servers::start_haproxy(dir, workers, upstream.address, None)?,
     ];
-    if let Some(executable) = tpp {
+    for (name, executable) in TPP_NAMES.into_iter().zip(builds) {
+        let sessions = plan.connections;
         let settings = TppSettings {
+            name,
             executable,
             workers,
-            sessions: plan.connections,
+            sessions,
             mode: "connection",
         };
         proxies.push(servers::start_tpp(dir, &settings, upstream.address)?);
@@ -178,26 +184,30 @@ fn compare(tpp: Option<&Path>, workers: usize, plan: Plan, most: f64, dir: &Path
     Ok(())
 }
 
-/// The executable to measure.
-fn find_tpp(args: &Args) -> Result<Option<PathBuf>> {
-    if args.without_tpp {
-        return Ok(None);
-    }
-    let tpp = match &args.tpp {
-        Some(tpp) => tpp.clone(),
+/// The executables to measure.
+fn find_tpp(args: &Args) -> Result<Vec<PathBuf>> {
+    let builds = if args.without_tpp {
+        Vec::new()
+    } else if args.tpp.is_empty() {
         // This program lies in target/release/deps.
-        None => std::env::current_exe()?
-            .ancestors()
-            .nth(2)
-            .ok_or("no place to look for tpp")?
-            .join("tpp"),
+        let here = std::env::current_exe()?;
+        vec![
+            here.ancestors()
+                .nth(2)
+                .ok_or("no place to look for tpp")?
+                .join("tpp"),
+        ]
+    } else {
+        args.tpp.clone()
     };
-    if !tpp.is_file() {
-        return Err(format!(
-            "{} is not there; cargo build --release -p tpp-supervisor builds it",
-            tpp.display()
-        )
-        .into());
+    if builds.len() > TPP_NAMES.len() {
+        return Err(format!("--tpp: at most {} builds", TPP_NAMES.len()).into());
     }
-    Ok(Some(tpp))
+    match builds.iter().find(|build| !build.is_file()) {
+        None => Ok(builds),
+        Some(missing) => {
+            let advice = "cargo build --release -p tpp-supervisor builds it";
+            Err(format!("{} is not there; {advice}", missing.display()).into())
+        }
+    }
 }

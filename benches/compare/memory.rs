@@ -27,6 +27,7 @@ pub(crate) fn run(tpp: Option<&Path>, dir: &Path) -> Result<()> {
     ];
     if let Some(executable) = tpp {
         let settings = TppSettings {
+            name: "tpp",
             executable,
             workers: 2,
             sessions: CONNECTIONS,

@@ -122,6 +122,7 @@ fn measure(
     let upstream = SlowUpstream::start(service)?;
     let tpp = |mode| {
         let settings = TppSettings {
+            name: "tpp",
             executable,
             workers: 2,
             sessions: tokens,

@@ -32,6 +32,7 @@ pub(crate) fn run(executable: &Path, duration: Duration, dir: &Path) -> Result<(
             servers::start_tpp(
                 &dir,
                 &TppSettings {
+                    name: "tpp",
                     executable,
                     workers: 2,
                     sessions,
