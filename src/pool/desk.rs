@@ -25,6 +25,9 @@ use super::{
     slot::Claim,
 };
 
+/// A worker whose last heartbeat is older is not counted on: three beats were missed.
+const FRESH_HEARTBEAT_MS: u64 = 300;
+
 /// One worker's access to the pool. A process has one.
 pub struct Desk {
     region: Arc<Region>,
@@ -259,6 +262,33 @@ impl Desk {
     #[must_use]
     pub fn counters(&self) -> &SeatCounters {
         self.region.counters(self.seat)
+    }
+
+    /// Open connections of the worker that has fewest, among the others that are ready and alive; `None`: there is no
+    /// other. For sharing out new connections, so it need not be exact.
+    #[must_use]
+    pub fn fewest_connections(&self) -> Option<u64> {
+        let now = monotonic_millis();
+        let others = self
+            .pool()
+            .seats
+            .iter()
+            .enumerate()
+            .filter(|(index, seat)| {
+                let word = seat.word();
+                *index != self.seat.get()
+                    && word.state == SeatState::Ready
+                    && !word.stalled
+                    && now.saturating_sub(seat.heartbeat()) < FRESH_HEARTBEAT_MS
+            });
+        others
+            .map(|(index, _)| {
+                let counters = self.region.counters(SeatIndex::new(index));
+                // Closed first: a connection that ends in between must not make the difference negative.
+                let closed = counters.connections_closed.get();
+                counters.connections_opened.get().saturating_sub(closed)
+            })
+            .min()
     }
 
     /// The settings in force.

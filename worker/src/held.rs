@@ -1,22 +1,24 @@
-//! A lease in use, with the `Authorization` value that it stands for.
+//! A lease in use, with the header line that it stands for.
 
 use std::fmt;
 
-use http::HeaderValue;
 use tpp::pool::Lease;
 use tracing::debug;
+use zeroize::Zeroizing;
 
 use crate::worker::Worker;
 
-const SCHEME: &[u8] = b"Bearer ";
+const PREFIX: &[u8] = b"Authorization: Bearer ";
+/// The line is the last of its head.
+const SUFFIX: &[u8] = b"\r\n\r\n";
 
-/// A lease and its `Authorization` value. Dropping it gives the slot back.
+/// A lease and its `Authorization` line. Dropping it gives the slot back.
 pub(crate) struct Held {
     lease: Lease,
     worker: usize,
-    /// Of the token in the value; 0: none was read yet.
+    /// Of the token in the line; 0: there is no line yet.
     version: u64,
-    authorization: HeaderValue,
+    line: Zeroizing<Vec<u8>>,
     since: u64,
     requests: u64,
 }
@@ -27,8 +29,8 @@ impl Held {
             lease,
             worker: worker.seat(),
             version: 0,
-            authorization: HeaderValue::from_static(""),
-            since: worker.now(),
+            line: Zeroizing::default(),
+            since: worker.clock.now(),
             requests: 0,
         }
     }
@@ -42,33 +44,42 @@ impl Held {
         self.since
     }
 
-    /// The value for one request, with the token that is in the slot now, and that token's version. Counts a use.
-    /// Built once for each token, not for each request.
-    pub(crate) fn authorize(&mut self) -> (HeaderValue, u64) {
+    /// The end of a request head: the line with the token that is in the slot now and the empty line. Counts a use.
+    /// Also returns the token's version. The line is built once for each token, not for each request.
+    pub(crate) fn end_of_head(&mut self) -> (&[u8], u64) {
         if self.version != self.lease.token_version() {
-            let mut token = Vec::new();
+            let mut token = Zeroizing::new(Vec::new());
             self.version = self.lease.read_token(&mut token);
-            token.splice(..0, SCHEME.iter().copied());
-            // The supervisor lets in no token that a header may not hold; should the region be damaged, the
-            // upstream refuses what we send.
-            let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(token));
-            self.authorization = value.unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
-            self.authorization.set_sensitive(true);
+            let mut line = Zeroizing::new(Vec::with_capacity(
+                PREFIX.len() + token.len() + SUFFIX.len(),
+            ));
+            line.extend_from_slice(PREFIX);
+            line.extend_from_slice(&token);
+            line.extend_from_slice(SUFFIX);
+            self.line = line;
         }
         self.lease.count_use();
         self.requests += 1;
-        (self.authorization.clone(), self.version)
+        (&self.line, self.version)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        debug!(worker = self.worker, slot = self.lease.slot().get(), requests = self.requests, "lease released");
+        debug!(
+            worker = self.worker,
+            slot = self.lease.slot().get(),
+            requests = self.requests,
+            "lease released"
+        );
     }
 }
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("lease", &self.lease).field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("Held")
+            .field("lease", &self.lease)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }

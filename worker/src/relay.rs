@@ -1,131 +1,473 @@
-//! A connection from accept to close: Pingora's proxy runs inside, and what it cannot do goes on around it.
+//! One request and its answer between two wires, both directions at once.
 
 use std::{
     future::poll_fn,
-    ops::Deref,
-    sync::Arc,
-    task::Poll,
+    io,
+    task::{Context, Poll},
     time::Duration,
 };
 
-use async_trait::async_trait;
-use pingora_core::{apps::ServerApp, protocols::Stream, server::ShutdownWatch};
-use pingora_proxy::HttpProxy;
-use tokio::time::timeout;
-use tracing::{debug, error};
+use bytes::{Buf, BytesMut};
 
 use crate::{
-    client_stream::ClientStream,
-    connection::{Connection, Cut},
-    proxy::Proxy,
+    answer::{self, Answer, Head, Nonsense},
+    attend::has_left,
+    body::{BadFrame, Body, Frame, Piece},
+    clock::Timer,
+    request::Request,
+    wire::Wire,
     worker::Worker,
 };
 
-/// How long the end of a connection waits for the client to take what was said last.
-const LINGER_LIMIT: Duration = Duration::from_secs(2);
+/// Bytes of a request body that are kept, should it have to be sent again.
+const KEPT: usize = 64 * 1024;
+/// Bytes that may wait to be sent before no more are read.
+const HIGH_WATER: usize = 64 * 1024;
+/// How long a peer may keep us from reading or writing, while it is its turn.
+pub(crate) const STALL_LIMIT: Duration = Duration::from_secs(60);
 
-/// Serves connections.
-pub(crate) struct Relay {
-    worker: Arc<Worker>,
-    proxy: Arc<HttpProxy<Proxy>>,
+/// The request body on its way, over all attempts to send the request.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    body: Body,
+    frame: Frame,
+    is_over: bool,
+    /// All content so far; `None`: it was too much to keep.
+    kept: Option<BytesMut>,
 }
 
-impl Relay {
-    pub(crate) fn new(worker: Arc<Worker>, proxy: HttpProxy<Proxy>) -> Self {
-        Self { worker, proxy: Arc::new(proxy) }
+impl Upload {
+    pub(crate) fn new(request: &Request) -> Self {
+        let fits = !matches!(request.body, Body::Length(length) if length > KEPT as u64);
+        Self {
+            body: request.body,
+            frame: request.frame(),
+            is_over: request.body.is_over(),
+            kept: fits.then(BytesMut::new),
+        }
+    }
+
+    /// Whether the whole body was taken from the client.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Whether what went out so far can be sent again.
+    pub(crate) fn can_replay(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Writes again what went out so far.
+    pub(crate) fn replay(&self, out: &mut BytesMut) {
+        if let Some(kept) = self.kept.as_ref().filter(|kept| !kept.is_empty()) {
+            self.frame.put(kept, out);
+        }
+        if self.is_over {
+            self.frame.end(out);
+        }
+    }
+
+    fn put(&mut self, content: &[u8], out: &mut BytesMut) {
+        self.frame.put(content, out);
+        match &mut self.kept {
+            Some(kept) if kept.len() + content.len() <= KEPT => kept.extend_from_slice(content),
+            kept => *kept = None,
+        }
     }
 }
 
-#[async_trait]
-impl ServerApp for Relay {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        // A connection is one task for all its life, so its waker stays good.
-        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-        let connection = Open::new(&self.worker, Connection::new(&self.worker, stream, waker));
-        let stream = match ClientStream::new(&connection) {
-            Ok(stream) => Box::new(stream),
-            Err(error) => {
-                error!(%error, "connection dropped");
-                return None;
+/// Why an exchange broke off.
+#[derive(Debug)]
+pub(crate) enum Break {
+    /// The client left.
+    ClientGone,
+    /// The client does not read its answer.
+    ClientStalled,
+    /// The client does not send the body it announced.
+    BodyStalled,
+    /// The body's frame is broken.
+    BadBody,
+    /// The upstream ended the connection too early.
+    UpstreamEnded,
+    /// The connection to the upstream broke.
+    UpstreamLost(io::Error),
+    /// The upstream does not take the request.
+    UpstreamStalled,
+    /// The upstream does not answer.
+    UpstreamSlow,
+    /// The upstream does not speak HTTP/1.
+    Nonsense(&'static str),
+    /// The worker closes what is left.
+    Cut,
+}
+
+/// What the exchange waits for, if it does not move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// Not looked at yet.
+    Unknown,
+    /// Something without a bound.
+    Open,
+    Answer,
+    ClientReads,
+    ClientSends,
+    UpstreamReads,
+}
+
+/// One attempt at an exchange.
+#[derive(Debug)]
+pub(crate) struct Relay<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) timer: &'a Timer,
+    pub(crate) client: &'a mut Wire,
+    pub(crate) upstream: &'a mut Wire,
+    pub(crate) request: &'a Request,
+    pub(crate) upload: &'a mut Upload,
+    /// Bound on the wait for the answer.
+    pub(crate) answer_limit: Option<Duration>,
+    /// When the client's connection is to end with the answer in hand, by the worker's clock.
+    pub(crate) hold_end: Option<u64>,
+    pub(crate) state: &'a mut State,
+}
+
+/// How far an attempt is.
+#[derive(Debug)]
+pub(crate) struct State {
+    wait: Wait,
+    /// The upstream has said something.
+    heard: bool,
+    /// Where in the client's outbox the answer begins, as long as nothing of it is delivered.
+    answer_at: usize,
+    /// Something of the answer is delivered.
+    is_delivered: bool,
+    /// The upstream takes no more of the request; its answer may be there all the same.
+    upload_broke: Option<io::Error>,
+    is_tunnel: bool,
+    /// Of the answer.
+    body: Body,
+    frame: Frame,
+    is_over: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            wait: Wait::Unknown,
+            heard: false,
+            answer_at: 0,
+            is_delivered: false,
+            upload_broke: None,
+            is_tunnel: false,
+            body: Body::EMPTY,
+            frame: Frame::Plain,
+            is_over: false,
+        }
+    }
+}
+
+impl Relay<'_> {
+    /// Sends the request, and as much of its body as there is, until the head of the answer has come.
+    pub(crate) async fn head(&mut self) -> Result<Head, Break> {
+        let head = poll_fn(|cx| self.poll_head(cx)).await?;
+        match head {
+            Head::Final(Answer { body, frame, .. }) => {
+                (self.state.body, self.state.frame) = (body, frame)
             }
+            Head::Switched => self.become_tunnel(),
+            Head::Interim => {}
+        }
+        Ok(head)
+    }
+
+    /// Passes on what is left of the request, and the answer's body to its end; of a WebSocket, all until either
+    /// side ends.
+    pub(crate) async fn rest(&mut self) -> Result<(), Break> {
+        poll_fn(|cx| self.poll_rest(cx)).await
+    }
+
+    /// Takes the answer back, if nothing of it is delivered. Returns whether it did.
+    pub(crate) fn withdraw(&mut self) -> bool {
+        let undelivered = !self.state.is_delivered;
+        if undelivered {
+            self.client.outbox.truncate(self.state.answer_at);
+        }
+        undelivered
+    }
+
+    /// Whether the request can be sent again: no part of an answer has come, and what went out was kept.
+    pub(crate) fn can_begin_again(&self) -> bool {
+        !self.state.heard && self.request.is_idempotent && self.upload.can_replay()
+    }
+
+    /// Whether the upstream's connection is where a next request can begin.
+    pub(crate) fn upstream_is_clean(&self) -> bool {
+        self.upload.is_over
+            && self.state.upload_broke.is_none()
+            && self.upstream.outbox.is_empty()
+            && self.upstream.inbox.is_empty()
+    }
+
+    fn become_tunnel(&mut self) {
+        *self.upload = Upload {
+            body: Body::UntilClose,
+            frame: Frame::Plain,
+            is_over: false,
+            kept: None,
         };
-        let cut = {
-            let mut serving = self.proxy.process_new(stream, shutdown);
-            poll_fn(|cx| match connection.cut() {
-                Some(cut) => Poll::Ready(Some(cut)),
-                None => serving.as_mut().poll(cx).map(|_| None),
-            })
-            .await
-            // The exchange, if one was under way, is dropped here, and its connection to the upstream with it.
-        };
-        connection.release();
-        if let Some(cut) = cut {
-            self.end(&connection, cut).await;
+        self.state.body = Body::UntilClose;
+        self.state.is_tunnel = true;
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Break>> {
+        let mut moved = false;
+        loop {
+            let mut moves = self.poll_upload(cx)?;
+            // Interim answers do not wait for the final one, and it waits for them.
+            if self.client.outbox.len() < HIGH_WATER {
+                match self.upstream.poll_fill(cx) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.upstream_ended())),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(self.upstream_lost(error))),
+                    Poll::Ready(Ok(_)) => {
+                        self.state.heard = true;
+                        moves = true;
+                        if let Some(head) = self.read_head()? {
+                            return Poll::Ready(Ok(head));
+                        }
+                    }
+                    Poll::Pending => {}
+                }
+            }
+            moves |= self.poll_deliver(cx)?;
+            moved |= moves;
+            if !moves {
+                break;
+            }
         }
-        if connection.client().was_refused() {
-            self.worker.counters().requests.add(1);
-            self.worker.counters().request_errors.add(1);
+        self.poll_idle(cx, moved, Wait::Answer)
+    }
+
+    /// The final head, if it is there.
+    fn read_head(&mut self) -> Result<Option<Head>, Break> {
+        let is_held_too_long = self
+            .hold_end
+            .is_some_and(|end| end <= self.worker.clock.now());
+        let close = is_held_too_long || self.worker.is_draining() || !self.upload.is_over;
+        self.client.reserve_outbox();
+        loop {
+            let before = self.client.outbox.len();
+            let Some((head, length)) = answer::parse(
+                &self.upstream.inbox,
+                self.request,
+                close,
+                &mut self.client.outbox,
+            )?
+            else {
+                return Ok(None);
+            };
+            self.upstream.inbox.advance(length);
+            if head != Head::Interim {
+                self.state.answer_at = before;
+                self.state.is_delivered = false;
+                return Ok(Some(head));
+            }
         }
-        if connection.client().must_linger() {
-            // Closing on bytes that nobody read would reset the connection, and take the reply from the client.
-            let _ = timeout(LINGER_LIMIT, poll_fn(|cx| connection.client().poll_discard(cx))).await;
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Break>> {
+        let mut moved = false;
+        loop {
+            let mut moves = self.poll_download(cx)?;
+            if self.state.is_over && self.client.outbox.is_empty() {
+                return self.client.poll_send(cx).map_err(|_| Break::ClientGone);
+            }
+            moves |= self.poll_upload(cx)?;
+            moved |= moves;
+            if !moves {
+                break;
+            }
         }
-        None
+        self.poll_idle(cx, moved, Wait::Open)
     }
 
-    // `cleanup` stays empty: Pingora's own would drop the idle connections of a draining worker at once.
-}
-
-impl Relay {
-    /// Tells the client why, if it can be told, and ends the connection.
-    async fn end(&self, connection: &Connection, cut: Cut) {
-        let counters = self.worker.counters();
-        if cut == Cut::Drain {
-            counters.drain_cut.add(1);
+    /// Moves the request body. Returns whether anything moved.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<bool, Break> {
+        let mut moved = false;
+        loop {
+            moved |= self.take_upload(cx)?;
+            let waiting = self.upstream.outbox.len();
+            if waiting == 0 {
+                return Ok(moved);
+            }
+            match self.upstream.poll_send(cx) {
+                Poll::Ready(Ok(())) => moved = true,
+                Poll::Ready(Err(error)) => {
+                    self.upstream.outbox.clear();
+                    self.state.upload_broke = Some(error);
+                    return Ok(true);
+                }
+                Poll::Pending => return Ok(moved || self.upstream.outbox.len() < waiting),
+            }
         }
-        debug!(worker = self.worker.seat(), client = %connection.address(), reason = ?cut, "connection cut");
-        let Some(reply) = cut.reply().filter(|_| connection.client().can_be_answered()) else {
-            return;
-        };
-        counters.request_errors.add(1);
-        let mut bytes = reply.to_bytes(connection.client().is_head());
-        connection.client().linger();
-        // A client that does not take it has to do without.
-        let _ = timeout(LINGER_LIMIT, poll_fn(|cx| connection.client().poll_say(cx, &mut bytes))).await;
+    }
+
+    /// Takes from the client as much of the body as may wait to be sent.
+    fn take_upload(&mut self, cx: &mut Context<'_>) -> Result<bool, Break> {
+        let mut moved = false;
+        while !self.upload.is_over
+            && self.state.upload_broke.is_none()
+            && self.upstream.outbox.len() < HIGH_WATER
+        {
+            match self
+                .upload
+                .body
+                .next(&mut self.client.inbox)
+                .map_err(|BadFrame| Break::BadBody)?
+            {
+                Piece::Content(length) => {
+                    self.upload
+                        .put(&self.client.inbox[..length], &mut self.upstream.outbox);
+                    self.upload.body.took(length);
+                    self.client.inbox.advance(length);
+                }
+                Piece::End => {
+                    self.upload.frame.end(&mut self.upstream.outbox);
+                    self.upload.is_over = true;
+                }
+                Piece::More => match self.client.poll_fill(cx) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Err(Break::ClientGone),
+                    Poll::Ready(Ok(_)) => moved = true,
+                    Poll::Pending => break,
+                },
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Moves the answer's body. Returns whether anything moved.
+    fn poll_download(&mut self, cx: &mut Context<'_>) -> Result<bool, Break> {
+        let mut moved = false;
+        while !self.state.is_over && self.client.outbox.len() < HIGH_WATER {
+            let piece = self.state.body.next(&mut self.upstream.inbox);
+            match piece.map_err(|BadFrame| Break::Nonsense("a chunk of the answer is malformed"))? {
+                Piece::Content(length) => {
+                    let Poll::Ready(taken) = self.poll_pass(cx, length)? else {
+                        return Ok(moved);
+                    };
+                    self.state.body.took(taken);
+                    self.upstream.inbox.advance(taken);
+                    moved = true;
+                }
+                Piece::End => self.end_download(),
+                Piece::More => match self.upstream.poll_fill(cx) {
+                    Poll::Ready(Ok(0)) if self.state.body == Body::UntilClose => {
+                        self.end_download()
+                    }
+                    Poll::Ready(Ok(0)) => return Err(self.upstream_ended()),
+                    Poll::Ready(Err(error)) => return Err(self.upstream_lost(error)),
+                    Poll::Ready(Ok(_)) => moved = true,
+                    Poll::Pending => break,
+                },
+            }
+        }
+        Ok(self.poll_deliver(cx)? || moved)
+    }
+
+    fn end_download(&mut self) {
+        self.state.frame.end(&mut self.client.outbox);
+        self.state.is_over = true;
+    }
+
+    /// Passes on up to `length` bytes of content: directly if nothing waits before them and they need no frame.
+    fn poll_pass(&mut self, cx: &mut Context<'_>, length: usize) -> Result<Poll<usize>, Break> {
+        let content = &self.upstream.inbox[..length];
+        if self.state.frame == Frame::Plain && self.client.outbox.is_empty() {
+            return match self.client.poll_send_directly(cx, content) {
+                Poll::Ready(Ok(0) | Err(_)) => Err(Break::ClientGone),
+                Poll::Ready(Ok(taken)) => {
+                    self.state.is_delivered = true;
+                    Ok(Poll::Ready(taken))
+                }
+                Poll::Pending => Ok(Poll::Pending),
+            };
+        }
+        self.state.frame.put(content, &mut self.client.outbox);
+        Ok(Poll::Ready(length))
+    }
+
+    /// Sends what waits for the client. Returns whether anything moved.
+    fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Result<bool, Break> {
+        let waiting = self.client.outbox.len();
+        if waiting > 0 && matches!(self.client.poll_send(cx), Poll::Ready(Err(_))) {
+            return Err(Break::ClientGone);
+        }
+        let moved = self.client.outbox.len() < waiting;
+        self.state.is_delivered |= moved;
+        Ok(moved)
+    }
+
+    /// Nothing more can be done now: watches the client and the time.
+    fn poll_idle<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        moved: bool,
+        at_rest: Wait,
+    ) -> Poll<Result<T, Break>> {
+        if self.upload.is_over && has_left(self.client, cx) {
+            return Poll::Ready(Err(Break::ClientGone));
+        }
+        let wait = self.wait(at_rest);
+        // The wait for an answer is one wait, whatever else moves.
+        if wait != self.state.wait || moved && wait != Wait::Answer {
+            self.state.wait = wait;
+            let limit = match wait {
+                Wait::Unknown | Wait::Open => None,
+                Wait::Answer => self.answer_limit,
+                Wait::ClientReads | Wait::ClientSends | Wait::UpstreamReads => Some(STALL_LIMIT),
+            };
+            self.timer.set(&self.worker.clock, limit);
+        }
+        if self.worker.is_cut() {
+            return Poll::Ready(Err(Break::Cut));
+        }
+        if !self.timer.is_due(&self.worker.clock) {
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(match wait {
+            Wait::ClientReads => Break::ClientStalled,
+            Wait::ClientSends => Break::BodyStalled,
+            Wait::UpstreamReads => Break::UpstreamStalled,
+            Wait::Unknown | Wait::Open | Wait::Answer => Break::UpstreamSlow,
+        }))
+    }
+
+    fn wait(&self, at_rest: Wait) -> Wait {
+        if !self.client.outbox.is_empty() {
+            Wait::ClientReads
+        } else if !self.upstream.outbox.is_empty() {
+            Wait::UpstreamReads
+        } else if !self.upload.is_over && self.state.upload_broke.is_none() && !self.state.is_tunnel
+        {
+            Wait::ClientSends
+        } else {
+            at_rest
+        }
+    }
+
+    fn upstream_ended(&mut self) -> Break {
+        // What broke the upload says more than the end that followed.
+        self.state
+            .upload_broke
+            .take()
+            .map_or(Break::UpstreamEnded, Break::UpstreamLost)
+    }
+
+    fn upstream_lost(&mut self, error: io::Error) -> Break {
+        Break::UpstreamLost(self.state.upload_broke.take().unwrap_or(error))
     }
 }
 
-/// A connection that is counted; however it ends, its lease is given back.
-struct Open {
-    worker: Arc<Worker>,
-    connection: Arc<Connection>,
-}
-
-impl Open {
-    fn new(worker: &Arc<Worker>, connection: Connection) -> Self {
-        let connection = Arc::new(connection);
-        worker.enter(&connection);
-        Self { worker: Arc::clone(worker), connection }
-    }
-
-    fn release(&self) {
-        let held = self.connection.held().take();
-        // Outside the lock: giving a slot back may wake others.
-        drop(held);
-    }
-}
-
-impl Deref for Open {
-    type Target = Arc<Connection>;
-
-    fn deref(&self) -> &Arc<Connection> {
-        &self.connection
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.release();
-        self.worker.leave(self.connection.age());
+impl From<Nonsense> for Break {
+    fn from(Nonsense(details): Nonsense) -> Self {
+        Self::Nonsense(details)
     }
 }

@@ -2,110 +2,104 @@
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use http::{StatusCode, header};
-use pingora_error::Result;
-use pingora_http::ResponseHeader;
+use bytes::BytesMut;
+
+use crate::request::{Malformed, put, put_length};
 
 /// Seconds after which a client that got no slot may try again.
-const RETRY_AFTER: &str = "1";
+const RETRY_AFTER: &[u8] = b"Retry-After: 1\r\n";
 
 /// An answer of tpp's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
-    status: StatusCode,
+    pub(crate) status: u16,
+    error: &'static str,
     details: Cow<'static, str>,
 }
 
 impl Reply {
-    fn new(status: StatusCode, details: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, details: details.into() }
-    }
-
-    /// 400: the request can be understood in two ways, or in none.
-    pub(crate) fn bad_request(details: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, details)
-    }
-
-    /// 405: the method would leave the pool's rules behind, or show the client its token.
-    pub(crate) fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "the method is not allowed here")
-    }
-
-    /// 408: the client takes too long.
-    pub(crate) fn request_timeout(details: &'static str) -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, details)
-    }
-
-    /// 431: the head is too long.
-    pub(crate) fn head_too_large() -> Self {
-        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request head is too large")
+    fn new(status: u16, error: &'static str, details: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            error,
+            details: details.into(),
+        }
     }
 
     /// 502: the upstream cannot be reached, or broke off, or does not speak HTTP.
     pub(crate) fn bad_gateway(details: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_GATEWAY, details)
+        Self::new(502, "bad gateway", details)
     }
 
     /// 503: no slot in time, or too many wait.
     pub(crate) fn no_token(details: &'static str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, details)
+        Self::new(503, "no token available", details)
     }
 
     /// 504: the upstream takes too long.
     pub(crate) fn gateway_timeout(details: &'static str) -> Self {
-        Self::new(StatusCode::GATEWAY_TIMEOUT, details)
+        Self::new(504, "gateway timeout", details)
     }
 
-    /// Its status.
-    pub(crate) fn status(&self) -> u16 {
-        self.status.as_u16()
+    /// 408: the client takes too long.
+    pub(crate) fn request_timeout(details: &'static str) -> Self {
+        Self::new(408, "request timeout", details)
     }
 
-    fn error(&self) -> &'static str {
-        match self.status {
-            StatusCode::BAD_REQUEST => "bad request",
-            StatusCode::METHOD_NOT_ALLOWED => "method not allowed",
-            StatusCode::REQUEST_TIMEOUT => "request timeout",
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "request header fields too large",
-            StatusCode::SERVICE_UNAVAILABLE => "no token available",
-            StatusCode::GATEWAY_TIMEOUT => "gateway timeout",
-            _ => "bad gateway",
+    /// 400: the body's frame is broken.
+    pub(crate) fn bad_body() -> Self {
+        Self::new(400, "bad request", "the chunked body is malformed")
+    }
+
+    /// Appends the whole answer to `out`; without the body if `is_head`.
+    pub(crate) fn write(&self, is_head: bool, close: bool, out: &mut BytesMut) {
+        let [error, details] =
+            [self.error, &self.details].map(|text| serde_json::Value::from(text).to_string());
+        let body = format!("{{\"error\":{error},\"details\":{details}}}");
+        put(
+            out,
+            &[
+                b"HTTP/1.1 ",
+                self.status_line().as_bytes(),
+                b"\r\nContent-Type: application/json\r\n",
+            ],
+        );
+        put_length(out, body.len() as u64);
+        if self.status == 503 {
+            put(out, &[RETRY_AFTER]);
         }
-    }
-
-    /// The body.
-    pub(crate) fn body(&self) -> Bytes {
-        serde_json::json!({ "error": self.error(), "details": self.details }).to_string().into()
-    }
-
-    /// The head, but for what Pingora adds: `Date` and `Connection`.
-    ///
-    /// # Errors
-    /// None that can happen: all values are fixed or numbers.
-    pub(crate) fn head(&self, body: &Bytes) -> Result<ResponseHeader> {
-        let mut head = ResponseHeader::build(self.status, Some(5))?;
-        head.insert_header(header::CONTENT_TYPE, "application/json")?;
-        head.insert_header(header::CONTENT_LENGTH, body.len())?;
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            head.insert_header("Retry-After", RETRY_AFTER)?;
+        if close {
+            put(out, &[b"Connection: close\r\n"]);
         }
-        Ok(head)
-    }
-
-    /// The whole answer, the last one on its connection; without the body if `is_head`.
-    pub(crate) fn to_bytes(&self, is_head: bool) -> BytesMut {
-        let body = self.body();
-        let mut bytes = BytesMut::new();
-        bytes.put_slice(format!("HTTP/1.1 {}\r\n", self.status).as_bytes());
-        if let Ok(head) = self.head(&body) {
-            head.header_to_h1_wire(&mut bytes);
-        }
-        bytes.put_slice(b"Connection: close\r\n\r\n");
+        put(out, &[b"\r\n"]);
         if !is_head {
-            bytes.put_slice(&body);
+            put(out, &[body.as_bytes()]);
         }
-        bytes
+    }
+
+    fn status_line(&self) -> &'static str {
+        match self.status {
+            400 => "400 Bad Request",
+            405 => "405 Method Not Allowed",
+            408 => "408 Request Timeout",
+            417 => "417 Expectation Failed",
+            431 => "431 Request Header Fields Too Large",
+            503 => "503 Service Unavailable",
+            504 => "504 Gateway Timeout",
+            _ => "502 Bad Gateway",
+        }
+    }
+}
+
+impl From<Malformed> for Reply {
+    fn from(malformed: Malformed) -> Self {
+        let error = match malformed.status {
+            405 => "method not allowed",
+            417 => "expectation failed",
+            431 => "request header fields too large",
+            _ => "bad request",
+        };
+        Self::new(malformed.status, error, malformed.details)
     }
 }
 
@@ -113,25 +107,26 @@ impl Reply {
 mod tests {
     use super::*;
 
-    fn written(reply: &Reply, is_head: bool) -> String {
-        String::from_utf8(reply.to_bytes(is_head).to_vec()).unwrap()
+    fn written(reply: &Reply, is_head: bool, close: bool) -> String {
+        let mut out = BytesMut::new();
+        reply.write(is_head, close, &mut out);
+        String::from_utf8(out.to_vec()).unwrap()
     }
 
     #[test]
     fn a_reply_is_json_of_the_announced_length() {
         let reply = Reply::bad_gateway("it said \"no\"");
-        let body = "{\"details\":\"it said \\\"no\\\"\",\"error\":\"bad gateway\"}";
+        let body = "{\"error\":\"bad gateway\",\"details\":\"it said \\\"no\\\"\"}";
         let head = format!(
             "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
             body.len()
         );
-        assert_eq!(written(&reply, false), format!("{head}{body}"));
-        assert_eq!(written(&reply, true), head);
+        assert_eq!(written(&reply, false, true), format!("{head}{body}"));
+        assert_eq!(written(&reply, true, true), head);
     }
 
     #[test]
     fn who_gets_no_token_is_told_when_to_come_again() {
-        assert!(written(&Reply::no_token("x"), false).contains("\r\nRetry-After: 1\r\n"));
-        assert!(!written(&Reply::gateway_timeout("x"), false).contains("Retry-After"));
+        assert!(written(&Reply::no_token("x"), false, false).contains("\r\nRetry-After: 1\r\n"));
     }
 }

@@ -1,8 +1,8 @@
-//! The worker as a whole on loopback: a real region and pool, raw clients, a scripted upstream.
+//! The worker on loopback: a real pool in a real region, real sockets, and both peers played by the test.
 
-mod connections;
-mod exchanges;
-mod hostile;
+mod faults;
+mod framing;
+mod leases;
+mod play;
 mod refresh;
-mod support;
-mod waiting;
+mod tls;

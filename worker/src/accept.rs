@@ -1,0 +1,175 @@
+//! Accepting on the inherited sockets, in fair shares.
+//!
+//! All workers wait on the same sockets, so that a connection in a backlog is lost with none of them. A crowd of connections would
+//! all go to the worker that looks first, so one that has more than another gives way to it for a moment before it accepts.
+//! Pingora's own accept loop knows one process only; what is accepted is handed to a Pingora application all the same.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    os::fd::{AsRawFd, OwnedFd},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use nix::errno::Errno;
+use pingora_core::{
+    apps::ServerApp,
+    protocols::{
+        GetSocketDigest as _, SocketDigest, Stream,
+        l4::{ext::set_tcp_keepalive, stream::Stream as TcpLayer},
+    },
+    server::ShutdownWatch,
+    services::listening::Service,
+};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    net::TcpStream,
+    sync::watch,
+    task::JoinSet,
+    time::sleep,
+};
+use tracing::{debug, error, warn};
+
+use crate::{connection, upstream::tcp_keepalive, worker::Worker};
+
+/// How long a worker gives way at once.
+const PAUSE: Duration = Duration::from_millis(1);
+/// How often it gives way before it accepts all the same: the other may be busy.
+const PAUSES: usize = 3;
+/// How long it waits when descriptors have run out.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(500);
+
+/// What Pingora calls for each connection.
+struct Lending(Arc<Worker>);
+
+#[async_trait]
+impl ServerApp for Lending {
+    async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
+        connection::serve(&self.0, stream).await;
+        None
+    }
+
+    async fn cleanup(&self) {}
+}
+
+/// The sockets being accepted on.
+#[derive(Debug)]
+pub(crate) struct Accepting {
+    stop: watch::Sender<bool>,
+    loops: JoinSet<()>,
+}
+
+impl Accepting {
+    /// Accepts no more. Connections that wait in a backlog are left to the other workers.
+    pub(crate) fn stop(&mut self) {
+        // No receiver: it has ended already.
+        let _ = self.stop.send(true);
+        self.loops.abort_all();
+    }
+
+    /// Resolves if accepting ends unasked.
+    pub(crate) async fn failure(&mut self) -> String {
+        match self.loops.join_next().await {
+            Some(Err(error)) => error.to_string(),
+            Some(Ok(())) => "a socket is gone".to_owned(),
+            None => "there is no socket to accept on".to_owned(),
+        }
+    }
+}
+
+/// Begins to accept.
+///
+/// # Errors
+/// If a descriptor is no listening socket.
+pub(crate) fn accept(
+    worker: &Arc<Worker>,
+    sockets: Vec<(String, OwnedFd)>,
+) -> anyhow::Result<Accepting> {
+    let (stop, stopped) = watch::channel(false);
+    let app = Arc::new(Lending(Arc::clone(worker)));
+    let mut loops = JoinSet::new();
+    for (address, socket) in sockets {
+        let listener = watched(socket).with_context(|| format!("accept on {address}"))?;
+        loops.spawn(accept_on(listener, Arc::clone(&app), stopped.clone()));
+    }
+    Ok(Accepting { stop, loops })
+}
+
+#[expect(
+    deprecated,
+    reason = "its replacement is unsafe; the descriptor is ours alone and registered once, here"
+)]
+fn watched(socket: OwnedFd) -> io::Result<AsyncFd<TcpListener>> {
+    let listener = TcpListener::from(socket);
+    // A blocking socket would stop the whole worker in its first accept.
+    listener.set_nonblocking(true)?;
+    AsyncFd::with_interest(listener, Interest::READABLE)
+}
+
+async fn accept_on(listener: AsyncFd<TcpListener>, app: Arc<Lending>, stopped: ShutdownWatch) {
+    while let Ok(mut ready) = listener.readable().await {
+        give_way(&app.0).await;
+        match listener.get_ref().accept() {
+            Ok((tcp, address)) => match stream(tcp, address) {
+                Ok(stream) => {
+                    app.0.enter();
+                    tokio::spawn(Service::handle_event(
+                        stream,
+                        Arc::clone(&app),
+                        stopped.clone(),
+                    ));
+                    // The connections that are open get their turn between two new ones.
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => warn!(worker = app.0.seat(), %error, "connection refused"),
+            },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+            Err(error) => endure(app.0.seat(), &error).await,
+        }
+    }
+}
+
+/// Lets a worker with fewer connections go first.
+async fn give_way(worker: &Worker) {
+    for _ in 0..PAUSES {
+        let is_ahead = worker.desk.fewest_connections().is_some_and(|fewest| {
+            // Once there are many, a few more or less do not matter.
+            worker.connections() as u64 > fewest + fewest / 8
+        });
+        if !is_ahead {
+            return;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn stream(tcp: std::net::TcpStream, address: SocketAddr) -> io::Result<Stream> {
+    tcp.set_nonblocking(true)?;
+    tcp.set_nodelay(true)?;
+    let tcp = TcpStream::from_std(tcp)?;
+    set_tcp_keepalive(&tcp, &tcp_keepalive()).map_err(io::Error::other)?;
+    let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
+    // The cell is new, so this cannot fail; without it the address would be asked for once more.
+    let _ = digest.peer_addr.set(Some(address.into()));
+    let mut stream = TcpLayer::from(tcp);
+    stream.set_socket_digest(digest);
+    Ok(Box::new(stream))
+}
+
+/// A failed accept: the connection's own trouble, or ours.
+async fn endure(seat: usize, error: &io::Error) {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
+            error!(
+                worker = seat,
+                %error,
+                "no connection can be accepted; those that are open go on"
+            );
+            sleep(EXHAUSTED_PAUSE).await;
+        }
+        _ => debug!(worker = seat, %error, "connection lost before it was accepted"),
+    }
+}

@@ -1,0 +1,119 @@
+//! Time, coarse: one tick for all connections instead of a timer for each request.
+//!
+//! A connection has one [`Timer`] for its whole life. Setting it is a store to memory; the worker's tick
+//! looks at all of them and wakes the few that are due. A deadline is met up to two ticks late, never early.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+/// How often the clock is read.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+const NEVER: u64 = u64::MAX;
+
+/// Milliseconds since the worker began, as of the last tick.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    origin: Instant,
+    now: AtomicU64,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Self {
+            origin: Instant::now(),
+            now: AtomicU64::new(0),
+        }
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> u64 {
+        // Relaxed, here and below: one thread writes and reads; the atomics only make the types shareable.
+        self.now.load(Relaxed)
+    }
+
+    fn tick(&self) -> u64 {
+        let now = millis(self.origin.elapsed());
+        self.now.store(now, Relaxed);
+        now
+    }
+}
+
+/// A duration in milliseconds.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(NEVER)
+}
+
+/// One connection's deadline.
+pub(crate) struct Timer {
+    due: AtomicU64,
+    waker: Waker,
+}
+
+impl Timer {
+    /// Sets the deadline to `after` from now; `None`: no deadline.
+    pub(crate) fn set(&self, clock: &Clock, after: Option<Duration>) {
+        let due = after.map_or(NEVER, |after| {
+            // One tick more: the clock may be that much behind.
+            (clock.now() + millis(TICK)).saturating_add(millis(after))
+        });
+        self.due.store(due, Relaxed);
+    }
+
+    /// Whether the deadline has passed.
+    pub(crate) fn is_due(&self, clock: &Clock) -> bool {
+        self.due.load(Relaxed) <= clock.now()
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer")
+            .field("due", &self.due)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The timers of all connections.
+#[derive(Debug, Default)]
+pub(crate) struct Timers(Mutex<Vec<Arc<Timer>>>);
+
+impl Timers {
+    /// A timer for the task that `waker` wakes. It lives as long as the connection keeps it.
+    pub(crate) fn add(&self, waker: Waker) -> Arc<Timer> {
+        let timer = Arc::new(Timer {
+            due: AtomicU64::new(NEVER),
+            waker,
+        });
+        self.0.lock().push(Arc::clone(&timer));
+        timer
+    }
+
+    /// Reads the clock and wakes those that are due.
+    pub(crate) fn tick(&self, clock: &Clock) {
+        let now = clock.tick();
+        self.0.lock().retain(|timer| {
+            if timer.due.load(Relaxed) <= now {
+                timer.waker.wake_by_ref();
+            }
+            Arc::strong_count(timer) > 1
+        });
+    }
+
+    /// Wakes all.
+    pub(crate) fn wake_all(&self) {
+        self.0
+            .lock()
+            .iter()
+            .for_each(|timer| timer.waker.wake_by_ref());
+    }
+}

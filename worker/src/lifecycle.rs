@@ -1,0 +1,160 @@
+//! The worker's life: ready, draining, gone; and the little it does beside serving.
+
+use std::{os::fd::OwnedFd, os::unix::net::UnixStream as StdUnixStream, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use tokio::{
+    io::{AsyncReadExt, unix::AsyncFd},
+    net::UnixStream,
+    select,
+    signal::unix::{Signal, SignalKind, signal},
+    time::{MissedTickBehavior, interval, sleep},
+};
+use tracing::{info, warn};
+
+use crate::{
+    Inherited,
+    accept::{Accepting, accept},
+    clock::{TICK, millis},
+    log::Log,
+    worker::Worker,
+};
+
+/// How long a worker serves on without a supervisor.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(300);
+/// How long connections that are cut may take to say so.
+const CUT_LIMIT: Duration = Duration::from_secs(1);
+/// Ticks between two looks at the idle upstream connections.
+const TICKS_PER_TENDING: u32 = 10;
+
+/// Why a worker begins to drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Told,
+    Orphaned,
+}
+
+/// Serves until it is told to end, or was left alone for too long.
+pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
+    let Inherited {
+        desk,
+        listeners,
+        channel,
+    } = inherited;
+    let seat = desk.seat().get();
+    let worker = Worker::new(desk).context("read the published settings")?;
+    let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
+    // Asked for, and then not looked at: Ctrl-C reaches the whole group, and the supervisor decides what it means.
+    let _interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
+    let bell = worker
+        .desk
+        .bell()
+        .try_clone_to_owned()
+        .context("duplicate the bell")?;
+    tokio::spawn(answer_bell(Arc::clone(&worker), watch(bell)?, log));
+    tokio::spawn(keep_time(Arc::clone(&worker)));
+    let mut accepting = accept(&worker, listeners)?;
+    worker.desk.set_ready();
+    info!(worker = seat, pid = std::process::id(), "worker ready");
+
+    let cause = select! {
+        _ = terminate.recv() => Cause::Told,
+        () = orphaned(seat, channel) => Cause::Orphaned,
+        failure = accepting.failure() => anyhow::bail!("accept connections: {failure}"),
+    };
+    drain(&worker, &mut accepting, cause, &mut terminate).await;
+    Ok(())
+}
+
+/// Finishes what is open, as long as there is time.
+async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause, terminate: &mut Signal) {
+    let seat = worker.seat();
+    let limit = worker.view().settings.drain_timeout;
+    info!(
+        worker = seat,
+        ?cause,
+        connections = worker.connections(),
+        limit_ms = millis(limit),
+        "worker drains"
+    );
+    worker.desk.set_draining();
+    worker.drain();
+    accepting.stop();
+    let finished = select! {
+        () = worker.empty() => true,
+        () = sleep(limit) => false,
+        _ = terminate.recv() => false,
+    };
+    if !finished {
+        warn!(
+            worker = seat,
+            connections = worker.connections(),
+            "time to drain is over, closing what is left"
+        );
+        worker.cut();
+        select! {
+            () = worker.empty() => {}
+            () = sleep(CUT_LIMIT) => {}
+        }
+    }
+    info!(worker = seat, "worker ends");
+}
+
+/// Resolves once there has been no supervisor for too long.
+async fn orphaned(seat: usize, channel: OwnedFd) {
+    let channel = StdUnixStream::from(channel);
+    let stream = channel
+        .set_nonblocking(true)
+        .and_then(|()| UnixStream::from_std(channel));
+    match stream {
+        Ok(mut stream) => {
+            let mut said = [0; 64];
+            // Nothing is said on it; its end is what counts.
+            while stream.read(&mut said).await.is_ok_and(|length| length > 0) {}
+            warn!(
+                worker = seat,
+                limit_ms = millis(ORPHAN_LIMIT),
+                "the supervisor is gone, serving on"
+            );
+            sleep(ORPHAN_LIMIT).await;
+        }
+        Err(error) => {
+            warn!(worker = seat, %error, "cannot watch the supervisor");
+            std::future::pending().await
+        }
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "its replacement is unsafe; the descriptor is ours alone and registered once, here"
+)]
+fn watch(bell: OwnedFd) -> anyhow::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(bell, tokio::io::Interest::READABLE).context("watch the bell")
+}
+
+/// Answers the bell: somebody waits no longer, a token is new, or other settings are in force.
+async fn answer_bell(worker: Arc<Worker>, bell: AsyncFd<OwnedFd>, log: Log) {
+    while let Ok(mut ready) = bell.readable().await {
+        // Before it is silenced: a ring in between is seen as a new one.
+        ready.clear_ready();
+        worker.desk.answer_bell();
+        if worker.look() {
+            log.set_filter(&worker.view().settings.log_filter);
+        }
+    }
+}
+
+/// The tick: heartbeat, clock, deadlines.
+async fn keep_time(worker: Arc<Worker>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    for count in 0_u32.. {
+        ticks.tick().await;
+        worker.desk.heartbeat();
+        worker.timers.tick(&worker.clock);
+        if count % TICKS_PER_TENDING == 0 {
+            worker.view().upstream.tend(worker.clock.now());
+        }
+    }
+}

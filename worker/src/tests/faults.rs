@@ -1,0 +1,262 @@
+//! Peers that fail, stall or leave.
+
+use std::time::Duration;
+
+use super::play::{Peer, Stage, until};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+const BRIEF: Duration = Duration::from_millis(200);
+
+async fn refused_with(client: &mut Peer, status: &str) -> String {
+    let head = client.head().await;
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+    let body = client.through("}").await;
+    assert!(body.starts_with("{\"error\":\""), "{body}");
+    body
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_not_there_is_a_bad_gateway() {
+    let mut stage = Stage::new(1, |_| {}).await;
+    stage.lose_upstream().await;
+    let mut client = stage.client().await;
+    client.send(GET).await;
+    let body = refused_with(&mut client, "502").await;
+    assert!(body.contains("refused"), "{body}");
+    // The client may try again on the same connection.
+    client.send(GET).await;
+    refused_with(&mut client, "502").await;
+    assert_eq!(
+        (
+            stage.stock.totals().requests,
+            stage.stock.totals().request_errors
+        ),
+        (2, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_a_bad_gateway_until_it_does() {
+    let stage = Stage::new(1, |_| {}).await;
+    let addresses = stage.worker.desk.upstream_addresses();
+    stage.stock.publish_upstream(&[]).unwrap();
+    stage.worker.look();
+    let mut client = stage.client().await;
+    client.send(GET).await;
+    refused_with(&mut client, "502").await;
+    stage.stock.publish_upstream(&addresses).unwrap();
+    client.send(GET).await;
+    stage.upstream().await.head().await;
+}
+
+#[tokio::test]
+async fn the_next_address_is_tried_when_one_refuses() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut addresses = stage.worker.desk.upstream_addresses();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    addresses.insert(0, nobody.local_addr().unwrap());
+    drop(nobody);
+    stage.stock.publish_upstream(&addresses).unwrap();
+    stage.worker.look();
+    let mut client = stage.client().await;
+    client.send(GET).await;
+    stage.upstream().await.head().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_hangs_up_is_a_bad_gateway() {
+    let stage = Stage::new(1, |_| {}).await;
+    for answer in ["", "HTTP/1.1 200 OK\r\nContent-", "nonsense\r\n\r\n"] {
+        let mut client = stage.client().await;
+        client.send(POST).await;
+        let mut upstream = stage.upstream().await;
+        upstream.head().await;
+        upstream.exactly(1).await;
+        upstream.send(answer).await;
+        drop(upstream);
+        refused_with(&mut client, "502").await;
+        drop(client);
+        stage.in_use(0).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_seen_to_break_off() {
+    let stage = Stage::new(1, |_| {}).await;
+    for (framing, part) in [
+        ("Content-Length: 9", "some"),
+        ("Transfer-Encoding: chunked", "4\r\nsome\r\n"),
+    ] {
+        let mut client = stage.client().await;
+        client.send(GET).await;
+        let mut upstream = stage.upstream().await;
+        upstream.head().await;
+        upstream
+            .send(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n{part}"))
+            .await;
+        client.head().await;
+        drop(upstream);
+        assert_eq!(client.rest().await, part);
+        stage.in_use(0).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_which_nothing_went_out_yet_becomes_a_bad_gateway() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client.send(GET).await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    // It arrives with its end, in one piece.
+    upstream.send_and_end("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome");
+    refused_with(&mut client, "502").await;
+}
+
+/// Leaves one idle connection to the upstream and returns its upstream end.
+async fn idle_upstream(stage: &Stage, client: &mut Peer) -> Peer {
+    client.send(GET).await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.head().await;
+    upstream
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_the_upstream_closed_is_not_used_again() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    drop(idle_upstream(&stage, &mut client).await);
+    client.send(POST).await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    assert_eq!(upstream.exactly(1).await, "x");
+}
+
+#[tokio::test]
+async fn a_request_lost_on_a_reused_connection_is_sent_again_if_that_does_no_harm() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    let mut upstream = idle_upstream(&stage, &mut client).await;
+    client.send(GET).await;
+    upstream.head().await;
+    drop(upstream);
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.head().await;
+    client.send(POST).await;
+    upstream.head().await;
+    drop(upstream);
+    refused_with(&mut client, "502").await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_answer_in_time_is_a_gateway_timeout() {
+    let stage = Stage::new(1, |settings| settings.response_header_timeout = Some(BRIEF)).await;
+    let mut client = stage.client().await;
+    client.send(POST).await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    refused_with(&mut client, "504").await;
+    assert_eq!(upstream.rest().await, "x");
+}
+
+#[tokio::test]
+async fn neither_a_slow_upload_nor_a_slow_answer_is_late() {
+    let stage = Stage::new(1, |settings| settings.response_header_timeout = Some(BRIEF)).await;
+    let pause = async || {
+        let begun = stage.worker.clock.now();
+        until("time passes", || stage.worker.clock.now() > begun + 600).await;
+    };
+    let mut client = stage.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1")
+        .await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    pause().await;
+    client.send("2").await;
+    assert_eq!(upstream.exactly(2).await, "12");
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
+        .await;
+    client.head().await;
+    pause().await;
+    upstream.send("b").await;
+    assert_eq!(client.exactly(2).await, "ab");
+}
+
+#[tokio::test]
+async fn whenever_a_client_leaves_its_slot_comes_back() {
+    let stage = Stage::new(1, |_| {}).await;
+    for leave in [|client: Peer| drop(client), Peer::reset] {
+        // Before the answer.
+        let mut client = stage.client().await;
+        client.send(GET).await;
+        let mut upstream = stage.upstream().await;
+        upstream.head().await;
+        leave(client);
+        stage.in_use(0).await;
+        assert_eq!(upstream.rest().await, "");
+        // In its request body.
+        let mut client = stage.client().await;
+        client
+            .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nsome")
+            .await;
+        let mut upstream = stage.upstream().await;
+        upstream.head().await;
+        leave(client);
+        stage.in_use(0).await;
+        assert_eq!(upstream.rest().await, "some");
+        // In the answer's body.
+        let mut client = stage.client().await;
+        client.send(GET).await;
+        let mut upstream = stage.upstream().await;
+        upstream.head().await;
+        upstream
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome")
+            .await;
+        client.head().await;
+        leave(client);
+        stage.in_use(0).await;
+        assert_eq!(upstream.rest().await, "");
+        // Between requests.
+        let mut client = stage.client().await;
+        drop(idle_upstream(&stage, &mut client).await);
+        leave(client);
+        stage.in_use(0).await;
+    }
+    let totals = stage.stock.totals();
+    assert_eq!((totals.acquisitions, totals.releases), (8, 8));
+    until("all connections are closed", || {
+        stage.worker.connections() == 0
+    })
+    .await;
+    assert_eq!(stage.stock.totals().connections_closed, 8);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_holds_the_upstream_back() {
+    let mut stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client.send(GET).await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n")
+        .await;
+    stage.play(async move {
+        let piece = vec![b'x'; 1 << 20];
+        for _ in 0..47 {
+            upstream.send(&piece).await;
+        }
+        upstream.send(&piece[..50_000_000 - (47 << 20)]).await;
+    });
+    client.head().await;
+    let begun = stage.worker.clock.now();
+    until("time passes", || stage.worker.clock.now() > begun + 300).await;
+    assert_eq!(client.exactly(50_000_000).await.len(), 50_000_000);
+}

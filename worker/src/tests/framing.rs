@@ -1,0 +1,357 @@
+//! What is on the wire, in both directions.
+
+use super::play::Stage;
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_and_never_reaches_the_upstream() {
+    let stage = Stage::new(1, |_| {}).await;
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\n\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+            "400",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            "400",
+        ),
+        ("GET / HTTP/1.1\nHost: a\n\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n", "400"),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01\x7f", "400"),
+        ("garbage\r\n\r\n", "400"),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "405"),
+    ] {
+        let mut client = stage.client().await;
+        client.send(request).await;
+        let head = client.head().await;
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{request}: {head}"
+        );
+        assert!(
+            head.contains("\r\nConnection: close\r\n"),
+            "{request}: {head}"
+        );
+        let body = client.rest().await;
+        assert!(
+            body.starts_with("{\"error\":\"") && body.contains("\"details\":\""),
+            "{request}: {body}"
+        );
+    }
+    let mut client = stage.client().await;
+    client
+        .send(format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nX: {}",
+            "x".repeat(64 * 1024)
+        ))
+        .await;
+    assert!(client.rest().await.starts_with("HTTP/1.1 431 "));
+    assert!(stage.upstream_is_untouched().await);
+    assert_eq!(
+        (
+            stage.stock.totals().requests,
+            stage.stock.totals().request_errors
+        ),
+        (0, 10)
+    );
+    assert_eq!(stage.stock.totals().acquisitions, 0);
+}
+
+#[tokio::test]
+async fn a_broken_chunk_breaks_the_upstream_request_off() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        .await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    assert_eq!(upstream.exactly(8).await, "3\r\nabc\r\n");
+    client.send("0x2\r\nde\r\n0\r\n\r\n").await;
+    assert!(client.rest().await.starts_with("HTTP/1.1 400 "));
+    assert_eq!(upstream.rest().await, "");
+    stage.in_use(0).await;
+}
+
+#[tokio::test]
+async fn a_request_body_streams_while_it_comes() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+        .await;
+    let mut upstream = stage.upstream().await;
+    assert!(upstream.head().await.contains("\r\nContent-Length: 6\r\n"));
+    assert_eq!(upstream.exactly(3).await, "abc");
+    client.send("def").await;
+    assert_eq!(upstream.exactly(3).await, "def");
+}
+
+#[tokio::test]
+async fn chunks_are_framed_anew_in_both_directions() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
+    client
+        .send("3;ext=1\r\nabc\r\n0\r\nTrailer: x\r\n\r\n")
+        .await;
+    let mut upstream = stage.upstream().await;
+    assert!(
+        upstream
+            .head()
+            .await
+            .contains("\r\nTransfer-Encoding: chunked\r\n")
+    );
+    assert_eq!(upstream.through("0\r\n\r\n").await, "3\r\nabc\r\n0\r\n\r\n");
+    upstream
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
+    assert!(
+        client
+            .head()
+            .await
+            .contains("\r\nTransfer-Encoding: chunked\r\n")
+    );
+    upstream.send("2;x\r\nde\r\n").await;
+    assert_eq!(client.exactly(7).await, "2\r\nde\r\n");
+    upstream.send("0\r\nTrailer: y\r\n\r\n").await;
+    assert_eq!(client.exactly(5).await, "0\r\n\r\n");
+    stage
+        .exchange(
+            &mut client,
+            &mut upstream,
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_with_its_connection_reaches_both_kinds_of_client() {
+    let stage = Stage::new(2, |_| {}).await;
+    let (mut new, mut old) = (stage.client().await, stage.client().await);
+    new.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 200 OK\r\n\r\nsome").await;
+    assert!(
+        new.head()
+            .await
+            .contains("\r\nTransfer-Encoding: chunked\r\n")
+    );
+    assert_eq!(new.exactly(9).await, "4\r\nsome\r\n");
+    drop(upstream);
+    assert_eq!(new.exactly(5).await, "0\r\n\r\n");
+
+    old.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        .await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 200 OK\r\n\r\nsome").await;
+    drop(upstream);
+    assert_eq!(
+        old.rest().await,
+        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nsome"
+    );
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_gets_chunks_unframed() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client.send("GET / HTTP/1.0\r\n\r\n").await;
+    let mut upstream = stage.upstream().await;
+    assert!(
+        upstream
+            .head()
+            .await
+            .starts_with("GET / HTTP/1.1\r\nHost: 127.0.0.1:")
+    );
+    upstream
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        .await;
+    assert_eq!(
+        client.rest().await,
+        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc"
+    );
+}
+
+#[tokio::test]
+async fn requests_sent_at_once_are_answered_one_after_another() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    let requests: String = (0..5)
+        .map(|n| format!("POST /{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n{n}"))
+        .collect();
+    client.send(&requests).await;
+    let mut upstream = stage.upstream().await;
+    for n in 0..5 {
+        assert!(upstream.head().await.starts_with(&format!("POST /{n} ")));
+        assert_eq!(upstream.exactly(1).await, n.to_string());
+        upstream
+            .send(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{n}"))
+            .await;
+        client.head().await;
+        assert_eq!(client.exactly(1).await, n.to_string());
+    }
+    assert_eq!(stage.stock.totals().acquisitions, 1);
+}
+
+#[tokio::test]
+async fn an_expectation_is_met_by_the_upstream() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        .await;
+    let mut upstream = stage.upstream().await;
+    assert!(
+        upstream
+            .head()
+            .await
+            .contains("\r\nExpect: 100-continue\r\n")
+    );
+    upstream.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+    assert_eq!(client.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("body").await;
+    assert_eq!(upstream.exactly(4).await, "body");
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert_eq!(client.head().await, "HTTP/1.1 204 No Content\r\n\r\n");
+    stage
+        .exchange(
+            &mut client,
+            &mut upstream,
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn the_answer_to_head_has_no_body() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n")
+        .await;
+    assert!(client.head().await.contains("\r\nContent-Length: 400\r\n"));
+    stage
+        .exchange(
+            &mut client,
+            &mut upstream,
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_request_ends_the_connection() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nsome")
+        .await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    upstream
+        .send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
+        .await;
+    drop(upstream);
+    let answer = client.rest().await;
+    assert!(
+        answer.starts_with("HTTP/1.1 413 ") && answer.contains("\r\nConnection: close\r\n"),
+        "{answer}"
+    );
+    assert!(answer.ends_with("big"), "{answer}");
+    stage.in_use(0).await;
+}
+
+#[tokio::test]
+async fn large_bodies_pass_in_both_directions_at_once() {
+    const LENGTH: usize = 3 << 20;
+    let mut stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client
+        .send(format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n"
+        ))
+        .await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    upstream
+        .send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n"
+        ))
+        .await;
+    // The upstream sends back what it reads, piece by piece: neither side can wait for the other to finish.
+    stage.play(async move {
+        for _ in 0..LENGTH / 4096 {
+            let piece = upstream.exactly(4096).await;
+            upstream.send(piece).await;
+        }
+    });
+    client.head().await;
+    let (mut up, mut down) = (0, 0);
+    while down < LENGTH {
+        if up < LENGTH {
+            client.send("0123456789abcdef".repeat(4096)).await;
+            up += 65536;
+        }
+        assert_eq!(client.exactly(65536).await, "0123456789abcdef".repeat(4096));
+        down += 65536;
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_passes_both_ways_until_either_side_ends() {
+    let stage = Stage::new(1, |settings| {
+        settings.idle_timeout = Some(std::time::Duration::from_millis(100))
+    })
+    .await;
+    let mut client = stage.client().await;
+    client.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n").await;
+    let mut upstream = stage.upstream().await;
+    let head = upstream.head().await;
+    assert!(
+        head.contains("\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"),
+        "{head}"
+    );
+    upstream.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\u{1}first").await;
+    assert!(client.head().await.starts_with("HTTP/1.1 101 "));
+    assert_eq!(client.exactly(6).await, "\u{1}first");
+    let begun = stage.worker.clock.now();
+    super::play::until("it was idle for long", || {
+        stage.worker.clock.now() > begun + 500
+    })
+    .await;
+    client.send("\u{0}up").await;
+    assert_eq!(upstream.exactly(3).await, "\u{0}up");
+    upstream.send("down").await;
+    drop(upstream);
+    assert_eq!(client.rest().await, "down");
+    stage.in_use(0).await;
+}
+
+#[tokio::test]
+async fn connection_fields_of_the_answer_stay_behind() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nX-Own: 2\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    assert_eq!(
+        client.head().await,
+        "HTTP/1.1 200 OK\r\nX-Own: 2\r\nContent-Length: 0\r\n\r\n"
+    );
+    // It closes its connection, not the client's.
+    assert_eq!(upstream.rest().await, "");
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    stage.upstream().await.head().await;
+}

@@ -1,0 +1,297 @@
+//! The stage: a worker between a client and an upstream that the test plays byte by byte.
+
+use std::{future::Future, net::SocketAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::timeout,
+};
+use tpp::{
+    bells::BellBoard,
+    config::{LeaseMode, LogFormat},
+    pool::{Census, Desk, SlotIndex, Stock, WorkerSettings},
+    region::{Geometry, Region},
+};
+
+use crate::{accept::accept, clock::TICK, worker::Worker};
+
+/// Long enough for anything that comes at all.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for what must come.
+pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: did not happen"))
+}
+
+/// Polls until `claim` holds.
+pub(super) async fn until(what: &str, mut claim: impl FnMut() -> bool) {
+    soon(what, async {
+        while !claim() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// Settings without any bound, for an upstream at `port`.
+pub(super) fn settings(port: u16) -> WorkerSettings {
+    WorkerSettings {
+        trust_forwarded: false,
+        workers: 1,
+        drain_timeout: PATIENCE,
+        upstream_host: "127.0.0.1".into(),
+        upstream_port: port,
+        tls: false,
+        ca_file: None,
+        verify: true,
+        connect_timeout: PATIENCE,
+        tls_handshake_timeout: PATIENCE,
+        response_header_timeout: None,
+        upstream_idle_timeout: PATIENCE,
+        max_idle_connections: 100,
+        login_timeout: PATIENCE,
+        lease_mode: LeaseMode::Connection,
+        wait_timeout: None,
+        max_waiting: None,
+        idle_timeout: None,
+        max_hold: None,
+        log_filter: "info".into(),
+        log_format: LogFormat::Text,
+    }
+}
+
+/// A worker with everything around it. All of it runs on the test's own thread.
+pub(super) struct Stage {
+    pub(super) stock: Stock,
+    pub(super) worker: Arc<Worker>,
+    pub(super) address: SocketAddr,
+    upstream: TcpListener,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Stage {
+    /// A worker over `slots` slots, their tokens installed, with its settings changed by `change`.
+    pub(super) async fn new(slots: usize, change: impl FnOnce(&mut WorkerSettings)) -> Self {
+        let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream_address = upstream.local_addr().unwrap();
+        let region = Region::create(Geometry {
+            slots: 64,
+            seats: 1,
+            token_bytes: 256,
+        })
+        .unwrap();
+        region.set_slots_used(slots);
+        let region = Arc::new(region);
+        let bells = BellBoard::create(1).unwrap();
+        let board = bells.try_clone().unwrap();
+        let stock = Stock::new(Arc::clone(&region), bells);
+        let mut settings = settings(upstream_address.port());
+        change(&mut settings);
+        stock.publish_settings(&settings).unwrap();
+        stock.publish_upstream(&[upstream_address]).unwrap();
+        for slot in 0..slots {
+            stock
+                .install(SlotIndex::new(slot), format!("token-{slot}-1").as_bytes())
+                .unwrap();
+        }
+        let (seat, epoch) = stock.fill_seat().unwrap();
+        let worker = Worker::new(Desk::new(region, board, seat, epoch)).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepting = accept(
+            &worker,
+            vec![(address.to_string(), OwnedFd::from(listener))],
+        )
+        .unwrap();
+        let mut stage = Self {
+            stock,
+            worker,
+            address,
+            upstream,
+            tasks: Vec::new(),
+        };
+        let worker = Arc::clone(&stage.worker);
+        stage.play(async move {
+            let _accepting = accepting;
+            let mut ticks = tokio::time::interval(TICK / 5);
+            loop {
+                ticks.tick().await;
+                worker.desk.heartbeat();
+                worker.desk.answer_bell();
+                worker.look();
+                worker.timers.tick(&worker.clock);
+                worker.view().upstream.tend(worker.clock.now());
+            }
+        });
+        stage
+    }
+
+    /// Runs `part` beside the test, until the stage is struck.
+    pub(super) fn play(&mut self, part: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(tokio::spawn(part));
+    }
+
+    /// A client, connected.
+    pub(super) async fn client(&self) -> Peer {
+        Peer::new(
+            soon("connect", TcpStream::connect(self.address))
+                .await
+                .unwrap(),
+        )
+    }
+
+    /// The worker's next connection to the upstream.
+    pub(super) async fn upstream(&self) -> Peer {
+        Peer::new(self.upstream_socket().await)
+    }
+
+    /// The worker's next connection to the upstream, bare.
+    pub(super) async fn upstream_socket(&self) -> TcpStream {
+        let accepted = soon("the worker connects", self.upstream.accept()).await;
+        accepted.unwrap().0
+    }
+
+    /// Whether the worker has tried to connect to the upstream. Only good once it must have.
+    pub(super) async fn upstream_is_untouched(&self) -> bool {
+        timeout(Duration::ZERO, self.upstream.accept())
+            .await
+            .is_err()
+    }
+
+    /// Stops listening as the upstream.
+    pub(super) async fn lose_upstream(&mut self) {
+        self.upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    }
+
+    pub(super) fn census(&self) -> Census {
+        self.stock.pool().census()
+    }
+
+    /// Waits until so many slots are lent.
+    pub(super) async fn in_use(&self, slots: u64) {
+        until(&format!("{slots} slots in use"), || {
+            self.census().in_use == slots
+        })
+        .await;
+    }
+
+    /// Waits until so many stand in line.
+    pub(super) async fn waiting(&self, clients: u64) {
+        until(&format!("{clients} in line"), || {
+            self.worker.desk.waiting() == clients
+        })
+        .await;
+    }
+
+    /// Sends `request` and lets the upstream answer 200, the body `said`. Returns what the upstream read.
+    pub(super) async fn exchange(
+        &self,
+        client: &mut Peer,
+        upstream: &mut Peer,
+        request: &str,
+    ) -> String {
+        client.send(request).await;
+        let head = upstream.head().await;
+        upstream
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsaid")
+            .await;
+        assert!(client.head().await.starts_with("HTTP/1.1 200 OK\r\n"));
+        assert_eq!(client.exactly(4).await, "said");
+        head
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// One end of a connection, in the test's hands.
+pub(super) struct Peer {
+    stream: TcpStream,
+    inbox: Vec<u8>,
+}
+
+impl Peer {
+    fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Self {
+            stream,
+            inbox: Vec::new(),
+        }
+    }
+
+    pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        soon("send", self.stream.write_all(bytes.as_ref()))
+            .await
+            .unwrap();
+    }
+
+    /// Sends and ends this side before anybody else can run: the thread does not yield in between.
+    pub(super) fn send_and_end(self, bytes: &str) {
+        let sent = self.stream.try_write(bytes.as_bytes()).unwrap();
+        assert_eq!(sent, bytes.len());
+        drop(self.stream);
+    }
+
+    /// A message head, with its empty line.
+    pub(super) async fn head(&mut self) -> String {
+        self.through("\r\n\r\n").await
+    }
+
+    /// All up to and with `mark`.
+    pub(super) async fn through(&mut self, mark: &str) -> String {
+        loop {
+            if let Some(at) = memchr::memmem::find(&self.inbox, mark.as_bytes()) {
+                return self.take(at + mark.len());
+            }
+            assert!(
+                self.more().await,
+                "ended before {mark:?}: {}",
+                self.inbox.escape_ascii()
+            );
+        }
+    }
+
+    pub(super) async fn exactly(&mut self, length: usize) -> String {
+        while self.inbox.len() < length {
+            assert!(
+                self.more().await,
+                "ended after {} of {length} bytes",
+                self.inbox.len()
+            );
+        }
+        self.take(length)
+    }
+
+    /// All to the end, whether it comes in order or not.
+    pub(super) async fn rest(&mut self) -> String {
+        while self.more().await {}
+        self.take(self.inbox.len())
+    }
+
+    fn take(&mut self, length: usize) -> String {
+        String::from_utf8(self.inbox.drain(..length).collect()).unwrap()
+    }
+
+    async fn more(&mut self) -> bool {
+        soon("read", self.stream.read_buf(&mut self.inbox))
+            .await
+            .is_ok_and(|length| length > 0)
+    }
+
+    /// Ends this side, in order.
+    pub(super) async fn finish(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
+    /// Breaks the connection off.
+    pub(super) fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+}

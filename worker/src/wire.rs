@@ -1,0 +1,112 @@
+//! One side of an exchange: a stream, with the bytes read from it that nobody has used yet and the bytes
+//! that are still to be sent on it.
+//!
+//! An idle connection owns no buffer: reads land in one scratch buffer of the thread and only what arrived is kept.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf, BytesMut};
+use pingora_core::protocols::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Most that one read takes.
+const READ_SIZE: usize = 64 * 1024;
+/// A buffer smaller than this is not worth giving back while its connection is idle.
+const FIRST_CAPACITY: usize = 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into_boxed_slice());
+}
+
+/// A connection to one peer.
+pub(crate) struct Wire {
+    stream: Stream,
+    /// Read and not yet used.
+    pub(crate) inbox: BytesMut,
+    /// Not yet sent.
+    pub(crate) outbox: BytesMut,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            inbox: BytesMut::new(),
+            outbox: BytesMut::new(),
+        }
+    }
+
+    /// Reads once and appends to the inbox. Ready with 0: the peer has ended its side.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            self.inbox.extend_from_slice(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    }
+
+    /// Sends the whole outbox.
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outbox.is_empty() {
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.outbox))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outbox.advance(sent);
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Sends from `bytes` without a copy, as many as the peer takes. The outbox must be empty.
+    pub(crate) fn poll_send_directly(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        debug_assert!(self.outbox.is_empty(), "bytes must not overtake others");
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    /// Room for a message head, so that it is not built by many small growths.
+    pub(crate) fn reserve_outbox(&mut self) {
+        self.outbox.reserve(FIRST_CAPACITY);
+    }
+
+    /// Gives the memory of empty buffers back.
+    pub(crate) fn forget_buffers(&mut self) {
+        for buffer in [&mut self.inbox, &mut self.outbox] {
+            if buffer.is_empty() {
+                *buffer = BytesMut::new();
+            }
+        }
+    }
+
+    /// Whether the peer has neither ended nor sent anything unasked. Costs no system call unless something happened.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.inbox.is_empty() && self.poll_fill(&mut cx).is_pending()
+    }
+
+    /// Ends our side, in order: the peer reads all that was sent, then the end.
+    pub(crate) async fn end(&mut self) -> io::Result<()> {
+        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The buffers hold tokens.
+        f.debug_struct("Wire")
+            .field("inbox", &self.inbox.len())
+            .field("outbox", &self.outbox.len())
+            .finish_non_exhaustive()
+    }
+}
