@@ -3,11 +3,7 @@
 //! All three add a bearer token to each request and keep both sides' connections alive. They share the
 //! upstream and the load, and take turns round by round. Prints tables; measures nothing by assertion.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -26,11 +22,7 @@ mod stats;
 mod training;
 
 use comparison::Plan;
-use load::Load;
-use servers::{Server, TppSettings};
-
-/// What the builds of tpp are called in the tables, in the order of the command line.
-const TPP_NAMES: [&str; 3] = ["tpp", "tpp-2", "tpp-3"];
+use servers::TPP_NAMES;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -103,9 +95,9 @@ fn run(args: &Args) -> Result<()> {
         } else {
             (plan(5, 5), Some(plan(5, 2)))
         };
-        compare(&builds, 2, two, args.rate, scratch.path())?;
+        comparison::run(&builds, 2, two, args.rate, scratch.path())?;
         if let Some(one) = one {
-            compare(&builds, 1, one, args.rate, scratch.path())?;
+            comparison::run(&builds, 1, one, args.rate, scratch.path())?;
         }
     }
     if args.parts.contains(&Part::Occupancy) {
@@ -128,59 +120,6 @@ fn run(args: &Args) -> Result<()> {
             scratch.path(),
         )?;
     }
-    Ok(())
-}
-
-/// (b) with `workers` processes or threads each.
-fn compare(builds: &[PathBuf], workers: usize, plan: Plan, most: f64, dir: &Path) -> Result<()> {
-    let scratch = tempfile::tempdir_in(dir)?;
-    let dir = scratch.path();
-    let upstream = servers::start_upstream(dir)?;
-    let mut proxies = vec![
-        servers::start_nginx_proxy(dir, workers, upstream.address)?,
-        servers::start_haproxy(dir, workers, upstream.address, None)?,
-    ];
-    for (name, executable) in TPP_NAMES.into_iter().zip(builds) {
-        let sessions = plan.connections;
-        let settings = TppSettings {
-            name,
-            executable,
-            workers,
-            sessions,
-            mode: "connection",
-        };
-        proxies.push(servers::start_tpp(dir, &settings, upstream.address)?);
-    }
-    proxies.iter().try_for_each(Server::check_token)?;
-
-    let Plan {
-        rounds,
-        round,
-        connections,
-    } = plan;
-    let rounds = format!(
-        "{rounds} rounds of {} s, interleaved: median (lowest-highest)",
-        round.as_secs()
-    );
-    let saturated = comparison::measure(&proxies, Load::Saturating, plan, dir)?;
-    comparison::print(
-        &format!("(b) {workers} workers, saturated, {connections} connections, {rounds}"),
-        &saturated,
-    );
-
-    // At saturation a proxy finds several requests at each look; below it, what a look costs shows as well.
-    let slowest = saturated
-        .iter()
-        .map(comparison::Measured::rate)
-        .fold(f64::INFINITY, f64::min);
-    let rate = most.min((slowest * 0.6 / 500.0).floor() * 500.0);
-    let paced = comparison::measure(&proxies, Load::Paced(rate), plan, dir)?;
-    comparison::print(
-        &format!(
-            "(b) {workers} workers, {rate:.0} requests/s, {connections} connections, {rounds}"
-        ),
-        &paced,
-    );
     Ok(())
 }
 
