@@ -1,12 +1,16 @@
 //! (b): the same load on each proxy in turn, round after round.
 
-use std::{path::Path, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
     Result,
     load::{Load, Outcome},
     process::CpuUse,
-    servers::Server,
+    servers::{self, Server, TPP_NAMES, TppSettings},
     stats::Summary,
 };
 
@@ -20,7 +24,7 @@ pub(crate) struct Plan {
 
 /// All rounds of one proxy.
 #[derive(Debug)]
-pub(crate) struct Measured {
+struct Measured {
     name: &'static str,
     rounds: Vec<(Outcome, CpuUse)>,
 }
@@ -31,18 +35,73 @@ impl Measured {
     }
 
     /// Median of the requests per second.
-    pub(crate) fn rate(&self) -> f64 {
+    fn rate(&self) -> f64 {
         self.summary(rate).median
     }
 }
 
-/// Puts `load` on each of `proxies` in turn, so that what disturbs the machine disturbs all of them.
-pub(crate) fn measure(
-    proxies: &[Server],
-    load: Load,
+/// Measures nginx, HAProxy and each of `builds` with `workers` processes or threads, first as fast as they
+/// go, then at a rate that all can keep, `most` requests a second or less.
+pub(crate) fn run(
+    builds: &[PathBuf],
+    workers: usize,
     plan: Plan,
+    most: f64,
     dir: &Path,
-) -> Result<Vec<Measured>> {
+) -> Result<()> {
+    let scratch = tempfile::tempdir_in(dir)?;
+    let dir = scratch.path();
+    let upstream = servers::start_upstream(dir)?;
+    let proxies = start_proxies(builds, workers, plan.connections, upstream.address, dir)?;
+    let title = |load: &str| {
+        format!(
+            "(b) {load}, {workers} worker(s) each, {} connections; median (lowest-highest) of {} interleaved rounds of {} s",
+            plan.connections,
+            plan.rounds,
+            plan.round.as_secs()
+        )
+    };
+
+    let saturated = measure(&proxies, Load::Saturating, plan, dir)?;
+    print(&title("as fast as it goes"), &saturated);
+    // At saturation a proxy finds several requests at each look; below it, what a look costs shows as well.
+    let slowest = saturated
+        .iter()
+        .map(Measured::rate)
+        .fold(f64::INFINITY, f64::min);
+    let rate = most.min((slowest * 0.6 / 500.0).floor() * 500.0);
+    let paced = measure(&proxies, Load::Paced(rate), plan, dir)?;
+    print(&title(&format!("{rate:.0} requests/s")), &paced);
+    Ok(())
+}
+
+fn start_proxies(
+    builds: &[PathBuf],
+    workers: usize,
+    sessions: usize,
+    upstream: SocketAddr,
+    dir: &Path,
+) -> Result<Vec<Server>> {
+    let mut proxies = vec![
+        servers::start_nginx_proxy(dir, workers, upstream)?,
+        servers::start_haproxy(dir, workers, upstream, None)?,
+    ];
+    for (name, executable) in TPP_NAMES.into_iter().zip(builds) {
+        let settings = TppSettings {
+            name,
+            executable,
+            workers,
+            sessions,
+            mode: "connection",
+        };
+        proxies.push(servers::start_tpp(dir, &settings, upstream)?);
+    }
+    proxies.iter().try_for_each(Server::check_token)?;
+    Ok(proxies)
+}
+
+/// Puts `load` on each of `proxies` in turn, so that what disturbs the machine disturbs all of them.
+fn measure(proxies: &[Server], load: Load, plan: Plan, dir: &Path) -> Result<Vec<Measured>> {
     let mut measured: Vec<Measured> = proxies
         .iter()
         .map(|proxy| Measured {
@@ -68,7 +127,7 @@ pub(crate) fn measure(
 }
 
 /// Prints the proxies side by side. The ratio is taken round by round, against the HAProxy of that round.
-pub(crate) fn print(title: &str, measured: &[Measured]) {
+fn print(title: &str, measured: &[Measured]) {
     println!("\n{title}");
     println!(
         "{:<9}{:>22}{:>20}{:>20}{:>20}{:>20}{:>9}",

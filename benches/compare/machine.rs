@@ -1,11 +1,11 @@
 //! What the numbers were taken on.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use crate::{Result, servers::find};
 
 /// Prints processor, kernel and the versions of all that takes part.
-pub(crate) fn print(tpp: Option<&Path>) -> Result<()> {
+pub(crate) fn print(builds: &[PathBuf]) -> Result<()> {
     let processors = std::thread::available_parallelism()?;
     println!("processors  {processors} x {}", processor_model());
     println!(
@@ -32,12 +32,15 @@ pub(crate) fn print(tpp: Option<&Path>) -> Result<()> {
         "rustc       {}",
         first_line(Command::new("rustc").arg("--version"))
     );
-    match tpp {
-        Some(tpp) => println!(
-            "tpp         {}",
-            first_line(Command::new(tpp).arg("--version"))
-        ),
-        None => println!("tpp         NOT MEASURED"),
+    for build in builds {
+        println!(
+            "tpp         {}, {}",
+            first_line(Command::new(build).arg("--version")),
+            build.display()
+        );
+    }
+    if builds.is_empty() {
+        println!("tpp         NOT MEASURED");
     }
     Ok(())
 }

@@ -3,10 +3,7 @@
 //! All three add a bearer token to each request and keep both sides' connections alive. They share the
 //! upstream and the load, and take turns round by round. Prints tables; measures nothing by assertion.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -25,8 +22,7 @@ mod stats;
 mod training;
 
 use comparison::Plan;
-use load::Load;
-use servers::{Server, TppSettings};
+use servers::TPP_NAMES;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -36,9 +32,10 @@ struct Args {
     /// Fewer and shorter rounds: shows that it works, not what it costs.
     #[arg(long)]
     quick: bool,
-    /// The release build of tpp; by default the one beside this program.
+    /// The release build of tpp; by default the one beside this program. Said again, the comparison
+    /// takes in other builds too; the rest is measured on the first.
     #[arg(long, conflicts_with = "without_tpp")]
-    tpp: Option<PathBuf>,
+    tpp: Vec<PathBuf>,
     /// Measure nginx and HAProxy alone.
     #[arg(long)]
     without_tpp: bool,
@@ -68,15 +65,24 @@ enum Part {
     Training,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
     let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     process::stop_all_on_interrupt(scratch.path().to_owned())?;
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
-    let tpp = find_tpp(&args)?;
-    let tpp = tpp.as_deref();
-    machine::print(tpp)?;
+    let builds = find_tpp(args)?;
+    let tpp = builds.first().map(PathBuf::as_path);
+    machine::print(&builds)?;
 
     if args.parts.contains(&Part::Comparison) {
         let plan = |rounds, seconds| Plan {
@@ -89,9 +95,9 @@ fn main() -> Result<()> {
         } else {
             (plan(5, 5), Some(plan(5, 2)))
         };
-        compare(tpp, 2, two, args.rate, scratch.path())?;
+        comparison::run(&builds, 2, two, args.rate, scratch.path())?;
         if let Some(one) = one {
-            compare(tpp, 1, one, args.rate, scratch.path())?;
+            comparison::run(&builds, 1, one, args.rate, scratch.path())?;
         }
     }
     if args.parts.contains(&Part::Occupancy) {
@@ -117,77 +123,30 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// (b) with `workers` processes or threads each.
-fn compare(tpp: Option<&Path>, workers: usize, plan: Plan, most: f64, dir: &Path) -> Result<()> {
-    let scratch = tempfile::tempdir_in(dir)?;
-    let dir = scratch.path();
-    let upstream = servers::start_upstream(dir)?;
-    let mut proxies = vec![
-        servers::start_nginx_proxy(dir, workers, upstream.address)?,
-        servers::start_haproxy(dir, workers, upstream.address, None)?,
-    ];
-    if let Some(executable) = tpp {
-        let settings = TppSettings {
-            executable,
-            workers,
-            sessions: plan.connections,
-            mode: "connection",
-        };
-        proxies.push(servers::start_tpp(dir, &settings, upstream.address)?);
-    }
-    proxies.iter().try_for_each(Server::check_token)?;
-
-    let Plan {
-        rounds,
-        round,
-        connections,
-    } = plan;
-    let rounds = format!(
-        "{rounds} rounds of {} s, interleaved: median (lowest-highest)",
-        round.as_secs()
-    );
-    let saturated = comparison::measure(&proxies, Load::Saturating, plan, dir)?;
-    comparison::print(
-        &format!("(b) {workers} workers, saturated, {connections} connections, {rounds}"),
-        &saturated,
-    );
-
-    // At saturation a proxy finds several requests at each look; below it, what a look costs shows as well.
-    let slowest = saturated
-        .iter()
-        .map(comparison::Measured::rate)
-        .fold(f64::INFINITY, f64::min);
-    let rate = most.min((slowest * 0.6 / 500.0).floor() * 500.0);
-    let paced = comparison::measure(&proxies, Load::Paced(rate), plan, dir)?;
-    comparison::print(
-        &format!(
-            "(b) {workers} workers, {rate:.0} requests/s, {connections} connections, {rounds}"
-        ),
-        &paced,
-    );
-    Ok(())
-}
-
-/// The executable to measure.
-fn find_tpp(args: &Args) -> Result<Option<PathBuf>> {
-    if args.without_tpp {
-        return Ok(None);
-    }
-    let tpp = match &args.tpp {
-        Some(tpp) => tpp.clone(),
+/// The executables to measure.
+fn find_tpp(args: &Args) -> Result<Vec<PathBuf>> {
+    let builds = if args.without_tpp {
+        Vec::new()
+    } else if args.tpp.is_empty() {
         // This program lies in target/release/deps.
-        None => std::env::current_exe()?
-            .ancestors()
-            .nth(2)
-            .ok_or("no place to look for tpp")?
-            .join("tpp"),
+        let here = std::env::current_exe()?;
+        vec![
+            here.ancestors()
+                .nth(2)
+                .ok_or("no place to look for tpp")?
+                .join("tpp"),
+        ]
+    } else {
+        args.tpp.clone()
     };
-    if !tpp.is_file() {
-        return Err(format!(
-            "{} is not there; cargo build --release -p tpp-supervisor builds it",
-            tpp.display()
-        )
-        .into());
+    if builds.len() > TPP_NAMES.len() {
+        return Err(format!("--tpp: at most {} builds", TPP_NAMES.len()).into());
     }
-    Ok(Some(tpp))
+    match builds.iter().find(|build| !build.is_file()) {
+        None => Ok(builds),
+        Some(missing) => {
+            let advice = "cargo build --release -p tpp-supervisor builds it";
+            Err(format!("{} is not there; {advice}", missing.display()).into())
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{
     Result, http, load,
     process::ProcessMemory,
-    servers::{self, Server, TppSettings},
+    servers::{self, Server, TPP_NAMES, TppSettings},
 };
 
 /// Idle connections, each of which has had one answer.
@@ -27,6 +27,7 @@ pub(crate) fn run(tpp: Option<&Path>, dir: &Path) -> Result<()> {
     ];
     if let Some(executable) = tpp {
         let settings = TppSettings {
+            name: TPP_NAMES[0],
             executable,
             workers: 2,
             sessions: CONNECTIONS,

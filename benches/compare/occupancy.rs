@@ -10,7 +10,7 @@ use std::{
 use crate::{
     Result,
     crowd::{Crowd, Habit},
-    servers::{self, TppSettings},
+    servers::{self, TPP_NAMES, TppSettings},
     slow_upstream::{Ledger, SlowUpstream},
     stats::Summary,
 };
@@ -122,6 +122,7 @@ fn measure(
     let upstream = SlowUpstream::start(service)?;
     let tpp = |mode| {
         let settings = TppSettings {
+            name: TPP_NAMES[0],
             executable,
             workers: 2,
             sessions: tokens,

@@ -14,6 +14,9 @@ use crate::{Result, http, process::Program};
 const TOKEN: &str = "dGhpcyBpcyBhIHRva2VuIG9mIHRoZSBsZW5ndGggdGhhdCBEb2xwaGluREIgaGFuZHMgb3V0LCBpbiBiYXNlNjQg\
                      YW5kIHdpdGhvdXQgaXRzIGxpbmUgYnJlYWtzLi4=";
 
+/// What the builds of tpp are called in the tables, in the order of the command line.
+pub(crate) const TPP_NAMES: [&str; 3] = ["tpp", "tpp-2", "tpp-3"];
+
 /// A server that runs and answers.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -24,6 +27,8 @@ pub(crate) struct Server {
 /// What tpp is to be.
 #[derive(Debug, Clone)]
 pub(crate) struct TppSettings<'a> {
+    /// What this one is called in the tables.
+    pub(crate) name: &'static str,
     pub(crate) executable: &'a Path,
     pub(crate) workers: usize,
     pub(crate) sessions: usize,
@@ -167,12 +172,13 @@ pub(crate) fn start_tpp(
     upstream: SocketAddr,
 ) -> Result<Server> {
     let TppSettings {
+        name,
         executable,
         workers,
         sessions,
         mode,
     } = settings;
-    let dir = dir.join("tpp");
+    let dir = dir.join(name);
     fs::create_dir(&dir)?;
     let (address, health) = (free_address()?, free_address()?);
     let mut configuration = String::new();
@@ -201,7 +207,7 @@ pub(crate) fn start_tpp(
     let file = write(&dir, "tpp.toml", &configuration)?;
     let mut command = Command::new(executable);
     command.arg("--config").arg(file);
-    let mut program = Program::start("tpp", command, &dir)?;
+    let mut program = Program::start(name, command, &dir)?;
     let wanted = format!("\"total\":{sessions}");
     program.wait_until("all tokens are in and a worker is ready", || {
         http::get(health, "/readyz").is_ok_and(|(status, _)| status == 200)

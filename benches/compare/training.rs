@@ -6,7 +6,7 @@ use crate::{
     Result,
     crowd::{Crowd, Habit},
     load::{self, Load},
-    servers::{self, Server, TppSettings},
+    servers::{self, Server, TPP_NAMES, TppSettings},
 };
 
 /// Small and large answers, and requests with a body.
@@ -32,6 +32,7 @@ pub(crate) fn run(executable: &Path, duration: Duration, dir: &Path) -> Result<(
             servers::start_tpp(
                 &dir,
                 &TppSettings {
+                    name: TPP_NAMES[0],
                     executable,
                     workers: 2,
                     sessions,
