@@ -4,7 +4,7 @@
 use super::{
     Pool,
     dispatch::Bells,
-    ids::{SeatIndex, SlotIndex},
+    ids::{SeatIndex, SlotIndex, Ticket},
     seat::{SeatState, SeatWord},
     slot::Released,
     word::{Holder, Place, SlotWord},
@@ -70,40 +70,29 @@ impl Pool<'_> {
     /// Passes a worker by that no longer beats: offers it has not taken up go to the next in line, its own
     /// waiters keep their places. Its leases stay: their connections may still be open.
     pub fn pass_by(&self, seat: SeatIndex, bells: &impl Bells) {
-        let marked = self.seats[seat.get()].update_word(|word| {
+        self.seats[seat.get()].update_word(|word| {
             (word.is_filled() && !word.stalled).then_some(SeatWord {
                 stalled: true,
                 ..word
             })
         });
-        if !marked {
-            return;
-        }
-        let window = self.window(seat);
-        for (index, slot) in self.slots.iter().enumerate() {
-            let Holder::Offered { seat: to, ticket } = slot.word().holder else {
-                continue;
-            };
-            if to != seat {
-                continue;
-            }
-            // The slot first: should the worker wake up now, it finds its offer gone and waits on.
-            if slot.withdraw(seat, ticket) != Released::NotHeld
-                && let Some((at, Place::Granted(_, granted))) = window.find(ticket)
-            {
-                window.ungrant(at, ticket, granted);
-            }
-            self.mark_if_idle(index);
-        }
-        self.dispatch(bells);
+        // The mark says all: whoever is cut off after it is followed by a sweep that goes by it.
+        self.sweep(bells);
     }
 
     /// Mends what a process left half done by dying or stopping between two steps: a free slot without its
-    /// bit, an offer never told or told to nobody, a wake not rung. Harmless at any time.
+    /// bit, an offer never told or told to nobody, a wake not rung. Offers to a worker that was passed by go to
+    /// others, those included that were made while it was being marked. Harmless at any time.
     pub fn sweep(&self, bells: &impl Bells) {
         for (index, slot) in self.slots.iter().enumerate() {
             match slot.word() {
                 SlotWord::IDLE => self.mark_if_idle(index),
+                SlotWord {
+                    holder: Holder::Offered { seat, ticket },
+                    ..
+                } if self.seats[seat.get()].word().stalled => {
+                    self.take_back_offer(SlotIndex::new(index), seat, ticket);
+                }
                 SlotWord {
                     holder: Holder::Offered { seat, ticket },
                     ..
@@ -117,6 +106,19 @@ impl Pool<'_> {
             }
         }
         self.dispatch(bells);
+    }
+
+    /// Undoes an offer, told or not: the place waits on.
+    fn take_back_offer(&self, slot: SlotIndex, seat: SeatIndex, ticket: Ticket) {
+        let window = self.window(seat);
+        // The slot first: should the worker wake up now, it finds its offer gone and waits on.
+        if self.slots[slot.get()].withdraw(seat, ticket) != Released::NotHeld
+            && let Some((at, Place::Granted(_, granted))) = window.find(ticket)
+            && granted == slot
+        {
+            window.ungrant(at, ticket, slot);
+        }
+        self.mark_if_idle(slot.get());
     }
 
     /// Rings every filled seat: a wake may have been written but not rung.
