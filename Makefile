@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test bench check deps release-pgo
+.PHONY: help demo test crash-points torture bench check deps release-pgo
 
 help: ## list the targets
 	@echo "targets:"
@@ -19,6 +19,12 @@ demo: ## build tpp, run it in front of a stand-in server, send requests through 
 test: ## run every test
 	@packaging/install-deps.sh build
 	$(CARGO) test --workspace --locked --no-fail-fast
+
+crash-points: ## kill a process at every instruction of each move of the pool (minutes)
+	TPP_EVERY_CRASH_POINT=1 $(CARGO) test --locked -p tpp --test crash_points
+
+torture: ## lease at random while processes are killed and stopped (SECS=60)
+	TPP_TORTURE_SECS=$(or $(SECS),60) $(CARGO) test --locked -p tpp --test torture
 
 bench: ## measure tpp, nginx and HAProxy side by side (QUICK=1: below a minute)
 	@packaging/install-deps.sh build bench

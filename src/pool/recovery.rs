@@ -4,7 +4,7 @@
 use super::{
     Pool,
     dispatch::Bells,
-    ids::{SeatIndex, SlotIndex},
+    ids::{SeatIndex, SlotIndex, Ticket},
     seat::{SeatState, SeatWord},
     slot::Released,
     word::{Holder, Place, SlotWord},
@@ -72,54 +72,77 @@ impl Pool<'_> {
     /// Passes a worker by that no longer beats: offers it has not taken up go to the next in line, its own
     /// waiters keep their places. Its leases stay: their connections may still be open.
     pub fn pass_by(&self, seat: SeatIndex, bells: &impl Bells) {
-        let marked = self.seats[seat.get()].update_word(|word| {
+        self.seats[seat.get()].update_word(|word| {
             (word.is_filled() && !word.stalled).then_some(SeatWord {
                 stalled: true,
                 ..word
             })
         });
-        if !marked {
-            return;
-        }
-        for (index, slot) in self.slots.iter().enumerate() {
-            let Holder::Offered { seat: to, ticket } = slot.word().holder else {
-                continue;
-            };
-            // The place stays granted. Only its worker may undo that: it alone knows that it has not been granted
-            // anew meanwhile. It does so when it wakes up and finds the offer gone.
-            if to == seat && slot.withdraw(seat, ticket) == Released::Idle {
-                self.bitmap.set(SlotIndex::new(index));
-            }
-        }
-        self.dispatch(bells);
+        // The mark says all: whoever is cut off after it is followed by a sweep that goes by it.
+        self.sweep(bells);
     }
 
     /// Mends what a process left half done by dying or stopping between two steps: a free slot without its
-    /// bit, an offer never told or told to nobody, a wake not rung. Harmless at any time.
+    /// bit, an offer never told or told to nobody, a wake not rung. Offers to a worker that was passed by go to
+    /// others, those included that were made while it was being marked. Harmless at any time.
     pub fn sweep(&self, bells: &impl Bells) {
+        self.sweep_offers(bells, |_, _| true);
+    }
+
+    /// The same, but of the offers to workers that respond only those are completed that `is_overdue`: the others'
+    /// makers are just at it, and would take back what was completed for them, out of turn. Returns all that are open.
+    pub fn sweep_offers(
+        &self,
+        bells: &impl Bells,
+        mut is_overdue: impl FnMut(usize, SlotWord) -> bool,
+    ) -> Vec<(usize, SlotWord)> {
+        let mut open = Vec::new();
         for (index, slot) in self.slots.iter().enumerate() {
-            match slot.word() {
-                SlotWord::IDLE => self.mark_if_idle(index),
-                SlotWord {
-                    holder: Holder::Offered { seat, ticket },
-                    ..
-                } => {
+            let word = slot.word();
+            match word.holder {
+                Holder::Free => self.mark_if_idle(index),
+                Holder::Leased { .. } => {}
+                Holder::Offered { seat, ticket } => {
                     let slot = SlotIndex::new(index);
-                    match self.window(seat).find(ticket) {
-                        Some((_, Place::Granted(_, granted))) if granted == slot => {
-                            bells.ring(seat)
-                        }
-                        // An offer to a place that is not shown any more completes as a withdrawal, at whatever place.
-                        found => {
-                            let at = found.map_or(0, |(at, _)| at);
-                            self.complete_offer(slot, seat, ticket, at, bells);
+                    if self.seats[seat.get()].word().stalled {
+                        self.take_back_offer(slot, seat, ticket);
+                    } else {
+                        open.push((index, word));
+                        if is_overdue(index, word) {
+                            self.complete_for_another(slot, seat, ticket, bells);
                         }
                     }
                 }
-                _ => {}
             }
         }
         self.dispatch(bells);
+        open
+    }
+
+    /// Withdraws an offer, told or not. A place that was told stays granted: only its worker may undo that, for it
+    /// alone knows that it has not been granted anew meanwhile. It does so when it wakes up and finds the offer gone.
+    fn take_back_offer(&self, slot: SlotIndex, seat: SeatIndex, ticket: Ticket) {
+        if self.slots[slot.get()].withdraw(seat, ticket) == Released::Idle {
+            self.bitmap.set(slot);
+        }
+    }
+
+    /// Completes an offer whose maker seems to have died or stopped, or rings once more for one that was told.
+    fn complete_for_another(
+        &self,
+        slot: SlotIndex,
+        seat: SeatIndex,
+        ticket: Ticket,
+        bells: &impl Bells,
+    ) {
+        match self.window(seat).find(ticket) {
+            Some((_, Place::Granted(_, granted))) if granted == slot => bells.ring(seat),
+            // An offer to a place that is not shown any more completes as a withdrawal, at whatever place.
+            found => {
+                let at = found.map_or(0, |(at, _)| at);
+                self.complete_offer(slot, seat, ticket, at, bells);
+            }
+        }
     }
 
     /// Rings every filled seat: a wake may have been written but not rung.

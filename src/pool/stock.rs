@@ -1,6 +1,9 @@
 //! The supervisor's half of the pool: it stocks slots with tokens, fills seats, and takes back what the dead held.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{bells::BellBoard, clock::monotonic_millis, region::Region};
 
@@ -9,7 +12,7 @@ use super::{
     ids::{Epoch, SeatIndex, SlotIndex},
     recovery::Reclaimed,
     seat::{SeatState, SeatWord},
-    word::Holder,
+    word::{Holder, SlotWord},
 };
 
 /// The supervisor's access to the pool. One process at a time may have it.
@@ -17,13 +20,19 @@ use super::{
 pub struct Stock {
     region: Arc<Region>,
     bells: BellBoard,
+    /// Offers that the last sweep saw.
+    open_offers: Mutex<Vec<(usize, SlotWord)>>,
 }
 
 impl Stock {
     /// Takes charge of a region.
     #[must_use]
     pub fn new(region: Arc<Region>, bells: BellBoard) -> Self {
-        Self { region, bells }
+        Self {
+            region,
+            bells,
+            open_offers: Mutex::default(),
+        }
     }
 
     /// The region.
@@ -170,9 +179,17 @@ impl Stock {
         self.pool().pass_by(seat, &self.bells);
     }
 
-    /// Mends what stopped processes left half done. Harmless at any time.
+    /// Mends what stopped processes left half done. To be called every now and then; an offer that is open at two
+    /// calls in a row was forgotten by its maker. Harmless at any time.
     pub fn sweep(&self) {
-        self.pool().sweep(&self.bells);
+        let mut seen = self
+            .open_offers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Tickets are never used twice: the same word is the same offer.
+        *seen = self
+            .pool()
+            .sweep_offers(&self.bells, |slot, word| seen.contains(&(slot, word)));
     }
 
     /// What all workers, past ones included, have done.

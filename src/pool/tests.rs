@@ -242,6 +242,30 @@ fn a_worker_that_does_not_respond_is_passed_by_and_keeps_its_place() {
 }
 
 #[test]
+fn an_offer_to_a_worker_being_passed_by_goes_to_the_next_in_line() {
+    let fixture = Fixture::new(1, 2);
+    let held = fixture.desks[1].try_lease().unwrap();
+    let mut stopped = fixture.desks[0].join();
+    let mut next = fixture.desks[1].join();
+    drop(held);
+    // The supervisor died right after the mark; or the offer was made by one who had looked before it.
+    let marked = fixture.stock.pool().seats[fixture.desks[0].seat().get()].update_word(|word| {
+        Some(SeatWord {
+            stalled: true,
+            ..word
+        })
+    });
+    assert!(marked);
+    fixture.stock.sweep();
+    fixture.desks[1].answer_bell();
+    let lease = poll(&mut next).expect("the one that responds");
+    fixture.desks[0].heartbeat();
+    drop(lease);
+    fixture.answer_all_bells();
+    assert!(poll(&mut stopped).is_some());
+}
+
+#[test]
 fn the_sweep_mends_what_a_dead_process_left_half_done() {
     let fixture = Fixture::new(2, 2);
     let pool = fixture.stock.pool();
@@ -269,6 +293,11 @@ fn the_sweep_mends_what_a_dead_process_left_half_done() {
     // Died between offering a slot and granting it to a place that has gone since.
     let free = SlotIndex::new(1 - lease.slot().get());
     assert!(pool.slots[free.get()].offer(fixture.desks[0].seat(), Ticket::new(77)));
+    fixture.stock.sweep();
+    assert!(
+        fixture.desks[0].try_lease().is_none(),
+        "its maker may just be at it"
+    );
     fixture.stock.sweep();
     assert!(fixture.desks[0].try_lease().is_some());
 }

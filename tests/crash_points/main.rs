@@ -1,0 +1,212 @@
+//! Every crash point: a process is taken through each move of the pool one machine instruction at a time, and killed
+//! after the first, the second, and so on to the last. After each death the seat is reclaimed, and all that
+//! the pool promises must hold for a process that lives. At the same points another child is stopped and passed by:
+//! it must keep nobody waiting; then it goes on, and must have done no harm.
+//!
+//! By default it is killed at each instruction after which the region is not as it was before, so in every state that
+//! others can ever see, and at some instructions in between, evenly spread. `TPP_EVERY_CRASH_POINT=1` (`make
+//! crash-points`) kills it at every single one. Arguments choose operations by a part of their name.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+mod operation;
+mod scene;
+mod traced;
+#[path = "../common/worker_process.rs"]
+mod worker_process;
+
+use std::{
+    collections::BTreeSet,
+    env,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    thread,
+    time::Instant,
+};
+
+use operation::Operation;
+use scene::Verdict;
+use traced::{NotTraceable, Traced};
+use worker_process::Part;
+
+/// Points of an operation that are taken by default.
+const SOME_POINTS: u64 = 40;
+/// Violations that are told of one operation.
+const MOST_TOLD: usize = 5;
+
+fn main() -> ExitCode {
+    if let Some(part) = Part::assigned() {
+        let operation = Operation::named(&part.role).expect("an operation");
+        operation.play(part);
+    }
+    let wanted: Vec<_> = env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let every = env::var_os("TPP_EVERY_CRASH_POINT").is_some_and(|value| value == "1");
+    let operations: Vec<_> = Operation::ALL
+        .into_iter()
+        .filter(|one| wanted.is_empty() || wanted.iter().any(|word| one.name().contains(word)))
+        .collect();
+    let (mut passed, mut failed) = (0, 0);
+    for operation in operations {
+        let started = Instant::now();
+        let outcome = match examine(operation, every) {
+            Ok(outcome) => outcome,
+            Err(NotTraceable) => {
+                eprintln!(
+                    "!!! CRASH POINTS NOT CHECKED: this system does not let a process trace its child \
+                     (in a container, allow the ptrace system call)"
+                );
+                println!("test result: ok. 0 passed; 0 failed; 1 ignored");
+                return ExitCode::SUCCESS;
+            }
+        };
+        let verdict = if outcome.violations.is_empty() {
+            passed += 1;
+            "ok"
+        } else {
+            failed += 1;
+            "VIOLATED"
+        };
+        println!(
+            "{:<24} {:>6} instructions, {:>4} changes of the region; {:>6} points ({}): \
+             {} violations, {:.1} s: {verdict}",
+            operation.name(),
+            outcome.instructions,
+            outcome.changes,
+            outcome.points,
+            if every {
+                "all".to_owned()
+            } else {
+                format!("each change, every {}th", outcome.stride)
+            },
+            outcome.violations.len(),
+            started.elapsed().as_secs_f64(),
+        );
+        for violation in outcome.violations.iter().take(MOST_TOLD) {
+            println!("    {violation}");
+        }
+    }
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!("test result: {verdict}. {passed} passed; {failed} failed; 0 ignored");
+    ExitCode::from(u8::from(failed > 0))
+}
+
+/// What came of one operation.
+struct Outcome {
+    instructions: u64,
+    changes: usize,
+    stride: u64,
+    points: usize,
+    violations: Vec<String>,
+}
+
+fn examine(operation: Operation, every: bool) -> Result<Outcome, NotTraceable> {
+    let walk = walk(operation)?;
+    let stride = if every {
+        1
+    } else {
+        walk.instructions.div_ceil(SOME_POINTS)
+    };
+    let mut points: BTreeSet<_> = (1..=walk.instructions).step_by(stride as usize).collect();
+    points.extend(&walk.changes);
+    points.insert(walk.instructions);
+    let points: Vec<_> = points.into_iter().collect();
+    let next = AtomicUsize::new(0);
+    // Tracing is a thread's own affair, so each thread has its own children.
+    let worker = || {
+        let mut violations = Vec::new();
+        // Relaxed: it only shares out numbers.
+        while let Some(&point) = points.get(next.fetch_add(1, Relaxed)) {
+            violations.extend(take(operation, point, End::Killed).err());
+            if !operation.is_supervisors() {
+                violations.extend(take(operation, point, End::Stopped).err());
+            }
+        }
+        violations
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let violations = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().expect("verdicts, not panics"))
+            .collect()
+    });
+    Ok(Outcome {
+        instructions: walk.instructions,
+        changes: walk.changes.len(),
+        stride,
+        points: points.len(),
+        violations,
+    })
+}
+
+/// One operation from begin to end.
+struct Walk {
+    instructions: u64,
+    /// After which instructions the region was not as before.
+    changes: Vec<u64>,
+}
+
+fn walk(operation: Operation) -> Result<Walk, NotTraceable> {
+    let mut scene = operation.before();
+    let mut child = Traced::start(&scene.stock, operation.name(), scene.subject)?;
+    operation.between(&mut scene);
+    let mut before = scene.image();
+    let mut changes = Vec::new();
+    while child.step() {
+        let now = scene.image();
+        if now != before {
+            changes.push(child.done);
+            before = now;
+        }
+    }
+    Ok(Walk {
+        instructions: child.done,
+        changes,
+    })
+}
+
+/// What befalls a process between two instructions.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Killed,
+    /// Stopped and passed by, continued later, and killed only when the operation is done.
+    Stopped,
+}
+
+/// Takes a fresh child through `point` instructions; after its end, recovers and judges.
+fn take(operation: Operation, point: u64, end: End) -> Verdict {
+    let mut place = String::new();
+    let verdict = catch_unwind(AssertUnwindSafe(|| {
+        let mut scene = operation.before();
+        let mut child = Traced::start(&scene.stock, operation.name(), scene.subject)
+            .map_err(|NotTraceable| "not traceable any more".to_owned())?;
+        operation.between(&mut scene);
+        let stands_within = child.step_to(point);
+        place = child.address();
+        if let End::Stopped = end {
+            scene.stock.pass_by(scene.subject.0);
+            scene.judge_while_it_stands()?;
+            if stands_within {
+                child.run_to_end();
+            }
+        }
+        child.kill();
+        operation.recover(&scene);
+        if operation == Operation::PassBy {
+            // Those behind are served although the one who was passed by still stands.
+            scene.judge_while_it_stands()?;
+            scene.stock.reclaim(scene.subject.0);
+        }
+        scene.judge()
+    }));
+    verdict
+        .unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            Err(text.unwrap_or("panicked").to_owned())
+        })
+        .map_err(|what| format!("{end:?} after instruction {point} at {place}: {what}"))
+}

@@ -1,0 +1,215 @@
+//! The operations that are cut off, each with the scene it takes place in.
+
+use std::{mem::forget, sync::Arc};
+
+use tpp::pool::{Desk, SlotIndex, Stock};
+
+use crate::{
+    scene::{SLOTS, Scene, look},
+    traced::show,
+    worker_process::Part,
+};
+
+/// The slot that [`Operation::Install`] puts in use.
+const NEW: usize = 0;
+
+/// What a process is in the middle of when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Acquire,
+    Release,
+    ReleaseToWaiter,
+    JoinAndWait,
+    JoinAndTake,
+    Leave,
+    LeaveGranted,
+    Collect,
+    CollectAndLeave,
+    HeartbeatAfterPassBy,
+    Reclaim,
+    PassBy,
+    Install,
+}
+
+use Operation::*;
+
+impl Operation {
+    pub(crate) const ALL: [Self; 13] = [
+        Acquire,
+        Release,
+        ReleaseToWaiter,
+        JoinAndWait,
+        JoinAndTake,
+        Leave,
+        LeaveGranted,
+        Collect,
+        CollectAndLeave,
+        HeartbeatAfterPassBy,
+        Reclaim,
+        PassBy,
+        Install,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Acquire => "acquire",
+            Release => "release-to-nobody",
+            ReleaseToWaiter => "release-to-waiter",
+            JoinAndWait => "join-and-wait",
+            JoinAndTake => "join-and-take",
+            Leave => "leave",
+            LeaveGranted => "leave-granted",
+            Collect => "collect",
+            CollectAndLeave => "collect-and-leave",
+            HeartbeatAfterPassBy => "heartbeat-after-pass-by",
+            Reclaim => "reclaim",
+            PassBy => "pass-by",
+            Install => "install",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|operation| operation.name() == name)
+    }
+
+    /// Whether it is the supervisor's: it dies, and is done again by its successor.
+    pub(crate) fn is_supervisors(self) -> bool {
+        matches!(self, Reclaim | PassBy | Install)
+    }
+
+    /// The scene as the child finds it when it starts.
+    pub(crate) fn before(self) -> Scene {
+        let mut scene = Scene::new();
+        match self {
+            Acquire | Release | ReleaseToWaiter => {}
+            JoinAndTake => scene.hold(SLOTS - 1),
+            JoinAndWait | Leave | LeaveGranted | Collect | CollectAndLeave => {
+                scene.hold(SLOTS);
+                scene.wait(usize::from(matches!(self, JoinAndWait | Leave)));
+            }
+            HeartbeatAfterPassBy => scene.hold(SLOTS),
+            Reclaim => {
+                let dead = scene.acted_subject();
+                scene.hold(SLOTS - 1);
+                forget(dead.try_lease());
+                forget((dead.join(), dead.join()));
+                scene.wait(2);
+                // Granted to the first of the dead, which takes nothing up.
+                scene.give_back();
+            }
+            PassBy => {
+                let stopped = scene.acted_subject();
+                scene.hold(SLOTS);
+                forget((stopped.join(), stopped.join()));
+                scene.wait(2);
+                scene.give_back();
+                scene.give_back();
+            }
+            Install => {
+                scene.stock.take_out_of_use(SlotIndex::new(NEW));
+                scene.hold(SLOTS - 1);
+                scene.wait(2);
+            }
+        }
+        scene
+    }
+
+    /// What the others do once the child stands before its operation.
+    pub(crate) fn between(self, scene: &mut Scene) {
+        match self {
+            ReleaseToWaiter => scene.wait(2),
+            Leave => scene.wait(1),
+            LeaveGranted | Collect | CollectAndLeave => {
+                scene.wait(1);
+                scene.give_back();
+            }
+            HeartbeatAfterPassBy => {
+                // Granted to the child, taken back, and free since then.
+                scene.give_back();
+                scene.stock.pass_by(scene.subject.0);
+            }
+            _ => {}
+        }
+    }
+
+    /// What the supervisor does once the process has ended.
+    pub(crate) fn recover(self, scene: &Scene) {
+        let (seat, _) = scene.subject;
+        match self {
+            PassBy => {
+                // As the supervisor's tick does; the one who was passed by dies only afterwards.
+                if !scene.stock.pool().seats[seat.get()].word().stalled {
+                    scene.stock.pass_by(seat);
+                }
+                scene.stock.sweep();
+            }
+            Install => install(&scene.stock),
+            _ => {}
+        }
+        if self != PassBy {
+            scene.stock.reclaim(seat);
+        }
+    }
+
+    /// The child's life.
+    pub(crate) fn play(self, part: Part) -> ! {
+        if self.is_supervisors() {
+            let seat = part.seat;
+            let stock = Stock::new(part.region, part.bells);
+            match self {
+                PassBy => show(|| stock.pass_by(seat)),
+                Install => show(|| install(&stock)),
+                _ => show(|| stock.reclaim(seat)),
+            }
+        }
+        let (desk, _channel) = part.sit_down();
+        self.play_worker(&desk)
+    }
+
+    fn play_worker(self, desk: &Arc<Desk>) -> ! {
+        match self {
+            Acquire => show(|| desk.try_lease().expect("a free slot")),
+            Release => {
+                let lease = desk.try_lease().expect("a free slot");
+                show(|| drop(lease))
+            }
+            ReleaseToWaiter => {
+                let mut leases = std::iter::from_fn(|| desk.try_lease());
+                let first = leases.next();
+                let _rest: Vec<_> = leases.collect();
+                show(|| drop(first))
+            }
+            JoinAndWait | JoinAndTake => show(|| {
+                let mut waiting = desk.join();
+                let lease = look(&mut waiting);
+                (lease, waiting)
+            }),
+            _ => {
+                let mut waiting = desk.join();
+                match self {
+                    Collect => show(|| {
+                        desk.answer_bell();
+                        (look(&mut waiting), waiting)
+                    }),
+                    CollectAndLeave => show(|| {
+                        desk.answer_bell();
+                        drop(waiting);
+                    }),
+                    HeartbeatAfterPassBy => show(|| {
+                        desk.heartbeat();
+                        (look(&mut waiting), waiting)
+                    }),
+                    _ => show(|| drop(waiting)),
+                }
+            }
+        }
+    }
+}
+
+fn install(stock: &Stock) {
+    stock
+        .install(SlotIndex::new(NEW), b"another token")
+        .expect("it fits");
+}

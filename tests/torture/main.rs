@@ -1,0 +1,49 @@
+//! Torture: processes lease, hold, release, join and leave at random on one region, while the parent kills and stops
+//! them at random, reclaims, passes by, sweeps, and puts slots out of use and back.
+//!
+//! A holder locks its slot's file. The system drops the lock with the process, so a second holder is one
+//! who finds it locked. From time to time all are asked to be calm: with nobody killed any more and nothing but
+//! bells to wake them, every waiter must be served and every slot come back.
+//!
+//! `TPP_TORTURE_SECS` sets how long (`make torture SECS=60`), `TPP_TEST_SEED` the choices.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+#[path = "../common/dice.rs"]
+mod dice;
+mod tormentor;
+mod victim;
+#[path = "../common/worker_process.rs"]
+mod worker_process;
+
+use std::{env, process::ExitCode, time::Duration};
+
+use dice::Dice;
+use tormentor::Tormentor;
+use worker_process::Part;
+
+/// Few, so that there is a line most of the time.
+const SLOTS: usize = 4;
+const WORKERS: usize = 6;
+/// Tells the children where the slots' lock files are.
+const LOCKS: &str = "TPP_TORTURE_LOCKS";
+/// Seconds by default.
+const SHORT: u64 = 5;
+
+fn main() -> ExitCode {
+    if let Some(part) = Part::assigned() {
+        return victim::live(part);
+    }
+    let seconds = env::var("TPP_TORTURE_SECS").ok();
+    let seconds = seconds.map_or(SHORT, |text| text.parse().expect("whole seconds"));
+    let seed = Dice::seed(1);
+    let report = Tormentor::new(seed).run(Duration::from_secs(seconds));
+    println!("{report}");
+    let sound = report.is_sound();
+    let (verdict, passed, failed) = if sound {
+        ("ok", 1, 0)
+    } else {
+        ("FAILED", 0, 1)
+    };
+    println!("test result: {verdict}. {passed} passed; {failed} failed; 0 ignored");
+    ExitCode::from(u8::from(!sound))
+}

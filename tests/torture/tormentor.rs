@@ -1,0 +1,268 @@
+//! The parent: a supervisor that kills and stops its workers, and counts what should never be.
+
+use std::{
+    fmt,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+use tpp::pool::{Census, Desk, Epoch, SeatIndex, SlotIndex, Stock};
+
+use crate::{
+    LOCKS, SLOTS, WORKERS,
+    dice::Dice,
+    victim::lock_file,
+    worker_process::{WorkerProcess, stocked},
+};
+
+/// How long the wild time between two calm ones lasts.
+const WILD: Duration = Duration::from_millis(700);
+/// Time within which a calm pool must have come to rest; only a stranded waiter or a lost slot takes as long.
+const COMES_TO_REST: Duration = Duration::from_secs(30);
+/// Between two torments.
+const PAUSE: Duration = Duration::from_millis(8);
+
+/// What a run has shown.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    seconds: u64,
+    leases: u64,
+    kills: u64,
+    stops: u64,
+    passed_by: u64,
+    refreshes: u64,
+    calms: u64,
+    /// Workers that found a second holder, or ended in another way than by our hand.
+    violations: u64,
+    /// Slots or waiters that did not come to rest.
+    leaks: u64,
+}
+
+impl Report {
+    /// Whether nothing happened that must not.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.violations == 0 && self.leaks == 0
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "torture: {} s, {WORKERS} processes on {SLOTS} slots: {} leases, {} kills, {} stops, {} passed by, \
+             {} refreshes, {} times all at rest; {} violations, {} leaks",
+            self.seconds,
+            self.leases,
+            self.kills,
+            self.stops,
+            self.passed_by,
+            self.refreshes,
+            self.calms,
+            self.violations,
+            self.leaks
+        )
+    }
+}
+
+struct Worker {
+    seat: SeatIndex,
+    process: WorkerProcess,
+    stopped: bool,
+}
+
+impl Worker {
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.process.child.id().cast_signed());
+        kill(pid, signal).expect("a child of ours");
+    }
+}
+
+pub(crate) struct Tormentor {
+    stock: Stock,
+    /// Leases whatever is free when all is calm.
+    observer: Arc<Desk>,
+    workers: Vec<Worker>,
+    locks: TempDir,
+    dice: Dice,
+    /// The seed of the next worker.
+    next_seed: u64,
+    report: Report,
+}
+
+impl Tormentor {
+    pub(crate) fn new(seed: u64) -> Self {
+        let stock = stocked(SLOTS, WORKERS + 1);
+        let (seat, epoch) = stock.fill_seat().expect("a vacant seat");
+        let bells = stock.bells().try_clone().expect("bells");
+        let observer = Desk::new(Arc::clone(stock.region()), bells, seat, epoch);
+        let mut tormentor = Self {
+            stock,
+            observer,
+            workers: Vec::new(),
+            locks: TempDir::new().expect("a directory"),
+            dice: Dice::new(seed),
+            next_seed: seed.wrapping_mul(1_000_000),
+            report: Report::default(),
+        };
+        for _ in 0..WORKERS {
+            let worker = tormentor.hire();
+            tormentor.workers.push(worker);
+        }
+        tormentor
+    }
+
+    fn hire(&mut self) -> Worker {
+        self.next_seed += 1;
+        let (seat, epoch): (_, Epoch) = self.stock.fill_seat().expect("a vacant seat");
+        let variables = [(LOCKS, self.locks.path().as_os_str())];
+        let seed = self.next_seed.to_string();
+        let process = WorkerProcess::start(&self.stock, &seed, (seat, epoch), &variables);
+        Worker {
+            seat,
+            process: process.expect("a child"),
+            stopped: false,
+        }
+    }
+
+    /// Torments for `time`.
+    pub(crate) fn run(mut self, time: Duration) -> Report {
+        let end = Instant::now() + time;
+        while Instant::now() < end && self.report.is_sound() {
+            let wild_until = Instant::now() + WILD;
+            while Instant::now() < wild_until {
+                self.torment();
+                thread::sleep(PAUSE);
+            }
+            self.calm_down();
+        }
+        self.report.seconds = time.as_secs();
+        self.report.leases = self.stock.totals().acquisitions;
+        self.report
+    }
+
+    fn torment(&mut self) {
+        let which = self.dice.below(WORKERS);
+        match self.dice.below(12) {
+            0..2 => self.replace(which),
+            2..4 if !self.workers[which].stopped => {
+                self.workers[which].signal(Signal::SIGSTOP);
+                self.workers[which].stopped = true;
+                self.report.stops += 1;
+            }
+            4 => {
+                // Whether it stands or not: it may be seen as standing while it only waits for a processor.
+                self.stock.pass_by(self.workers[which].seat);
+                self.report.passed_by += 1;
+            }
+            5 => self.stock.sweep(),
+            6 => self.refresh(),
+            _ => self.go_on(which),
+        }
+    }
+
+    fn go_on(&mut self, which: usize) {
+        if std::mem::take(&mut self.workers[which].stopped) {
+            self.workers[which].signal(Signal::SIGCONT);
+        }
+    }
+
+    /// Kills a worker, takes back what it held, and starts another in its place.
+    fn replace(&mut self, which: usize) {
+        let worker = &mut self.workers[which];
+        let ended_before = worker.process.child.try_wait().expect("a child of ours");
+        if let Some(status) = ended_before {
+            println!("VIOLATION: a worker ended by itself: {status}");
+            self.report.violations += 1;
+        }
+        worker.process.end();
+        self.report.kills += 1;
+        let seat = worker.seat;
+        self.stock.reclaim(seat);
+        self.workers[which] = self.hire();
+    }
+
+    /// Takes a slot out of use and puts it back with another token, as a login does after a refusal.
+    fn refresh(&mut self) {
+        let slots: [usize; SLOTS] = std::array::from_fn(|slot| slot);
+        let slot = SlotIndex::new(*self.dice.pick(&slots));
+        if self.dice.one_in(2) {
+            self.stock.take_out_of_use(slot);
+        }
+        self.stock.install(slot, b"another token").expect("it fits");
+        self.report.refreshes += 1;
+    }
+
+    /// All workers give back what they hold and wait for nothing but their bells: everybody in line must be served.
+    fn calm_down(&mut self) {
+        (0..WORKERS).for_each(|which| self.go_on(which));
+        self.publish();
+        let deadline = Instant::now() + COMES_TO_REST;
+        while !at_rest(&self.stock.pool().census()) {
+            if Instant::now() > deadline {
+                self.tell_of_a_leak();
+                return;
+            }
+            thread::sleep(PAUSE);
+        }
+        let leases: Vec<_> = std::iter::from_fn(|| self.observer.try_lease()).collect();
+        if leases.len() != SLOTS {
+            println!("LEAK: {} of {SLOTS} slots can be leased", leases.len());
+            self.report.leaks += (SLOTS - leases.len()) as u64;
+        }
+        let locked = |slot: &usize| lock_file(self.locks.path(), *slot).try_lock().is_err();
+        let held = (0..SLOTS).filter(locked).count();
+        if held > 0 {
+            println!("VIOLATION: {held} free slots are still held");
+            self.report.violations += held as u64;
+        }
+        drop(leases);
+        for worker in &mut self.workers {
+            if let Some(status) = worker.process.child.try_wait().expect("a child of ours") {
+                println!("VIOLATION: a worker ended by itself: {status}");
+                self.report.violations += 1;
+            }
+        }
+        self.report.calms += 1;
+        self.publish();
+    }
+
+    /// Odd versions of the settings mean calm.
+    fn publish(&self) {
+        let settings = self.stock.region().settings();
+        settings.publish(b"{}").expect("it fits");
+        for worker in &self.workers {
+            tpp::pool::Bells::ring(self.stock.bells(), worker.seat);
+        }
+    }
+
+    fn tell_of_a_leak(&mut self) {
+        let pool = self.stock.pool();
+        println!("LEAK: not at rest: {:?}", pool.census());
+        for slot in 0..SLOTS {
+            println!("    slot {slot}: {:?}", pool.slot_state(slot));
+        }
+        for (index, seat) in pool.seats.iter().enumerate() {
+            println!(
+                "    seat {index}: {:?}, {} waiting",
+                seat.word(),
+                seat.waiting()
+            );
+        }
+        self.report.leaks += 1;
+    }
+}
+
+fn at_rest(census: &Census) -> bool {
+    (
+        census.available,
+        census.in_use,
+        census.retiring,
+        census.waiting,
+    ) == (SLOTS as u64, 0, 0, 0)
+}

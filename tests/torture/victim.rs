@@ -1,0 +1,180 @@
+//! A worker that does all a worker can do with the pool, at random.
+
+use std::{
+    env,
+    fs::{File, TryLockError},
+    os::{fd::AsFd, unix::net::UnixStream},
+    path::Path,
+    pin::pin,
+    process::ExitCode,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tpp::pool::{Desk, Lease, Waiting};
+
+use crate::{LOCKS, SLOTS, dice::Dice, worker_process::Part};
+
+/// Exit code of one who found another holder of its slot.
+pub(crate) const SECOND_HOLDER: u8 = 42;
+/// Most who wait in one worker.
+const MOST_WAITING: usize = 6;
+/// Longest time without a heartbeat, milliseconds.
+const BEAT_MS: u16 = 50;
+
+/// The child's life: ends only with the parent, or on a violation.
+pub(crate) fn live(part: Part) -> ExitCode {
+    let seed = part.role.parse().expect("a seed");
+    let locks = env::var_os(LOCKS).expect("the lock files' directory");
+    let locks = (0..SLOTS).map(|slot| lock_file(Path::new(&locks), slot));
+    let (desk, channel) = part.sit_down();
+    let mut victim = Victim {
+        desk,
+        channel,
+        dice: Dice::new(seed),
+        locks: locks.collect(),
+        held: Vec::new(),
+        line: Vec::new(),
+    };
+    loop {
+        match victim.act() {
+            Ok(true) => {}
+            Ok(false) => return ExitCode::SUCCESS,
+            Err(SecondHolder(slot)) => {
+                eprintln!("VIOLATION: slot {slot} has a second holder");
+                return ExitCode::from(SECOND_HOLDER);
+            }
+        }
+    }
+}
+
+/// The file whose lock the holder of `slot` has.
+pub(crate) fn lock_file(directory: &Path, slot: usize) -> File {
+    let path = directory.join(slot.to_string());
+    let options = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path);
+    options.expect("a lock file")
+}
+
+struct SecondHolder(usize);
+
+struct Victim {
+    desk: Arc<Desk>,
+    channel: UnixStream,
+    dice: Dice,
+    locks: Vec<File>,
+    held: Vec<Lease>,
+    line: Vec<Waiting>,
+}
+
+impl Victim {
+    /// One act. False: the parent is gone.
+    fn act(&mut self) -> Result<bool, SecondHolder> {
+        // Odd: all are to be calm.
+        let calm = self.desk.settings_version() % 2 == 1;
+        let idle = if calm {
+            while !self.held.is_empty() {
+                self.release(0);
+            }
+            true
+        } else {
+            self.act_wildly()?;
+            self.dice.one_in(200)
+        };
+        if !idle {
+            return Ok(true);
+        }
+        self.desk.heartbeat();
+        // A heartbeat of one that was passed by may have yielded something.
+        let served = self.take_what_was_granted()?;
+        Ok(served || self.wait_for_the_bell()?)
+    }
+
+    fn act_wildly(&mut self) -> Result<(), SecondHolder> {
+        match self.dice.below(10) {
+            0..3 => {
+                if let Some(lease) = self.desk.try_lease() {
+                    self.hold(lease)?;
+                }
+            }
+            3..6 if !self.held.is_empty() => {
+                let which = self.dice.below(self.held.len());
+                self.release(which);
+            }
+            6..8 if self.line.len() < MOST_WAITING => {
+                self.line.push(self.desk.join());
+                self.take_what_was_granted()?;
+            }
+            8 if !self.line.is_empty() => {
+                let which = self.dice.below(self.line.len());
+                drop(self.line.remove(which));
+            }
+            _ => {
+                self.take_what_was_granted()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the bell or until the next beat is due. False: the parent is gone.
+    fn wait_for_the_bell(&mut self) -> Result<bool, SecondHolder> {
+        let (bell, channel) = (self.desk.bell(), self.channel.as_fd());
+        let mut ready = [bell, channel].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        // A signal may cut it short, and that is as good.
+        let _ = poll(&mut ready, PollTimeout::from(BEAT_MS));
+        let [rang, ended] = ready.map(|fd| fd.any().unwrap_or(false));
+        if rang {
+            self.desk.answer_bell();
+            self.take_what_was_granted()?;
+        }
+        Ok(!ended)
+    }
+
+    fn take_what_was_granted(&mut self) -> Result<bool, SecondHolder> {
+        let mut leases = Vec::new();
+        self.line.retain_mut(|waiting| match look(waiting) {
+            Some(lease) => {
+                leases.push(lease);
+                false
+            }
+            None => true,
+        });
+        let any = !leases.is_empty();
+        leases.into_iter().try_for_each(|lease| self.hold(lease))?;
+        Ok(any)
+    }
+
+    fn hold(&mut self, lease: Lease) -> Result<(), SecondHolder> {
+        let slot = lease.slot();
+        // Our own lock would not keep ourselves out.
+        if self.held.iter().any(|held| held.slot() == slot) {
+            return Err(SecondHolder(slot.get()));
+        }
+        match self.locks[slot.get()].try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(SecondHolder(slot.get())),
+            Err(TryLockError::Error(error)) => panic!("lock slot {slot}: {error}"),
+        }
+        self.held.push(lease);
+        Ok(())
+    }
+
+    fn release(&mut self, which: usize) {
+        let lease = self.held.swap_remove(which);
+        let unlocked = self.locks[lease.slot().get()].unlock();
+        unlocked.expect("our own lock");
+        drop(lease);
+    }
+}
+
+fn look(waiting: &mut Waiting) -> Option<Lease> {
+    match pin!(waiting).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(lease) => Some(lease),
+        Poll::Pending => None,
+    }
+}
