@@ -5,7 +5,7 @@
 //!
 //! By default it is killed at each instruction after which the region is not as it was before, so in every state that
 //! others can ever see, and at some instructions in between, evenly spread. `TPP_EVERY_CRASH_POINT=1` (`make
-//! crash-points`) kills it at every single one. Arguments choose operations by a part of their name.
+//! crash-points`) takes every single one, but of an operation of more than 10,000 instructions. Arguments choose operations by a part of their name.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod operation;
@@ -29,8 +29,12 @@ use scene::Verdict;
 use traced::{NotTraceable, Traced};
 use worker_process::Part;
 
-/// Points of an operation that are taken by default.
+/// Points of an operation that are taken by default, spread evenly, besides each change of the region.
 const SOME_POINTS: u64 = 40;
+/// Instructions that may be stepped on the way to these: a point deep in a long operation costs all before it.
+const SOME_STEPS: u64 = 60_000;
+/// Longest operation of which every single instruction is a point when asked for; the work grows with the square.
+const MOST_INSTRUCTIONS: u64 = 10_000;
 /// Violations that are told of one operation.
 const MOST_TOLD: usize = 5;
 
@@ -76,7 +80,7 @@ fn main() -> ExitCode {
             outcome.instructions,
             outcome.changes,
             outcome.points,
-            if every {
+            if outcome.stride == 1 {
                 "all".to_owned()
             } else {
                 format!("each change, every {}th", outcome.stride)
@@ -104,11 +108,7 @@ struct Outcome {
 
 fn examine(operation: Operation, every: bool) -> Result<Outcome, NotTraceable> {
     let walk = walk(operation)?;
-    let stride = if every {
-        1
-    } else {
-        walk.instructions.div_ceil(SOME_POINTS)
-    };
+    let stride = stride(walk.instructions, every);
     let mut points: BTreeSet<_> = (1..=walk.instructions).step_by(stride as usize).collect();
     points.extend(&walk.changes);
     points.insert(walk.instructions);
@@ -141,6 +141,16 @@ fn examine(operation: Operation, every: bool) -> Result<Outcome, NotTraceable> {
         points: points.len(),
         violations,
     })
+}
+
+/// From one point to the next, in instructions.
+fn stride(instructions: u64, every: bool) -> u64 {
+    if every && instructions <= MOST_INSTRUCTIONS {
+        return 1;
+    }
+    // On average half of the operation is stepped for each point.
+    let points = (2 * SOME_STEPS / instructions).clamp(1, SOME_POINTS);
+    instructions.div_ceil(points)
 }
 
 /// One operation from begin to end.

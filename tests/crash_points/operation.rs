@@ -2,7 +2,7 @@
 
 use std::{mem::forget, sync::Arc};
 
-use tpp::pool::{Desk, SlotIndex, Stock};
+use tpp::pool::{Desk, SlotIndex, Stock, WINDOW};
 
 use crate::{
     scene::{SLOTS, Scene, look},
@@ -26,6 +26,8 @@ pub(crate) enum Operation {
     Collect,
     CollectAndLeave,
     HeartbeatAfterPassBy,
+    JoinBehindWindow,
+    CollectIntoWindow,
     Reclaim,
     PassBy,
     Install,
@@ -34,7 +36,7 @@ pub(crate) enum Operation {
 use Operation::*;
 
 impl Operation {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Acquire,
         Release,
         ReleaseToWaiter,
@@ -45,6 +47,8 @@ impl Operation {
         Collect,
         CollectAndLeave,
         HeartbeatAfterPassBy,
+        JoinBehindWindow,
+        CollectIntoWindow,
         Reclaim,
         PassBy,
         Install,
@@ -62,6 +66,8 @@ impl Operation {
             Collect => "collect",
             CollectAndLeave => "collect-and-leave",
             HeartbeatAfterPassBy => "heartbeat-after-pass-by",
+            JoinBehindWindow => "join-behind-window",
+            CollectIntoWindow => "collect-into-window",
             Reclaim => "reclaim",
             PassBy => "pass-by",
             Install => "install",
@@ -89,7 +95,7 @@ impl Operation {
                 scene.hold(SLOTS);
                 scene.wait(usize::from(matches!(self, JoinAndWait | Leave)));
             }
-            HeartbeatAfterPassBy => scene.hold(SLOTS),
+            HeartbeatAfterPassBy | JoinBehindWindow | CollectIntoWindow => scene.hold(SLOTS),
             Reclaim => {
                 let dead = scene.acted_subject();
                 scene.hold(SLOTS - 1);
@@ -120,8 +126,8 @@ impl Operation {
     pub(crate) fn between(self, scene: &mut Scene) {
         match self {
             ReleaseToWaiter => scene.wait(2),
-            Leave => scene.wait(1),
-            LeaveGranted | Collect | CollectAndLeave => {
+            Leave | JoinBehindWindow => scene.wait(1),
+            LeaveGranted | Collect | CollectAndLeave | CollectIntoWindow => {
                 scene.wait(1);
                 scene.give_back();
             }
@@ -186,6 +192,17 @@ impl Operation {
                 let lease = look(&mut waiting);
                 (lease, waiting)
             }),
+            JoinBehindWindow | CollectIntoWindow => {
+                let places = WINDOW + usize::from(self == CollectIntoWindow);
+                let mut line: Vec<_> = (0..places).map(|_| desk.join()).collect();
+                if self == JoinBehindWindow {
+                    show(|| (desk.join(), line))
+                }
+                show(|| {
+                    desk.answer_bell();
+                    (look(&mut line[0]), line)
+                })
+            }
             _ => {
                 let mut waiting = desk.join();
                 match self {

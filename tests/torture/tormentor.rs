@@ -148,6 +148,8 @@ impl Tormentor {
 
     fn torment(&mut self) {
         let which = self.dice.below(WORKERS);
+        // A sweep also mends what nobody should have left. Every second wild time goes without.
+        let sweeps = self.report.calms % 2 == 1;
         match self.dice.below(12) {
             0..2 => self.replace(which),
             2..4 if !self.workers[which].stopped => {
@@ -155,12 +157,12 @@ impl Tormentor {
                 self.workers[which].stopped = true;
                 self.report.stops += 1;
             }
-            4 => {
+            4 if sweeps => {
                 // Whether it stands or not: it may be seen as standing while it only waits for a processor.
                 self.stock.pass_by(self.workers[which].seat);
                 self.report.passed_by += 1;
             }
-            5 => self.stock.sweep(),
+            5 if sweeps => self.stock.sweep(),
             6 => self.refresh(),
             _ => self.go_on(which),
         }
