@@ -13,7 +13,9 @@
 pub mod bells;
 #[cfg(not(tpp_loom))]
 pub mod clock;
+#[cfg(not(tpp_loom))]
 pub mod config;
+#[cfg(not(tpp_loom))]
 pub mod control;
 #[cfg(not(tpp_loom))]
 pub mod handover;

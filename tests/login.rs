@@ -23,20 +23,17 @@ fn a_bad_login_is_reported_and_harms_nobody(login: Login, words: &[&str]) {
         .set("token.login_timeout_seconds", 1)
         .set("token.max_token_bytes", 1024);
     let proxy = Proxy::start_without_tokens(&settings);
-    let reason = wait_for("the failure is shown", || {
-        proxy
+    // On a machine with no time for it, a first attempt may end with the time it had: wait for one that got an answer.
+    let reason = wait_for("the failure is shown in its words", || {
+        let bad = proxy
             .tokens()
             .into_iter()
-            .find(|token| token.user == "bad")?
-            .last_error
+            .find(|token| token.user == "bad")?;
+        bad.last_error.filter(|reason| {
+            let reason = reason.to_lowercase();
+            words.iter().any(|word| reason.contains(word))
+        })
     });
-    println!("last error: {reason}");
-    assert!(
-        words
-            .iter()
-            .any(|word| reason.to_lowercase().contains(word)),
-        "{reason:?} has none of {words:?}"
-    );
     assert!(
         reason.len() < 300 && !reason.contains('\n'),
         "{reason:?} fits on a line"

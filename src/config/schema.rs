@@ -17,7 +17,7 @@ pub(super) const LISTEN: Key = Key::new(
     "listen",
     Kind::Addresses,
     Default::Text("0.0.0.0:8080"),
-    Reload,
+    Restart,
 )
 .variable("TPP_LISTEN");
 pub(super) const TRUST_FORWARDED: Key = Key::flag("trust_forwarded", false, Reload);

@@ -12,7 +12,6 @@ use super::{
     ids::{SeatIndex, SlotIndex, Ticket},
     line::{Front, WINDOW, Window},
     slot::{Claim, Released},
-    word::Place,
 };
 
 /// How a process makes a worker look at its part of the line.
@@ -149,11 +148,10 @@ impl<'a> Pool<'a> {
     ) {
         match self.window(seat).grant(at, ticket, slot) {
             Ok(()) => bells.ring(seat),
-            Err(Place::Granted(granted, same)) if granted == ticket && same == slot => {
-                bells.ring(seat)
-            }
             Err(_) => {
-                // It left, was served by another, or its worker died. A slot taken up meanwhile is not touched.
+                // It left, was granted another, or its worker died. Or it was granted this very slot: by a sweep, for us,
+                // or under an earlier offer that was withdrawn. Its worker may just be giving that up and would not
+                // see ours; a grant that turns out void costs it one more round. A slot taken up is not touched.
                 if self.slots[slot.get()].withdraw(seat, ticket) == Released::Idle {
                     self.bitmap.set(slot);
                 }

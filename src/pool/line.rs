@@ -82,6 +82,10 @@ impl<'a> Window<'a> {
     }
 
     fn scan(self, first: u64) -> Option<Front> {
+        // Before the places: one who moves up from behind in between is then seen twice rather than not at all, and a
+        // stale number only makes us step back for one whose worker serves the line after it lowered the number.
+        // Acquire, pairs with Release in `update_behind_window`: who sees it lowered sees the places shown.
+        let behind = self.seat.behind_window.load(Acquire);
         for sequence in first..first + self.places.len() as u64 {
             // Acquire, pairs with the Release stores that fill and clear a place.
             match Place::unpack(self.place(sequence).load(Acquire)) {
@@ -92,11 +96,9 @@ impl<'a> Window<'a> {
                 Place::Empty => break,
             }
         }
-        // Relaxed: whoever lowers this to 0 shows a place first and serves the line afterwards.
-        match self.seat.behind_window.load(Relaxed) {
-            0 => None,
-            ticket => Some(Front::Hidden(Ticket::new(ticket - 1))),
-        }
+        behind
+            .checked_sub(1)
+            .map(|ticket| Front::Hidden(Ticket::new(ticket)))
     }
 
     /// Grants `slot` to the one at `at`. If not, says what stands there.
@@ -336,7 +338,7 @@ impl LineKeeper {
     fn update_behind_window(&self, pool: &Pool<'_>) {
         let behind = self.hidden.first().map_or(0, |ticket| ticket.get() + 1);
         let word = &pool.seats[self.seat.get()].behind_window;
-        // Relaxed peek: the common value is 0 and stays 0. Release store: the window as it is now is seen with it.
+        // Relaxed peek: we are the only writer; the common value is 0 and stays 0. Release: see `Window::scan`.
         if word.load(Relaxed) != behind {
             word.store(behind, Release);
         }

@@ -51,7 +51,9 @@ impl Pool<'_> {
                 reclaimed.leases += u64::from(
                     released != Released::NotHeld && matches!(holder, Holder::Leased { .. }),
                 );
-                self.mark_if_idle(index);
+                if released == Released::Idle {
+                    self.bitmap.set(SlotIndex::new(index));
+                }
             }
         }
         place.update_word(|word| {
@@ -79,21 +81,15 @@ impl Pool<'_> {
         if !marked {
             return;
         }
-        let window = self.window(seat);
         for (index, slot) in self.slots.iter().enumerate() {
             let Holder::Offered { seat: to, ticket } = slot.word().holder else {
                 continue;
             };
-            if to != seat {
-                continue;
+            // The place stays granted. Only its worker may undo that: it alone knows that it has not been granted
+            // anew meanwhile. It does so when it wakes up and finds the offer gone.
+            if to == seat && slot.withdraw(seat, ticket) == Released::Idle {
+                self.bitmap.set(SlotIndex::new(index));
             }
-            // The slot first: should the worker wake up now, it finds its offer gone and waits on.
-            if slot.withdraw(seat, ticket) != Released::NotHeld
-                && let Some((at, Place::Granted(_, granted))) = window.find(ticket)
-            {
-                window.ungrant(at, ticket, granted);
-            }
-            self.mark_if_idle(index);
         }
         self.dispatch(bells);
     }
@@ -109,9 +105,16 @@ impl Pool<'_> {
                     ..
                 } => {
                     let slot = SlotIndex::new(index);
-                    // An offer to a place that is not shown any more completes as a withdrawal, at whatever place.
-                    let at = self.window(seat).find(ticket).map_or(0, |(at, _)| at);
-                    self.complete_offer(slot, seat, ticket, at, bells);
+                    match self.window(seat).find(ticket) {
+                        Some((_, Place::Granted(_, granted))) if granted == slot => {
+                            bells.ring(seat)
+                        }
+                        // An offer to a place that is not shown any more completes as a withdrawal, at whatever place.
+                        found => {
+                            let at = found.map_or(0, |(at, _)| at);
+                            self.complete_offer(slot, seat, ticket, at, bells);
+                        }
+                    }
                 }
                 _ => {}
             }
@@ -128,6 +131,7 @@ impl Pool<'_> {
         }
     }
 
+    /// For a sweep only, which comes again: the peek may be behind. Whoever frees a slot sets its bit without one.
     fn mark_if_idle(&self, index: usize) {
         let slot = SlotIndex::new(index);
         if !self.bitmap.is_set(slot) && self.slots[index].word() == SlotWord::IDLE {

@@ -143,6 +143,7 @@ impl Refresher {
     /// Runs as long as the supervisor does.
     pub(crate) async fn run(mut self) {
         loop {
+            self.wipe_retired();
             let plan = self.handle.ledger().schedule.plan(Instant::now());
             plan.start.into_iter().for_each(|login| self.start(login));
             tokio::select! {
@@ -152,6 +153,12 @@ impl Refresher {
                 () = tokio::time::sleep_until(plan.next_look.into()) => {}
             }
         }
+    }
+
+    /// Wipes the tokens of slots that are nobody's, as soon as their leases have ended.
+    fn wipe_retired(&mut self) {
+        self.accounts
+            .reclaim_retired(|slot| self.stock.wipe(SlotIndex::new(slot)));
     }
 
     fn start(&mut self, login: Login) {
@@ -288,8 +295,7 @@ impl Refresher {
             rules,
             accounts,
         } = setup;
-        self.accounts
-            .reclaim_retired(|slot| self.stock.wipe(SlotIndex::new(slot)));
+        self.wipe_retired();
         let (room, wanted) = (self.stock.region().geometry().slots, sessions(&accounts));
         if !self.accounts.has_room(&accounts, room) {
             return Err(format!(

@@ -1,0 +1,100 @@
+//! What lies behind a slot's word: the token, and what its last holder wrote.
+
+use super::*;
+
+/// A published value's words, 16 bytes long.
+struct Published {
+    version: AtomicU64,
+    words: Vec<AtomicU64>,
+}
+
+impl Published {
+    fn new() -> Self {
+        let words = (0..Publication::words_for(16)).map(|_| AtomicU64::new(0));
+        Self {
+            version: AtomicU64::new(0),
+            words: words.collect(),
+        }
+    }
+
+    fn view(&self) -> Publication<'_> {
+        Publication::new(&self.version, &self.words)
+    }
+}
+
+#[test]
+fn loom_a_reader_sees_a_whole_publication() {
+    loom::model(|| {
+        let published = Arc::new(Published::new());
+        published.view().publish(&[1; 16]).unwrap();
+        let theirs = Arc::clone(&published);
+        let writer = thread::spawn(move || {
+            for value in [2, 3] {
+                theirs.view().publish(&[value; 16]).unwrap();
+            }
+        });
+        let mut bytes = Vec::new();
+        let read = published.view().read(&mut bytes);
+        let value = u8::try_from(read).unwrap();
+        assert_eq!(bytes, [value; 16], "version {read}");
+        writer.join().unwrap();
+    });
+}
+
+/// Its bit was left set, so that nothing but the slot's word orders the two.
+#[test]
+fn loom_who_claims_a_slot_just_put_in_use_sees_its_token() {
+    loom::model(|| {
+        let words = Words::new(1, 3);
+        words.slots[0].take_out_of_use();
+        let token = Arc::new(Published::new());
+        let (pool_words, published) = (Arc::clone(&words), Arc::clone(&token));
+        let supervisor = thread::spawn(move || {
+            published.view().publish(&[1; 16]).unwrap();
+            let _ = pool_words.slots[0].put_in_use();
+        });
+        if words.pool().try_claim(claim(1, 1)).is_some() {
+            let mut bytes = Vec::new();
+            assert_eq!(token.view().read(&mut bytes), 1, "no token yet");
+        }
+        supervisor.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_who_claims_a_slot_sees_what_its_last_holder_wrote() {
+    loom::model(|| {
+        let words = Words::new(1, 3);
+        let (slot, held) = words.claimed(1);
+        words.pool().bitmap.set(slot);
+        let other = Arc::clone(&words);
+        let holder = thread::spawn(move || {
+            other.slots[0].count_use();
+            let _ = other.pool().release(slot, held, &NoBells);
+        });
+        if words.pool().try_claim(claim(2, 1)).is_some() {
+            words.slots[0].count_use();
+            assert_eq!(words.slots[0].uses(), 2, "a use was overwritten");
+        }
+        holder.join().unwrap();
+    });
+}
+
+/// What wiping a token rests on.
+#[test]
+fn loom_who_finds_a_slot_free_sees_what_its_last_holder_wrote() {
+    loom::model(|| {
+        let words = Words::new(1, 3);
+        let (slot, held) = words.claimed(1);
+        words.slots[0].take_out_of_use();
+        let other = Arc::clone(&words);
+        let holder = thread::spawn(move || {
+            other.slots[0].count_use();
+            let _ = other.pool().release(slot, held, &NoBells);
+        });
+        if words.slots[0].word().holder == Holder::Free {
+            assert_eq!(words.slots[0].uses(), 1, "it may still be in use");
+        }
+        holder.join().unwrap();
+    });
+}
