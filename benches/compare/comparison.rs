@@ -130,7 +130,7 @@ fn measure(proxies: &[Server], load: Load, plan: Plan, dir: &Path) -> Result<Vec
 fn print(title: &str, measured: &[Measured]) {
     println!("\n{title}");
     println!(
-        "{:<9}{:>22}{:>20}{:>20}{:>20}{:>20}{:>9}",
+        "{:<9}{:>23}{:>22}{:>24}{:>22}{:>19}{:>9}",
         "", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", "CPU to HAProxy", "busiest"
     );
     let reference = measured.iter().find(|proxy| proxy.name == "haproxy");
@@ -145,7 +145,7 @@ fn print(title: &str, measured: &[Measured]) {
             )
         });
         println!(
-            "{:<9}{:>22.0}{:>20.2}{:>20.2}{:>20.1}{:>20}{:>7.0} %",
+            "{:<9}{:>23.0}{:>22.2}{:>24.2}{:>22.1}{:>19}{:>7.0} %",
             proxy.name,
             proxy.summary(rate),
             proxy.summary(|(outcome, _)| outcome.p50.as_secs_f64() * 1e3),
