@@ -149,6 +149,8 @@ impl Operation {
                 if !scene.stock.pool().seats[seat.get()].word().stalled {
                     scene.stock.pass_by(seat);
                 }
+                // An offer counts as forgotten by its maker when two sweeps in a row find it open.
+                scene.stock.sweep();
                 scene.stock.sweep();
             }
             Install => install(&scene.stock),
