@@ -83,18 +83,25 @@ fn loom_who_claims_a_slot_sees_what_its_last_holder_wrote() {
 /// What wiping a token rests on.
 #[test]
 fn loom_who_finds_a_slot_free_sees_what_its_last_holder_wrote() {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    static FOUND_FREE: AtomicBool = AtomicBool::new(false);
     loom::model(|| {
         let words = Words::new(1, 3);
         let (slot, held) = words.claimed(1);
         words.slots[0].take_out_of_use();
         let other = Arc::clone(&words);
-        let holder = thread::spawn(move || {
-            other.slots[0].count_use();
-            let _ = other.pool().release(slot, held, &NoBells);
+        let supervisor = thread::spawn(move || {
+            if other.slots[0].word().holder == Holder::Free {
+                FOUND_FREE.store(true, Relaxed);
+                assert_eq!(other.slots[0].uses(), 1, "it may still be in use");
+            }
         });
-        if words.slots[0].word().holder == Holder::Free {
-            assert_eq!(words.slots[0].uses(), 1, "it may still be in use");
-        }
-        holder.join().unwrap();
+        words.slots[0].count_use();
+        let _ = words.pool().release(slot, held, &NoBells);
+        supervisor.join().unwrap();
     });
+    assert!(
+        FOUND_FREE.load(Relaxed),
+        "the model reaches what it is about"
+    );
 }
