@@ -141,6 +141,34 @@ fn a_line_longer_than_the_window_keeps_its_order() {
 }
 
 #[test]
+fn a_line_of_65_536_is_served_in_order_by_4_096_slots() {
+    const SLOTS: usize = 4096;
+    const WAITING: usize = 65_536;
+    let fixture = Fixture::new(SLOTS, 2);
+    let mut held: Vec<_> = (0..SLOTS)
+        .map(|n| fixture.desks[n % 2].try_lease().expect("a free slot"))
+        .collect();
+    let mut line: Vec<_> = (0..WAITING).map(|n| fixture.desks[n % 2].join()).collect();
+    fixture.assert_counts(SLOTS as u64, 0, WAITING as u64);
+    for (turn, next) in line.chunks_mut(SLOTS).enumerate() {
+        held.clear();
+        // A window that was served whole shows the next of its line when its bell is answered.
+        while fixture.stock.pool().census().available > 0 {
+            fixture.answer_all_bells();
+        }
+        fixture.answer_all_bells();
+        held.extend(
+            next.iter_mut()
+                .map(|place| poll(place).expect("next in line")),
+        );
+        let waiting = WAITING - (turn + 1) * SLOTS;
+        fixture.assert_counts(SLOTS as u64, 0, waiting as u64);
+    }
+    held.clear();
+    fixture.assert_counts(0, SLOTS as u64, 0);
+}
+
+#[test]
 fn a_newcomer_does_not_overtake() {
     let fixture = Fixture::new(1, 2);
     let held = fixture.desks[0].try_lease().unwrap();
