@@ -147,7 +147,13 @@ impl Refresher {
             let plan = self.handle.ledger().schedule.plan(Instant::now());
             plan.start.into_iter().for_each(|login| self.start(login));
             tokio::select! {
-                Some(ended) = self.logins.join_next() => self.ended(ended),
+                Some(ended) = self.logins.join_next() => {
+                    self.ended(ended);
+                    // All that have ended meanwhile: a plan looks at every slot, so one for each would be dear.
+                    while let Some(ended) = self.logins.try_join_next() {
+                        self.ended(ended);
+                    }
+                }
                 Ok(()) = self.bell.changed() => self.look_for_suspects(),
                 Some(order) = self.orders.recv() => self.obey(order),
                 () = tokio::time::sleep_until(plan.next_look.into()) => {}
