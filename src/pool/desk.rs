@@ -235,9 +235,7 @@ impl Desk {
         let was_passed_by = self.pool().seats[self.seat.get()].beat(monotonic_millis());
         if was_passed_by {
             // The line went on without us; our waiters count again.
-            if self.collect() {
-                self.serve();
-            }
+            self.collect();
             self.serve();
         }
     }

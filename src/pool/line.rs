@@ -115,16 +115,16 @@ impl<'a> Window<'a> {
             .map_err(Place::unpack)
     }
 
-    /// Undoes a grant whose offer is gone: the place waits again, in its old order.
-    pub(crate) fn ungrant(self, at: usize, ticket: Ticket, slot: SlotIndex) -> bool {
+    /// Undoes a grant whose offer is gone: the place waits again, in its old order. Only its worker may: nobody else
+    /// knows that it has not been granted anew meanwhile.
+    fn ungrant(self, at: usize, ticket: Ticket, slot: SlotIndex) {
         let (from, to) = (
             Place::Granted(ticket, slot).pack(),
             Place::Waiting(ticket).pack(),
         );
-        // AcqRel: the waiter and the supervisor may both undo; the second one does nothing.
-        self.places[at]
-            .compare_exchange(from, to, AcqRel, Relaxed)
-            .is_ok()
+        // AcqRel: as in `grant`, whose counterpart it is. It fails only if we are taken for dead and our window was
+        // cleared, and then there is nothing to undo.
+        let _ = self.places[at].compare_exchange(from, to, AcqRel, Relaxed);
     }
 
     /// Where `ticket` stands and as what, if it is shown.

@@ -197,11 +197,7 @@ pub(crate) fn worker_count(config: &Config) -> usize {
 }
 
 fn create_stock(config: &Config, workers: usize) -> anyhow::Result<Stock> {
-    let sessions: usize = config
-        .credentials
-        .iter()
-        .map(|credential| credential.sessions)
-        .sum();
+    let sessions = config.sessions();
     let geometry = Geometry {
         slots: (2 * sessions)
             .next_multiple_of(64)
@@ -210,7 +206,6 @@ fn create_stock(config: &Config, workers: usize) -> anyhow::Result<Stock> {
         token_bytes: config.token.max_token_bytes,
     };
     let region = Region::create(geometry)?;
-    region.set_slots_used(sessions);
     if let Err(error) = region.lock_tokens(sessions) {
         info!(%error, "tokens are not locked in memory: raise the limit (LimitMEMLOCK) to keep them out of swap");
     }
