@@ -1,0 +1,110 @@
+//! Supervisors that follow one another over the same workers: killed and started anew, or replaced by another
+//! executable in place.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use nix::sys::signal::Signal;
+
+use super::{
+    command::{Outcome, as_session_leader, command_of, tpp_executable},
+    processes,
+    proxy::{Proxy, spawn_logging},
+    settings::Settings,
+    wait_until,
+};
+
+impl Proxy {
+    /// Starts a tpp whose executable is a copy of its own, so that the test may put another in its place. Waits for
+    /// its workers and for all tokens.
+    pub(crate) fn start_copy(settings: &Settings) -> Self {
+        let directory = tempfile::tempdir().expect("make a directory");
+        let image = directory.path().join("tpp");
+        copy_image(&image);
+        let mut proxy = Self::spawn_image(&image, settings, directory);
+        proxy.learn_addresses();
+        proxy.wait_until_ready(settings.worker_count());
+        let slots = settings.slots();
+        wait_until("all tokens are in", || proxy.pool().total == slots);
+        proxy
+    }
+
+    /// The executable of [`Self::start_copy`].
+    pub(crate) fn image(&self) -> PathBuf {
+        self.directory().join("tpp")
+    }
+
+    /// A new executable at another path than the one that runs.
+    pub(crate) fn another_image(&self, name: &str) -> PathBuf {
+        let path = self.directory().join(name);
+        copy_image(&path);
+        path
+    }
+
+    /// Puts a new file in the place of the executable, as a package's upgrade does.
+    pub(crate) fn replace_image(&self) {
+        let new = self.another_image("tpp.new");
+        fs::rename(new, self.image()).expect("rename over the executable");
+    }
+
+    /// True if the supervisor runs the file that is at `path` now.
+    pub(crate) fn runs_image(&self, path: &Path) -> bool {
+        let running = fs::metadata(format!("/proc/{}/exe", self.supervisor_pid()));
+        let wanted = fs::metadata(path).expect("the executable is there");
+        running.is_ok_and(|running| (running.dev(), running.ino()) == (wanted.dev(), wanted.ino()))
+    }
+
+    /// Kills the supervisor where it stands. Its workers live on.
+    pub(crate) fn kill_supervisor(&mut self) {
+        self.signal_supervisor(Signal::SIGKILL);
+        drop(self.supervisor.wait());
+    }
+
+    /// Starts a supervisor after [`Self::kill_supervisor`], with the file and directory of the one before, and waits
+    /// until it answers.
+    ///
+    /// # Panics
+    /// If clients are to connect elsewhere now.
+    pub(crate) fn start_successor(&mut self) {
+        let before = self.address;
+        let mut command = command_of(&self.image());
+        command.arg("--config").arg(self.config_file());
+        let mut leader = as_session_leader(&command, None);
+        self.supervisor = spawn_logging(&mut leader, self.directory.path());
+        self.sessions.push(self.supervisor.id());
+        self.sessions.retain(|&session| {
+            session == self.supervisor.id() || !processes::in_session(session).is_empty()
+        });
+        self.learn_addresses();
+        assert_eq!(
+            self.address, before,
+            "a successor listens where its forerunner did"
+        );
+    }
+
+    /// `tppctl upgrade`, with a path or without; afterwards the addresses are asked for anew.
+    pub(crate) fn upgrade(&mut self, image: Option<&Path>) -> Outcome {
+        let path = image.map(|path| path.to_str().expect("a path in UTF-8"));
+        let arguments: Vec<&str> = ["upgrade"].into_iter().chain(path).collect();
+        let outcome = self.ctl(&arguments);
+        self.learn_addresses();
+        outcome
+    }
+
+    /// The worker processes that live, whether a supervisor knows of them or not.
+    pub(crate) fn worker_pids(&self) -> Vec<u32> {
+        let is_worker = |&pid: &u32| {
+            processes::proc_text(pid, "cmdline").is_ok_and(|line| line.starts_with("tpp-worker\n"))
+        };
+        let mut pids = self.processes();
+        pids.retain(is_worker);
+        pids
+    }
+}
+
+fn copy_image(to: &Path) {
+    fs::copy(tpp_executable(), to).expect("copy the executable");
+}
