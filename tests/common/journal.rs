@@ -3,10 +3,14 @@
 use std::{
     fmt::Write as _,
     sync::Mutex,
+    thread,
     time::{Duration, Instant},
 };
 
-/// Events with their times, written by any thread.
+/// Most entries that a failure prints.
+const TOLD: usize = 400;
+
+/// Events with their times, written by any thread. Printed when the test that holds it fails.
 #[derive(Debug)]
 pub(crate) struct Journal {
     begun: Instant,
@@ -39,5 +43,13 @@ impl Journal {
             writeln!(text, "{:>9.3} s  {what}", at.as_secs_f64()).expect("a String takes it");
         }
         text
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("--- what went on ---\n{}--- end of it ---", self.last(TOLD));
+        }
     }
 }

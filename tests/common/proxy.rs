@@ -110,7 +110,7 @@ impl Proxy {
     }
 
     /// Asks tpp for its addresses as soon as it answers.
-    pub(super) fn learn_addresses(&mut self) {
+    pub(crate) fn learn_addresses(&mut self) {
         let status = wait_for("tpp says that it runs", || {
             let ended = self.supervisor.try_wait().expect("look after tpp");
             assert!(ended.is_none(), "tpp ended at once: {ended:?}");
