@@ -24,6 +24,8 @@ pub(crate) struct Client {
     reader: BufReader<TcpStream>,
     id: ConnId,
     sent: u64,
+    /// Final answers of which the head was read, and that were read to their end.
+    begun: u64,
     answered: u64,
     oracle: Option<Oracle>,
 }
@@ -48,6 +50,7 @@ impl Client {
             reader: BufReader::new(stream),
             id,
             sent: 0,
+            begun: 0,
             answered: 0,
             oracle: None,
         })
@@ -87,6 +90,17 @@ impl Client {
         };
         let nothing = look().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
         nothing && self.reader.buffer().is_empty()
+    }
+
+    /// True if an answer's head was read, but not its end.
+    pub(crate) fn is_within_an_answer(&self) -> bool {
+        self.begun > self.answered
+    }
+
+    /// This end's port, by which the system knows the connection.
+    pub(crate) fn port(&self) -> u16 {
+        let address = self.stream().local_addr();
+        address.map_or(0, |address| address.port())
     }
 
     /// Puts bytes on the wire as they are.
@@ -194,6 +208,7 @@ impl Client {
         loop {
             let (status, head) = self.read_any_head()?;
             if status == 101 || !(100..200).contains(&status) {
+                self.begun += 1;
                 return Ok((status, head));
             }
         }

@@ -46,8 +46,7 @@ impl Proxy {
 
     /// Puts a new file in the place of the executable, as a package's upgrade does.
     pub(crate) fn replace_image(&self) {
-        let new = self.another_image("tpp.new");
-        fs::rename(new, self.image()).expect("rename over the executable");
+        copy_image(&self.image());
     }
 
     /// True if the supervisor runs the file that is at `path` now.
@@ -105,6 +104,9 @@ impl Proxy {
     }
 }
 
+/// A file that runs cannot be written to, but another can take its name.
 fn copy_image(to: &Path) {
-    fs::copy(tpp_executable(), to).expect("copy the executable");
+    let new = to.with_extension("copy");
+    fs::copy(tpp_executable(), &new).expect("copy the executable");
+    fs::rename(new, to).expect("put the copy in its place");
 }

@@ -117,7 +117,8 @@ impl Oracle {
     ) -> Turn {
         let mut book = self.book();
         book.conns.entry(conn).or_default().requests += 1;
-        if book.is_over(conn) {
+        // A request may lie in a connection that tpp has given up since, to send it once more over another.
+        if book.is_over(conn) || is_hung_up(upstream_socket) {
             return Turn {
                 oracle: self.clone(),
                 token: None,
