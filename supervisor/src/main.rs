@@ -2,9 +2,13 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use tpp::config::{self, ProcessVars};
-use tpp_supervisor::{dev, limits, logging::Log, run};
+use tpp::{
+    config::{self, ProcessVars},
+    handover,
+};
+use tpp_supervisor::{dev, limits, logging::Log, run, succession::upgrade};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -29,12 +33,21 @@ struct ConfigArgs {
     config: PathBuf,
 }
 
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Asked by a running tpp: whether this executable can take its place
+    #[arg(long, value_name = "FORMAT", hide = true)]
+    takes_over: Option<u32>,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs in the foreground (the same as no command)
     Run(ConfigArgs),
     /// Checks a configuration file and says all that is wrong with it
-    Check(ConfigArgs),
+    Check(CheckArgs),
     /// Runs the whole thing on loopback, with an embedded stand-in for DolphinDB
     Dev(dev::DevArgs),
     #[command(hide = true)]
@@ -44,16 +57,24 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Run(cli.run)) {
-        Command::Run(args) => with_config(&args, |config| {
-            let log = Log::begin(&config.telemetry)?;
-            limits::prepare();
-            run::run(config, args.config.clone(), log)
-        }),
-        Command::Check(args) => with_config(&args, |config| {
+        Command::Run(args) => {
+            // Before anything is opened: the numbers of what is inherited are still its own.
+            let inherited = handover::receive_estate();
+            with_config(&args, |config| {
+                let log = Log::begin(&config.telemetry)?;
+                limits::prepare();
+                let inherited = inherited.context("take over what was inherited")?;
+                run::run(config, args.config.clone(), log, inherited)
+            })
+        }
+        Command::Check(args) => with_config(&args.config, |config| {
+            if let Some(format) = args.takes_over {
+                return upgrade::say_takes_over(format);
+            }
             for warning in config.warnings() {
                 eprintln!("tpp: warning: {warning}");
             }
-            println!("{}: ok", args.config.display());
+            println!("{}: ok", args.config.config.display());
             Ok(())
         }),
         Command::Dev(args) => exit_code(dev::run(args)),
