@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::{
     io::unix::AsyncFd,
     select,
-    signal::unix::{Signal, SignalKind, signal},
+    signal::unix::{SignalKind, signal},
     sync::oneshot,
     time::{MissedTickBehavior, interval, sleep},
 };
@@ -74,15 +74,16 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
         failure = accepting.failure() => anyhow::bail!("accept connections: {failure}"),
     };
     heirlooms.discard();
-    drain(&worker, &mut accepting, cause, &mut terminate).await;
+    drain(&worker, &mut accepting, cause).await;
     // With it goes the place where a supervisor could have met this worker.
     orphaned.abort();
     let _ = orphaned.await;
     Ok(())
 }
 
-/// Finishes what is open, as long as there is time.
-async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause, terminate: &mut Signal) {
+/// Finishes what is open, as long as there is time. SIGTERM says nothing new any more: a supervisor that takes this worker over
+/// cannot know whether its forerunner has sent one.
+async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause) {
     let seat = worker.seat();
     let limit = worker.view().settings.drain_timeout;
     info!(
@@ -98,7 +99,6 @@ async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause, termina
     let finished = select! {
         () = worker.empty() => true,
         () = sleep(limit) => false,
-        _ = terminate.recv() => false,
     };
     if !finished {
         warn!(
