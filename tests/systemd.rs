@@ -51,7 +51,10 @@ impl Manager {
             move || {
                 while !stop.load(Relaxed) {
                     if let Some((text, descriptors)) = receive(&socket) {
-                        books.lock().unwrap().note(&text, descriptors);
+                        books
+                            .lock()
+                            .expect("no panic under it")
+                            .note(&text, descriptors);
                     }
                 }
             }
@@ -69,19 +72,19 @@ impl Manager {
     }
 
     fn was_told(&self, what: impl Fn(&str) -> bool) -> bool {
-        let books = self.books.lock().unwrap();
+        let books = self.books.lock().expect("no panic under it");
         books.told.iter().any(|told| what(told))
     }
 
     fn count(&self, beginning: &str) -> usize {
-        let books = self.books.lock().unwrap();
+        let books = self.books.lock().expect("no panic under it");
         let names = books.kept.iter().map(|(name, _)| name);
         names.filter(|name| name.starts_with(beginning)).count()
     }
 
     /// Gives out all that it keeps.
     fn give_out(&self) -> Vec<(String, OwnedFd)> {
-        std::mem::take(&mut self.books.lock().unwrap().kept)
+        std::mem::take(&mut self.books.lock().expect("no panic under it").kept)
     }
 }
 

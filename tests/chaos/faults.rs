@@ -171,7 +171,11 @@ fn upgrade(scene: &mut Scene, where_to: usize, _: usize) -> bool {
     }
     let another = where_to % 2 == 0;
     let image = if another {
-        Some(scene.proxy.another_image("tpp.other"))
+        Some(
+            scene
+                .proxy
+                .another_image(["tpp.0", "tpp.1"][where_to / 2 % 2]),
+        )
     } else {
         scene.proxy.replace_image();
         None

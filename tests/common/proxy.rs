@@ -32,6 +32,8 @@ pub(crate) struct Proxy {
     /// Stopped by the test itself; what `drop` checks is done.
     stopped: bool,
     pub(super) directory: TempDir,
+    /// The executable's file.
+    pub(super) image: PathBuf,
     pub(super) address: SocketAddr,
     pub(super) health_address: SocketAddr,
 }
@@ -104,6 +106,7 @@ impl Proxy {
             supervisor,
             stopped: false,
             directory,
+            image: tpp_executable(),
             address: nowhere,
             health_address: nowhere,
         }

@@ -34,6 +34,7 @@ impl Proxy {
         let image = directory.path().join("tpp");
         copy_image(&image);
         let mut proxy = Self::spawn_image(&image, settings, directory);
+        proxy.image = image;
         proxy.learn_addresses();
         proxy.wait_until_ready(settings.worker_count());
         let slots = settings.slots();
@@ -41,9 +42,9 @@ impl Proxy {
         proxy
     }
 
-    /// The executable of [`Self::start_copy`].
-    pub(crate) fn image(&self) -> PathBuf {
-        self.directory().join("tpp")
+    /// The file that the supervisor was started from.
+    pub(crate) fn image(&self) -> &Path {
+        &self.image
     }
 
     /// A new executable at another path than the one that runs.
@@ -53,9 +54,10 @@ impl Proxy {
         path
     }
 
-    /// Puts a new file in the place of the executable, as a package's upgrade does.
+    /// Puts a new file in the place of the executable, as a package's upgrade does. The test must have begun with
+    /// [`Self::start_copy`].
     pub(crate) fn replace_image(&self) {
-        copy_image(&self.image());
+        copy_image(self.image());
     }
 
     /// True if the supervisor runs the file that is at `path` now.
@@ -77,7 +79,7 @@ impl Proxy {
     /// # Panics
     /// If clients are to connect elsewhere now.
     pub(crate) fn start_successor(&mut self) {
-        let mut command = command_of(&self.image());
+        let mut command = command_of(self.image());
         command.arg("--config").arg(self.config_file());
         self.succeed(as_session_leader(&command, None));
     }
@@ -126,7 +128,7 @@ impl Proxy {
 
     /// Runs a second tpp with the configuration of this one, to its end.
     pub(crate) fn run_another(&self) -> Outcome {
-        run(command_of(&self.image())
+        run(command_of(self.image())
             .arg("--config")
             .arg(self.config_file()))
     }
@@ -136,6 +138,9 @@ impl Proxy {
         let path = image.map(|path| path.to_str().expect("a path in UTF-8"));
         let arguments: Vec<&str> = ["upgrade"].into_iter().chain(path).collect();
         let outcome = self.ctl(&arguments);
+        if let (Some(image), Some(0)) = (image, outcome.code) {
+            self.image = image.to_owned();
+        }
         self.learn_addresses();
         outcome
     }

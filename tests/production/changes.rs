@@ -189,14 +189,13 @@ impl<'a> Office<'a> {
         self.assert_replaced(&before);
     }
 
-    /// To the one that was put in the place of the first, as packages do it.
+    /// To the one that was put in the place of the one that runs, as packages do it.
     fn upgrade_by_signal(&mut self) {
         let before = self.ready_pids();
-        let image = self.proxy.image();
         self.proxy.replace_image();
         self.proxy.signal_supervisor(Signal::SIGUSR2);
         wait_until("the new image is in charge", || {
-            self.proxy.runs_image(&image)
+            self.proxy.runs_image(self.proxy.image())
         });
         self.proxy.learn_addresses();
         wait_until("all workers are replaced", || {

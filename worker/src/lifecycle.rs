@@ -73,7 +73,7 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
         failure = accepting.failure() => anyhow::bail!("accept connections: {failure}"),
     };
     heirlooms.discard();
-    drain(&worker, &mut accepting, cause, &mut terminate).await;
+    drain(&worker, &mut accepting, cause).await;
     // With it goes the place where a supervisor could have met this worker.
     if !orphaned.is_finished() {
         orphaned.abort();
@@ -95,8 +95,9 @@ fn not_ours() -> std::io::Result<Vec<Signal>> {
     kinds.into_iter().map(signal).collect()
 }
 
-/// Finishes what is open, as long as there is time.
-async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause, terminate: &mut Signal) {
+/// Finishes what is open, as long as there is time. SIGTERM says nothing new any more: a supervisor that takes this worker over
+/// cannot know whether its forerunner has sent one.
+async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause) {
     let seat = worker.seat();
     let limit = worker.view().settings.drain_timeout;
     info!(
@@ -112,7 +113,6 @@ async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause, termina
     let finished = select! {
         () = worker.empty() => true,
         () = sleep(limit) => false,
-        _ = terminate.recv() => false,
     };
     if !finished {
         warn!(
