@@ -273,9 +273,9 @@ fn a_signal_upgrades_to_the_file_that_is_there_now() {
     let (upstream, _, proxy) = start(1);
     let image = proxy.image();
     proxy.replace_image();
-    assert!(!proxy.runs_image(&image));
+    assert!(!proxy.runs_image(image));
     proxy.signal_supervisor(Signal::SIGUSR2);
-    wait_until("the new file runs", || proxy.runs_image(&image));
+    wait_until("the new file runs", || proxy.runs_image(image));
     wait_until("all workers are replaced", || {
         proxy.log().contains("2 workers ready")
     });
