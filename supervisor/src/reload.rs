@@ -83,7 +83,7 @@ impl Panel {
                 "{workers} workers need a restart: there are {seats} seats, two for each"
             ));
         }
-        let (listeners, sockets) = self.listeners(&old, &new)?;
+        let (listeners, sockets) = self.listeners(&new)?;
         let setup = Setup::of(&new).map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
         let log_filter = new.telemetry.log_filter.as_str();
         self.reloader
@@ -104,6 +104,12 @@ impl Panel {
             differs
         });
         new.warnings().iter().for_each(|warning| warn!("{warning}"));
+        for one in listeners
+            .iter()
+            .filter(|one| !old.listen.contains(&one.wanted))
+        {
+            info!(address = %one.bound, "listening for clients");
+        }
         let counter = &self.stock.region().supervisors().configurations;
         counter.add(1);
         let want = wanted(&new, workers);
@@ -123,11 +129,7 @@ impl Panel {
     }
 
     /// The addresses of `new`, and the sockets for them: those that are open, and others newly opened.
-    fn listeners(
-        &self,
-        old: &Config,
-        new: &Config,
-    ) -> Result<(Vec<Listening>, Vec<ForWorkers>), String> {
+    fn listeners(&self, new: &Config) -> Result<(Vec<Listening>, Vec<ForWorkers>), String> {
         let mut open = self.in_force().listeners.clone();
         let mut listeners = Vec::new();
         let mut sockets = Vec::new();
@@ -148,9 +150,6 @@ impl Panel {
                 }
             };
             listeners.push(one);
-        }
-        for address in new.listen.iter().filter(|one| !old.listen.contains(one)) {
-            info!(%address, "listening for clients");
         }
         Ok((listeners, sockets))
     }
