@@ -64,7 +64,7 @@ fn measure(processes: usize) {
     }
     let mut children: Vec<_> = (0..processes)
         .map(|_| {
-            let (seat, epoch) = stock.fill_seat().expect("a seat for each");
+            let (seat, epoch) = stock.fill_seat(0).expect("a seat for each");
             Contender::start(&region, seat, epoch)
         })
         .collect();

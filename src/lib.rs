@@ -4,6 +4,7 @@
 //! - [`pool`]: slots, leases, the waiting line: the algorithms, over any memory;
 //! - [`region`]: the shared mapping that a pool lies in;
 //! - [`bells`]: how one process makes another look;
+//! - [`estate`]: what a supervisor leaves to the next one, and how it gets there;
 //! - [`control`]: the protocol between `tppctl` and the supervisor.
 //!
 //! It has no tokio, no HTTP, no logger: it returns values. `unsafe` stands in `region::mapping` and
@@ -17,6 +18,8 @@ pub mod clock;
 pub mod config;
 #[cfg(not(tpp_loom))]
 pub mod control;
+#[cfg(not(tpp_loom))]
+pub mod estate;
 #[cfg(not(tpp_loom))]
 pub mod handover;
 pub mod pool;

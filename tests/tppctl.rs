@@ -75,6 +75,7 @@ fn tppctl(arguments: &[&str]) -> Process {
 
 fn status() -> Status {
     Status {
+        supervisors: Vec::new(),
         status: Health::Healthy,
         reasons: vec![],
         pool: PoolStatus {

@@ -124,6 +124,7 @@ impl Check<'_> {
             count: self.count(table, &schema::WORKERS_COUNT),
             drain_timeout: self.seconds(table, &schema::DRAIN_TIMEOUT),
             worker_timeout: self.seconds(table, &schema::WORKER_TIMEOUT),
+            orphan_timeout: self.seconds(table, &schema::ORPHAN_TIMEOUT),
         }
     }
 

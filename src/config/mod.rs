@@ -107,6 +107,8 @@ pub struct Workers {
     pub drain_timeout: Duration,
     /// How long a worker's heartbeat may stand still before it is killed.
     pub worker_timeout: Duration,
+    /// How long a worker serves on without a supervisor before it drains.
+    pub orphan_timeout: Duration,
 }
 
 /// `[upstream]`: the server behind the proxy.

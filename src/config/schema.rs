@@ -17,7 +17,7 @@ pub(super) const LISTEN: Key = Key::new(
     "listen",
     Kind::Addresses,
     Default::Text("0.0.0.0:8080"),
-    Restart,
+    Reload,
 )
 .variable("TPP_LISTEN");
 pub(super) const TRUST_FORWARDED: Key = Key::flag("trust_forwarded", false, Reload);
@@ -52,6 +52,8 @@ pub(super) const DRAIN_TIMEOUT: Key = Key::limit(
 );
 pub(super) const WORKER_TIMEOUT: Key =
     Key::seconds("workers.worker_timeout_seconds", (1, 3600), 10);
+pub(super) const ORPHAN_TIMEOUT: Key =
+    Key::seconds("workers.orphan_timeout_seconds", (1, YEAR), 300);
 
 pub(super) const HOST: Key = Key::text(
     "upstream.host",
@@ -172,6 +174,7 @@ pub(super) const KEYS: &[&Key] = &[
     &WORKERS_COUNT,
     &DRAIN_TIMEOUT,
     &WORKER_TIMEOUT,
+    &ORPHAN_TIMEOUT,
     &HOST,
     &PORT,
     &TLS,

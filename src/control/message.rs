@@ -3,6 +3,8 @@
 //! The encoding is a contract between programs that may be of different ages: `tests` pins it to the
 //! byte, and a change that an older peer cannot read asks for a new [`PROTOCOL_VERSION`].
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages below; a peer of another version is told so and refused.
@@ -67,6 +69,11 @@ pub enum Command {
     Reload,
     /// Replace all workers one by one.
     Restart,
+    /// Start another executable in the supervisor's place, and replace all workers.
+    Upgrade {
+        /// Its file, absolute; `None`: the one that the supervisor was started from.
+        path: Option<PathBuf>,
+    },
 }
 
 /// The supervisor's answer.
@@ -155,6 +162,26 @@ pub struct Status {
     pub worker_restarts: u64,
     /// Each worker.
     pub workers: Vec<WorkerStatus>,
+    /// The supervisors of this pool, the latest last.
+    #[serde(default)]
+    pub supervisors: Vec<SupervisorEvent>,
+}
+
+/// How a supervisor came into charge of the pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupervisorEvent {
+    /// When, Unix seconds.
+    pub at: u64,
+    /// `started` with a new pool, `adopted` the pool of one that was gone, or `upgraded` in another one's place.
+    pub how: String,
+    /// Its version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Workers that it took over.
+    pub workers: u64,
+    /// Leases that it freed, of workers that had died meanwhile.
+    pub leases_freed: u64,
 }
 
 /// One worker process.

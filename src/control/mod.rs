@@ -8,5 +8,7 @@
 pub mod client;
 pub mod frame;
 mod message;
+mod socket;
 
 pub use message::*;
+pub use socket::private_listener;

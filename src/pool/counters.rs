@@ -25,6 +25,23 @@ impl Counter {
     }
 }
 
+/// What the supervisors of one region have done, one after the other. Only the one in charge writes.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct SupervisorCounters {
+    /// Logins that brought a token.
+    pub logins_succeeded: Counter,
+    /// Logins that the server refused.
+    pub logins_refused: Counter,
+    /// Logins that failed otherwise.
+    pub logins_failed: Counter,
+    /// Workers that ended unplanned.
+    pub worker_restarts: Counter,
+    /// Configurations put in force.
+    pub configurations: Counter,
+    reserved: [Counter; 11],
+}
+
 /// Buckets of a [`Histogram`], the last one without a bound.
 const BUCKETS: usize = Histogram::BOUNDS.len() + 1;
 

@@ -6,7 +6,7 @@ use std::{
     fmt,
     future::Future,
     net::SocketAddr,
-    os::fd::BorrowedFd,
+    os::fd::{AsFd, BorrowedFd},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -15,7 +15,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::{bells::BellBoard, clock::monotonic_millis, region::Region};
+use crate::{bells::BellBoard, clock::monotonic_millis, estate::Role, region::Region};
 
 use super::{
     Bells, Pool, SeatCounters, SeatState, WorkerSettings,
@@ -238,6 +238,20 @@ impl Desk {
             self.collect();
             self.serve();
         }
+    }
+
+    /// Whether the seat is still this worker's. A supervisor that took over without finding this worker has given it away.
+    #[must_use]
+    pub fn is_seated(&self) -> bool {
+        let word = self.pool().seats[self.seat.get()].word();
+        word.epoch == self.epoch && word.is_filled()
+    }
+
+    /// The region and all bells, for a supervisor that takes over.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<(Role, BorrowedFd<'_>)> {
+        let region = (Role::Region, self.region.as_fd());
+        std::iter::once(region).chain(self.bells.named()).collect()
     }
 
     /// Says that this worker serves.

@@ -40,7 +40,7 @@ use crate::sync::AtomicU64;
 
 pub use bitmap::Bitmap;
 pub use census::{Census, SlotState};
-pub use counters::{Counter, Histogram, HistogramCounts, SeatCounters, Totals};
+pub use counters::{Counter, Histogram, HistogramCounts, SeatCounters, SupervisorCounters, Totals};
 #[cfg(not(tpp_loom))]
 pub use desk::{Desk, Lease, Refreshed, Waiting};
 pub use dispatch::{Bells, SeatSet};
@@ -52,7 +52,7 @@ pub use seat::{Seat, SeatState, SeatWord};
 pub use settings::WorkerSettings;
 pub use slot::{Claim, Released, Slot};
 #[cfg(not(tpp_loom))]
-pub use stock::Stock;
+pub use stock::{Legacy, Stock};
 pub use word::{Holder, Place, SlotWord};
 
 /// A view of one pool: where its words lie. Cheap to make and to copy; it owns nothing.

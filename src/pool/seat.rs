@@ -105,7 +105,11 @@ pub struct Seat {
     pub(crate) window_first: AtomicU64,
     /// Ticket + 1 of the first who waits behind the window, for want of room in it; 0: none.
     pub(crate) behind_window: AtomicU64,
-    reserved: [AtomicU64; 10],
+    /// What the worker was given at its start and keeps: see [`Self::launch`].
+    launch: AtomicU64,
+    /// When the seat was filled, milliseconds of the monotonic clock.
+    filled_at: AtomicU64,
+    reserved: [AtomicU64; 8],
 }
 
 impl Seat {
@@ -119,6 +123,8 @@ impl Seat {
             oldest_since: AtomicU64::new(0),
             window_first: AtomicU64::new(0),
             behind_window: AtomicU64::new(0),
+            launch: AtomicU64::new(0),
+            filled_at: AtomicU64::new(0),
             reserved: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -167,6 +173,27 @@ impl Seat {
     pub fn heartbeat(&self) -> u64 {
         // Relaxed: a number on its own.
         self.heartbeat.load(Relaxed)
+    }
+
+    /// A fingerprint of what the worker was given at its start and cannot change: its executable, its listening sockets.
+    #[must_use]
+    pub fn launch(&self) -> u64 {
+        // Relaxed: written before the process that it describes is started, and read by supervisors alone.
+        self.launch.load(Relaxed)
+    }
+
+    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
+    pub(crate) fn note_launch(&self, fingerprint: u64, now: u64) {
+        // Relaxed: see `launch`.
+        self.launch.store(fingerprint, Relaxed);
+        self.filled_at.store(now, Relaxed);
+    }
+
+    /// When the seat was filled, milliseconds of the monotonic clock.
+    #[must_use]
+    pub fn filled_at(&self) -> u64 {
+        // Relaxed: see `launch`.
+        self.filled_at.load(Relaxed)
     }
 
     /// Connections that wait in this worker.

@@ -15,6 +15,8 @@ pub struct WorkerSettings {
     pub workers: usize,
     /// How long a draining worker may finish what is open.
     pub drain_timeout: Duration,
+    /// `workers.orphan_timeout_seconds`.
+    pub orphan_timeout: Duration,
     /// `upstream.host`, for TLS and for messages; the addresses are published on their own.
     pub upstream_host: String,
     /// `upstream.port`.
@@ -68,6 +70,7 @@ impl WorkerSettings {
             trust_forwarded: config.trust_forwarded,
             workers,
             drain_timeout: config.workers.drain_timeout,
+            orphan_timeout: config.workers.orphan_timeout,
             upstream_host: upstream.host.clone(),
             upstream_port: upstream.port,
             tls: upstream.tls,

@@ -23,7 +23,11 @@ pub struct Slot {
     failures: AtomicU64,
     /// Requests sent with this slot. Only its holder writes it.
     uses: AtomicU64,
-    reserved: [AtomicU64; 11],
+    /// Key of the account whose slot it is; 0: nobody's. For a supervisor that takes over.
+    account: AtomicU64,
+    /// When the token was drawn, milliseconds of the monotonic clock. For a supervisor that takes over.
+    drawn_at: AtomicU64,
+    reserved: [AtomicU64; 9],
 }
 
 /// Proof of a claim: the word that a release must find.
@@ -66,6 +70,8 @@ impl Slot {
             refused: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             uses: AtomicU64::new(0),
+            account: AtomicU64::new(0),
+            drawn_at: AtomicU64::new(0),
             reserved: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -197,6 +203,27 @@ impl Slot {
     pub fn uses(&self) -> u64 {
         // Relaxed: a number for people.
         self.uses.load(Relaxed)
+    }
+}
+
+#[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
+impl Slot {
+    // All Relaxed: notes of one supervisor to the next, which reads them when the writer is dead.
+
+    pub(crate) fn set_account(&self, key: u64) {
+        self.account.store(key, Relaxed);
+    }
+
+    pub(crate) fn account(&self) -> u64 {
+        self.account.load(Relaxed)
+    }
+
+    pub(crate) fn set_drawn_at(&self, millis: u64) {
+        self.drawn_at.store(millis, Relaxed);
+    }
+
+    pub(crate) fn drawn_at(&self) -> u64 {
+        self.drawn_at.load(Relaxed)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use crate::{bells::BellBoard, clock::monotonic_millis, region::Region};
@@ -14,6 +15,19 @@ use super::{
     seat::{SeatState, SeatWord},
     word::{Holder, SlotWord},
 };
+
+/// What a supervisor finds in a slot that another one stocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Legacy {
+    /// Key of the account whose it was; `None`: nobody's.
+    pub account: Option<u64>,
+    /// Version of its token; 0: it never had one.
+    pub version: u64,
+    /// Whether the token may be lent.
+    pub is_usable: bool,
+    /// Time since the token was drawn.
+    pub age: Duration,
+}
 
 /// The supervisor's access to the pool. One process at a time may have it.
 #[derive(Debug)]
@@ -53,13 +67,37 @@ impl Stock {
         self.region.pool()
     }
 
+    /// Notes whose `slot` is: `account` is any key that tells accounts apart, and not 0.
+    pub fn assign(&self, slot: SlotIndex, account: u64) {
+        self.pool().slots[slot.get()].set_account(account);
+    }
+
+    /// What a predecessor left in `slot`.
+    #[must_use]
+    pub fn legacy(&self, slot: SlotIndex) -> Legacy {
+        let pool = self.pool();
+        let found = &pool.slots[slot.get()];
+        let version = self.region.token(slot).version();
+        Legacy {
+            account: Some(found.account()).filter(|&key| key != 0),
+            version,
+            is_usable: found.word().usable && version != 0,
+            age: Duration::from_millis(monotonic_millis().saturating_sub(found.drawn_at())),
+        }
+    }
+
     /// Publishes a token and puts its slot in use. Its holder, if it has one, goes on with the new token.
     ///
     /// # Errors
     /// If the token is longer than the region was made for; the slot is as it was.
     pub fn install(&self, slot: SlotIndex, token: &[u8]) -> Result<u64, TooLong> {
-        let version = self.region.token(slot).publish(token)?;
         let pool = self.pool();
+        // First: a token whose age is overstated is renewed too early, and no harm is done.
+        let before = pool.slots[slot.get()].drawn_at();
+        pool.slots[slot.get()].set_drawn_at(monotonic_millis());
+        let version = self.region.token(slot).publish(token).inspect_err(|_| {
+            pool.slots[slot.get()].set_drawn_at(before);
+        })?;
         if pool.slots[slot.get()].put_in_use() {
             pool.bitmap.set(slot);
             pool.dispatch(&self.bells);
@@ -88,6 +126,7 @@ impl Stock {
         let idle = !word.usable && word.holder == Holder::Free;
         if idle {
             self.region.token(slot).wipe();
+            self.assign(slot, 0);
         }
         idle
     }
@@ -135,9 +174,10 @@ impl Stock {
         }
     }
 
-    /// Fills a vacant seat for a worker about to be started; `None`: all are taken.
+    /// Fills a vacant seat for a worker about to be started, of which `launch` is the fingerprint
+    /// ([`super::Seat::launch`]); `None`: all are taken.
     #[must_use]
-    pub fn fill_seat(&self) -> Option<(SeatIndex, Epoch)> {
+    pub fn fill_seat(&self, launch: u64) -> Option<(SeatIndex, Epoch)> {
         let pool = self.pool();
         let index = pool
             .seats
@@ -146,7 +186,9 @@ impl Stock {
         let seat = &pool.seats[index];
         let epoch = seat.word().epoch.next();
         // A beat to begin with: time until the first one of its own counts from here.
-        let _ = seat.beat(monotonic_millis());
+        let now = monotonic_millis();
+        let _ = seat.beat(now);
+        seat.note_launch(launch, now);
         seat.set_word(SeatWord {
             state: SeatState::Starting,
             stalled: false,

@@ -55,7 +55,7 @@ impl Fixture {
     }
 
     fn hire(&mut self) -> Arc<Desk> {
-        let (seat, epoch) = self.stock.fill_seat().expect("a vacant seat");
+        let (seat, epoch) = self.stock.fill_seat(0).expect("a vacant seat");
         let bells = self.stock.bells().try_clone().expect("bells");
         let desk = Desk::new(Arc::clone(self.stock.region()), bells, seat, epoch);
         desk.set_ready();

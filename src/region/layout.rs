@@ -8,7 +8,9 @@ use std::{
 use crossbeam_utils::CachePadded;
 
 use crate::{
-    pool::{Publication, Seat, SeatCounters, SeatIndex, Slot, SlotIndex, WINDOW},
+    pool::{
+        Publication, Seat, SeatCounters, SeatIndex, Slot, SlotIndex, SupervisorCounters, WINDOW,
+    },
     sync::AtomicU64,
 };
 
@@ -17,7 +19,7 @@ use super::RegionError;
 /// Begins every region: "tppregn" and a byte that no text file has there.
 const MAGIC: u64 = u64::from_be_bytes(*b"\x89tppregn");
 /// Raised whenever a word changes its meaning or its place.
-pub const LAYOUT_VERSION: u64 = 1;
+pub const LAYOUT_VERSION: u64 = 2;
 /// Bytes at the head of the region that hold [`Layout::header`].
 pub(super) const HEADER_BYTES: usize = 4096;
 /// Sections begin on pages, so that what is never touched is never there.
@@ -26,6 +28,8 @@ const PAGE: usize = 4096;
 const SETTINGS_BYTES: usize = 64 * 1024;
 /// Room for the upstream's addresses.
 const UPSTREAM_BYTES: usize = 16 * 1024;
+/// Room for the history of supervisors.
+const HISTORY_BYTES: usize = 8 * 1024;
 /// Longest token a region can be made for.
 const MOST_TOKEN_BYTES: usize = 64 * 1024;
 
@@ -53,9 +57,10 @@ pub(super) enum Section {
     Tokens,
     Settings,
     Upstream,
+    History,
 }
 
-const SECTIONS: usize = 10;
+const SECTIONS: usize = 11;
 
 /// A section's place: `count` elements of `T`, `offset` bytes from the region's begin.
 #[derive(Debug)]
@@ -84,6 +89,8 @@ pub(super) struct SharedWords {
     pub(super) settings_version: AtomicU64,
     pub(super) upstream_version: AtomicU64,
     pub(super) unreachable_reports: AtomicU64,
+    pub(super) history_version: AtomicU64,
+    pub(super) supervisors: SupervisorCounters,
 }
 
 impl SharedWords {
@@ -148,6 +155,7 @@ impl Layout {
             ),
             Section::Settings => (Publication::words_for(SETTINGS_BYTES), word),
             Section::Upstream => (Publication::words_for(UPSTREAM_BYTES), word),
+            Section::History => (Publication::words_for(HISTORY_BYTES), word),
         }
     }
 
@@ -155,6 +163,7 @@ impl Layout {
         use Section::*;
         [
             Shared, LineSeats, Bitmap, Slots, Seats, Counters, Places, Tokens, Settings, Upstream,
+            History,
         ]
         .map(|section| {
             let (count, size) = Self::elements(geometry, section);

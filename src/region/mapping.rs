@@ -27,7 +27,7 @@ pub(super) unsafe trait Shared {}
 unsafe impl Shared for AtomicU64 {}
 // SAFETY: one atomic integer and padding.
 unsafe impl Shared for CachePadded<AtomicU64> {}
-// SAFETY: `repr(C)`, atomic integers and padding.
+// SAFETY: `repr(C)`, atomic integers, counters (`repr(transparent)` over one) and padding.
 unsafe impl Shared for SharedWords {}
 // SAFETY: `repr(C)`, atomic integers and padding.
 unsafe impl Shared for Slot {}

@@ -21,7 +21,9 @@ use nix::{
 };
 
 use crate::{
-    pool::{Bitmap, Pool, Publication, SeatCounters, SeatIndex, SeatSet, SlotIndex},
+    pool::{
+        Bitmap, Pool, Publication, SeatCounters, SeatIndex, SeatSet, SlotIndex, SupervisorCounters,
+    },
     sync::AtomicU64,
 };
 
@@ -163,6 +165,12 @@ impl Region {
         }
     }
 
+    /// Slots that are or were configured.
+    #[must_use]
+    pub fn slots_used(&self) -> usize {
+        self.shared().slots_used().min(self.geometry().slots)
+    }
+
     /// Says how many slots are configured. Slots are only ever added; one that is no longer configured stays,
     /// empty.
     pub fn set_slots_used(&self, slots: usize) {
@@ -193,6 +201,19 @@ impl Region {
     pub fn upstream(&self) -> Publication<'_> {
         let words = self.mapping.section(self.layout.section(Section::Upstream));
         Publication::new(&self.shared().upstream_version, words)
+    }
+
+    /// What became of the supervisors so far, as JSON; only they read it.
+    #[must_use]
+    pub fn history(&self) -> Publication<'_> {
+        let words = self.mapping.section(self.layout.section(Section::History));
+        Publication::new(&self.shared().history_version, words)
+    }
+
+    /// The counters of the supervisors.
+    #[must_use]
+    pub fn supervisors(&self) -> &SupervisorCounters {
+        &self.shared().supervisors
     }
 
     /// The counters of `seat`.

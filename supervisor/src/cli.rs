@@ -22,12 +22,21 @@ pub(crate) struct ConfigArgs {
     pub(crate) config: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Asked by a running tpp: whether this executable can take its place
+    #[arg(long, value_name = "FORMAT", hide = true)]
+    pub(crate) takes_over: Option<u32>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Runs in the foreground (the same as no command)
     Run(ConfigArgs),
     /// Checks a configuration file and says all that is wrong with it
-    Check(ConfigArgs),
+    Check(CheckArgs),
     /// Runs the whole thing on loopback, with an embedded stand-in for DolphinDB
     Dev(dev::DevArgs),
     #[command(hide = true)]

@@ -7,7 +7,7 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     os::{
-        fd::AsRawFd,
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::{
             fs::{FileTypeExt, MetadataExt},
             net::UnixListener,
@@ -21,12 +21,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::{
-        socket::{
-            AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
-        },
-        stat::{Mode, fchmod},
-    },
+    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
     unistd::geteuid,
 };
 use tokio::{
@@ -37,6 +32,7 @@ use tokio::{
 use tpp::control::{
     Command, PROTOCOL_VERSION, Reply, Request, Response,
     frame::{self, FrameError, HEADER_BYTES, MAX_REQUEST_BYTES},
+    private_listener,
 };
 
 use crate::accept::accept;
@@ -55,7 +51,9 @@ const TURN_PAUSE: Duration = Duration::from_millis(10);
 pub trait Operator: Send + Sync + 'static {
     /// Carries out `command` and tells the outcome. It runs to its end even if the asker leaves, and is
     /// dropped only when the server stops.
-    fn run(&self, command: Command) -> impl Future<Output = Reply> + Send;
+    ///
+    /// `asker` is the connection that the reply will go to: whoever ends before it can reply may hand it on.
+    fn run(&self, command: Command, asker: BorrowedFd<'_>) -> impl Future<Output = Reply> + Send;
 }
 
 /// Why there is no control socket.
@@ -104,10 +102,31 @@ impl ControlSocket {
         };
         let _turn = turn(path);
         remove_stale(path)?;
-        let listener = listener(path).map_err(|errno| failed(errno.into()))?;
+        let listener = private_listener(path).map_err(|errno| failed(errno.into()))?;
         let file = SocketFile::of(path).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         Ok(Self { listener, file })
+    }
+
+    /// The socket at `path`, which a predecessor bound.
+    ///
+    /// # Errors
+    /// [`ControlError`], which names the path.
+    pub fn inherited(path: &Path, listener: OwnedFd) -> Result<Self, ControlError> {
+        let failed = |source: io::Error| ControlError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let listener = UnixListener::from(listener);
+        listener.set_nonblocking(true).map_err(failed)?;
+        let file = SocketFile::of(path).map_err(failed)?;
+        Ok(Self { listener, file })
+    }
+
+    /// The listening socket.
+    #[must_use]
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 
     /// Answers requests until `stop`, then removes the socket's file. To be called in a runtime.
@@ -209,22 +228,6 @@ fn probe(path: &Path) -> nix::Result<()> {
     connect(socket.as_raw_fd(), &UnixAddr::new(path)?)
 }
 
-fn listener(path: &Path) -> nix::Result<UnixListener> {
-    let address = UnixAddr::new(path)?;
-    let socket = socket(
-        AddressFamily::Unix,
-        SockType::Stream,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
-    // Linux gives the file the mode of the socket: there is no instant in which it is open to all, and
-    // no umask to change under other threads.
-    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
-    bind(socket.as_raw_fd(), &address)?;
-    listen(&socket, Backlog::new(128)?)?;
-    Ok(UnixListener::from(socket))
-}
-
 /// A socket's file, removed when this is dropped if it is still the same.
 #[derive(Debug)]
 struct SocketFile {
@@ -267,13 +270,26 @@ async fn exchange(
         }
         Ok(Ok(command)) => {
             tracing::debug!(?command, "control request");
-            operator.run(command).await
+            operator.run(command, stream.as_fd()).await
         }
         Ok(Err(FrameError::Closed)) => return,
         Ok(Err(error)) => Reply::Failed(refusal(&error)),
         Err(_) => Reply::Failed(format!("no whole request within {transfer:?}")),
     };
     match timeout(transfer, send(&mut stream, reply)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "control reply not sent"),
+        Err(_) => tracing::debug!("control reply not taken in time"),
+    }
+}
+
+/// Gives `asker`, whose request a predecessor took, its reply.
+pub(crate) async fn reply_to(asker: std::os::unix::net::UnixStream, reply: Reply) {
+    let sent = async {
+        asker.set_nonblocking(true)?;
+        send(&mut UnixStream::from_std(asker)?, reply).await
+    };
+    match timeout(TRANSFER_TIMEOUT, sent).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "control reply not sent"),
         Err(_) => tracing::debug!("control reply not taken in time"),

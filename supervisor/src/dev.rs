@@ -9,7 +9,8 @@ use tpp::config::{self, Format, Secret};
 use crate::{
     limits,
     logging::Log,
-    run::{Supervisor, runtime},
+    prepare::Supervisor,
+    run::runtime,
     standin::{StandIn, StandInOptions},
 };
 
@@ -73,7 +74,7 @@ pub fn run(args: DevArgs) -> anyhow::Result<()> {
         )?;
         let log = Log::begin(&config.telemetry)?;
         limits::prepare();
-        let supervisor = Supervisor::prepare(config, PathBuf::new(), log)?;
+        let supervisor = Supervisor::prepare(config, PathBuf::new(), log, Vec::new())?;
         announce(&supervisor, standin.addr(), &control_socket).context("print the addresses")?;
         supervisor.run().await
     })

@@ -1,25 +1,35 @@
 //! The worker processes: as many as wanted, replaced when they die or hang, drained when they shall go.
 
 mod post;
+mod replacement;
 mod report;
+mod takeover;
 
 use std::{
     collections::VecDeque,
-    process::ExitStatus,
+    fmt,
+    os::fd::OwnedFd,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use nix::sys::signal::Signal;
+use rustix::process::Signal;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
     time::MissedTickBehavior,
 };
-use tpp::pool::{SeatIndex, SeatState, Stock};
+use tpp::{
+    estate::{Role, meeting_place},
+    pool::{SeatState, Stock},
+};
 use tracing::{error, info, warn};
 
-use crate::process::{self, Launch};
+use crate::{
+    process::{Ending, Launch, WorkerProcess},
+    sockets::ForWorkers,
+    systemd,
+};
 
 use post::{Post, Worker};
 pub(crate) use report::{FleetReport, WorkerReport};
@@ -31,15 +41,36 @@ const PASS_BY_AFTER: Duration = Duration::from_secs(1);
 /// What a worker may take, beyond its time to drain, to end by itself.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
 
+/// Told when all workers are ready and none is left to be replaced, with what was done; or why that failed.
+pub(crate) type Answer = oneshot::Sender<Result<String, String>>;
+
 /// What the fleet can be told.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Replace all workers one by one; answered when the last one is in place.
-    Restart(oneshot::Sender<Result<String, String>>),
-    /// Want other workers: more are started, fewer drained.
-    Want(Wanted),
+    /// Replace all workers one by one.
+    Restart(Answer),
+    /// Want other workers: more are started, fewer drained, and those with other sockets replaced one by one.
+    Want(Wanted, Vec<ForWorkers>, Answer),
     /// Drain all workers and end. The second time: kill them.
     Stop,
+    /// End, and leave the workers to the next supervisor.
+    Leave,
+    /// Have workers replaced that another supervisor left: all, or those that would be started otherwise now.
+    Renew { all: bool, answer: Answer },
+    /// Call the heir with what it needs of the fleet. If it returns, all goes on as before.
+    Bequeath(Heir),
+}
+
+/// Takes the fleet's descriptors, and does not return if all goes well.
+pub(crate) struct Heir(pub(crate) Box<Inherit>);
+
+/// What an heir does with the descriptors.
+pub(crate) type Inherit = dyn FnOnce(Vec<(Role, OwnedFd)>) + Send;
+
+impl fmt::Debug for Heir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Heir")
+    }
 }
 
 /// The wanted set of workers.
@@ -56,15 +87,16 @@ pub(crate) struct Fleet {
     launch: Launch,
     wanted: Wanted,
     posts: Vec<Post>,
-    /// Restarts of posts that were given up.
-    past_restarts: u64,
     /// Workers that drain, with the time by which they must have ended.
     leaving: Vec<(Worker, Instant)>,
-    ended: JoinSet<(SeatIndex, ExitStatus)>,
+    /// Workers of a predecessor that sit in no seat of this pool; with that time once they drain.
+    strangers: Vec<(WorkerProcess, Option<Instant>)>,
+    ended: JoinSet<(u32, Ending)>,
     /// Posts whose workers are still to be replaced.
     to_replace: VecDeque<usize>,
-    replaced: Option<oneshot::Sender<Result<String, String>>>,
+    askers: Vec<Answer>,
     stopping: bool,
+    left: bool,
     last_tick: Instant,
     report: Arc<Mutex<FleetReport>>,
 }
@@ -76,12 +108,13 @@ impl Fleet {
             launch,
             wanted,
             posts: (0..wanted.workers).map(|_| Post::default()).collect(),
-            past_restarts: 0,
             leaving: Vec::new(),
+            strangers: Vec::new(),
             ended: JoinSet::new(),
             to_replace: VecDeque::new(),
-            replaced: None,
+            askers: Vec::new(),
             stopping: false,
+            left: false,
             last_tick: Instant::now(),
             report: Arc::default(),
         }
@@ -92,7 +125,7 @@ impl Fleet {
         Arc::clone(&self.report)
     }
 
-    /// Runs until told to stop and all workers have ended.
+    /// Runs until told to stop and all workers have ended, or told to leave them.
     pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -101,14 +134,14 @@ impl Fleet {
                 // Deaths first: what the dead held is what others wait for.
                 biased;
                 Some(ended) = self.ended.join_next() => match ended {
-                    Ok((seat, status)) => self.worker_ended(seat, status),
+                    Ok((pid, ending)) => self.process_ended(pid, ending),
                     Err(source) => error!(error = %source, "lost sight of a worker"),
                 },
                 order = orders.recv() => self.obey(order.unwrap_or(Order::Stop)),
                 _ = tick.tick() => self.look(Instant::now()),
             }
             self.publish_report();
-            if self.stopping && self.ended.is_empty() {
+            if self.left || (self.stopping && self.ended.is_empty()) {
                 return;
             }
         }
@@ -116,67 +149,85 @@ impl Fleet {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Restart(replaced) if self.stopping || self.replaced.is_some() => {
-                let why = if self.stopping {
-                    "tpp is stopping"
-                } else {
-                    "a restart is under way"
-                };
+            Order::Restart(answer) | Order::Want(_, _, answer) | Order::Renew { answer, .. }
+                if self.stopping =>
+            {
                 // Whoever asked may have gone.
-                let _ = replaced.send(Err(why.to_owned()));
+                let _ = answer.send(Err("tpp is stopping".to_owned()));
             }
-            Order::Restart(replaced) => {
+            Order::Restart(answer) => {
                 info!(workers = self.posts.len(), "replacing all workers");
-                self.to_replace = (0..self.posts.len()).collect();
-                self.replaced = Some(replaced);
+                (0..self.posts.len()).for_each(|at| self.enqueue(at));
+                self.askers.push(answer);
             }
-            Order::Want(_) if self.stopping => {}
-            Order::Want(wanted) => self.want(wanted, Instant::now()),
+            Order::Want(wanted, listeners, answer) => {
+                self.want(wanted, listeners, Instant::now());
+                self.askers.push(answer);
+                self.answer_if_settled();
+            }
+            Order::Renew { all, answer } => {
+                if all {
+                    (0..self.posts.len()).for_each(|at| self.enqueue(at));
+                } else {
+                    self.enqueue_outdated();
+                }
+                self.askers.push(answer);
+            }
             Order::Stop if self.stopping => {
                 warn!("stopping at once");
-                self.all_workers()
-                    .for_each(|worker| worker.process.signal(Signal::SIGKILL));
+                self.processes()
+                    .for_each(|process| process.signal(Signal::KILL));
             }
             Order::Stop => self.begin_stop(Instant::now()),
+            // Workers that drain already go on to their end, supervisor or not.
+            Order::Leave => self.left = true,
+            Order::Bequeath(heir) => self.bequeath(heir),
         }
     }
 
-    fn want(&mut self, wanted: Wanted, now: Instant) {
+    fn want(&mut self, wanted: Wanted, sockets: Vec<ForWorkers>, now: Instant) {
         self.wanted = wanted;
+        self.launch.change_sockets(sockets);
         let surplus = self.posts.split_off(wanted.workers.min(self.posts.len()));
         self.dismiss(surplus, now);
         self.posts.resize_with(wanted.workers, Post::default);
         self.to_replace.retain(|at| *at < wanted.workers);
-        if self.to_replace.is_empty() && self.replaced.is_some() {
-            self.end_replacement(Ok(format!("{} workers replaced", self.posts.len())));
-        }
+        self.enqueue_outdated();
         self.fill_posts(now);
     }
 
     fn begin_stop(&mut self, now: Instant) {
         self.stopping = true;
+        systemd::stopping();
         // The last of the supervisor's listening sockets: once the workers have closed theirs, clients are refused.
         self.launch.listeners.clear();
-        self.to_replace.clear();
-        info!(workers = self.all_workers().count(), "draining all workers");
+        self.give_up_replacing("tpp is stopping");
+        info!(workers = self.processes().count(), "draining all workers");
         let posts = std::mem::take(&mut self.posts);
         self.dismiss(posts, now);
+        self.dismiss_strangers(now);
     }
 
     /// Gives up posts, and drains their workers.
     fn dismiss(&mut self, posts: Vec<Post>, now: Instant) {
-        self.past_restarts += posts.iter().map(|post| post.restarts).sum::<u64>();
         let workers: Vec<_> = posts.into_iter().flat_map(Post::into_workers).collect();
         workers
             .into_iter()
             .for_each(|worker| self.order_out(worker, now));
     }
 
-    fn all_workers(&self) -> impl Iterator<Item = &Worker> {
+    fn workers(&self) -> impl Iterator<Item = &Worker> {
         self.posts
             .iter()
             .flat_map(Post::workers)
             .chain(self.leaving.iter().map(|(worker, _)| worker))
+    }
+
+    fn processes(&self) -> impl Iterator<Item = &WorkerProcess> {
+        let strangers = self.strangers.iter().map(|(process, _)| process);
+        self.workers()
+            .map(|worker| &worker.process)
+            .chain(strangers)
     }
 
     /// Once a tick: start what is due, follow a replacement, judge the heartbeats, mend the hints.
@@ -188,9 +239,11 @@ impl Fleet {
         if !were_stopped {
             self.judge_heartbeats(now);
         }
+        self.kill_overdue(now);
         if !self.stopping {
             self.fill_posts(now);
             self.replace_next(now);
+            self.answer_if_settled();
         }
         self.stock.sweep();
     }
@@ -206,23 +259,33 @@ impl Fleet {
     }
 
     fn judge_heartbeats(&mut self, now: Instant) {
-        for worker in self.all_workers() {
-            let age = Duration::from_millis(self.stock.heartbeat_age(worker.seat));
+        for worker in self.workers() {
+            // One that was just taken over is judged by what it does from now on.
+            let seen = worker.in_charge_since;
+            let age = Duration::from_millis(self.stock.heartbeat_age(worker.seat))
+                .min(now.duration_since(seen));
             let seat = self.stock.pool().seats[worker.seat.get()].word();
             if age > self.wanted.worker_timeout {
                 let age_ms = age.as_millis();
                 error!(worker = %worker.seat, pid = worker.process.pid, age_ms, "worker hangs: killing it");
-                worker.process.signal(Signal::SIGKILL);
+                worker.process.signal(Signal::KILL);
             } else if age > PASS_BY_AFTER && !seat.stalled {
                 warn!(worker = %worker.seat, pid = worker.process.pid, age_ms = age.as_millis(),
                     "worker does not respond: the line passes it by");
                 self.stock.pass_by(worker.seat);
             }
         }
-        for (worker, deadline) in &self.leaving {
-            if now > *deadline {
-                warn!(worker = %worker.seat, pid = worker.process.pid, "worker did not end in time: killing it");
-                worker.process.signal(Signal::SIGKILL);
+    }
+
+    fn kill_overdue(&self, now: Instant) {
+        let leaving = self.leaving.iter();
+        let leaving = leaving.map(|(worker, deadline)| (&worker.process, Some(*deadline)));
+        let strangers = self.strangers.iter();
+        let strangers = strangers.map(|(process, deadline)| (process, *deadline));
+        for (process, deadline) in leaving.chain(strangers) {
+            if deadline.is_some_and(|deadline| now > deadline) {
+                warn!(pid = process.pid, "worker did not end in time: killing it");
+                process.signal(Signal::KILL);
             }
         }
     }
@@ -234,6 +297,7 @@ impl Fleet {
                     Ok(worker) => self.posts[at].current = Some(worker),
                     Err(reason) => {
                         error!(reason, "worker not started");
+                        self.give_up_replacing(&format!("worker not started: {reason}"));
                         self.posts[at].note_end(now, None, reason);
                     }
                 }
@@ -241,55 +305,30 @@ impl Fleet {
         }
     }
 
-    /// A successor first; once it is ready its forerunner drains, and the next post's turn comes.
-    fn replace_next(&mut self, now: Instant) {
-        let Some(&at) = self.to_replace.front() else {
-            return;
-        };
-        if self.posts[at].successor.is_none() {
-            match self.start_worker() {
-                Ok(worker) => self.posts[at].successor = Some(worker),
-                Err(reason) => self.end_replacement(Err(format!("worker not started: {reason}"))),
-            }
-        } else if let Some(forerunner) = self.posts[at].promote_ready_successor() {
-            if let Some(forerunner) = forerunner {
-                self.order_out(forerunner, now);
-            }
-            self.to_replace.pop_front();
-            if self.to_replace.is_empty() {
-                self.end_replacement(Ok(format!("{} workers replaced", self.posts.len())));
-            }
-        }
-    }
-
-    fn end_replacement(&mut self, result: Result<String, String>) {
-        self.to_replace.clear();
-        match &result {
-            Ok(done) => info!("{done}"),
-            Err(reason) => error!(reason, "workers not replaced"),
-        }
-        if let Some(replaced) = self.replaced.take() {
-            // Whoever asked may have gone.
-            let _ = replaced.send(result);
-        }
-    }
-
     fn start_worker(&mut self) -> Result<Worker, String> {
-        let (seat, epoch) = self.stock.fill_seat().ok_or("all seats are taken")?;
-        match process::start(&self.launch, &self.stock, (seat, epoch)) {
-            Ok((process, ended)) => {
-                self.stock.set_pid(seat, process.pid);
-                info!(worker = %seat, pid = process.pid, %epoch, "worker started");
-                self.ended.spawn(async move { (seat, ended.await) });
+        let seat = self.stock.fill_seat(self.launch.fingerprint());
+        let (seat, epoch) = seat.ok_or("all seats are taken")?;
+        let started = WorkerProcess::start(&self.launch, &self.stock, (seat, epoch));
+        let watched = started.and_then(|process| Ok((process.ended()?, process)));
+        match watched {
+            Ok((ended, process)) => {
+                let pid = process.pid;
+                self.stock.set_pid(seat, pid);
+                systemd::keep_all(process.descriptors());
+                // From here on a successor of ours finds it.
+                process.let_begin();
+                info!(worker = %seat, pid, %epoch, "worker started");
+                self.ended.spawn(async move { (pid, ended.await) });
                 Ok(Worker {
                     seat,
                     epoch,
                     process,
-                    started: Instant::now(),
+                    in_charge_since: Instant::now(),
                     ready: false,
                 })
             }
             Err(source) => {
+                // Should there be a process already: without our word it ends as its channel does.
                 self.stock.reclaim(seat);
                 Err(format!("start a process: {source}"))
             }
@@ -297,39 +336,47 @@ impl Fleet {
     }
 
     fn order_out(&mut self, worker: Worker, now: Instant) {
-        worker.process.signal(Signal::SIGTERM);
-        // A stopped process acts on no signal but SIGKILL until it is continued.
-        worker.process.signal(Signal::SIGCONT);
-        self.leaving
-            .push((worker, now + self.wanted.drain_timeout + EXIT_GRACE));
+        tell_to_drain(&worker.process);
+        let deadline = self.exit_deadline(now);
+        self.leaving.push((worker, deadline));
     }
 
-    fn worker_ended(&mut self, seat: SeatIndex, status: ExitStatus) {
-        let reclaimed = self.stock.reclaim(seat);
-        let how = process::describe(status);
-        if let Some(at) = self
-            .leaving
-            .iter()
-            .position(|(worker, _)| worker.seat == seat)
-        {
+    fn exit_deadline(&self, now: Instant) -> Instant {
+        now + self.wanted.drain_timeout + EXIT_GRACE
+    }
+
+    fn process_ended(&mut self, pid: u32, ending: Ending) {
+        systemd::forget(Role::Process(pid));
+        systemd::forget(Role::Channel(pid));
+        // A worker that was killed leaves it behind.
+        let _ = std::fs::remove_file(meeting_place(&self.launch.meeting_prefix, pid));
+        let is_it = |process: &WorkerProcess| process.pid == pid;
+        if let Some(at) = self.strangers.iter().position(|(one, _)| is_it(one)) {
+            self.strangers.remove(at);
+            info!(pid, how = %ending, "worker of the former pool gone");
+        } else if let Some(at) = self.leaving.iter().position(|(one, _)| is_it(&one.process)) {
             let (worker, _) = self.leaving.remove(at);
-            info!(worker = %seat, pid = worker.process.pid, how, leases = reclaimed.leases, "worker gone");
-            return;
+            let reclaimed = self.stock.reclaim(worker.seat);
+            info!(worker = %worker.seat, pid, how = %ending, leases = reclaimed.leases, "worker gone");
+        } else if let Some(at) = self.posts.iter().position(|post| post.has(pid)) {
+            self.worker_died(at, pid, ending);
         }
-        let Some(at) = self.posts.iter().position(|post| post.has(seat)) else {
+    }
+
+    /// An end that nobody ordered.
+    fn worker_died(&mut self, at: usize, pid: u32, ending: Ending) {
+        let Some(worker) = self.posts[at].remove(pid) else {
             return;
         };
-        let now = Instant::now();
-        let Some((worker, was_successor)) = self.posts[at].remove(seat) else {
-            return;
-        };
-        warn!(worker = %seat, pid = worker.process.pid, how, leases = reclaimed.leases,
+        let how = ending.to_string();
+        let reclaimed = self.stock.reclaim(worker.seat);
+        self.stock.region().supervisors().worker_restarts.add(1);
+        warn!(worker = %worker.seat, pid, how, leases = reclaimed.leases,
             waiting = reclaimed.waiting, "worker died: its leases are back");
-        if was_successor {
-            self.end_replacement(Err(format!(
-                "the new worker died before it was ready: {how}"
-            )));
+        if !worker.ready {
+            self.give_up_replacing(&format!("the new worker died before it was ready: {how}"));
         }
+        let now = Instant::now();
         self.posts[at].note_end(now, Some(&worker), how);
         if let Some(delay) = self.posts[at].delay(now) {
             warn!(
@@ -346,6 +393,12 @@ impl Fleet {
     fn publish_report(&self) {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.update(&self.posts, &self.leaving, Instant::now());
-        report.restarts += self.past_restarts;
+        report.strangers = self.strangers.len();
     }
+}
+
+fn tell_to_drain(process: &WorkerProcess) {
+    process.signal(Signal::TERM);
+    // A stopped process acts on no signal but SIGKILL until it is continued.
+    process.signal(Signal::CONT);
 }

@@ -9,6 +9,8 @@
 //! | [`schedule`] | pure rules: which slot logs in when |
 //! | [`resolve`], `upstream` | the upstream's name to addresses, kept fresh, told to the workers |
 //! | `reload` | puts another configuration in force, all of it or nothing |
+//! | `succession` | from one supervisor to the next: taking over, upgrading in place |
+//! | `signals`, `systemd` | what the system asks of it, and is told |
 //! | `doorbell` | passes the workers' rings on |
 //! | `panel` | the picture of the whole, and the door for orders |
 //! | [`control`] | the socket that `tppctl` asks |
@@ -19,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod announce;
 pub mod control;
 pub mod dev;
 mod doorbell;
@@ -30,12 +33,16 @@ pub mod logging;
 pub mod login;
 pub mod metrics;
 mod panel;
+mod prepare;
 mod process;
 mod refresh;
 mod reload;
 pub mod resolve;
 pub mod run;
 pub mod schedule;
+mod signals;
 mod sockets;
 pub mod standin;
+pub mod succession;
+mod systemd;
 mod upstream;

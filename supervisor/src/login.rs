@@ -21,7 +21,7 @@ use tpp::config::{self, Credential};
 use zeroize::Zeroizing;
 
 pub use error::{LoginError, SetupError};
-pub use token::{Token, TokenFault};
+pub use token::{Token, TokenFault, fingerprint};
 
 use answer::Verdict;
 use excerpt::Redactor;

@@ -4,9 +4,13 @@ mod cli;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
-use tpp::config::{self, ProcessVars};
-use tpp_supervisor::{dev, limits, logging::Log, run};
+use tpp::{
+    config::{self, ProcessVars},
+    handover,
+};
+use tpp_supervisor::{dev, limits, logging::Log, run, succession::upgrade};
 
 use crate::cli::{Cli, Command, ConfigArgs};
 
@@ -19,16 +23,24 @@ const EX_CONFIG: u8 = 78;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Run(cli.run)) {
-        Command::Run(args) => with_config(&args, |config| {
-            let log = Log::begin(&config.telemetry)?;
-            limits::prepare();
-            run::run(config, args.config.clone(), log)
-        }),
-        Command::Check(args) => with_config(&args, |config| {
+        Command::Run(args) => {
+            // Before anything is opened: the numbers of what is inherited are still its own.
+            let inherited = handover::receive_estate();
+            with_config(&args, |config| {
+                let log = Log::begin(&config.telemetry)?;
+                limits::prepare();
+                let inherited = inherited.context("take over what was inherited")?;
+                run::run(config, args.config.clone(), log, inherited)
+            })
+        }
+        Command::Check(args) => with_config(&args.config, |config| {
+            if let Some(format) = args.takes_over {
+                return upgrade::say_takes_over(format);
+            }
             for warning in config.warnings() {
                 eprintln!("tpp: warning: {warning}");
             }
-            println!("{}: ok", args.config.display());
+            println!("{}: ok", args.config.config.display());
             Ok(())
         }),
         Command::Dev(args) => exit_code(dev::run(args)),

@@ -2,7 +2,10 @@
 //! the door by which `tppctl` gives orders.
 
 use std::{
-    path::PathBuf,
+    convert::Infallible,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -12,18 +15,25 @@ use tpp::{
     clock::monotonic_millis,
     config::Config,
     control::{Command, PoolStatus, Reply, Status, TokenStatus, WorkerStatus},
+    estate::Role,
     pool::{Census, SeatState, SlotState, Stock},
 };
+use tracing::{error, info};
 
 use crate::{
     control::Operator,
-    fleet::{FleetReport, Order, WorkerReport},
+    fleet::{Answer, FleetReport, Heir, Order, WorkerReport},
     health::Inputs,
     http::Source,
     metrics::{MetricsSnapshot, Refreshes, WorkerGauges},
     refresh::RefreshHandle,
     reload::Reloader,
     schedule::SlotState as TokenState,
+    sockets::Listening,
+    succession::{
+        history,
+        upgrade::{self, Invocation},
+    },
     upstream::UpstreamAddresses,
 };
 
@@ -51,7 +61,6 @@ impl Started {
 /// What does not change while the supervisor runs.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    pub(crate) listen: Vec<String>,
     pub(crate) health_listen: String,
     pub(crate) config_file: PathBuf,
     pub(crate) started: Started,
@@ -61,26 +70,37 @@ pub(crate) struct Identity {
 #[derive(Debug)]
 pub(crate) struct InForce {
     pub(crate) config: Config,
-    /// How often one was put in force, the first included.
+    /// Addresses that take clients.
+    pub(crate) listeners: Vec<Listening>,
+    /// How often one was put in force, the first included, by all supervisors of this pool.
     generation: u64,
     loaded_at: u64,
     last_reload: Option<Result<String, String>>,
 }
 
 impl InForce {
-    pub(crate) fn first(config: Config) -> Self {
+    /// The first one of this supervisor.
+    pub(crate) fn first(config: Config, listeners: Vec<Listening>, generation: u64) -> Self {
         Self {
             config,
-            generation: 1,
+            listeners,
+            generation,
             loaded_at: unix_seconds(),
             last_reload: None,
         }
     }
 
     /// Another configuration, of which `changes` says what it changes.
-    pub(crate) fn replace(&mut self, config: Config, changes: String) {
+    pub(crate) fn replace(
+        &mut self,
+        config: Config,
+        listeners: Vec<Listening>,
+        generation: u64,
+        changes: String,
+    ) {
         self.config = config;
-        self.generation += 1;
+        self.listeners = listeners;
+        self.generation = generation;
         self.loaded_at = unix_seconds();
         self.last_reload = Some(Ok(changes));
     }
@@ -91,7 +111,7 @@ impl InForce {
     }
 }
 
-fn unix_seconds() -> u64 {
+pub(crate) fn unix_seconds() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     since_epoch.unwrap_or_default().as_secs()
 }
@@ -106,6 +126,9 @@ pub(crate) struct Panel {
     pub(crate) orders: mpsc::UnboundedSender<Order>,
     pub(crate) in_force: Mutex<InForce>,
     pub(crate) reloader: Reloader,
+    pub(crate) invocation: Invocation,
+    /// Sockets of the supervisor's own, for a successor in its place.
+    pub(crate) own_sockets: Vec<(Role, OwnedFd)>,
 }
 
 impl Panel {
@@ -117,7 +140,7 @@ impl Panel {
     // live to its end and meet itself.
 
     fn worker_restarts(&self) -> u64 {
-        self.fleet().restarts
+        self.stock.region().supervisors().worker_restarts.get()
     }
 
     fn workers_wanted(&self) -> usize {
@@ -138,6 +161,12 @@ impl Panel {
 
     fn config_loaded_at(&self) -> u64 {
         self.in_force().loaded_at
+    }
+
+    fn listen(&self) -> Vec<String> {
+        let in_force = self.in_force();
+        let listeners = in_force.listeners.iter();
+        listeners.map(|one| one.bound.to_string()).collect()
     }
 
     fn upstream_name(&self) -> String {
@@ -163,11 +192,11 @@ impl Panel {
     }
 
     fn refreshes(&self) -> Refreshes {
-        let ledger = self.refresher.ledger();
+        let counters = self.stock.region().supervisors();
         Refreshes {
-            success: ledger.succeeded,
-            refused: ledger.refused,
-            trouble: ledger.troubled,
+            success: counters.logins_succeeded.get(),
+            refused: counters.logins_refused.get(),
+            trouble: counters.logins_failed.get(),
         }
     }
 
@@ -223,7 +252,7 @@ impl Panel {
             epoch: worker.epoch.get(),
             pid: worker.pid,
             state: state.to_owned(),
-            uptime_seconds: worker.started.elapsed().as_secs(),
+            uptime_seconds: monotonic_millis().saturating_sub(seat.filled_at()) / 1000,
             heartbeat_age_ms: self.stock.heartbeat_age(worker.seat),
             connections: counters.open_connections(),
             leases: pool.leases_of(worker.seat),
@@ -307,15 +336,82 @@ impl Panel {
         })
     }
 
-    async fn restart(&self) -> Reply {
+    /// Has the fleet do something, and waits until it is done.
+    ///
+    /// # Errors
+    /// One line that says why it was not.
+    pub(crate) async fn ask_fleet(
+        &self,
+        order: impl FnOnce(Answer) -> Order,
+    ) -> Result<String, String> {
         let (answer, answered) = oneshot::channel();
         // A fleet that has ended drops the answer.
-        let _ = self.orders.send(Order::Restart(answer));
-        match answered.await {
-            Ok(Ok(done)) => Reply::Done(done),
-            Ok(Err(reason)) => Reply::Failed(reason),
-            Err(_) => Reply::Failed("tpp is stopping".to_owned()),
+        let _ = self.orders.send(order(answer));
+        answered
+            .await
+            .unwrap_or_else(|_| Err("tpp is stopping".to_owned()))
+    }
+
+    async fn restart(&self) -> Reply {
+        match self.ask_fleet(Order::Restart).await {
+            Ok(done) => Reply::Done(format!("all workers replaced: {done}")),
+            Err(reason) => Reply::Failed(reason),
         }
+    }
+
+    /// Starts another executable in this one's place. Returns only if that fails.
+    pub(crate) async fn upgrade(
+        &self,
+        path: Option<PathBuf>,
+        asker: Option<BorrowedFd<'_>>,
+    ) -> Reply {
+        let executable = self.invocation.successor(path);
+        let outcome = self.try_upgrade(&executable, asker).await;
+        let Err(reason) = outcome;
+        error!(reason, "upgrade refused: this executable goes on");
+        Reply::Failed(reason)
+    }
+
+    async fn try_upgrade(
+        &self,
+        executable: &Path,
+        asker: Option<BorrowedFd<'_>>,
+    ) -> Result<Infallible, String> {
+        let config_file = &self.identity.config_file;
+        if config_file.as_os_str().is_empty() {
+            return Err("tpp dev cannot be upgraded in place".to_owned());
+        }
+        // A reload under way ends first, and none begins.
+        let _turn = self.reloader.turn.lock().await;
+        upgrade::check(executable, config_file).await?;
+        let failed = |error: io::Error| error.to_string();
+        let asker = asker.map(|asker| (Role::Asker, asker));
+        let region = (Role::Region, self.stock.region().as_fd());
+        let own_sockets = self.own_sockets.iter();
+        let own = own_sockets
+            .map(|(role, socket)| (*role, socket.as_fd()))
+            .chain(self.stock.bells().named())
+            .chain(asker)
+            .chain([region])
+            .map(|(role, fd)| Ok((role, fd.try_clone_to_owned()?)))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(failed)?;
+        let (refused, was_refused) = oneshot::channel();
+        let invocation = self.invocation.clone();
+        let executable = executable.to_owned();
+        let heir = move |mut estate: Vec<_>| {
+            estate.extend(own);
+            info!(executable = %executable.display(), "starting in this one's place");
+            let error = upgrade::exec(&executable, &invocation, &estate);
+            let _ = refused.send(format!(
+                "{} cannot be started: {error}",
+                executable.display()
+            ));
+        };
+        let _ = self.orders.send(Order::Bequeath(Heir(Box::new(heir))));
+        Err(was_refused
+            .await
+            .unwrap_or_else(|_| "the workers cannot be handed over now".to_owned()))
     }
 
     async fn refresh(&self, user: Option<String>) -> Reply {
@@ -335,7 +431,6 @@ impl Source for Panel {
         reasons.extend(self.fleet().put_off.iter().cloned());
         let totals = self.stock.totals();
         let Identity {
-            listen,
             health_listen,
             config_file,
             started,
@@ -348,7 +443,7 @@ impl Source for Panel {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_seconds: started.at.elapsed().as_secs(),
-            listen: listen.clone(),
+            listen: self.listen(),
             health_listen: health_listen.clone(),
             upstream: self.upstream_name(),
             upstream_addresses: self
@@ -366,6 +461,7 @@ impl Source for Panel {
             request_errors: totals.request_errors,
             worker_restarts: self.worker_restarts(),
             workers: self.workers(),
+            supervisors: history::read(&self.stock),
         }
     }
 
@@ -394,7 +490,7 @@ impl Source for Panel {
 }
 
 impl Operator for Panel {
-    async fn run(&self, command: Command) -> Reply {
+    async fn run(&self, command: Command, asker: BorrowedFd<'_>) -> Reply {
         match command {
             Command::Status => Reply::Status(Box::new(self.status())),
             Command::Workers => Reply::Workers(self.workers()),
@@ -402,6 +498,7 @@ impl Operator for Panel {
             Command::Refresh { user } => self.refresh(user).await,
             Command::Restart => self.restart().await,
             Command::Reload => self.reload().await,
+            Command::Upgrade { path } => self.upgrade(path, Some(asker)).await,
         }
     }
 }

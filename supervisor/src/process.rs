@@ -1,25 +1,31 @@
 //! One worker process: how it is started, told, and how its end becomes known.
+//!
+//! A process is held by its pidfd (pidfd_open(2)), never by its number: so a worker that another supervisor started is
+//! followed and signalled like a child of our own, and no signal ever hits a process that got the number later.
 
 use std::{
-    io,
+    fmt, io,
     os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixStream,
-        unix::process::{CommandExt, ExitStatusExt},
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::{net::UnixStream, process::CommandExt},
     },
-    process::{ExitStatus, Stdio},
+    path::PathBuf,
+    process::Stdio,
 };
 
 use command_fds::{CommandFdExt, FdMapping};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+use nix::errno::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
-use tokio::sync::mpsc;
+use tokio::io::{Interest, unix::AsyncFd};
 use tpp::{
+    estate::{Role, word},
     handover::Handover,
     pool::{Epoch, SeatIndex, Stock},
 };
+
+use crate::{sockets::ForWorkers, systemd};
 
 /// Variables a worker may inherit: they change how a process runs, and hold no secret.
 const INHERITED_VARIABLES: [&str; 6] = [
@@ -36,35 +42,186 @@ const INHERITED_VARIABLES: [&str; 6] = [
 pub(crate) struct Launch {
     /// Listening sockets, each with its address as it was bound.
     pub(crate) listeners: Vec<(String, OwnedFd)>,
+    /// Where a new supervisor can meet a worker: the path, but for its process id.
+    pub(crate) meeting_prefix: PathBuf,
+    /// Of our own executable: see [`Launch::fingerprint`].
+    pub(crate) image: u64,
 }
+
+impl Launch {
+    /// Has workers that are started from now on accept on `sockets`.
+    pub(crate) fn change_sockets(&mut self, sockets: Vec<ForWorkers>) {
+        let mut old = std::mem::take(&mut self.listeners);
+        let before = old.len();
+        for socket in sockets {
+            match socket {
+                ForWorkers::New(address, socket) => {
+                    self.listeners.push((address.to_string(), socket));
+                }
+                ForWorkers::Kept(address) => {
+                    let address = address.to_string();
+                    let at = old.iter().position(|(kept, _)| *kept == address);
+                    self.listeners.extend(at.map(|at| old.swap_remove(at)));
+                }
+            }
+        }
+        if !old.is_empty() || self.listeners.len() != before {
+            systemd::forget(Role::Listener);
+            systemd::keep_all(self.sockets());
+        }
+    }
+
+    /// The sockets, for whoever keeps them for a successor.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = (Role, BorrowedFd<'_>)> {
+        let sockets = self.listeners.iter();
+        sockets.map(|(_, socket)| (Role::Listener, socket.as_fd()))
+    }
+
+    /// Differs when a worker started now would be another one: of another executable, or with other sockets.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let addresses = self.listeners.iter().map(|(address, _)| address.as_bytes());
+        addresses.fold(self.image, |hash, address| {
+            // The separator keeps ["ab", "c"] and ["a", "bc"] apart.
+            hash_on(hash_on(hash, address), &[0])
+        })
+    }
+}
+
+/// FNV-1a, 64 bits (draft-eastlake-fnv): the same in every build, which the standard library's hashers are not.
+pub(crate) fn hash_on(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// Where [`hash_on`] begins.
+pub(crate) const HASH_BEGIN: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// A running worker. Dropping it leaves the process alone.
 #[derive(Debug)]
 pub(crate) struct WorkerProcess {
     pub(crate) pid: u32,
-    orders: mpsc::UnboundedSender<Signal>,
-    /// The worker sees its other end close when the supervisor is gone.
-    _channel: UnixStream,
+    pidfd: OwnedFd,
+    /// The worker sees its other end close when the supervisor is gone. `None`: it could not be met.
+    channel: Option<UnixStream>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Exited(i32),
+    Killed(i32),
+    /// It was another process's child: only that could know.
+    Unknown,
 }
 
 impl WorkerProcess {
+    /// A worker that runs already. The caller knows that `pidfd` is the worker's.
+    pub(crate) fn adopted(pid: u32, pidfd: OwnedFd, channel: Option<UnixStream>) -> Self {
+        Self {
+            pid,
+            pidfd,
+            channel,
+        }
+    }
+
+    /// Starts a worker for `seat`, and lets it wait for [`Self::let_begin`].
+    ///
+    /// # Errors
+    /// If the system has no process or no descriptors left.
+    pub(crate) fn start(
+        launch: &Launch,
+        stock: &Stock,
+        (seat, epoch): (SeatIndex, Epoch),
+    ) -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let child = command(launch, stock, (seat, epoch))
+            .fd_mappings(mappings(launch, stock, theirs.into())?)
+            .map_err(io::Error::other)?
+            .spawn()?;
+        let pid = child.id();
+        // Nobody has reaped it yet, so the number is its own.
+        let pidfd = open_pidfd(pid)?;
+        Ok(Self::adopted(pid, pidfd, Some(ours)))
+    }
+
+    /// Lets a started worker begin. To be called once it is noted in its seat, where a successor of ours will look.
+    pub(crate) fn let_begin(&self) {
+        if let Some(channel) = &self.channel {
+            // It may have ended already; that is seen elsewhere.
+            let _ = io::Write::write_all(&mut &*channel, &[word::GO]);
+        }
+    }
+
     /// Sends a signal, unless the process has ended.
     pub(crate) fn signal(&self, signal: Signal) {
-        // The receiver is gone once the process is reaped: nothing to signal any more.
-        let _ = self.orders.send(signal);
+        // ESRCH: it has ended.
+        let _ = pidfd_send_signal(&self.pidfd, signal);
+    }
+
+    /// Resolves once the process has ended.
+    ///
+    /// # Errors
+    /// If its descriptor cannot be watched.
+    pub(crate) fn ended(&self) -> io::Result<impl Future<Output = Ending> + Send + use<>> {
+        let pidfd = watch(self.pidfd.try_clone()?)?;
+        Ok(async move {
+            // Only the runtime's end makes this fail.
+            let _ = pidfd.readable().await;
+            reap(pidfd.get_ref().as_fd())
+        })
+    }
+
+    /// What a successor of ours needs of it.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = (Role, BorrowedFd<'_>)> {
+        let process = (Role::Process(self.pid), self.pidfd.as_fd());
+        let channel = self.channel.as_ref();
+        let channel = channel.map(|channel| (Role::Channel(self.pid), channel.as_fd()));
+        std::iter::once(process).chain(channel)
     }
 }
 
-/// Starts a worker for `seat`. `ended` is resolved with its exit status once it is reaped.
-pub(crate) fn start(
+/// A descriptor of the process `pid`.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn open_pidfd(pid: u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+#[expect(
+    deprecated,
+    reason = "its replacement is unsafe; the descriptor is ours alone and registered once, here"
+)]
+fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(pidfd, Interest::READABLE)
+}
+
+/// The end of a process that has ended; of a child it is taken, so that no zombie stays.
+fn reap(pidfd: BorrowedFd<'_>) -> Ending {
+    loop {
+        match waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED) {
+            Ok(Some(status)) => {
+                return match (status.exit_status(), status.terminating_signal()) {
+                    (Some(code), _) => Ending::Exited(code),
+                    (None, Some(signal)) => Ending::Killed(signal),
+                    (None, None) => Ending::Unknown,
+                };
+            }
+            Err(error) if error.raw_os_error() == Errno::EINTR as i32 => {}
+            // ECHILD: no child of ours.
+            Ok(None) | Err(_) => return Ending::Unknown,
+        }
+    }
+}
+
+fn command(
     launch: &Launch,
     stock: &Stock,
     (seat, epoch): (SeatIndex, Epoch),
-) -> io::Result<(
-    WorkerProcess,
-    impl Future<Output = ExitStatus> + Send + use<>,
-)> {
-    let (ours, theirs) = UnixStream::pair()?;
+) -> std::process::Command {
     // The image this process runs, even if the file has been replaced since: supervisor and worker are of one version.
     let mut command = std::process::Command::new("/proc/self/exe");
     command
@@ -72,6 +229,8 @@ pub(crate) fn start(
         .arg("worker")
         .args(["--seat", &seat.to_string(), "--epoch", &epoch.to_string()])
         .args(["--seats", &stock.pool().seats.len().to_string()])
+        .arg("--meeting-prefix")
+        .arg(&launch.meeting_prefix)
         .args(
             launch
                 .listeners
@@ -86,42 +245,8 @@ pub(crate) fn start(
         )
         .stdin(Stdio::null())
         // A group of its own: Ctrl-C at a terminal is for the supervisor, which then drains the workers.
-        .process_group(0)
-        .fd_mappings(mappings(launch, stock, theirs.into())?)
-        .map_err(io::Error::other)?;
-    let mut child = tokio::process::Command::from(command).spawn()?;
-    let pid = child
-        .id()
-        .ok_or_else(|| io::Error::other("the worker ended before it had a process id"))?;
-    let (orders, mut received) = mpsc::unbounded_channel();
-    let ended = async move {
-        loop {
-            tokio::select! {
-                status = child.wait() => match status {
-                    Ok(status) => return status,
-                    // Only a second wait for the same child can fail, and there is none.
-                    Err(_) => return ExitStatus::from_raw(0),
-                },
-                Some(signal) = received.recv() => deliver(&child, signal),
-            }
-        }
-    };
-    Ok((
-        WorkerProcess {
-            pid,
-            orders,
-            _channel: ours,
-        },
-        ended,
-    ))
-}
-
-/// Signals a child that is not reaped yet, so that its number still is its own.
-fn deliver(child: &tokio::process::Child, signal: Signal) {
-    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-        // ESRCH: it has ended, and is about to be reaped.
-        let _ = kill(Pid::from_raw(pid), signal);
-    }
+        .process_group(0);
+    command
 }
 
 fn mappings(launch: &Launch, stock: &Stock, channel: OwnedFd) -> io::Result<Vec<FdMapping>> {
@@ -144,14 +269,63 @@ fn mappings(launch: &Launch, stock: &Stock, channel: OwnedFd) -> io::Result<Vec<
         .collect())
 }
 
-/// How a process ended, in words.
-pub(crate) fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => match Signal::try_from(signal) {
-            Ok(signal) => format!("killed by {}", signal.as_str()),
-            Err(_) => format!("killed by signal {signal}"),
-        },
-        (None, None) => "ended".to_owned(),
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Exited(code) => write!(f, "exit status {code}"),
+            Self::Killed(signal) => match nix::sys::signal::Signal::try_from(signal) {
+                Ok(signal) => write!(f, "killed by {}", signal.as_str()),
+                Err(_) => write!(f, "killed by signal {signal}"),
+            },
+            Self::Unknown => f.write_str("ended"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::zombie_processes, reason = "it is reaped through its pidfd")]
+    fn shell(script: &str) -> WorkerProcess {
+        let child = std::process::Command::new("/bin/sh")
+            .args(["-c", script])
+            .spawn()
+            .unwrap();
+        WorkerProcess::adopted(child.id(), open_pidfd(child.id()).unwrap(), None)
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_child_is_told_as_it_was() {
+        let exited = shell("exit 7");
+        assert_eq!(exited.ended().unwrap().await, Ending::Exited(7));
+        let killed = shell("sleep 60");
+        killed.signal(Signal::KILL);
+        assert_eq!(
+            killed.ended().unwrap().await.to_string(),
+            "killed by SIGKILL"
+        );
+        // Reaped: nothing is there to be hit.
+        killed.signal(Signal::TERM);
+        assert!(open_pidfd(killed.pid).is_err());
+    }
+
+    #[test]
+    fn other_sockets_or_another_executable_make_another_fingerprint() {
+        let launch = |image, addresses: &[&str]| {
+            let socket =
+                |address: &&str| ((*address).to_owned(), tempfile::tempfile().unwrap().into());
+            Launch {
+                listeners: addresses.iter().map(socket).collect(),
+                meeting_prefix: PathBuf::new(),
+                image,
+            }
+            .fingerprint()
+        };
+        let one = launch(1, &["127.0.0.1:80", "127.0.0.1:81"]);
+        assert_eq!(one, launch(1, &["127.0.0.1:80", "127.0.0.1:81"]));
+        assert_ne!(one, launch(2, &["127.0.0.1:80", "127.0.0.1:81"]));
+        assert_ne!(one, launch(1, &["127.0.0.1:80"]));
+        assert_ne!(one, launch(1, &["127.0.0.1:8", "0127.0.0.1:81"]));
     }
 }

@@ -18,12 +18,14 @@ use tpp::{
 };
 use tracing::{debug, error, info, warn};
 
+use zeroize::Zeroizing;
+
 use crate::{
-    login::{LoginClient, LoginError, SetupError, Token},
+    login::{self, LoginClient, LoginError, SetupError, Token},
     schedule::{Failure, Login, Rules, Suspicion},
 };
 
-use accounts::{Accounts, sessions};
+use accounts::{Accounts, key, sessions};
 use ledger::{Ledger, number};
 
 /// A login that has ended.
@@ -132,8 +134,41 @@ impl Refresher {
             logins: JoinSet::new(),
             ready_said: false,
         };
+        refresher.adopt(&accounts);
         refresher.assign(accounts);
         refresher
+    }
+
+    /// Takes over what a predecessor left in the slots, if there was one.
+    fn adopt(&mut self, accounts: &[Credential]) {
+        let now = Instant::now();
+        let legacies: Vec<_> = (0..self.stock.region().slots_used())
+            .map(|slot| self.stock.legacy(SlotIndex::new(slot)))
+            .collect();
+        self.accounts = Accounts::adopted(accounts, &legacies);
+        let mut ledger = self.handle.ledger();
+        for (slot, legacy) in legacies.iter().enumerate() {
+            ledger.leave_out(slot);
+            if let Some(account) = self.accounts.owner(slot) {
+                let user = account.username.as_str();
+                if legacy.is_usable {
+                    let fingerprint = self.fingerprint(SlotIndex::new(slot));
+                    let since = now.checked_sub(legacy.age).unwrap_or(now);
+                    ledger.adopt(slot, user, legacy.version, fingerprint, since);
+                } else {
+                    ledger.assign(slot, user, now);
+                }
+            }
+        }
+        for slot in self.accounts.retired() {
+            self.stock.take_out_of_use(SlotIndex::new(*slot));
+        }
+    }
+
+    fn fingerprint(&self, slot: SlotIndex) -> String {
+        let mut bytes = Vec::new();
+        self.stock.region().token(slot).read(&mut bytes);
+        login::fingerprint(&Zeroizing::new(bytes))
     }
 
     pub(crate) fn handle(&self) -> RefreshHandle {
@@ -142,6 +177,8 @@ impl Refresher {
 
     /// Runs as long as the supervisor does.
     pub(crate) async fn run(mut self) {
+        // Reports that came while no supervisor was there.
+        self.look_for_suspects();
         loop {
             self.wipe_retired();
             let plan = self.handle.ledger().schedule.plan(Instant::now());
@@ -202,6 +239,7 @@ impl Refresher {
                     fingerprint = token.fingerprint(),
                     "token installed"
                 );
+                self.stock.region().supervisors().logins_succeeded.add(1);
                 self.handle
                     .ledger()
                     .logged_in(login, version, token.fingerprint(), Instant::now());
@@ -238,6 +276,11 @@ impl Refresher {
         // merely due for renewal is still good.
         if failure == Failure::Refused || self.stock.is_suspect(index) {
             self.stock.take_out_of_use(index);
+        }
+        let counters = self.stock.region().supervisors();
+        match failure {
+            Failure::Refused => counters.logins_refused.add(1),
+            Failure::Trouble => counters.logins_failed.add(1),
         }
         self.handle
             .ledger()
@@ -320,6 +363,10 @@ impl Refresher {
         let now = Instant::now();
         let plan = self.accounts.assign(accounts);
         self.stock.region().set_slots_used(self.accounts.slots());
+        for (slot, account) in self.accounts.assigned() {
+            self.stock
+                .assign(SlotIndex::new(slot), key(&account.username));
+        }
         let mut ledger = self.handle.ledger();
         for slot in plan.retired {
             self.stock.take_out_of_use(SlotIndex::new(slot));

@@ -14,8 +14,10 @@ use crate::{
     fleet::Order,
     logging::Log,
     panel::Panel,
+    prepare::worker_count,
     refresh::Setup,
-    run::{wanted, worker_count},
+    run::wanted,
+    sockets::{ForWorkers, Listening, listen},
 };
 
 /// What a reload works on besides the panel's own.
@@ -81,6 +83,7 @@ impl Panel {
                 "{workers} workers need a restart: there are {seats} seats, two for each"
             ));
         }
+        let (listeners, sockets) = self.listeners(&old, &new)?;
         let setup = Setup::of(&new).map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
         let log_filter = new.telemetry.log_filter.as_str();
         self.reloader
@@ -100,11 +103,56 @@ impl Panel {
             new.upstream.clone_into(upstream);
             differs
         });
-        // A fleet that has ended wants no workers.
-        let _ = self.orders.send(Order::Want(wanted(&new, workers)));
         new.warnings().iter().for_each(|warning| warn!("{warning}"));
-        self.in_force().replace(new, changes.clone());
-        Ok(changes)
+        let counter = &self.stock.region().supervisors().configurations;
+        counter.add(1);
+        let want = wanted(&new, workers);
+        self.in_force()
+            .replace(new, listeners, counter.get(), changes.clone());
+        // In force it is now, and whole when the workers are there: sooner or later, whatever comes of the first ones.
+        match self
+            .ask_fleet(|answer| Order::Want(want, sockets, answer))
+            .await
+        {
+            Ok(_) => Ok(changes),
+            Err(reason) => {
+                warn!(reason, "the configuration is in force, the workers follow");
+                Ok(format!("{changes}; workers follow: {reason}"))
+            }
+        }
+    }
+
+    /// The addresses of `new`, and the sockets for them: those that are open, and others newly opened.
+    fn listeners(
+        &self,
+        old: &Config,
+        new: &Config,
+    ) -> Result<(Vec<Listening>, Vec<ForWorkers>), String> {
+        let mut open = self.in_force().listeners.clone();
+        let mut listeners = Vec::new();
+        let mut sockets = Vec::new();
+        for &wanted in &new.listen {
+            let kept = open.iter().position(|one| one.wanted == wanted);
+            let one = match kept {
+                Some(at) => {
+                    let one = open.swap_remove(at);
+                    sockets.push(ForWorkers::Kept(one.bound));
+                    one
+                }
+                None => {
+                    let socket = listen("listen", wanted)
+                        .map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
+                    let one = Listening::on(wanted, &socket).map_err(|error| error.to_string())?;
+                    sockets.push(ForWorkers::New(one.bound, socket.into()));
+                    one
+                }
+            };
+            listeners.push(one);
+        }
+        for address in new.listen.iter().filter(|one| !old.listen.contains(one)) {
+            info!(%address, "listening for clients");
+        }
+        Ok((listeners, sockets))
     }
 
     /// Undoes what was put in force before something else failed.
@@ -129,7 +177,6 @@ impl Panel {
 /// Keys that differ and cannot be put in force without a restart.
 pub(crate) fn fixed_keys(old: &Config, new: &Config) -> Vec<&'static str> {
     let keys = [
-        ("listen", old.listen != new.listen),
         ("health_listen", old.health_listen != new.health_listen),
         ("control_socket", old.control_socket != new.control_socket),
         (
@@ -151,6 +198,7 @@ pub(crate) fn fixed_keys(old: &Config, new: &Config) -> Vec<&'static str> {
 /// What differs, a few words each; empty if nothing does. No secret is among them.
 pub(crate) fn changes(old: &Config, new: &Config) -> Vec<String> {
     let sections = [
+        ("listen", old.listen != new.listen),
         (
             "trust_forwarded",
             old.trust_forwarded != new.trust_forwarded,
@@ -244,6 +292,7 @@ mod tests {
             "listen = \"127.0.0.1:1\"\n[token]\nmax_token_bytes = 512\n{}",
             account("a", "x")
         ));
-        assert_eq!(fixed_keys(&old, &new), ["listen", "token.max_token_bytes"]);
+        assert_eq!(fixed_keys(&old, &new), ["token.max_token_bytes"]);
+        assert_eq!(changes(&old, &new), ["listen", "token"]);
     }
 }

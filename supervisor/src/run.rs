@@ -1,51 +1,51 @@
-//! The supervisor's life: open, publish, start the parts, follow the signals, end.
+//! The supervisor's life: start the parts, follow the signals, end.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    io,
+    os::fd::{AsFd, OwnedFd},
     path::PathBuf,
     sync::{Arc, Mutex},
 };
 
 use anyhow::Context;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot, watch},
-};
+use tokio::sync::{mpsc, oneshot, watch};
 use tpp::{
-    bells::BellBoard,
     config::Config,
-    pool::{Stock, WorkerSettings},
-    region::{Geometry, Region},
+    control::{Reply, SupervisorEvent},
+    estate::{Role, meeting_prefix},
 };
 use tracing::{info, warn};
 
 use crate::{
-    control::ControlSocket,
+    announce,
+    control::reply_to,
     doorbell,
     fleet::{self, Fleet, Order},
     http,
     logging::Log,
-    panel::{Identity, InForce, Panel, Started},
+    panel::{Identity, InForce, Panel, Started, unix_seconds},
+    prepare::{Accession, Supervisor, image},
     process::Launch,
     refresh::{Refresher, Setup},
     reload::Reloader,
-    sockets::listen,
+    signals::{Request, Signals},
+    succession::{history, upgrade::Invocation},
+    systemd,
     upstream::{self, UpstreamAddresses},
 };
 
-/// Least room for slots and seats: more accounts and workers can come without a new region.
-const LEAST_SLOTS: usize = 4096;
-const LEAST_SEATS: usize = 32;
-const MOST_SLOTS: usize = tpp::pool::SlotIndex::CAPACITY;
-const MOST_SEATS: usize = tpp::pool::SeatIndex::CAPACITY;
-
-/// Runs until told to stop.
+/// Runs until told to stop. `inherited` is what a predecessor or systemd handed over.
 ///
 /// # Errors
 /// If something it needs at start is not to be had: an address, the control socket, memory.
-pub fn run(config: Config, config_file: PathBuf, log: Log) -> anyhow::Result<()> {
+pub fn run(
+    config: Config,
+    config_file: PathBuf,
+    log: Log,
+    inherited: Vec<(Role, OwnedFd)>,
+) -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        let supervisor = Supervisor::prepare(config, config_file, log)?;
+        let supervisor = Supervisor::prepare(config, config_file, log, inherited)?;
         supervisor.run().await
     })
 }
@@ -58,90 +58,30 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("start the runtime")
 }
 
-/// A supervisor that has all it needs and has started nothing yet.
-pub(crate) struct Supervisor {
-    config: Config,
-    config_file: PathBuf,
-    log: Log,
-    listeners: Vec<(SocketAddr, TcpListener)>,
-    health: (SocketAddr, TcpListener),
-    control: ControlSocket,
-    stock: Arc<Stock>,
-    workers: usize,
-}
-
 impl Supervisor {
-    pub(crate) fn prepare(config: Config, config_file: PathBuf, log: Log) -> anyhow::Result<Self> {
-        config
-            .warnings()
-            .iter()
-            .for_each(|warning| warn!("{warning}"));
-        let workers = worker_count(&config);
-        let open = |key, address| {
-            let listener = listen(key, address)?;
-            let address = listener
-                .local_addr()
-                .with_context(|| format!("address of {address}"))?;
-            anyhow::Ok((address, listener))
-        };
-        let listeners = config
-            .listen
-            .iter()
-            .map(|&address| open("listen", address))
-            .collect::<Result<_, _>>()?;
-        let health = open("health_listen", config.health_listen)?;
-        let control = ControlSocket::bind(&config.control_socket)?;
-        let stock = Arc::new(create_stock(&config, workers)?);
-        Ok(Self {
-            config,
-            config_file,
-            log,
-            listeners,
-            health,
-            control,
-            stock,
-            workers,
-        })
-    }
-
-    /// Addresses that take clients.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.listeners.iter().map(|(address, _)| *address)
-    }
-
-    /// Address of the health endpoint.
-    pub(crate) fn health_address(&self) -> SocketAddr {
-        self.health.0
-    }
-
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         // Registered first: a signal that comes while we start is not lost.
         let signals = Signals::register()?;
-        for (address, _) in &self.listeners {
-            info!(%address, "listening for clients");
-        }
-        info!(address = %self.health.0, "listening for health checks");
-        info!(path = %self.config.control_socket.display(), "listening for tppctl");
+        self.say_where();
+        self.note_accession();
+        let own_sockets = self.own_sockets().context("duplicate the own sockets")?;
         let (rings, bell) = watch::channel(());
         let doorbell = doorbell::answer(&self.stock, rings)?;
         let setup = Setup::of(&self.config)?;
         let refresher = Refresher::new(setup, Arc::clone(&self.stock), bell.clone());
-        let listen = self
-            .addresses()
-            .map(|address| address.to_string())
-            .collect();
-        let launch = launch(self.listeners);
-        let fleet = Fleet::new(
-            Arc::clone(&self.stock),
-            launch,
-            wanted(&self.config, self.workers),
-        );
+        let fleet = self.fleet()?;
         let (orders, received) = mpsc::unbounded_channel();
+        renew_workers(self.accession, self.asker.take(), &orders);
         let upstream = UpstreamAddresses::default();
         let (upstream_sender, upstream_receiver) = watch::channel(self.config.upstream.clone());
+        let configurations = &self.stock.region().supervisors().configurations;
+        configurations.add(1);
+        let listeners = self.listeners.iter().map(|(listening, _)| *listening);
+        let in_force = InForce::first(self.config, listeners.collect(), configurations.get());
+        // From here on the fleet alone has them: what is closed there is closed.
+        drop(self.listeners);
         let panel = Arc::new(Panel {
             identity: Identity {
-                listen,
                 health_listen: self.health.0.to_string(),
                 config_file: self.config_file,
                 started: Started::now(),
@@ -151,12 +91,14 @@ impl Supervisor {
             refresher: refresher.handle(),
             upstream: upstream.clone(),
             orders: orders.clone(),
-            in_force: Mutex::new(InForce::first(self.config)),
+            in_force: Mutex::new(in_force),
             reloader: Reloader {
                 upstream: upstream_sender,
                 log: self.log,
                 turn: tokio::sync::Mutex::default(),
             },
+            invocation: Invocation::of_this_process().context("find the own executable")?,
+            own_sockets,
         });
         let (stopped, stop) = watch::channel(false);
         let until_stop = move || {
@@ -174,7 +116,8 @@ impl Supervisor {
             bell,
         ));
         tokio::spawn(refresher.run());
-        tokio::spawn(signals.follow(orders, Arc::clone(&panel)));
+        tokio::spawn(follow(signals, orders, Arc::clone(&panel)));
+        tokio::spawn(announce::announce(panel.clone()));
         let health = tokio::spawn(http::serve(self.health.1, panel.clone(), until_stop()));
         let control = tokio::spawn(self.control.serve(panel, until_stop()));
         fleet.run(received).await;
@@ -185,43 +128,96 @@ impl Supervisor {
         info!("stopped");
         Ok(())
     }
+
+    fn say_where(&self) {
+        for address in self.addresses() {
+            info!(%address, "listening for clients");
+        }
+        info!(address = %self.health.0, "listening for health checks");
+        info!(path = %self.config.control_socket.display(), "listening for tppctl");
+    }
+
+    fn note_accession(&self) {
+        let event = SupervisorEvent {
+            at: unix_seconds(),
+            how: self.accession.word().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            workers: self.found.workers.len() as u64,
+            leases_freed: self.found.leases_freed,
+        };
+        if self.accession != Accession::Started {
+            let tokens = self.stock.pool().census().usable;
+            info!(
+                how = event.how,
+                version = event.version,
+                workers = event.workers,
+                tokens,
+                leases_freed = event.leases_freed,
+                "took over from the supervisor before"
+            );
+        }
+        history::note(&self.stock, event);
+    }
+
+    /// The sockets that are neither the workers' nor in the region, for a successor in this one's place.
+    fn own_sockets(&self) -> io::Result<Vec<(Role, OwnedFd)>> {
+        Ok(vec![
+            (Role::Health, self.health.1.as_fd().try_clone_to_owned()?),
+            (Role::Control, self.control.as_fd().try_clone_to_owned()?),
+        ])
+    }
+
+    fn fleet(&mut self) -> anyhow::Result<Fleet> {
+        let sockets = self.listeners.iter().map(|(listening, socket)| {
+            Ok((listening.bound.to_string(), socket.try_clone()?.into()))
+        });
+        let launch = Launch {
+            listeners: sockets
+                .collect::<io::Result<_>>()
+                .context("duplicate the listening sockets")?,
+            meeting_prefix: meeting_prefix(&self.config.control_socket),
+            image: image()?,
+        };
+        let region = (Role::Region, self.stock.region().as_fd());
+        let health = (Role::Health, self.health.1.as_fd());
+        systemd::keep_all(launch.sockets().chain([region, health]));
+        systemd::keep_all(self.stock.bells().named());
+        let wanted = wanted(&self.config, self.workers);
+        let mut fleet = Fleet::new(Arc::clone(&self.stock), launch, wanted);
+        fleet.adopt(std::mem::take(&mut self.found.workers));
+        fleet.adopt_strangers(std::mem::take(&mut self.strangers));
+        Ok(fleet)
+    }
 }
 
-pub(crate) fn worker_count(config: &Config) -> usize {
-    match config.workers.count {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        count => count,
+/// Has those workers replaced that a predecessor started otherwise than we would, and tells who waits for it.
+fn renew_workers(
+    accession: Accession,
+    asker: Option<std::os::unix::net::UnixStream>,
+    orders: &mpsc::UnboundedSender<Order>,
+) {
+    if accession == Accession::Started {
+        return;
     }
-    // A successor needs a seat beside its forerunner.
-    .min(MOST_SEATS / 2)
-}
-
-fn create_stock(config: &Config, workers: usize) -> anyhow::Result<Stock> {
-    let sessions = config.sessions();
-    let geometry = Geometry {
-        slots: (2 * sessions)
-            .next_multiple_of(64)
-            .clamp(LEAST_SLOTS, MOST_SLOTS),
-        seats: (4 * workers).clamp(LEAST_SEATS, MOST_SEATS),
-        token_bytes: config.token.max_token_bytes,
-    };
-    let region = Region::create(geometry)?;
-    if let Err(error) = region.lock_tokens(sessions) {
-        info!(%error, "tokens are not locked in memory: raise the limit (LimitMEMLOCK) to keep them out of swap");
-    }
-    let bells = BellBoard::create(geometry.seats).context("create the workers' bells")?;
-    let stock = Stock::new(Arc::new(region), bells);
-    stock.publish_settings(&WorkerSettings::of(config, workers))?;
-    Ok(stock)
-}
-
-fn launch(listeners: Vec<(SocketAddr, TcpListener)>) -> Launch {
-    let handed = listeners
-        .into_iter()
-        .map(|(address, listener)| (address.to_string(), listener.into()));
-    Launch {
-        listeners: handed.collect(),
-    }
+    let all = accession == Accession::Upgraded;
+    let (answer, answered) = oneshot::channel();
+    // The fleet has not begun yet, and so not ended.
+    let _ = orders.send(Order::Renew { all, answer });
+    tokio::spawn(async move {
+        let outcome = answered.await;
+        if let Some(asker) = asker {
+            let version = env!("CARGO_PKG_VERSION");
+            let reply = match outcome {
+                Ok(Ok(done)) => Reply::Done(format!("upgraded to {version}: {done}")),
+                Ok(Err(reason)) => Reply::Failed(format!(
+                    "upgraded to {version}, but not all workers are replaced: {reason}"
+                )),
+                Err(_) => Reply::Failed("tpp is stopping".to_owned()),
+            };
+            reply_to(asker, reply).await;
+        }
+    });
 }
 
 pub(crate) fn wanted(config: &Config, workers: usize) -> fleet::Wanted {
@@ -232,40 +228,34 @@ pub(crate) fn wanted(config: &Config, workers: usize) -> fleet::Wanted {
     }
 }
 
-/// The signals the supervisor acts on.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    user1: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn register() -> anyhow::Result<Self> {
-        let register = |kind| signal(kind).context("register for a signal");
-        Ok(Self {
-            terminate: register(SignalKind::terminate())?,
-            interrupt: register(SignalKind::interrupt())?,
-            user1: register(SignalKind::user_defined1())?,
-            hangup: register(SignalKind::hangup())?,
-        })
-    }
-
-    async fn follow(mut self, orders: mpsc::UnboundedSender<Order>, panel: Arc<Panel>) {
-        loop {
-            let order = tokio::select! {
-                _ = self.terminate.recv() => Order::Stop,
-                _ = self.interrupt.recv() => Order::Stop,
-                _ = self.user1.recv() => Order::Restart(oneshot::channel().0),
-                _ = self.hangup.recv() => {
-                    // The outcome stands in the log and in the status.
-                    let _ = panel.reload().await;
-                    continue;
-                }
-            };
-            if orders.send(order).is_err() {
-                return;
+/// Does what signals ask for. A reload or an upgrade that takes its time keeps no other signal waiting.
+async fn follow(mut signals: Signals, orders: mpsc::UnboundedSender<Order>, panel: Arc<Panel>) {
+    loop {
+        let order = match signals.next().await {
+            Request::Stop => Order::Stop,
+            Request::Leave => {
+                warn!("ending alone: the workers serve on until a supervisor takes them over");
+                Order::Leave
             }
+            Request::Restart => Order::Restart(oneshot::channel().0),
+            // The outcome of both stands in the log, and in the status.
+            Request::Reload => {
+                let panel = Arc::clone(&panel);
+                tokio::spawn(async move {
+                    systemd::reloading();
+                    let _ = panel.reload().await;
+                    systemd::ready();
+                });
+                continue;
+            }
+            Request::Upgrade => {
+                let panel = Arc::clone(&panel);
+                tokio::spawn(async move { panel.upgrade(None, None).await });
+                continue;
+            }
+        };
+        if orders.send(order).is_err() {
+            return;
         }
     }
 }

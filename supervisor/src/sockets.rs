@@ -4,6 +4,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    os::fd::OwnedFd,
 };
 
 use nix::sys::socket::Backlog;
@@ -19,6 +20,35 @@ pub(crate) struct ListenError {
     /// What the system said.
     #[source]
     pub(crate) source: io::Error,
+}
+
+/// An address that takes clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listening {
+    /// As the configuration says.
+    pub(crate) wanted: SocketAddr,
+    /// As it was bound: of port 0, the port that the system chose.
+    pub(crate) bound: SocketAddr,
+}
+
+/// A socket for workers to accept on.
+#[derive(Debug)]
+pub(crate) enum ForWorkers {
+    /// The one that they have under this address.
+    Kept(SocketAddr),
+    /// Another one, with its address.
+    New(SocketAddr, OwnedFd),
+}
+
+impl Listening {
+    /// On a `socket` that is open already.
+    ///
+    /// # Errors
+    /// If the system does not tell its address.
+    pub(crate) fn on(wanted: SocketAddr, socket: &TcpListener) -> io::Result<Self> {
+        let bound = socket.local_addr()?;
+        Ok(Self { wanted, bound })
+    }
 }
 
 /// Opens a non-blocking listening socket. Port 0 takes any free one; ask the socket which.

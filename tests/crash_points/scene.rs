@@ -44,7 +44,7 @@ impl Scene {
     pub(crate) fn new() -> Self {
         let stock = stocked(SLOTS, SEATS);
         let witness = hire(&stock);
-        let subject = stock.fill_seat().expect("a vacant seat");
+        let subject = stock.fill_seat(0).expect("a vacant seat");
         Self {
             stock,
             witness,
@@ -203,7 +203,7 @@ impl Scene {
 
     /// Every free slot has its bit, and the seat's part of the line works for the next who sits there.
     fn a_successor_can_use_every_slot(&mut self) -> Verdict {
-        let (seat, epoch) = self.stock.fill_seat().expect("a vacant seat");
+        let (seat, epoch) = self.stock.fill_seat(0).expect("a vacant seat");
         must!(seat == self.subject.0, "seat {seat} was filled instead");
         self.subject = (seat, epoch);
         let successor = self.acted_subject();
@@ -232,7 +232,7 @@ impl Scene {
 }
 
 fn hire(stock: &Stock) -> Arc<Desk> {
-    let (seat, epoch) = stock.fill_seat().expect("a vacant seat");
+    let (seat, epoch) = stock.fill_seat(0).expect("a vacant seat");
     let bells = stock.bells().try_clone().expect("bells");
     let desk = Desk::new(Arc::clone(stock.region()), bells, seat, epoch);
     desk.set_ready();

@@ -98,7 +98,7 @@ pub(crate) struct Tormentor {
 impl Tormentor {
     pub(crate) fn new(seed: u64) -> Self {
         let stock = stocked(SLOTS, WORKERS + 1);
-        let (seat, epoch) = stock.fill_seat().expect("a vacant seat");
+        let (seat, epoch) = stock.fill_seat(0).expect("a vacant seat");
         let bells = stock.bells().try_clone().expect("bells");
         let observer = Desk::new(Arc::clone(stock.region()), bells, seat, epoch);
         let mut tormentor = Self {
@@ -119,7 +119,7 @@ impl Tormentor {
 
     fn hire(&mut self) -> Worker {
         self.next_seed += 1;
-        let (seat, epoch): (_, Epoch) = self.stock.fill_seat().expect("a vacant seat");
+        let (seat, epoch): (_, Epoch) = self.stock.fill_seat(0).expect("a vacant seat");
         let variables = [(LOCKS, self.locks.path().as_os_str())];
         let seed = self.next_seed.to_string();
         let process = WorkerProcess::start(&self.stock, &seed, (seat, epoch), &variables);

@@ -2,7 +2,7 @@
 //!
 //! Pingora carries the connections, with TLS to the upstream where it is asked for; what is said on them is read and written here.
 //!
-//! - `lifecycle`: ready, draining, gone; `accept`: new connections, shared out fairly between workers;
+//! - `lifecycle`: ready, draining, gone; `bond`: the supervisor, and a new one when it dies; `accept`: new connections, shared out fairly between workers;
 //! - `connection`: one client, one task: request after request; `acquire` and `held`: the lease that spans them;
 //! - `request` and `answer`: heads, read strictly and written anew; `body`: where a body ends; `headers`, `reply`;
 //! - `exchange`: one request, over as many attempts as it takes; `relay` and `upload`: one attempt;
@@ -15,7 +15,7 @@
 //! The worker cannot log in and never sees a password.
 #![forbid(unsafe_code)]
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use nix::sys::prctl;
@@ -30,6 +30,7 @@ mod acquire;
 mod answer;
 mod attend;
 mod body;
+mod bond;
 mod clock;
 mod connection;
 mod exchange;
@@ -60,6 +61,9 @@ pub struct WorkerArgs {
     /// Number of seats in the region, and so of bells handed down
     #[arg(long)]
     pub seats: usize,
+    /// Where a new supervisor can meet it: a path, to which it adds its process id
+    #[arg(long)]
+    pub meeting_prefix: PathBuf,
     /// Address of each listening socket handed down, in their order
     #[arg(long)]
     pub listen: Vec<String>,
@@ -74,6 +78,8 @@ pub struct Inherited {
     pub listeners: Vec<(String, OwnedFd)>,
     /// A stream socket whose other end the supervisor holds: its end says that the supervisor is gone.
     pub channel: OwnedFd,
+    /// Where a new supervisor can meet it: a path, to which it adds its process id.
+    pub meeting_prefix: PathBuf,
 }
 
 impl Inherited {
@@ -105,6 +111,7 @@ impl Inherited {
             ),
             listeners: args.listen.into_iter().zip(listeners).collect(),
             channel,
+            meeting_prefix: args.meeting_prefix,
         })
     }
 }
@@ -117,7 +124,11 @@ pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
     prctl::set_name(c"tpp-worker").context("name the process")?;
     // A core would hold tokens; a limit on its size does not stop a handler that takes it through a pipe.
     prctl::set_dumpable(false).context("rule out core dumps")?;
-    serve(Inherited::receive(args)?)
+    let inherited = Inherited::receive(args)?;
+    if bond::may_begin(&inherited.channel).context("wait for the supervisor's word")? {
+        serve(inherited)?;
+    }
+    Ok(())
 }
 
 /// Serves until it is told to end: SIGTERM drains, a second one ends at once. SIGINT is left to the supervisor.

@@ -1,13 +1,13 @@
 //! The worker's life: ready, draining, gone; and the little it does beside serving.
 
-use std::{os::fd::OwnedFd, os::unix::net::UnixStream as StdUnixStream, sync::Arc, time::Duration};
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
-    io::{AsyncReadExt, unix::AsyncFd},
-    net::UnixStream,
+    io::unix::AsyncFd,
     select,
     signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
     time::{MissedTickBehavior, interval, sleep},
 };
 use tracing::{info, warn};
@@ -15,13 +15,13 @@ use tracing::{info, warn};
 use crate::{
     Inherited,
     accept::{Accepting, accept},
+    bond,
+    bond::Heirlooms,
     clock::{TICK, millis},
     log::Log,
     worker::Worker,
 };
 
-/// How long a worker serves on without a supervisor.
-const ORPHAN_LIMIT: Duration = Duration::from_secs(300);
 /// How long connections that are cut may take to say so.
 const CUT_LIMIT: Duration = Duration::from_secs(1);
 /// Ticks between two looks at the idle upstream connections.
@@ -40,6 +40,7 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
         desk,
         listeners,
         channel,
+        meeting_prefix,
     } = inherited;
     let seat = desk.seat().get();
     let worker = Worker::new(desk).context("read the published settings")?;
@@ -52,17 +53,31 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
         .try_clone_to_owned()
         .context("duplicate the bell")?;
     tokio::spawn(answer_bell(Arc::clone(&worker), watch(bell)?, log));
-    tokio::spawn(keep_time(Arc::clone(&worker)));
+    let (deposed, was_deposed) = oneshot::channel();
+    tokio::spawn(keep_time(Arc::clone(&worker), deposed));
+    let heirlooms = Heirlooms::of(&listeners).context("duplicate the listening sockets")?;
+    let orphaned = bond::orphaned(
+        Arc::clone(&worker),
+        channel,
+        meeting_prefix,
+        heirlooms.clone(),
+    );
+    let mut orphaned = tokio::spawn(orphaned);
     let mut accepting = accept(&worker, listeners)?;
     worker.desk.set_ready();
     info!(worker = seat, pid = std::process::id(), "worker ready");
 
     let cause = select! {
         _ = terminate.recv() => Cause::Told,
-        () = orphaned(seat, channel) => Cause::Orphaned,
+        _ = &mut orphaned => Cause::Orphaned,
+        Ok(()) = was_deposed => anyhow::bail!("the seat has been given to another worker"),
         failure = accepting.failure() => anyhow::bail!("accept connections: {failure}"),
     };
+    heirlooms.discard();
     drain(&worker, &mut accepting, cause, &mut terminate).await;
+    // With it goes the place where a supervisor could have met this worker.
+    orphaned.abort();
+    let _ = orphaned.await;
     Ok(())
 }
 
@@ -100,31 +115,6 @@ async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause, termina
     info!(worker = seat, "worker ends");
 }
 
-/// Resolves once there has been no supervisor for too long.
-async fn orphaned(seat: usize, channel: OwnedFd) {
-    let channel = StdUnixStream::from(channel);
-    let stream = channel
-        .set_nonblocking(true)
-        .and_then(|()| UnixStream::from_std(channel));
-    match stream {
-        Ok(mut stream) => {
-            let mut said = [0; 64];
-            // Nothing is said on it; its end is what counts.
-            while stream.read(&mut said).await.is_ok_and(|length| length > 0) {}
-            warn!(
-                worker = seat,
-                limit_ms = millis(ORPHAN_LIMIT),
-                "the supervisor is gone, serving on"
-            );
-            sleep(ORPHAN_LIMIT).await;
-        }
-        Err(error) => {
-            warn!(worker = seat, %error, "cannot watch the supervisor");
-            std::future::pending().await
-        }
-    }
-}
-
 #[expect(
     deprecated,
     reason = "its replacement is unsafe; the descriptor is ours alone and registered once, here"
@@ -145,12 +135,18 @@ async fn answer_bell(worker: Arc<Worker>, bell: AsyncFd<OwnedFd>, log: Log) {
     }
 }
 
-/// The tick: heartbeat, clock, deadlines.
-async fn keep_time(worker: Arc<Worker>) {
+/// The tick: heartbeat, clock, deadlines. `deposed` is told if the seat is another's.
+async fn keep_time(worker: Arc<Worker>, deposed: oneshot::Sender<()>) {
+    let mut deposed = Some(deposed);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     for count in 0_u32.. {
         ticks.tick().await;
+        if !worker.desk.is_seated() {
+            // The other one beats now. Told once; the receiver may be gone, in a worker that drains.
+            let _ = deposed.take().map(|deposed| deposed.send(()));
+            return;
+        }
         worker.desk.heartbeat();
         worker.timers.tick(&worker.clock);
         if count % TICKS_PER_TENDING == 0 {

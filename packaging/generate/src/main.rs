@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
         ("tpp", tpp_cli::Cli::command(), program_page::TPP),
         ("tppctl", tppctl_args::Args::command(), program_page::TPPCTL),
     ] {
-        let program = without_hidden(name, &program);
+        let program = without_hidden(&program);
         let page = program_page::render(program.clone(), more)?;
         write(directory, &format!("{name}.1"), &page)?;
         complete(directory, name, program)?;
@@ -40,17 +40,21 @@ fn main() -> anyhow::Result<()> {
     write(directory, "tpp.toml.5", &config_page::render()?)
 }
 
-/// The same without the subcommands that are not for people: clap's completions would offer them.
-fn without_hidden(name: &'static str, program: &Command) -> Command {
+/// The same without the options and subcommands that are not for people: clap's completions would offer them.
+fn without_hidden(program: &Command) -> Command {
+    // clap wants names for ever, and this process is a short one.
+    let name: &'static str = program.get_name().to_owned().leak();
     let mut shown = Command::new(name)
-        .version(env!("CARGO_PKG_VERSION"))
         .about(program.get_about().cloned().unwrap_or_default())
-        .args(program.get_arguments())
+        .args(program.get_arguments().filter(|arg| !arg.is_hide_set()))
         .subcommand_value_name("COMMAND")
         .subcommand_required(program.is_subcommand_required_set());
+    if program.get_version().is_some() {
+        shown = shown.version(env!("CARGO_PKG_VERSION"));
+    }
     for subcommand in program.get_subcommands() {
         if !subcommand.is_hide_set() {
-            shown = shown.subcommand(subcommand.clone());
+            shown = shown.subcommand(without_hidden(subcommand));
         }
     }
     shown

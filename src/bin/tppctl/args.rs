@@ -22,7 +22,7 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
 
-    /// How long to wait for the answer [default: 10; for refresh, reload and restart 600]
+    /// How long to wait for the answer [default: 10; for refresh, reload, restart and upgrade 600]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
 
@@ -65,6 +65,11 @@ pub(crate) enum Action {
     Reload,
     /// Replace all workers one by one
     Restart,
+    /// Start another executable in place of the running one, and replace all workers
+    Upgrade {
+        /// The executable [default: the file that tpp was started from]
+        path: Option<PathBuf>,
+    },
     /// Check a configuration file, without a running tpp
     Check {
         /// The file
@@ -88,7 +93,10 @@ impl Args {
     pub(crate) fn timeout(&self, command: &Command) -> Duration {
         self.timeout.unwrap_or(match command {
             Command::Status | Command::Workers | Command::Tokens => QUESTION_TIMEOUT,
-            Command::Refresh { .. } | Command::Reload | Command::Restart => ORDER_TIMEOUT,
+            Command::Refresh { .. }
+            | Command::Reload
+            | Command::Restart
+            | Command::Upgrade { .. } => ORDER_TIMEOUT,
         })
     }
 }

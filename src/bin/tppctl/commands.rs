@@ -41,6 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Action::Refresh { user, all: _ } => order(args, Command::Refresh { user: user.clone() }),
         Action::Reload => order(args, Command::Reload),
         Action::Restart => order(args, Command::Restart),
+        Action::Upgrade { path } => upgrade(args, path.as_deref()),
         Action::Check { file } => check(file),
     }
 }
@@ -82,6 +83,16 @@ fn order(args: &Args, command: Command) -> Result<(), Failure> {
         Reply::Done(line) => Ok(Terminal::print(&format!("{}\n", visible(&line)))?),
         other => Err(unexpected(&other)),
     }
+}
+
+/// The supervisor has a working directory of its own: it is told the whole path.
+fn upgrade(args: &Args, path: Option<&Path>) -> Result<(), Failure> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path)
+            .map_err(|error| Failure::Line(format!("{}: {error}", path.display())))
+    };
+    let path = path.map(absolute).transpose()?;
+    order(args, Command::Upgrade { path })
 }
 
 /// Reads `file` as tpp would here and now, environment included.

@@ -128,6 +128,14 @@ fn the_tokens_have_one_encoding() {
 #[test]
 fn the_status_has_one_encoding() {
     let status = Status {
+        supervisors: vec![SupervisorEvent {
+            at: 1_700_000_000,
+            how: "adopted".into(),
+            version: "0.1.0".into(),
+            pid: 99,
+            workers: 2,
+            leases_freed: 1,
+        }],
         status: Health::Degraded,
         reasons: vec!["1 of 2 workers is ready".into()],
         pool: PoolStatus {
@@ -163,7 +171,10 @@ fn the_status_has_one_encoding() {
         r#""last_reload":"in force","longest_wait_ms":5,"requests":10,"request_errors":1,"#,
         r#""worker_restarts":1,"workers":["#,
     );
-    let json = format!(r#"{{"version":1,"reply":{{"kind":"status","body":{json}{WORKER}]}}}}}}"#);
+    let supervisors = r#""supervisors":[{"at":1700000000,"how":"adopted","version":"0.1.0","pid":99,"workers":2,"leases_freed":1}]"#;
+    let json = format!(
+        r#"{{"version":1,"reply":{{"kind":"status","body":{json}{WORKER}],{supervisors}}}}}}}"#
+    );
     pinned(&Response::new(Reply::Status(Box::new(status))), &json);
 }
 

@@ -3,6 +3,7 @@ use std::{
     sync::{Barrier, Mutex},
 };
 
+use nix::sys::socket::{Backlog, listen};
 use tempfile::TempDir;
 use tokio::{
     sync::{Notify, oneshot},
@@ -29,7 +30,7 @@ struct Fixed {
 }
 
 impl Operator for Fixed {
-    async fn run(&self, command: Command) -> Reply {
+    async fn run(&self, command: Command, _: std::os::fd::BorrowedFd<'_>) -> Reply {
         if command == Command::Restart {
             self.gate.notified().await;
         }

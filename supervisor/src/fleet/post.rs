@@ -21,7 +21,8 @@ pub(super) struct Worker {
     pub(super) seat: SeatIndex,
     pub(super) epoch: Epoch,
     pub(super) process: WorkerProcess,
-    pub(super) started: Instant,
+    /// Since when this supervisor looks after it.
+    pub(super) in_charge_since: Instant,
     pub(super) ready: bool,
 }
 
@@ -49,20 +50,21 @@ impl Post {
         self.current.into_iter().chain(self.successor)
     }
 
-    pub(super) fn has(&self, seat: SeatIndex) -> bool {
-        self.workers().any(|worker| worker.seat == seat)
+    pub(super) fn has(&self, pid: u32) -> bool {
+        self.workers().any(|worker| worker.process.pid == pid)
     }
 
-    /// Takes out the worker of `seat`, and says whether it was the successor.
-    pub(super) fn remove(&mut self, seat: SeatIndex) -> Option<(Worker, bool)> {
-        if self
-            .successor
-            .as_ref()
-            .is_some_and(|worker| worker.seat == seat)
-        {
-            return self.successor.take().map(|worker| (worker, true));
-        }
-        self.current.take().map(|worker| (worker, false))
+    /// Whether its worker serves.
+    pub(super) fn is_ready(&self) -> bool {
+        self.current.as_ref().is_some_and(|worker| worker.ready)
+    }
+
+    /// Takes out the worker `pid`.
+    pub(super) fn remove(&mut self, pid: u32) -> Option<Worker> {
+        let is_it = |worker: &mut Worker| worker.process.pid == pid;
+        self.successor
+            .take_if(is_it)
+            .or_else(|| self.current.take_if(is_it))
     }
 
     /// Whether a worker is to be started now.
@@ -78,7 +80,9 @@ impl Post {
 
     /// Notes that a worker ended unplanned, or (`None`) could not be started, and when the next may start.
     pub(super) fn note_end(&mut self, now: Instant, worker: Option<&Worker>, how: String) {
-        let lived = worker.map_or(Duration::ZERO, |worker| now.duration_since(worker.started));
+        let lived = worker.map_or(Duration::ZERO, |worker| {
+            now.duration_since(worker.in_charge_since)
+        });
         self.restarts += 1;
         self.last_exit = Some(how);
         self.quick_ends = if lived >= STABLE_AFTER {

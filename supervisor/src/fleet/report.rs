@@ -12,8 +12,8 @@ pub(crate) struct FleetReport {
     pub(crate) workers: Vec<WorkerReport>,
     /// Workers wanted.
     pub(crate) wanted: usize,
-    /// Unplanned ends, over all posts.
-    pub(crate) restarts: u64,
+    /// Workers of a former pool that are still there.
+    pub(crate) strangers: usize,
     /// A line for each post whose next worker is put off, and why.
     pub(crate) put_off: Vec<String>,
 }
@@ -24,7 +24,6 @@ pub(crate) struct WorkerReport {
     pub(crate) seat: SeatIndex,
     pub(crate) epoch: Epoch,
     pub(crate) pid: u32,
-    pub(crate) started: Instant,
     pub(crate) leaving: bool,
     /// Of its post.
     pub(crate) restarts: u64,
@@ -40,7 +39,6 @@ impl FleetReport {
         let leaving = leaving.iter().map(|(worker, _)| row(worker, None));
         self.workers = working.chain(leaving).collect();
         self.wanted = posts.len();
-        self.restarts = posts.iter().map(|post| post.restarts).sum();
         self.put_off = posts.iter().filter_map(|post| put_off(post, now)).collect();
     }
 }
@@ -60,7 +58,6 @@ fn row(worker: &Worker, post: Option<&Post>) -> WorkerReport {
         seat: worker.seat,
         epoch: worker.epoch,
         pid: worker.process.pid,
-        started: worker.started,
         leaving: post.is_none(),
         restarts: post.map_or(0, |post| post.restarts),
         last_exit: post.and_then(|post| post.last_exit.clone()),

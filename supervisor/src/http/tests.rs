@@ -34,6 +34,7 @@ impl Source for Fixed {
 
 fn status() -> Status {
     Status {
+        supervisors: Vec::new(),
         status: Health::Healthy,
         reasons: vec![],
         pool: PoolStatus {

@@ -71,14 +71,20 @@ impl Token {
         &self.0
     }
 
-    /// Eight hex digits of a hash keyed anew in each process: the same token shows the same ones, and
-    /// they tell nothing about it.
+    /// [`fingerprint`] of it.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let hash = KEY.hash_one(self.expose());
-        format!("{:08x}", hash >> 32)
+        fingerprint(self.expose())
     }
+}
+
+/// Eight hex digits of a hash keyed anew in each process: the same token shows the same ones, and they tell nothing
+/// about it.
+#[must_use]
+pub fn fingerprint(token: &[u8]) -> String {
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    let hash = KEY.hash_one(token);
+    format!("{:08x}", hash >> 32)
 }
 
 /// Space, tab, line feed, vertical tab, form feed, carriage return: what C and base64 decoders skip.

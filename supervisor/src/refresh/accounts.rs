@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tpp::config::Credential;
+use tpp::{config::Credential, pool::Legacy};
+
+use crate::process::{HASH_BEGIN, hash_on};
 
 /// The accounts and their slots. A slot is never moved: it keeps its account until that has no use for it.
 #[derive(Debug, Default)]
@@ -26,12 +28,62 @@ pub(super) struct Plan {
     pub(super) added: Vec<(usize, String)>,
 }
 
+/// Tells accounts apart in the region, where their names have no business. Never 0.
+///
+/// Two names of one key (one in 2⁶⁴) would only mean that one's token is listed under the other's name until it is renewed.
+pub(super) fn key(user: &str) -> u64 {
+    hash_on(HASH_BEGIN, user.as_bytes()).max(1)
+}
+
 /// Slots that `accounts` want.
 pub(super) fn sessions(accounts: &[Credential]) -> usize {
     accounts.iter().map(|account| account.sessions).sum()
 }
 
 impl Accounts {
+    /// Takes over the slots of a predecessor, of which `legacies` tells by slot: each goes to the account whose it was,
+    /// those with a token first; what the accounts have no use for is retired. Accounts that want more are not served yet:
+    /// that is [`Self::assign`]'s.
+    pub(super) fn adopted(accounts: &[Credential], legacies: &[Legacy]) -> Self {
+        let mut left: Vec<_> = accounts
+            .iter()
+            .map(|account| {
+                (
+                    key(&account.username),
+                    account.sessions,
+                    Arc::new(account.clone()),
+                )
+            })
+            .collect();
+        let mut owners = vec![None; legacies.len()];
+        for is_usable in [true, false] {
+            for (owner, legacy) in owners.iter_mut().zip(legacies) {
+                if legacy.is_usable != is_usable {
+                    continue;
+                }
+                let heir = left
+                    .iter_mut()
+                    .find(|(key, sessions, _)| *sessions > 0 && legacy.account == Some(*key));
+                if let Some((_, sessions, account)) = heir {
+                    *sessions -= 1;
+                    *owner = Some(Arc::clone(account));
+                }
+            }
+        }
+        // One that is empty after all is found so at the next look.
+        let retired = (0..owners.len()).filter(|slot| owners[*slot].is_none());
+        Self {
+            retired: retired.collect(),
+            free: Vec::new(),
+            owners,
+        }
+    }
+
+    /// Nobody's slots that may still be leased or hold a token.
+    pub(super) fn retired(&self) -> &[usize] {
+        &self.retired
+    }
+
     /// The account of `slot`.
     ///
     /// # Panics
@@ -42,6 +94,11 @@ impl Accounts {
                 .as_ref()
                 .expect("a slot that is scheduled has an account"),
         )
+    }
+
+    /// The account of `slot`, if it has one.
+    pub(super) fn owner(&self, slot: usize) -> Option<&Arc<Credential>> {
+        self.owners.get(slot)?.as_ref()
     }
 
     /// Slots that are somebody's.
@@ -145,6 +202,46 @@ mod tests {
             .iter()
             .map(|(slot, user)| (*slot, (*user).to_owned()))
             .collect()
+    }
+
+    fn legacy(user: &str, is_usable: bool) -> Legacy {
+        Legacy {
+            account: (!user.is_empty()).then(|| key(user)),
+            version: 1,
+            is_usable,
+            age: std::time::Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_predecessors_slots_go_to_the_accounts_whose_they_were() {
+        let legacies = [
+            legacy("b", true),
+            legacy("a", false),
+            legacy("", false),
+            legacy("gone", true),
+            legacy("a", true),
+            legacy("b", true),
+        ];
+        let wanted = vec![account("a", "x", 1), account("b", "x", 3)];
+        let mut accounts = Accounts::adopted(&wanted, &legacies);
+        let owners: Vec<_> = accounts
+            .assigned()
+            .map(|(slot, owner)| (slot, owner.username.as_str()))
+            .collect();
+        assert_eq!(
+            owners,
+            [(0, "b"), (4, "a"), (5, "b")],
+            "tokens in hand first"
+        );
+        assert_eq!(accounts.retired(), [1, 2, 3]);
+        accounts.reclaim_retired(|slot| slot == 2);
+        let plan = accounts.assign(wanted);
+        let expected = Plan {
+            added: added(&[(2, "b")]),
+            ..Plan::default()
+        };
+        assert_eq!(plan, expected, "only what is missing is added");
     }
 
     #[test]

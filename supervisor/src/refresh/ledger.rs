@@ -9,12 +9,6 @@ use crate::schedule::{Failure, Login, Rules, Schedule};
 pub(crate) struct Ledger {
     pub(crate) schedule: Schedule,
     notes: Vec<SlotNote>,
-    /// Logins that brought a token.
-    pub(crate) succeeded: u64,
-    /// Logins that the server refused.
-    pub(crate) refused: u64,
-    /// Logins that failed otherwise.
-    pub(crate) troubled: u64,
 }
 
 /// What is noted of a slot.
@@ -33,22 +27,45 @@ impl Ledger {
         Self {
             schedule: Schedule::new(rules, rand::random::<f64>),
             notes: Vec::new(),
-            succeeded: 0,
-            refused: 0,
-            troubled: 0,
         }
     }
 
     /// Gives `slot` to `user`; it is due for its first login.
     pub(crate) fn assign(&mut self, slot: usize, user: &str, now: Instant) {
-        if slot >= self.notes.len() {
-            self.notes.resize(slot + 1, SlotNote::default());
-        }
-        self.notes[slot] = SlotNote {
+        *self.note_mut(slot) = SlotNote {
             user: user.to_owned(),
             ..SlotNote::default()
         };
         self.schedule.insert(number(slot), user, now);
+    }
+
+    /// Notes that `slot` is `user`'s and holds token `version`, drawn at `since` by a predecessor.
+    pub(crate) fn adopt(
+        &mut self,
+        slot: usize,
+        user: &str,
+        version: u64,
+        fingerprint: String,
+        since: Instant,
+    ) {
+        *self.note_mut(slot) = SlotNote {
+            user: user.to_owned(),
+            fingerprint: Some(fingerprint),
+            ..SlotNote::default()
+        };
+        self.schedule.adopt(number(slot), user, version, since);
+    }
+
+    /// Notes that `slot` is nobody's.
+    pub(crate) fn leave_out(&mut self, slot: usize) {
+        *self.note_mut(slot) = SlotNote::default();
+    }
+
+    fn note_mut(&mut self, slot: usize) -> &mut SlotNote {
+        if slot >= self.notes.len() {
+            self.notes.resize(slot + 1, SlotNote::default());
+        }
+        &mut self.notes[slot]
     }
 
     /// Takes `slot` away from its user.
@@ -68,7 +85,6 @@ impl Ledger {
         let note = &mut self.notes[login.slot as usize];
         note.fingerprint = Some(fingerprint);
         note.last_error = None;
-        self.succeeded += 1;
         self.schedule.succeeded(login, version, now);
     }
 
@@ -77,10 +93,6 @@ impl Ledger {
         let note = &mut self.notes[login.slot as usize];
         note.errors += 1;
         note.last_error = Some(reason);
-        match failure {
-            Failure::Refused => self.refused += 1,
-            Failure::Trouble => self.troubled += 1,
-        }
         self.schedule.failed(login, failure, now);
     }
 

@@ -42,6 +42,7 @@ pub(super) fn settings(port: u16) -> WorkerSettings {
     WorkerSettings {
         trust_forwarded: false,
         workers: 1,
+        orphan_timeout: Duration::from_secs(300),
         drain_timeout: PATIENCE,
         upstream_host: "127.0.0.1".into(),
         upstream_port: port,
@@ -80,7 +81,7 @@ fn hire(
     listener: &std::net::TcpListener,
     tasks: &mut Vec<JoinHandle<()>>,
 ) -> Arc<Worker> {
-    let (seat, epoch) = stock.fill_seat().unwrap();
+    let (seat, epoch) = stock.fill_seat(0).unwrap();
     let bells = stock.bells().try_clone().unwrap();
     let desk = Desk::new(Arc::clone(stock.region()), bells, seat, epoch);
     let worker = Worker::new(desk).unwrap();

@@ -32,6 +32,7 @@ fn worker(seat: u32, state: &str) -> WorkerStatus {
 
 fn healthy() -> Status {
     Status {
+        supervisors: Vec::new(),
         status: Health::Healthy,
         reasons: vec![],
         pool: PoolStatus {

@@ -1,0 +1,83 @@
+//! Replacing workers one by one: a successor first; once it is ready its forerunner drains, and the next post's turn comes.
+
+use std::time::Instant;
+
+use tracing::{error, info};
+
+use super::{Fleet, Post};
+
+impl Fleet {
+    /// Has the worker of a post replaced when its turn comes.
+    pub(super) fn enqueue(&mut self, at: usize) {
+        if !self.to_replace.contains(&at) {
+            self.to_replace.push_back(at);
+        }
+    }
+
+    /// Has those replaced that were given other things at their start than a worker would be given now.
+    pub(super) fn enqueue_outdated(&mut self) {
+        for at in 0..self.posts.len() {
+            if self.is_outdated(at) {
+                self.enqueue(at);
+            }
+        }
+    }
+
+    fn is_outdated(&self, at: usize) -> bool {
+        let wanted = self.launch.fingerprint();
+        let current = self.posts[at].current.as_ref();
+        current.is_some_and(|worker| self.stock.pool().seats[worker.seat.get()].launch() != wanted)
+    }
+
+    pub(super) fn replace_next(&mut self, now: Instant) {
+        let Some(&at) = self.to_replace.front() else {
+            return;
+        };
+        if self.posts[at].successor.is_none() {
+            match self.start_worker() {
+                Ok(worker) => self.posts[at].successor = Some(worker),
+                Err(reason) => self.give_up_replacing(&format!("worker not started: {reason}")),
+            }
+        } else if let Some(forerunner) = self.posts[at].promote_ready_successor() {
+            if let Some(forerunner) = forerunner {
+                self.order_out(forerunner, now);
+            }
+            self.to_replace.pop_front();
+            // The sockets may have changed while it started.
+            if self.is_outdated(at) {
+                self.enqueue(at);
+            }
+        }
+    }
+
+    /// Once nothing is left to do: says so to whoever waits for it.
+    pub(super) fn answer_if_settled(&mut self) {
+        let all_ready = self.posts.iter().all(Post::is_ready);
+        if !all_ready || !self.to_replace.is_empty() {
+            return;
+        }
+        self.dismiss_strangers(Instant::now());
+        if self.askers.is_empty() {
+            return;
+        }
+        let done = format!("{} workers ready", self.posts.len());
+        info!("{done}");
+        for asker in self.askers.drain(..) {
+            // Whoever asked may have gone.
+            let _ = asker.send(Ok(done.clone()));
+        }
+    }
+
+    /// Leaves the workers that are not replaced yet as they are.
+    pub(super) fn give_up_replacing(&mut self, reason: &str) {
+        let was_replacing = !self.to_replace.is_empty();
+        self.to_replace.clear();
+        if was_replacing || !self.askers.is_empty() {
+            error!(reason, "workers not replaced");
+        }
+        for asker in self.askers.drain(..) {
+            // Whoever asked may have gone.
+            let _ = asker.send(Err(reason.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! What a supervisor needs before it begins: taken over from a predecessor, or opened anew.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::MetadataExt, net::UnixStream},
+    },
+    path::PathBuf,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use tpp::{
+    bells::BellBoard,
+    config::Config,
+    estate::{INHERITED_VARIABLE, Role, meeting_prefix},
+    pool::{Stock, WorkerSettings},
+    region::{Geometry, Region},
+};
+use tracing::{info, warn};
+
+use crate::{
+    control::ControlSocket,
+    logging::Log,
+    process::{HASH_BEGIN, WorkerProcess, hash_on},
+    sockets::{Listening, listen},
+    succession::{self, Estate, Found},
+};
+
+/// Least room for slots and seats: more accounts and workers can come without a new region.
+const LEAST_SLOTS: usize = 4096;
+const LEAST_SEATS: usize = 32;
+const MOST_SLOTS: usize = tpp::pool::SlotIndex::CAPACITY;
+const MOST_SEATS: usize = tpp::pool::SeatIndex::CAPACITY;
+
+/// How a supervisor comes into charge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accession {
+    /// With a new pool.
+    Started,
+    /// Of the pool of one that is gone.
+    Adopted,
+    /// In another one's place, with or without its pool.
+    Upgraded,
+}
+
+impl Accession {
+    /// In one word, for the history.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Adopted => "adopted",
+            Self::Upgraded => "upgraded",
+        }
+    }
+}
+
+/// A supervisor that has all it needs and has started nothing yet.
+pub(crate) struct Supervisor {
+    pub(crate) config: Config,
+    pub(crate) config_file: PathBuf,
+    pub(crate) log: Log,
+    pub(crate) listeners: Vec<(Listening, TcpListener)>,
+    pub(crate) health: (SocketAddr, TcpListener),
+    pub(crate) control: ControlSocket,
+    pub(crate) stock: Arc<Stock>,
+    pub(crate) workers: usize,
+    pub(crate) accession: Accession,
+    /// Workers on this pool, of a predecessor.
+    pub(crate) found: Found,
+    /// Workers on another one.
+    pub(crate) strangers: Vec<WorkerProcess>,
+    /// Who waits for the end of an upgrade.
+    pub(crate) asker: Option<UnixStream>,
+}
+
+impl Supervisor {
+    /// Takes over what a predecessor left, `inherited` or found beside the control socket, and opens the rest.
+    ///
+    /// # Errors
+    /// If something it needs is not to be had: an address, the control socket, memory.
+    pub(crate) fn prepare(
+        config: Config,
+        config_file: PathBuf,
+        log: Log,
+        inherited: Vec<(Role, OwnedFd)>,
+    ) -> anyhow::Result<Self> {
+        config
+            .warnings()
+            .iter()
+            .for_each(|warning| warn!("{warning}"));
+        let workers = worker_count(&config);
+        let mut inherited = inherited;
+        // First of all: whoever has it is the supervisor.
+        let control = control_socket(&config, &mut inherited)?;
+        let mut estate = succession::collect(inherited, &meeting_prefix(&config.control_socket));
+        let listeners = config
+            .listen
+            .iter()
+            .map(|&address| {
+                let socket = match estate.take_listener(address) {
+                    Some(socket) => socket,
+                    None => listen("listen", address)?,
+                };
+                let listening = Listening::on(address, &socket)
+                    .with_context(|| format!("address of {address}"))?;
+                anyhow::Ok((listening, socket))
+            })
+            .collect::<Result<_, _>>()?;
+        let address = config.health_listen;
+        let health = match estate.take_health(address) {
+            Some(socket) => socket,
+            None => listen("health_listen", address)?,
+        };
+        let health_address = health.local_addr().context("address of health_listen")?;
+        let (stock, is_ours) = stock(&config, workers, &mut estate)?;
+        let found = if is_ours {
+            estate.adopt(&stock)
+        } else {
+            Found::default()
+        };
+        let accession = if std::env::var_os(INHERITED_VARIABLE).is_some() {
+            Accession::Upgraded
+        } else if is_ours {
+            Accession::Adopted
+        } else {
+            Accession::Started
+        };
+        Ok(Self {
+            config,
+            config_file,
+            log,
+            listeners,
+            health: (health_address, health),
+            control,
+            stock: Arc::new(stock),
+            workers,
+            accession,
+            found,
+            strangers: estate.take_strangers(),
+            asker: estate.asker.take(),
+        })
+    }
+
+    /// Addresses that take clients.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().map(|(listening, _)| listening.bound)
+    }
+
+    /// Address of the health endpoint.
+    pub(crate) fn health_address(&self) -> SocketAddr {
+        self.health.0
+    }
+}
+
+/// How many workers `config` wants.
+pub(crate) fn worker_count(config: &Config) -> usize {
+    match config.workers.count {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    }
+    // A successor needs a seat beside its forerunner.
+    .min(MOST_SEATS / 2)
+}
+
+fn control_socket(
+    config: &Config,
+    inherited: &mut Vec<(Role, OwnedFd)>,
+) -> anyhow::Result<ControlSocket> {
+    let path = &config.control_socket;
+    let at = inherited
+        .iter()
+        .position(|(role, _)| *role == Role::Control);
+    Ok(match at {
+        Some(at) => ControlSocket::inherited(path, inherited.swap_remove(at).1)?,
+        None => ControlSocket::bind(path)?,
+    })
+}
+
+/// The pool to go on with, and whether it is a predecessor's.
+fn stock(config: &Config, workers: usize, estate: &mut Estate) -> anyhow::Result<(Stock, bool)> {
+    let inherited = estate.take_region(|region| fits(config, workers, region.geometry()));
+    let is_ours = inherited.is_some();
+    let (region, bells) = match inherited {
+        Some(inherited) => inherited,
+        None => new_region(config, workers)?,
+    };
+    if let Err(error) = region.lock_tokens(config.sessions().max(region.slots_used())) {
+        info!(%error, "tokens are not locked in memory: raise the limit (LimitMEMLOCK) to keep them out of swap");
+    }
+    let stock = Stock::new(Arc::new(region), bells);
+    stock.publish_settings(&WorkerSettings::of(config, workers))?;
+    Ok((stock, is_ours))
+}
+
+fn new_region(config: &Config, workers: usize) -> anyhow::Result<(Region, BellBoard)> {
+    let geometry = Geometry {
+        slots: (2 * config.sessions())
+            .next_multiple_of(64)
+            .clamp(LEAST_SLOTS, MOST_SLOTS),
+        seats: (4 * workers).clamp(LEAST_SEATS, MOST_SEATS),
+        token_bytes: config.token.max_token_bytes,
+    };
+    let region = Region::create(geometry)?;
+    let bells = BellBoard::create(geometry.seats).context("create the workers' bells")?;
+    Ok((region, bells))
+}
+
+/// Whether a pool of this size can be gone on with.
+fn fits(config: &Config, workers: usize, geometry: Geometry) -> Result<(), String> {
+    let room = [
+        ("slots", geometry.slots, config.sessions()),
+        ("seats", geometry.seats, 2 * workers),
+        (
+            "bytes a token",
+            geometry.token_bytes,
+            config.token.max_token_bytes,
+        ),
+    ];
+    match room.into_iter().find(|(_, there, wanted)| there < wanted) {
+        None => Ok(()),
+        Some((what, there, wanted)) => Err(format!("{there} {what} are there, {wanted} wanted")),
+    }
+}
+
+/// Differs between executables, and between the same one before and after it was replaced.
+pub(crate) fn image() -> anyhow::Result<u64> {
+    let file = std::fs::metadata("/proc/self/exe").context("look at the own executable")?;
+    let marks = [
+        file.dev(),
+        file.ino(),
+        file.size(),
+        file.mtime().cast_unsigned(),
+        file.mtime_nsec().cast_unsigned(),
+    ];
+    Ok(marks
+        .iter()
+        .fold(HASH_BEGIN, |hash, mark| hash_on(hash, &mark.to_le_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path};
+
+    use tpp::config::{Format, parse};
+
+    use super::*;
+
+    #[test]
+    fn a_pool_with_too_little_room_is_not_gone_on_with() {
+        let text = "[upstream]\nhost = \"h\"\n[[credentials]]\nusername = \"u\"\npassword = \"p\"\nsessions = 100\n";
+        let none = BTreeMap::<String, String>::new();
+        let config = parse(
+            text,
+            Path::new("tpp.toml"),
+            Format::Toml,
+            Path::new("/"),
+            &none,
+        )
+        .unwrap();
+        let geometry = |slots, seats, token_bytes| Geometry {
+            slots,
+            seats,
+            token_bytes,
+        };
+        assert_eq!(fits(&config, 4, geometry(100, 8, 4096)), Ok(()));
+        for (geometry, what) in [
+            (geometry(64, 8, 4096), "64 slots are there, 100 wanted"),
+            (geometry(128, 7, 4096), "7 seats are there, 8 wanted"),
+            (
+                geometry(128, 8, 64),
+                "64 bytes a token are there, 4096 wanted",
+            ),
+        ] {
+            assert_eq!(fits(&config, 4, geometry).unwrap_err(), what);
+        }
+    }
+}

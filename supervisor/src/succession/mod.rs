@@ -1,0 +1,255 @@
+//! From one supervisor to the next: what a predecessor left is collected ([`collect`], `meet`), and left to a new
+//! executable in turn (`upgrade`). What there was of it stands in the region (`history`).
+//!
+//! It comes on three ways, and all bring the same named descriptors ([`tpp::estate`]): over `exec`, when a new
+//! executable starts in this one's place; from systemd's store, when the service is started again; or, without
+//! systemd, from the workers that are still alive.
+
+pub(crate) mod history;
+mod meet;
+pub mod upgrade;
+
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tpp::{
+    bells::BellBoard,
+    estate::Role,
+    pool::{Epoch, SeatIndex, SeatWord, Stock},
+    region::Region,
+};
+use tracing::{info, warn};
+
+use crate::process::{WorkerProcess, open_pidfd};
+
+/// How long a worker that cannot be met may take to show by its heartbeat that it lives.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A worker of a predecessor's.
+pub(crate) type Adopted = (SeatIndex, Epoch, WorkerProcess);
+
+/// What a predecessor left, sorted.
+#[derive(Debug, Default)]
+pub(crate) struct Estate {
+    pub(crate) control: Option<OwnedFd>,
+    pub(crate) health: Option<TcpListener>,
+    /// Of `tppctl`, which waits for the end of the upgrade.
+    pub(crate) asker: Option<UnixStream>,
+    listeners: Vec<TcpListener>,
+    region: Option<(Region, BellBoard)>,
+    processes: BTreeMap<u32, Held>,
+}
+
+/// What is at hand of a worker.
+#[derive(Debug)]
+struct Held {
+    pidfd: OwnedFd,
+    channel: Option<UnixStream>,
+}
+
+/// The workers on a region that was taken over.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) workers: Vec<Adopted>,
+    /// Leases of workers that died meanwhile.
+    pub(crate) leases_freed: u64,
+}
+
+/// Brings together what was `inherited` and what living workers at `meeting_prefix` have.
+pub(crate) fn collect(inherited: Vec<(Role, OwnedFd)>, meeting_prefix: &Path) -> Estate {
+    let mut estate = Estate::default();
+    let mut processes = estate.sort(inherited);
+    let met = meet::workers(meeting_prefix);
+    if estate.region.is_none()
+        && let Some(will) = best_will(&met)
+    {
+        estate.region = will.region;
+        estate.listeners.extend(will.listeners);
+    }
+    for worker in met {
+        let (pid, pidfd, channel) = worker.into_parts();
+        let held = processes.entry(pid).or_default();
+        held.0.get_or_insert(pidfd);
+        held.1.get_or_insert(channel);
+    }
+    estate.processes = processes
+        .into_iter()
+        .filter_map(|(pid, (pidfd, channel))| {
+            let pidfd = pidfd.filter(|pidfd| !has_ended(pidfd))?;
+            Some((pid, Held { pidfd, channel }))
+        })
+        .collect();
+    estate
+}
+
+/// Region, bells and sockets of one worker: of one that accepts, if there is such, for one that drains has no sockets.
+fn best_will(met: &[meet::Met]) -> Option<Estate> {
+    let mut best: Option<Estate> = None;
+    for named in met.iter().filter_map(meet::Met::will) {
+        let mut will = Estate::default();
+        will.sort(named);
+        let accepts = !will.listeners.is_empty();
+        if will.region.is_some() && (accepts || best.is_none()) {
+            best = Some(will);
+        }
+        if accepts && best.is_some() {
+            break;
+        }
+    }
+    best
+}
+
+type Loose = BTreeMap<u32, (Option<OwnedFd>, Option<UnixStream>)>;
+
+impl Estate {
+    /// Puts each descriptor in its place; returns those of processes.
+    fn sort(&mut self, named: Vec<(Role, OwnedFd)>) -> Loose {
+        let mut processes = Loose::new();
+        let mut region = None;
+        let mut bells = Vec::new();
+        for (role, descriptor) in named {
+            match role {
+                Role::Region => region = Some(descriptor),
+                Role::SupervisorBell | Role::Bell(_) => bells.push((role, descriptor)),
+                Role::Listener => self.listeners.push(descriptor.into()),
+                Role::Health => self.health = Some(descriptor.into()),
+                Role::Control => self.control = Some(descriptor),
+                Role::Asker => self.asker = Some(descriptor.into()),
+                Role::Process(pid) => processes.entry(pid).or_default().0 = Some(descriptor),
+                Role::Channel(pid) => {
+                    processes.entry(pid).or_default().1 = Some(descriptor.into());
+                }
+            }
+        }
+        self.region = region.and_then(|region| open(region, bells));
+        processes
+    }
+
+    /// The region with its bells, if `fits` says that it can be gone on with.
+    pub(crate) fn take_region(
+        &mut self,
+        fits: impl FnOnce(&Region) -> Result<(), String>,
+    ) -> Option<(Region, BellBoard)> {
+        let (region, bells) = self.region.take()?;
+        match fits(&region) {
+            Ok(()) => Some((region, bells)),
+            Err(reason) => {
+                info!(
+                    reason,
+                    "the pool begins anew: the one that was there does not fit"
+                );
+                None
+            }
+        }
+    }
+
+    /// A socket that listens on `address` already; with port 0, on any port.
+    pub(crate) fn take_listener(&mut self, address: SocketAddr) -> Option<TcpListener> {
+        let matches = |listener: &TcpListener| {
+            listener.local_addr().is_ok_and(|local| {
+                local == address || (address.port() == 0 && local.ip() == address.ip())
+            })
+        };
+        let at = self.listeners.iter().position(matches)?;
+        Some(self.listeners.swap_remove(at))
+    }
+
+    /// The same of the health endpoint.
+    pub(crate) fn take_health(&mut self, address: SocketAddr) -> Option<TcpListener> {
+        let health = self.health.take()?;
+        let local = health.local_addr().ok()?;
+        (local == address || (address.port() == 0 && local.ip() == address.ip())).then_some(health)
+    }
+
+    /// The workers that sit in `stock`'s seats. What belonged to those that died meanwhile is freed.
+    pub(crate) fn adopt(&mut self, stock: &Stock) -> Found {
+        let mut found = Found::default();
+        for index in 0..stock.pool().seats.len() {
+            let seat = SeatIndex::new(index);
+            let word = stock.pool().seats[index].word();
+            let is_vacant = word.pid == 0 && !word.is_filled();
+            if is_vacant {
+                continue;
+            }
+            match self.occupant(stock, seat, word) {
+                Some(process) => found.workers.push((seat, word.epoch, process)),
+                None => {
+                    let freed = stock.reclaim(seat);
+                    found.leases_freed += freed.leases;
+                    warn!(worker = %seat, pid = word.pid, leases = freed.leases,
+                        "worker died without a supervisor: its leases are back");
+                }
+            }
+        }
+        // What stopped half-way without dying.
+        stock.sweep();
+        found
+    }
+
+    /// The process that sits in `seat`, if it lives.
+    fn occupant(
+        &mut self,
+        stock: &Stock,
+        seat: SeatIndex,
+        word: SeatWord,
+    ) -> Option<WorkerProcess> {
+        // Without a noted process no worker was ever told to begin.
+        if word.pid == 0 || !word.is_filled() {
+            return None;
+        }
+        if let Some(held) = self.processes.remove(&word.pid) {
+            return Some(WorkerProcess::adopted(word.pid, held.pidfd, held.channel));
+        }
+        let pidfd = open_pidfd(word.pid).ok()?;
+        // The number may be another's by now. If the seat's worker beats after the descriptor was opened, it lived
+        // then, and so the number was its own.
+        let beat = || stock.pool().seats[seat.get()].heartbeat();
+        let before = beat();
+        let deadline = Instant::now() + SIGN_OF_LIFE;
+        while Instant::now() < deadline && !has_ended(&pidfd) {
+            if beat() != before {
+                warn!(worker = %seat, pid = word.pid, "a living worker could not be met; it is taken over all the same");
+                return Some(WorkerProcess::adopted(word.pid, pidfd, None));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        None
+    }
+
+    /// Workers that sit on no seat of the region that is gone on with.
+    pub(crate) fn take_strangers(&mut self) -> Vec<WorkerProcess> {
+        std::mem::take(&mut self.processes)
+            .into_iter()
+            .map(|(pid, held)| WorkerProcess::adopted(pid, held.pidfd, held.channel))
+            .collect()
+    }
+}
+
+fn open(region: OwnedFd, bells: Vec<(Role, OwnedFd)>) -> Option<(Region, BellBoard)> {
+    let region = Region::open(region)
+        .inspect_err(
+            |error| info!(%error, "the pool begins anew: the one that was there cannot be used"),
+        )
+        .ok()?;
+    let bells = BellBoard::from_named(region.geometry().seats, bells);
+    if bells.is_none() {
+        warn!("the pool begins anew: bells are missing of the one that was there");
+    }
+    Some((region, bells?))
+}
+
+/// Whether the process of a pidfd has ended.
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut watched = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut watched, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}

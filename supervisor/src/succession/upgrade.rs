@@ -1,0 +1,235 @@
+//! Another executable in this one's place, under the same process id: it inherits the pool, the sockets and the workers.
+
+use std::{
+    ffi::{CString, OsString},
+    io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    sys::signal::{SigSet, SigmaskHow},
+    unistd::execve,
+};
+use tokio::{process::Command, time::timeout};
+use tpp::estate::{ESTATE_FORMAT, INHERITED_VARIABLE, Role};
+
+use crate::signals;
+
+/// How long a new executable may take to say whether it can take over.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
+/// Lines of its own words that are passed on when it cannot.
+const QUOTED_LINES: usize = 5;
+/// What systemd told this process about descriptors: a successor over `exec` is told otherwise.
+const TOLD_BY_SYSTEMD: [&str; 4] = [
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PIDFDID",
+];
+
+/// The executable that `check` asks in these words whether it knows what it will inherit says this if it does.
+pub(crate) fn takes_over(format: u32) -> String {
+    format!("takes over state format {format}")
+}
+
+/// Answers a predecessor's question whether this executable can take over.
+///
+/// # Errors
+/// If it cannot: one line says why.
+pub fn say_takes_over(format: u32) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        format == ESTATE_FORMAT,
+        "the running tpp hands over state format {format}, and this one knows format {ESTATE_FORMAT} alone"
+    );
+    println!("{}", takes_over(format));
+    Ok(())
+}
+
+/// How this process was started: how its successor will be.
+#[derive(Debug, Clone)]
+pub(crate) struct Invocation {
+    /// Its file at the time of the start; a package may have put another one there since.
+    executable: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+impl Invocation {
+    /// # Errors
+    /// If the system does not tell the executable.
+    pub(crate) fn of_this_process() -> io::Result<Self> {
+        Ok(Self {
+            executable: std::env::current_exe()?,
+            arguments: std::env::args_os().collect(),
+        })
+    }
+
+    /// The executable to start: `path`, or the file that this one was started from.
+    pub(crate) fn successor(&self, path: Option<PathBuf>) -> PathBuf {
+        path.unwrap_or_else(|| self.executable.clone())
+    }
+}
+
+/// Asks `executable` whether it runs here, can read the configuration, and knows the state it would inherit.
+///
+/// # Errors
+/// If not: one line says why.
+pub(crate) async fn check(executable: &Path, config_file: &Path) -> Result<(), String> {
+    let name = executable.display();
+    let output = Command::new(executable)
+        .args(["check", "--takes-over", &ESTATE_FORMAT.to_string()])
+        .arg("--config")
+        .arg(config_file)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(CHECK_TIMEOUT, output)
+        .await
+        .map_err(|_| format!("{name} has not checked the configuration within {CHECK_TIMEOUT:?}"))?
+        .map_err(|error| format!("{name} cannot be run: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() && said.lines().any(|line| line == takes_over(ESTATE_FORMAT)) {
+        return Ok(());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = complaint.lines().take(QUOTED_LINES).collect();
+    Err(match lines[..] {
+        [] => format!("{name} is no tpp that can take over ({})", output.status),
+        _ => format!("{name} cannot take over: {}", lines.join("; ")),
+    })
+}
+
+/// Starts `executable` in this process's place. Returns only if that fails, and nothing has changed then.
+pub(crate) fn exec(
+    executable: &Path,
+    invocation: &Invocation,
+    estate: &[(Role, OwnedFd)],
+) -> io::Error {
+    // A signal that came before the successor can handle it would end it: they wait until it says so.
+    let mut before = SigSet::empty();
+    let blocked = signals::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let failed = match blocked {
+        Ok(mask) => {
+            before = mask;
+            try_exec(executable, invocation, estate)
+        }
+        Err(errno) => errno.into(),
+    };
+    // It cannot fail: the mask is one that we had.
+    let _ = before.thread_set_mask();
+    failed
+}
+
+fn try_exec(executable: &Path, invocation: &Invocation, estate: &[(Role, OwnedFd)]) -> io::Error {
+    let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::other);
+    let prepare = || {
+        let path = text(executable.as_os_str().as_bytes())?;
+        let arguments = invocation
+            .arguments
+            .iter()
+            .map(|word| text(word.as_bytes()));
+        let arguments = arguments.collect::<io::Result<Vec<_>>>()?;
+        let variables = environment(estate).map(|variable| text(variable.as_bytes()));
+        let variables = variables.collect::<io::Result<Vec<_>>>()?;
+        for (_, descriptor) in estate {
+            fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        }
+        io::Result::Ok((path, arguments, variables))
+    };
+    match prepare() {
+        Ok((path, arguments, variables)) => match execve(&path, &arguments, &variables) {
+            Ok(never) => match never {},
+            Err(errno) => errno.into(),
+        },
+        Err(error) => error,
+    }
+}
+
+fn environment(estate: &[(Role, OwnedFd)]) -> impl Iterator<Item = OsString> {
+    let named: Vec<_> = estate
+        .iter()
+        .map(|(role, descriptor)| format!("{role}:{}", descriptor.as_raw_fd()))
+        .collect();
+    let inherited = OsString::from(format!("{INHERITED_VARIABLE}={}", named.join(",")));
+    let is_kept = |name: &OsString| {
+        name != INHERITED_VARIABLE && TOLD_BY_SYSTEMD.iter().all(|told| name != told)
+    };
+    std::env::vars_os()
+        .filter(move |(name, _)| is_kept(name))
+        .map(|(name, value)| {
+            let mut variable = name.into_vec();
+            variable.push(b'=');
+            variable.extend(value.into_vec());
+            OsString::from_vec(variable)
+        })
+        .chain([inherited])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    async fn check_script(script: &str) -> Result<(), String> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tpp");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        check(&path, Path::new("/etc/tpp/tpp.toml"))
+            .await
+            .map_err(|reason| reason.replace(&path.display().to_string(), "PATH"))
+    }
+
+    #[tokio::test]
+    async fn an_executable_that_says_so_can_take_over() {
+        let script = r#"test "$*" = "check --takes-over 1 --config /etc/tpp/tpp.toml" && echo "takes over state format 1""#;
+        assert_eq!(check_script(script).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_say_so_cannot_however_it_ends() {
+        assert_eq!(
+            check_script("true").await.unwrap_err(),
+            "PATH is no tpp that can take over (exit status: 0)"
+        );
+        assert_eq!(
+            check_script("echo takes over state format 2")
+                .await
+                .unwrap_err(),
+            "PATH is no tpp that can take over (exit status: 0)"
+        );
+        assert_eq!(
+            check_script("echo 'tpp.toml:1: wrong' >&2; echo more >&2; exit 78")
+                .await
+                .unwrap_err(),
+            "PATH cannot take over: tpp.toml:1: wrong; more"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_cannot_be_run() {
+        let reason = check(Path::new("/nonexistent/tpp"), Path::new("tpp.toml"))
+            .await
+            .unwrap_err();
+        assert!(
+            reason.starts_with("/nonexistent/tpp cannot be run: "),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn a_failed_exec_leaves_the_signals_as_they_were() {
+        let invocation = Invocation::of_this_process().unwrap();
+        let before = SigSet::thread_get_mask().unwrap();
+        let error = exec(Path::new("/nonexistent/tpp"), &invocation, &[]);
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert_eq!(SigSet::thread_get_mask().unwrap(), before);
+    }
+}
