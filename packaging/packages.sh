@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds packages into target/packages: packages.sh [--fast] [--version X.Y.Z] deb|rpm|pages...
+# Builds packages into target/packages: packages.sh [--fast] [--version X.Y.Z] deb|rpm|pages|tools...
 #
 # --fast packs the unoptimized executables that the tests use, to check the packaging without the long build.
 # --version names the package's version, where it is not the code's: for tests of an upgrade.
-# "pages" makes the manual pages and completions alone, in target/generated.
+# "pages" makes the manual pages and completions alone, in target/generated; "tools" fetches cargo-deb if it is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PATH:$HOME/.cargo/bin"
@@ -20,12 +20,12 @@ while (($# > 0)); do
     case $1 in
     --fast) profile=dev ;;
     --version) version=${2:?} && shift ;;
-    deb | rpm | pages) kinds+=("$1") ;;
+    deb | rpm | pages | tools) kinds+=("$1") ;;
     *) fail "unknown argument '$1'" ;;
     esac
     shift
 done
-((${#kinds[@]} > 0)) || fail "say what: deb, rpm, pages"
+((${#kinds[@]} > 0)) || fail "say what: deb, rpm, pages, tools"
 
 own_version=$(cargo pkgid --locked -p tpp | sed 's/.*[#@]//')
 version=${version:-$own_version}
@@ -40,7 +40,7 @@ export SOURCE_DATE_EPOCH
 built=${CARGO_TARGET_DIR:-target}/$([[ $profile == dev ]] && echo debug || echo release)
 
 make_pages() {
-    cargo build --locked -p tpp-generate
+    build_for_development tpp-generate
     rm -rf "$generated"
     "${CARGO_TARGET_DIR:-target}/debug/tpp-generate" "$generated"
     gzip -9n <CHANGELOG.md >"$generated/changelog.gz"
@@ -51,14 +51,29 @@ make_pages() {
 }
 
 make_programs() {
-    cargo build --locked --profile "$profile" -p tpp-supervisor -p tpp --bin tpp --bin tppctl
+    if [[ $profile == dev ]]; then
+        build_for_development tpp-supervisor tpp
+    else
+        cargo build --locked --profile "$profile" -p tpp-supervisor -p tpp --bin tpp --bin tppctl
+    fi
+}
+
+# build_for_development CRATE...: with --fast all, and as the tests need it, so that nothing is built twice.
+build_for_development() {
+    if [[ $profile == dev ]]; then
+        cargo test --locked --quiet --workspace --no-run
+    else
+        cargo build --locked "${@/#/--package=}"
+    fi
+}
+
+fetch_tools() {
+    # Without optimization it is built in a quarter of the time and makes the same package.
+    cargo deb --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deb
 }
 
 make_deb() {
-    if ! cargo deb --version >/dev/null 2>&1; then
-        # Without optimization it is built in a quarter of the time and makes the same package.
-        cargo install --locked --debug cargo-deb
-    fi
+    fetch_tools
     mkdir -p "$out"
     # Symbols go into a package of their own, unless it is only for a test.
     local symbols=(--dbgsym)
@@ -82,12 +97,17 @@ make_rpm() {
     rm -rf "$top"
 }
 
+if [[ ${kinds[*]} == tools ]]; then
+    fetch_tools
+    exit
+fi
 make_pages
 for kind in "${kinds[@]}"; do
-    [[ $kind == pages ]] && continue
-    make_programs
-    "make_$kind"
+    case $kind in
+    deb | rpm)
+        make_programs
+        "make_$kind"
+        ls -l "$out"/tpp[-_]"$version"-*."$kind"
+        ;;
+    esac
 done
-if [[ ${kinds[*]} != pages ]]; then
-    ls -l "$out"/tpp[-_]"$version"-*
-fi

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2016,SC2154
 # A machine with a systemd of its own: a container of systemd-nspawn over a root of mmdebstrap. Sourced by systemd-test.sh.
 #
 # The container gets a cgroup2 mount that nobody else sees, so that it runs on hosts with the old hierarchy as well, and

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2016,SC2154
 # The steps, in their order. Sourced by packaging/systemd-test.sh.
 
 title "A fresh installation"
