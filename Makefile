@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test crash-points torture bench check deps release-pgo deb rpm man systemd-test
+.PHONY: help demo test crash-points torture chaos bench check deps release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -25,6 +25,10 @@ crash-points: ## kill a process at every instruction of each move of the pool (m
 
 torture: ## lease at random while processes are killed and stopped (SECS=60)
 	TPP_TORTURE_SECS=$(or $(SECS),60) $(CARGO) test --locked -p tpp --test torture
+
+chaos: ## real processes and all faults at random, judged (SECS=60, SEED=1)
+	$(CARGO) build --locked -p tpp-supervisor --bin tpp
+	TPP_CHAOS_SECS=$(or $(SECS),60) TPP_TEST_SEED=$(or $(SEED),1) $(CARGO) test --locked -p tpp --test chaos
 
 bench: ## measure tpp, nginx and HAProxy side by side (QUICK=1: below a minute)
 	@packaging/install-deps.sh build bench

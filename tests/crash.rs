@@ -242,6 +242,34 @@ fn a_killed_supervisor_stops_no_request() {
 }
 
 #[test]
+fn a_worker_that_drains_goes_on_draining_under_the_next_supervisor() {
+    let upstream = Upstream::start();
+    let settings = Settings::in_front_of(&upstream).accounts(&upstream, 2);
+    let settings = settings.set("workers.drain_timeout_seconds", 600);
+    let mut proxy = Proxy::start_copy(&settings.workers(1));
+    let mut idle = proxy.client(&upstream);
+    idle.get("/who").ok();
+    let forerunner = proxy.ready_workers()[0].pid;
+    assert_eq!(proxy.ctl(&["restart"]).code, Some(0));
+    let state = |proxy: &Proxy| {
+        let workers = proxy.workers();
+        let found = workers.into_iter().find(|one| one.pid == forerunner);
+        found.map(|worker| worker.state)
+    };
+    wait_until("it drains", || state(&proxy).as_deref() == Some("draining"));
+    proxy.kill_supervisor();
+    proxy.start_successor();
+    assert_eq!(state(&proxy).as_deref(), Some("draining"));
+    assert!(
+        idle.get("/who").ok().closes(),
+        "served once more, and told so"
+    );
+    wait_until("it has ended", || !processes::is_alive(forerunner));
+    proxy.wait_until_all_is_back(2);
+    upstream.assert_clean();
+}
+
+#[test]
 fn a_worker_that_keeps_dying_is_started_again_and_again() {
     let upstream = Upstream::start();
     let proxy = Proxy::start(

@@ -87,6 +87,35 @@ fn a_connection_that_the_other_side_ended_holds_nothing() {
 }
 
 #[test]
+fn a_slot_given_on_before_the_client_has_read_that_it_is_over_is_no_fault() {
+    let upstream = upstream_with(&["a"]);
+    let request = get_with(&log_in(&upstream, "a"));
+    let mut first = Client::connect_watched(upstream.address(), &upstream);
+    first.ask(&request).ok();
+    let mut second = Client::connect_watched(upstream.address(), &upstream);
+    second.ask(&request).ok();
+    upstream.oracle().told_to_close(first.id());
+    upstream.assert_clean();
+}
+
+#[test]
+fn a_slot_given_on_while_its_client_is_served_or_leaves_by_itself_is_a_fault() {
+    let is_served: fn(Client, &Request) = |mut client, request| drop(client.ask(request).ok());
+    let leaves: fn(Client, &Request) = |client, _| drop(client);
+    for goes_on in [is_served, leaves] {
+        let upstream = upstream_with(&["a"]);
+        let request = get_with(&log_in(&upstream, "a"));
+        let mut first = Client::connect_watched(upstream.address(), &upstream);
+        first.ask(&request).ok();
+        let mut second = Client::connect_watched(upstream.address(), &upstream);
+        second.ask(&request).ok();
+        goes_on(first, &request);
+        drop(second);
+        assert!(upstream.oracle().faults().len() >= 2);
+    }
+}
+
+#[test]
 fn a_connection_that_changes_its_account_is_a_fault() {
     let upstream = upstream_with(&["a", "b"]);
     let mut client = Client::connect_watched(upstream.address(), &upstream);

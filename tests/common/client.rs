@@ -24,6 +24,9 @@ pub(crate) struct Client {
     reader: BufReader<TcpStream>,
     id: ConnId,
     sent: u64,
+    /// Final answers of which the head was read, and that were read to their end.
+    begun: u64,
+    answered: u64,
     oracle: Option<Oracle>,
 }
 
@@ -47,6 +50,8 @@ impl Client {
             reader: BufReader::new(stream),
             id,
             sent: 0,
+            begun: 0,
+            answered: 0,
             oracle: None,
         })
     }
@@ -54,11 +59,16 @@ impl Client {
     /// A connection to `to` that `upstream`, behind it, watches.
     #[track_caller]
     pub(crate) fn connect_watched(to: SocketAddr, upstream: &Upstream) -> Self {
-        let mut client = Self::connect(to);
-        let oracle = upstream.oracle().clone();
+        let client = Self::try_connect_watched(to, upstream.oracle());
+        client.unwrap_or_else(|error| panic!("connect to {to}: {error}"))
+    }
+
+    /// The same, where it may fail.
+    pub(crate) fn try_connect_watched(to: SocketAddr, oracle: &Oracle) -> io::Result<Self> {
+        let mut client = Self::try_connect(to)?;
         oracle.enters(client.id, client.stream());
-        client.oracle = Some(oracle);
-        client
+        client.oracle = Some(oracle.clone());
+        Ok(client)
     }
 
     pub(crate) fn id(&self) -> ConnId {
@@ -67,6 +77,30 @@ impl Client {
 
     pub(crate) fn stream(&self) -> &TcpStream {
         self.reader.get_ref()
+    }
+
+    /// True if the other side has neither closed nor sent anything that is still unread.
+    pub(crate) fn is_idle(&self) -> bool {
+        let stream = self.stream();
+        let look = || {
+            stream.set_nonblocking(true)?;
+            let seen = stream.peek(&mut [0]);
+            stream.set_nonblocking(false)?;
+            seen
+        };
+        let nothing = look().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        nothing && self.reader.buffer().is_empty()
+    }
+
+    /// True if an answer's head was read, but not its end.
+    pub(crate) fn is_within_an_answer(&self) -> bool {
+        self.begun > self.answered
+    }
+
+    /// This end's port, by which the system knows the connection.
+    pub(crate) fn port(&self) -> u16 {
+        let address = self.stream().local_addr();
+        address.map_or(0, |address| address.port())
     }
 
     /// Puts bytes on the wire as they are.
@@ -137,11 +171,17 @@ impl Client {
 
     fn read_answer_to_head(&mut self) -> io::Result<Answer> {
         let (status, head) = self.read_final_head()?;
-        Ok(Answer {
-            status,
-            head,
-            body: Vec::new(),
-        })
+        let body = Vec::new();
+        Ok(self.note_answer(Answer { status, head, body }))
+    }
+
+    /// An answer was read to its end.
+    fn note_answer(&mut self, answer: Answer) -> Answer {
+        self.answered += 1;
+        if let Some(oracle) = self.oracle.as_ref().filter(|_| answer.closes()) {
+            oracle.told_to_close(self.id);
+        }
+        answer
     }
 
     /// [`Self::read_answer`], where it may fail.
@@ -161,13 +201,14 @@ impl Client {
             body.extend_from_slice(piece);
             Ok(())
         })?;
-        Ok(Answer { status, head, body })
+        Ok(self.note_answer(Answer { status, head, body }))
     }
 
     fn read_final_head(&mut self) -> io::Result<(u16, Head)> {
         loop {
             let (status, head) = self.read_any_head()?;
             if status == 101 || !(100..200).contains(&status) {
+                self.begun += 1;
                 return Ok((status, head));
             }
         }
@@ -253,7 +294,7 @@ impl Client {
 
     fn say_goodbye(&mut self) {
         if let Some(oracle) = self.oracle.take() {
-            oracle.leaves(self.id);
+            oracle.leaves(self.id, self.answered < self.sent);
         }
     }
 }

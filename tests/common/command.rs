@@ -32,7 +32,12 @@ pub(crate) fn tpp_executable() -> PathBuf {
 
 /// `tpp` with no variable in its environment that it would heed.
 pub(crate) fn tpp_command() -> Command {
-    let mut command = Command::new(tpp_executable());
+    command_of(&tpp_executable())
+}
+
+/// The same for another copy of it.
+pub(crate) fn command_of(image: &Path) -> Command {
+    let mut command = Command::new(image);
     let heeded = |name: &str| name.starts_with("TPP_") || matches!(name, "RUST_LOG" | "NO_COLOR");
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(heeded)) {
         command.env_remove(name);

@@ -17,12 +17,14 @@ pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod dice;
 pub(crate) mod http;
+pub(crate) mod journal;
 pub(crate) mod load;
 pub(crate) mod message;
 pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod refusal;
 pub(crate) mod settings;
+mod succession;
 
 pub(crate) mod upstream;
 

@@ -1,6 +1,6 @@
 //! Processes as `/proc` shows them, and signals to them.
 
-use std::{fs, io};
+use std::{collections::HashSet, fs, io, net::SocketAddr};
 
 use nix::{
     errno::Errno,
@@ -18,12 +18,41 @@ pub(crate) fn send(pid: u32, signal: Signal) {
     }
 }
 
-/// Stops a process, and returns when it stands.
+/// Stops a process, and returns when all of its threads stand.
 pub(crate) fn stop(pid: u32) {
     send(pid, Signal::SIGSTOP);
     wait_until("the process stands still", || {
-        matches!(state(pid), None | Some('T' | 'Z'))
+        threads(pid).all(|thread| matches!(state(thread), None | Some('T' | 'Z')))
     });
+}
+
+/// The threads of a process, which have states of their own.
+fn threads(pid: u32) -> impl Iterator<Item = u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let tasks = tasks.into_iter().flatten().filter_map(Result::ok);
+    tasks.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The other ends' ports of the connections to `local` that a process holds.
+pub(crate) fn peers_of(pid: u32, local: SocketAddr) -> HashSet<u16> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd"));
+    let files = files.into_iter().flatten().filter_map(Result::ok);
+    let links = files.filter_map(|file| fs::read_link(file.path()).ok());
+    let sockets: HashSet<String> = links
+        .filter_map(|link| {
+            let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some(inode.to_owned())
+        })
+        .collect();
+    let table = fs::read_to_string("/proc/net/tcp").expect("the system's connections");
+    let peer = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let port = |column: &str| u16::from_str_radix(column.rsplit_once(':')?.1, 16).ok();
+        let is_ours = port(columns.get(1)?)? == local.port() && sockets.contains(*columns.get(9)?);
+        // A listening socket's peer has port 0.
+        port(columns.get(2)?).filter(|&peer| is_ours && peer != 0)
+    };
+    table.lines().skip(1).filter_map(peer).collect()
 }
 
 /// True if the process exists and is not merely waited for.

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
+    time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
@@ -14,8 +15,8 @@ use tpp::control::Status;
 
 use super::{
     client::Client,
-    command::{as_session_leader, tpp_command},
-    processes,
+    command::{as_session_leader, command_of, tpp_command, tpp_executable},
+    patience, processes,
     settings::{PASSWORD_MARK, Settings},
     upstream::{TOKEN_MARK, Upstream},
     wait_for, wait_until,
@@ -25,11 +26,15 @@ use super::{
 /// no secret to its log.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    supervisor: Child,
+    pub(super) supervisor: Child,
+    /// The sessions that the supervisors led, one after another: workers may outlive the one that started them.
+    pub(super) sessions: Vec<u32>,
     /// Stopped by the test itself; what `drop` checks is done.
     stopped: bool,
-    directory: TempDir,
-    address: SocketAddr,
+    pub(super) directory: TempDir,
+    /// The executable's file.
+    pub(super) image: PathBuf,
+    pub(super) address: SocketAddr,
     pub(super) health_address: SocketAddr,
 }
 
@@ -55,8 +60,13 @@ impl Proxy {
     /// Starts tpp and waits for nothing; its addresses are not known.
     pub(crate) fn spawn(settings: &Settings) -> Self {
         let directory = tempfile::tempdir().expect("make a directory");
+        Self::spawn_image(&tpp_executable(), settings, directory)
+    }
+
+    /// The same, of an executable of the test's choice and in a directory that is there already.
+    pub(super) fn spawn_image(image: &Path, settings: &Settings, directory: TempDir) -> Self {
         let config = settings.write_to(directory.path());
-        let mut command = tpp_command();
+        let mut command = command_of(image);
         command.arg("--config").arg(config);
         command.envs(settings.environment().iter().cloned());
         Self::launch(
@@ -89,24 +99,21 @@ impl Proxy {
     /// Starts `command`, which leads a session of its own: that tells later whether any of its processes is
     /// left, whatever groups they are in.
     fn launch(mut command: Command, directory: TempDir) -> Self {
-        let log = File::create(directory.path().join("log")).expect("create the log");
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("duplicate the log"))
-            .stderr(log);
-        let supervisor = command.spawn().expect("start tpp through setsid");
+        let supervisor = spawn_logging(&mut command, directory.path());
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
+            sessions: vec![supervisor.id()],
             supervisor,
             stopped: false,
             directory,
+            image: tpp_executable(),
             address: nowhere,
             health_address: nowhere,
         }
     }
 
     /// Asks tpp for its addresses as soon as it answers.
-    fn learn_addresses(&mut self) {
+    pub(crate) fn learn_addresses(&mut self) {
         let status = wait_for("tpp says that it runs", || {
             let ended = self.supervisor.try_wait().expect("look after tpp");
             assert!(ended.is_none(), "tpp ended at once: {ended:?}");
@@ -168,9 +175,27 @@ impl Proxy {
         })
     }
 
-    /// Every process of this tpp that is alive.
+    /// Every process of this tpp that is alive, those of supervisors before this one too.
     pub(crate) fn processes(&self) -> Vec<u32> {
-        processes::in_session(self.supervisor.id())
+        let sessions = self.sessions.iter();
+        sessions
+            .flat_map(|&session| processes::in_session(session))
+            .collect()
+    }
+
+    /// Kills whatever is left, and what the killed may have started meanwhile.
+    fn end_all_processes(&mut self) {
+        let deadline = Instant::now() + patience();
+        loop {
+            let left = self.processes();
+            left.iter()
+                .for_each(|&pid| processes::send(pid, Signal::SIGKILL));
+            if left.is_empty() || Instant::now() > deadline {
+                break;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        drop(self.supervisor.wait());
     }
 
     /// Stops tpp as an administrator does, and checks what must hold at every end. `Err` says what did not.
@@ -214,6 +239,20 @@ impl Proxy {
     }
 }
 
+/// Starts `command` with its output at the end of the directory's log.
+pub(super) fn spawn_logging(command: &mut Command, directory: &Path) -> Child {
+    let log = File::options()
+        .append(true)
+        .create(true)
+        .open(directory.join("log"))
+        .expect("open the log");
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("duplicate the log"))
+        .stderr(log);
+    command.spawn().expect("start tpp through setsid")
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         let result = if thread::panicking() || self.stopped {
@@ -221,10 +260,7 @@ impl Drop for Proxy {
         } else {
             self.stop()
         };
-        for pid in self.processes() {
-            processes::send(pid, Signal::SIGKILL);
-        }
-        drop(self.supervisor.wait());
+        self.end_all_processes();
         if thread::panicking() || result.is_err() {
             eprintln!("--- tpp's log ---\n{}--- end of tpp's log ---", self.log());
         }

@@ -65,9 +65,20 @@ impl Settings {
     }
 
     /// One more account, known to the upstream too.
-    pub(crate) fn account(mut self, upstream: &Upstream, user: &str, sessions: usize) -> Self {
+    pub(crate) fn account(self, upstream: &Upstream, user: &str, sessions: usize) -> Self {
         upstream.add_account(user, &password_of(user), sessions);
+        self.known_account(user, sessions)
+    }
+
+    /// One more account, whatever the upstream knows of it.
+    pub(crate) fn known_account(mut self, user: &str, sessions: usize) -> Self {
         self.accounts.push((user.to_owned(), sessions));
+        self
+    }
+
+    /// No account so far.
+    pub(crate) fn without_accounts(mut self) -> Self {
+        self.accounts.clear();
         self
     }
 

@@ -131,7 +131,7 @@ pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Serves until it is told to end: SIGTERM drains, a second one ends at once. SIGINT is left to the supervisor.
+/// Serves until it is told to end: SIGTERM drains, SIGKILL ends at once. SIGINT is left to the supervisor.
 ///
 /// # Errors
 /// If the supervisor published no settings, or the system refuses what a worker needs.

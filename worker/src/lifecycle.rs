@@ -45,8 +45,7 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
     let seat = desk.seat().get();
     let worker = Worker::new(desk).context("read the published settings")?;
     let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
-    // Asked for, and then not looked at: Ctrl-C reaches the whole group, and the supervisor decides what it means.
-    let _interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
+    let _not_ours = not_ours().context("watch for signals")?;
     let bell = worker
         .desk
         .bell()
@@ -74,15 +73,31 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
         failure = accepting.failure() => anyhow::bail!("accept connections: {failure}"),
     };
     heirlooms.discard();
-    drain(&worker, &mut accepting, cause, &mut terminate).await;
+    drain(&worker, &mut accepting, cause).await;
     // With it goes the place where a supervisor could have met this worker.
-    orphaned.abort();
-    let _ = orphaned.await;
+    if !orphaned.is_finished() {
+        orphaned.abort();
+        let _ = orphaned.await;
+    }
     Ok(())
 }
 
-/// Finishes what is open, as long as there is time.
-async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause, terminate: &mut Signal) {
+/// The supervisor's signals: asked for, and then not looked at. They reach workers too, from a terminal, from `pkill`, and
+/// SIGHUP from the kernel: it is sent to a stopped process whose parent dies (setpgid(2), orphaned process group).
+fn not_ours() -> std::io::Result<Vec<Signal>> {
+    let kinds = [
+        SignalKind::interrupt(),
+        SignalKind::quit(),
+        SignalKind::hangup(),
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+    ];
+    kinds.into_iter().map(signal).collect()
+}
+
+/// Finishes what is open, as long as there is time. SIGTERM says nothing new any more: a supervisor that takes this worker over
+/// cannot know whether its forerunner has sent one.
+async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause) {
     let seat = worker.seat();
     let limit = worker.view().settings.drain_timeout;
     info!(
@@ -98,7 +113,6 @@ async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause, termina
     let finished = select! {
         () = worker.empty() => true,
         () = sleep(limit) => false,
-        _ = terminate.recv() => false,
     };
     if !finished {
         warn!(

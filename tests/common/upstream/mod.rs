@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 mod broken;
@@ -144,6 +145,16 @@ impl Upstream {
         self.shared.tokens().expire(user);
     }
 
+    /// True if the token that `user` drew last is good.
+    pub(crate) fn is_logged_in(&self, user: &str) -> bool {
+        self.shared.tokens().is_logged_in(user)
+    }
+
+    /// How long ago the last token was issued that is good.
+    pub(crate) fn youngest_token(&self) -> Option<Duration> {
+        self.shared.tokens().youngest()
+    }
+
     /// Every token ever issued, without its line breaks.
     pub(crate) fn tokens(&self) -> Vec<String> {
         self.shared.tokens().all()
@@ -152,6 +163,11 @@ impl Upstream {
     /// The service requests that came, in order of arrival.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().expect("seen").clone()
+    }
+
+    /// The same, and they are forgotten: a long test keeps no more than it needs.
+    pub(crate) fn take_seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.shared.seen.lock().expect("seen"))
     }
 
     /// Requests that were answered 401.

@@ -4,6 +4,10 @@
 //! Clients name themselves in each request (`X-Conn`), tell the judge before they leave, and leave it a
 //! handle of their socket, so that it sees when tpp or a worker's death ended the connection. What it calls a
 //! fault is one at whatever pace the machine goes: it never relies on two threads being scheduled in some order.
+//!
+//! tpp may end a connection by itself: it says `Connection: close`, gives the slot on at once, and the client has yet to
+//! read that. So a slot seen with two connections is a suspicion at first. It is dropped if the first one proves to have been
+//! told to close, or to be hung up; it is a fault if that one is served once more, or leaves of its own accord, or stays.
 
 use std::{
     collections::HashMap,
@@ -37,7 +41,15 @@ struct Book {
     holders_of_user: HashMap<String, Vec<ConnId>>,
     in_service: HashMap<String, InService>,
     lease_per_request: bool,
+    suspicions: Vec<Suspicion>,
     faults: Vec<String>,
+}
+
+/// More connections share something than may, unless one of `others` was over unbeknownst to us.
+#[derive(Debug)]
+struct Suspicion {
+    others: Vec<ConnId>,
+    what: String,
 }
 
 #[derive(Debug, Default)]
@@ -76,11 +88,24 @@ impl Oracle {
     }
 
     /// A client is about to end its connection: called before it does anything that tpp may see as the end.
-    pub(crate) fn leaves(&self, conn: ConnId) {
+    /// `unread`: an answer may be on its way that says that the connection is over.
+    pub(crate) fn leaves(&self, conn: ConnId, unread: bool) {
         let mut book = self.book();
+        if unread || book.is_over(conn) {
+            book.clear(conn);
+        } else {
+            book.incriminate(conn);
+        }
         let conn = book.conns.entry(conn).or_default();
         conn.left = true;
         conn.socket = None;
+    }
+
+    /// A client has read an answer that says that its connection is over.
+    pub(crate) fn told_to_close(&self, conn: ConnId) {
+        let mut book = self.book();
+        book.clear(conn);
+        book.conns.entry(conn).or_default().left = true;
     }
 
     /// A request of `conn` with `account`'s token came in over `upstream_socket`.
@@ -92,12 +117,14 @@ impl Oracle {
     ) -> Turn {
         let mut book = self.book();
         book.conns.entry(conn).or_default().requests += 1;
-        if book.is_over(conn) {
+        // A request may lie in a connection that tpp has given up since, to send it once more over another.
+        if book.is_over(conn) || is_hung_up(upstream_socket) {
             return Turn {
                 oracle: self.clone(),
                 token: None,
             };
         }
+        book.incriminate(conn);
         if !book.lease_per_request {
             book.check_account(conn, account);
             book.check_token(conn, account);
@@ -125,9 +152,19 @@ impl Oracle {
         self.book().faults.push(what);
     }
 
-    /// All that was wrong.
+    /// All that was wrong, and what cannot be explained so far.
     pub(crate) fn faults(&self) -> Vec<String> {
-        self.book().faults.clone()
+        let book = self.book();
+        let unexplained = |suspicion: &&Suspicion| {
+            !suspicion.others.iter().any(|&other| {
+                let conn = book.conns.get(&other);
+                conn.and_then(|conn| conn.socket.as_ref())
+                    .is_none_or(is_hung_up)
+            })
+        };
+        let open = book.suspicions.iter().filter(unexplained);
+        let open = open.map(|suspicion| suspicion.what.clone());
+        book.faults.iter().cloned().chain(open).collect()
     }
 
     /// The user whose token `conn` was seen with.
@@ -154,6 +191,24 @@ impl Book {
         conn.left || conn.socket.as_ref().is_some_and(is_hung_up)
     }
 
+    /// `conn` was over when it seemed to share something.
+    fn clear(&mut self, conn: ConnId) {
+        let suspicions = &mut self.suspicions;
+        suspicions.retain(|suspicion| !suspicion.others.contains(&conn));
+    }
+
+    /// `conn` was not over at any time up to now.
+    fn incriminate(&mut self, conn: ConnId) {
+        for suspicion in &mut self.suspicions {
+            suspicion.others.retain(|&other| other != conn);
+        }
+        let proven = self
+            .suspicions
+            .extract_if(.., |suspicion| suspicion.others.is_empty());
+        let proven: Vec<_> = proven.map(|suspicion| suspicion.what).collect();
+        self.faults.extend(proven);
+    }
+
     fn check_account(&mut self, conn: ConnId, account: &Account) {
         let seen = self
             .conns
@@ -173,10 +228,13 @@ impl Book {
     fn check_token(&mut self, conn: ConnId, account: &Account) {
         let before = self.holder_of_token.insert(account.token.clone(), conn);
         if let Some(other) = before.filter(|&other| other != conn && !self.is_over(other)) {
-            self.faults.push(format!(
-                "connections {other} and {conn} hold one token of {}",
-                account.user
-            ));
+            self.suspicions.push(Suspicion {
+                others: vec![other],
+                what: format!(
+                    "connections {other} and {conn} hold one token of {}",
+                    account.user
+                ),
+            });
         }
     }
 
@@ -186,12 +244,12 @@ impl Book {
             .remove(&account.user)
             .unwrap_or_default();
         holders.retain(|&holder| holder != conn && !self.is_over(holder));
+        let others = holders.clone();
         holders.push(conn);
         if holders.len() > account.sessions {
             let Account { user, sessions, .. } = account;
-            self.faults.push(format!(
-                "connections {holders:?} share {sessions} sessions of {user}"
-            ));
+            let what = format!("connections {holders:?} share {sessions} sessions of {user}");
+            self.suspicions.push(Suspicion { others, what });
         }
         self.holders_of_user.insert(account.user.clone(), holders);
     }

@@ -1,7 +1,7 @@
 //! What reaches the upstream, read without mercy: a request that two servers could read in two ways is a fault of
 //! the proxy that let it through.
 
-use std::{io, net::TcpStream};
+use std::{io, net::TcpStream, time::Instant};
 
 use super::oracle::ConnId;
 use crate::common::http::{Framing, Head, read_body};
@@ -22,6 +22,7 @@ pub(super) struct Received {
 /// A service request as the tests may ask for it afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
+    pub(crate) at: Instant,
     /// The client's `X-Conn`, 0 without one.
     pub(crate) conn: ConnId,
     /// The client's `X-Seq`, 0 without one.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/head` | JSON of the request's head as it arrived |
 //! | `/echo` | the request's body, piece by piece as it comes, framed as it came |
+//! | `/echo/MS` | the request's body in one piece, after so many milliseconds |
 //! | `/sum` | JSON of the body's length and sum |
 //! | `/delay/MS`, `/gate/NAME` | after so many milliseconds, or once the test opens that gate |
 //! | `/bytes/N` | a body of N bytes |
@@ -22,7 +23,7 @@ use std::{
     io::{self, Read, Write},
     net::TcpStream,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -97,6 +98,7 @@ fn note(shared: &Shared, request: &Received, account: Option<&Account>, authoriz
         ));
     }
     shared.seen.lock().expect("seen").push(Seen {
+        at: Instant::now(),
         conn: request.conn(),
         seq: request.seq(),
         user: account.map(|account| account.user.clone()),
@@ -131,6 +133,11 @@ impl Exchange<'_> {
             ["delay", millis] => {
                 thread::sleep(Duration::from_millis(number(millis) as u64));
                 self.who()
+            }
+            ["echo", millis] => {
+                thread::sleep(Duration::from_millis(number(millis) as u64));
+                let body = std::mem::take(&mut self.request.body);
+                self.whole(200, "", &body)
             }
             ["gate", name] => {
                 self.shared.gates.pass(name);

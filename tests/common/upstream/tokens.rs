@@ -1,6 +1,9 @@
 //! The upstream's accounts and the tokens it issued.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use super::oracle::Account;
 
@@ -21,6 +24,7 @@ pub(super) struct Register {
 struct Token {
     user: String,
     live: bool,
+    issued: Instant,
 }
 
 /// A fresh token as a login answers it.
@@ -50,6 +54,7 @@ impl Register {
             Token {
                 user: user.to_owned(),
                 live: true,
+                issued: Instant::now(),
             },
         );
         Some(Issued { text, session })
@@ -57,7 +62,7 @@ impl Register {
 
     /// Whose token it is, and whether it is still good. `None`: it was never issued.
     pub(super) fn look_up(&self, token: &str) -> Option<(Account, bool)> {
-        let Token { user, live } = self.issued.get(token)?;
+        let Token { user, live, .. } = self.issued.get(token)?;
         let sessions = self.accounts.get(user).map_or(0, |(_, sessions)| *sessions);
         Some((
             Account {
@@ -78,6 +83,20 @@ impl Register {
     pub(super) fn expire(&mut self, user: &str) {
         let of_user = self.issued.values_mut().filter(|token| token.user == user);
         of_user.for_each(|token| token.live = false);
+    }
+
+    /// True if the token that `user` drew last is good.
+    pub(super) fn is_logged_in(&self, user: &str) -> bool {
+        let of_user = self.issued.values().filter(|token| token.user == user);
+        of_user
+            .max_by_key(|token| token.issued)
+            .is_some_and(|token| token.live)
+    }
+
+    /// The age of the good token that was issued last.
+    pub(super) fn youngest(&self) -> Option<Duration> {
+        let good = self.issued.values().filter(|token| token.live);
+        good.map(|token| token.issued.elapsed()).min()
     }
 
     pub(super) fn all(&self) -> Vec<String> {

@@ -1,0 +1,184 @@
+//! The clients together: each does one thing after another, until all are told to pause.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Condvar, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    common::{
+        client::Client,
+        dice::Dice,
+        journal::Journal,
+        patience,
+        proxy::Proxy,
+        upstream::{Oracle, Seen},
+    },
+    judge::{Complaint, Judge, What},
+    kinds::KINDS,
+    line::{Line, Place},
+    visit::Visit,
+};
+
+/// More than there are tokens, so that some stand in line most of the time.
+pub(crate) const CLIENTS: usize = 24;
+
+/// What all clients share.
+pub(crate) struct Crowd<'a> {
+    address: SocketAddr,
+    oracle: Oracle,
+    journal: &'a Journal,
+    complaints: Mutex<Vec<Complaint>>,
+    line: Mutex<Line>,
+    connections: AtomicU64,
+    served: AtomicU64,
+    dice: Vec<Mutex<Dice>>,
+    pause: Mutex<Pause>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Pause {
+    asked: bool,
+    /// What each client does, and since when; `None`: it pauses.
+    acts: Vec<Option<(&'static str, Instant)>>,
+}
+
+/// While it lives all clients pause.
+pub(crate) struct Paused<'a, 'b>(&'a Crowd<'b>);
+
+// === impl Crowd ===
+
+impl<'a> Crowd<'a> {
+    pub(crate) fn new(seed: u64, proxy: &Proxy, oracle: &Oracle, journal: &'a Journal) -> Self {
+        let dice = |number| Mutex::new(Dice::new(seed.wrapping_add(1000 + number)));
+        Self {
+            address: proxy.address(),
+            oracle: oracle.clone(),
+            journal,
+            complaints: Mutex::default(),
+            line: Mutex::default(),
+            connections: AtomicU64::default(),
+            served: AtomicU64::default(),
+            dice: (0..CLIENTS as u64).map(dice).collect(),
+            pause: Mutex::new(Pause {
+                asked: false,
+                acts: vec![None; CLIENTS],
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// One act of one client; before it, a pause if one is asked for.
+    pub(crate) fn act(&self, number: usize) {
+        let mut dice = self.dice[number].lock().expect("one thread a client");
+        let (name, act) = dice.pick(&KINDS);
+        self.rest_if_asked();
+        self.set_act(number, Some((name, Instant::now())));
+        act(self, &mut dice);
+        self.set_act(number, None);
+    }
+
+    fn rest_if_asked(&self) {
+        let pause = self.pause.lock().expect("short");
+        let resumed = self.changed.wait_while(pause, |pause| pause.asked);
+        drop(resumed.expect("short"));
+    }
+
+    fn set_act(&self, number: usize, act: Option<(&'static str, Instant)>) {
+        self.pause.lock().expect("short").acts[number] = act;
+        self.changed.notify_all();
+    }
+
+    /// Asks all clients to pause, and waits until they do: each must come to the end of what it does.
+    /// `Err`: these do not.
+    pub(crate) fn pause(&self) -> Result<Paused<'_, 'a>, Vec<String>> {
+        let mut pause = self.pause.lock().expect("short");
+        pause.asked = true;
+        let paused = Paused(self);
+        // A client whose connection is silent gives up by itself after one patience, and complains.
+        let (pause, waited) = self
+            .changed
+            .wait_timeout_while(pause, 2 * patience(), |pause| {
+                pause.acts.iter().any(Option::is_some)
+            })
+            .expect("short");
+        if !waited.timed_out() {
+            return Ok(paused);
+        }
+        let busy = pause.acts.iter().enumerate();
+        let busy = busy.filter_map(|(number, act)| act.map(|(name, since)| (number, name, since)));
+        let busy = busy.map(|(number, name, since)| {
+            format!(
+                "client {number} ({name}) is stuck for {:?}",
+                since.elapsed()
+            )
+        });
+        let busy = busy.collect();
+        // Before `paused` goes, which takes the same lock.
+        drop(pause);
+        Err(busy)
+    }
+
+    /// A new connection. That there is none is never right.
+    pub(crate) fn visit(&self) -> Option<Visit<'_, 'a>> {
+        let connected = Instant::now();
+        match Client::try_connect_watched(self.address, &self.oracle) {
+            Ok(client) => {
+                self.connections.fetch_add(1, Relaxed);
+                Some(Visit::new(self, client, connected))
+            }
+            Err(error) => {
+                self.complain(Complaint {
+                    conn: 0,
+                    port: 0,
+                    connected,
+                    asked: connected,
+                    ended: Instant::now(),
+                    what: What::Wrong(format!("no connection: {error}")),
+                });
+                thread::sleep(Duration::from_millis(20));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn complain(&self, complaint: Complaint) {
+        self.journal.note(format!("a client: {complaint}"));
+        self.complaints.lock().expect("short").push(complaint);
+    }
+
+    pub(crate) fn take_complaints(&self) -> Vec<Complaint> {
+        std::mem::take(&mut *self.complaints.lock().expect("short"))
+    }
+
+    pub(crate) fn note_place(&self, place: Place) {
+        self.line.lock().expect("short").note(place);
+    }
+
+    /// Who was served before somebody who had come long before; `seen` is what has reached the upstream.
+    pub(crate) fn check_line(&self, seen: &[Seen], judge: &Judge) -> Vec<String> {
+        self.line.lock().expect("short").check(seen, judge)
+    }
+
+    pub(crate) fn note_served(&self) {
+        self.served.fetch_add(1, Relaxed);
+    }
+
+    /// Connections made, and requests answered with 200.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.connections.load(Relaxed), self.served.load(Relaxed))
+    }
+}
+
+impl Drop for Paused<'_, '_> {
+    fn drop(&mut self) {
+        self.0.pause.lock().expect("short").asked = false;
+        self.0.changed.notify_all();
+    }
+}

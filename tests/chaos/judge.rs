@@ -1,0 +1,217 @@
+//! Which failures the faults explain, and which nothing explains.
+//!
+//! A well-behaved client may see, and only then:
+//!
+//! | it sees | because |
+//! |---|---|
+//! | its connection ends | the worker that held this very connection was killed, by us or because we made it hang |
+//! | an answer breaks off | the same, or the upstream was cut while the answer was on its way |
+//! | 502 | the upstream was cut, or refused connections, while the request was under way |
+//! | 401 | no login could be had while the request was under way, or its account had been removed and could not log in |
+//!
+//! Nothing explains another status, a wrong body, a refused connection, or no answer at all. A supervisor's death or
+//! stop, a reload, a restart and an upgrade explain nothing, but for the logins that wait for a supervisor.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+    time::Instant,
+};
+
+use crate::common::upstream::{ConnId, Oracle};
+
+/// What a client did not get.
+#[derive(Debug)]
+pub(crate) enum What {
+    /// The connection ended where an answer was due.
+    Ended(String),
+    /// It ended, or nonsense came, after the answer's head.
+    BrokeOff(String),
+    /// An answer other than 200.
+    Status(u16, String),
+    /// Anything that may never be.
+    Wrong(String),
+}
+
+/// One client's failure.
+#[derive(Debug)]
+pub(crate) struct Complaint {
+    pub(crate) conn: ConnId,
+    pub(crate) port: u16,
+    pub(crate) connected: Instant,
+    pub(crate) asked: Instant,
+    pub(crate) ended: Instant,
+    pub(crate) what: What,
+}
+
+/// A time with an open end until it is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) from: Instant,
+    pub(crate) until: Option<Instant>,
+}
+
+/// A worker that was stopped or killed, and what it held then.
+#[derive(Debug)]
+struct Blow {
+    at: Span,
+    deadly: bool,
+    ports: HashSet<u16>,
+}
+
+/// What we did, for comparison with what the clients say.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    blows: Vec<Blow>,
+    upstream: Vec<Span>,
+    logins: Vec<Span>,
+    /// Accounts that were removed, and when.
+    removed: HashMap<String, Instant>,
+    /// Failures by what explains them.
+    explained: BTreeMap<&'static str, u64>,
+}
+
+impl Span {
+    pub(crate) fn beginning_now() -> Self {
+        Self {
+            from: Instant::now(),
+            until: None,
+        }
+    }
+
+    fn overlaps(&self, from: Instant, until: Instant) -> bool {
+        self.from <= until && self.until.is_none_or(|end| from <= end)
+    }
+}
+
+impl Judge {
+    /// A worker that holds the connections of `ports` is about to be killed, or has been stopped for good.
+    pub(crate) fn note_death(&mut self, ports: HashSet<u16>) {
+        self.note_blow(ports, true);
+    }
+
+    /// A worker has been stopped and will go on.
+    pub(crate) fn note_stop(&mut self, ports: HashSet<u16>) {
+        self.note_blow(ports, false);
+    }
+
+    fn note_blow(&mut self, ports: HashSet<u16>, deadly: bool) {
+        self.blows.push(Blow {
+            at: Span::beginning_now(),
+            deadly,
+            ports,
+        });
+    }
+
+    /// Every worker that was stopped goes on or is dead.
+    pub(crate) fn no_worker_stands(&mut self) {
+        for blow in &mut self.blows {
+            blow.at.until.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// The upstream was out of order through `span`.
+    pub(crate) fn note_upstream(&mut self, span: Span) {
+        self.upstream.push(span);
+    }
+
+    /// Not every slot could have a good token through `span`.
+    pub(crate) fn note_logins(&mut self, span: Span) {
+        self.logins.push(span);
+    }
+
+    pub(crate) fn note_removed(&mut self, user: &str) {
+        self.removed.insert(user.to_owned(), Instant::now());
+    }
+
+    /// Whether the connection stood still with its worker, or ended with it, at some time in between.
+    pub(crate) fn was_struck(&self, port: u16, from: Instant, until: Instant) -> bool {
+        self.blows
+            .iter()
+            .any(|blow| blow.ports.contains(&port) && blow.at.overlaps(from, until))
+    }
+
+    /// Goes through the complaints and returns those that nothing explains. What was done before is forgotten.
+    pub(crate) fn judge(&mut self, complaints: Vec<Complaint>, oracle: &Oracle) -> Vec<String> {
+        let mut unexplained = Vec::new();
+        for complaint in complaints {
+            match self.explain(&complaint, oracle) {
+                Some(cause) => *self.explained.entry(cause).or_default() += 1,
+                None => unexplained.push(complaint.to_string()),
+            }
+        }
+        unexplained
+    }
+
+    /// Nothing that was done so far can explain what comes.
+    pub(crate) fn forget(&mut self) {
+        self.blows.clear();
+        self.upstream.clear();
+        self.logins.clear();
+    }
+
+    /// How many failures each cause explained.
+    pub(crate) fn explained(&self) -> &BTreeMap<&'static str, u64> {
+        &self.explained
+    }
+
+    fn explain(&self, complaint: &Complaint, oracle: &Oracle) -> Option<&'static str> {
+        let Complaint { asked, ended, .. } = *complaint;
+        let during = |spans: &[Span]| spans.iter().any(|span| span.overlaps(asked, ended));
+        match &complaint.what {
+            What::Ended(_) | What::BrokeOff(_) if self.died_with_its_worker(complaint) => {
+                Some("worker killed")
+            }
+            What::BrokeOff(_) if during(&self.upstream) => Some("upstream cut"),
+            What::Status(502, _) if during(&self.upstream) => Some("upstream away"),
+            What::Status(401, _) if during(&self.logins) => Some("no login"),
+            What::Status(401, _) if self.was_removed(complaint, oracle) => Some("account removed"),
+            _ => None,
+        }
+    }
+
+    fn died_with_its_worker(&self, complaint: &Complaint) -> bool {
+        let is_it = |blow: &Blow| {
+            blow.deadly
+                && blow.ports.contains(&complaint.port)
+                && (complaint.connected..=complaint.ended).contains(&blow.at.from)
+        };
+        self.blows.iter().any(is_it)
+    }
+
+    fn was_removed(&self, complaint: &Complaint, oracle: &Oracle) -> bool {
+        let user = oracle.account_of(complaint.conn);
+        let removed = user.and_then(|user| self.removed.get(&user).copied());
+        removed.is_some_and(|removed| removed <= complaint.ended)
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(how) => write!(f, "it ended without an answer: {how}"),
+            Self::BrokeOff(how) => write!(f, "the answer broke off: {how}"),
+            Self::Status(status, text) => write!(f, "status {status}: {text:.200}"),
+            Self::Wrong(what) => f.write_str(what),
+        }
+    }
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            conn,
+            port,
+            connected,
+            asked,
+            ended,
+            what,
+        } = self;
+        write!(
+            f,
+            "connection {conn} (port {port}), open for {:?}, asked {:?} before: {what}",
+            ended.duration_since(*connected),
+            ended.duration_since(*asked)
+        )
+    }
+}

@@ -1,0 +1,284 @@
+//! The tpp and the upstream under torment, what is wrong with them now, and how it is put right.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    common::{
+        command::Outcome,
+        journal::Journal,
+        processes,
+        proxy::Proxy,
+        settings::{Settings, password_of},
+        upstream::{Login, Upstream},
+        wait_until,
+    },
+    judge::{Judge, Span},
+};
+use nix::sys::signal::Signal;
+
+/// Tokens in the beginning: fewer than clients.
+const TOKENS: usize = 8;
+const WORKERS: usize = 3;
+/// After this a worker without a heartbeat is killed.
+pub(crate) const WORKER_TIMEOUT: Duration = Duration::from_secs(4);
+/// A token turned down younger than this is not renewed at once.
+const FRESH: Duration = Duration::from_secs(6);
+
+/// How the supervisor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Supervisor {
+    Up,
+    Stopped,
+    Dead,
+}
+
+/// Something that is wrong, and is put right at its time.
+#[derive(Debug)]
+pub(crate) enum Wrong {
+    /// A worker stands, and is to go on.
+    Stopped(u32),
+    /// A worker stands until it is dead.
+    Hanging(u32),
+    Supervisor,
+    Logins,
+    LoginsOf(String),
+    Upstream,
+}
+
+/// The whole.
+pub(crate) struct Scene<'a> {
+    pub(crate) proxy: Proxy,
+    pub(crate) upstream: Upstream,
+    pub(crate) judge: Judge,
+    pub(crate) journal: &'a Journal,
+    pub(crate) supervisor: Supervisor,
+    /// What the file says.
+    pub(crate) settings: Settings,
+    /// Accounts of one session each; a name that was given up does not come back.
+    pub(crate) users: VecDeque<String>,
+    pub(crate) users_named: usize,
+    pub(crate) wrongs: Vec<(Instant, Wrong)>,
+    /// Since when not every slot may have a good token.
+    logins_in_trouble: Option<Instant>,
+    upstream_away: Option<Span>,
+    /// Workers that were ready when the supervisor was last known to look after them.
+    pub(crate) last_ready: Vec<u32>,
+}
+
+impl<'a> Scene<'a> {
+    pub(crate) fn set(journal: &'a Journal) -> Self {
+        let upstream = Upstream::start();
+        let mut users = VecDeque::new();
+        let mut users_named = 0;
+        for _ in 0..TOKENS {
+            users.push_back(name_user(&upstream, &mut users_named));
+        }
+        let settings = settings(&upstream, &users, WORKERS);
+        Self {
+            proxy: Proxy::start_copy(&settings),
+            upstream,
+            judge: Judge::default(),
+            journal,
+            supervisor: Supervisor::Up,
+            settings,
+            users,
+            users_named,
+            wrongs: Vec::new(),
+            logins_in_trouble: None,
+            upstream_away: None,
+            last_ready: Vec::new(),
+        }
+    }
+
+    pub(crate) fn note(&self, what: impl Into<String>) {
+        self.journal.note(what);
+    }
+
+    /// Puts something right after `delay`.
+    pub(crate) fn right_later(&mut self, delay: Duration, wrong: Wrong) {
+        self.wrongs.push((Instant::now() + delay, wrong));
+    }
+
+    /// Writes a configuration with other accounts and workers. It is in force once somebody reads it.
+    pub(crate) fn change_settings(&mut self, tokens: usize, workers: usize) {
+        for _ in 0..2 {
+            let removed = self.users.pop_front().expect("there are more");
+            self.judge.note_removed(&removed);
+        }
+        while self.users.len() > tokens {
+            let removed = self.users.pop_front().expect("there are more");
+            self.judge.note_removed(&removed);
+        }
+        while self.users.len() < tokens {
+            let name = name_user(&self.upstream, &mut self.users_named);
+            self.users.push_back(name);
+        }
+        self.settings = settings(&self.upstream, &self.users, workers);
+        self.settings.write_to(self.proxy.directory());
+    }
+
+    /// Puts right whatever is due.
+    pub(crate) fn right_what_is_due(&mut self) {
+        let now = Instant::now();
+        let (due, later) = std::mem::take(&mut self.wrongs)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
+        self.wrongs = later;
+        let due: Vec<(Instant, Wrong)> = due;
+        due.into_iter().for_each(|(_, wrong)| self.right(wrong));
+        self.look_at_logins();
+    }
+
+    /// Puts everything right, and waits until tpp is whole.
+    pub(crate) fn heal(&mut self) {
+        self.note("healing");
+        for (_, wrong) in std::mem::take(&mut self.wrongs) {
+            self.right(wrong);
+        }
+        self.proxy.learn_addresses();
+        let outcome = self.proxy.ctl(&["reload"]);
+        assert_eq!(
+            outcome.code,
+            Some(0),
+            "the configuration is good: {outcome:?}"
+        );
+        if self.logins_in_trouble.is_some() {
+            let outcome = self.proxy.ctl(&["refresh", "--all"]);
+            assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        }
+        wait_until("every account has a good token", || {
+            self.look_at_logins();
+            self.logins_in_trouble.is_none()
+        });
+        let (tokens, workers) = (self.settings.slots(), self.settings.worker_count());
+        wait_until("all tokens are in", || self.proxy.pool().total == tokens);
+        self.proxy.wait_until_ready(workers);
+        self.judge.no_worker_stands();
+        self.note("healed");
+    }
+
+    fn right(&mut self, wrong: Wrong) {
+        self.note(format!("put right: {wrong:?}"));
+        match wrong {
+            Wrong::Stopped(pid) => processes::send(pid, Signal::SIGCONT),
+            // It may have been found out already.
+            Wrong::Hanging(pid) => processes::send(pid, Signal::SIGKILL),
+            Wrong::Supervisor => self.right_the_supervisor(),
+            Wrong::Logins => self.upstream.script_logins(Login::Accept),
+            Wrong::LoginsOf(user) => self.upstream.script_login(&user, Login::Accept),
+            Wrong::Upstream => {
+                self.upstream.come_up();
+                self.upstream_is_back();
+            }
+        }
+    }
+
+    fn right_the_supervisor(&mut self) {
+        match self.supervisor {
+            Supervisor::Up => {}
+            Supervisor::Stopped => self.proxy.signal_supervisor(Signal::SIGCONT),
+            Supervisor::Dead => self.proxy.start_successor(),
+        }
+        self.supervisor = Supervisor::Up;
+    }
+
+    /// Notes which workers are ready, for the time when nobody can be asked. False: the supervisor is not there, or workers
+    /// are being replaced, and nobody knows which of them will stay.
+    pub(crate) fn find_ready_workers(&mut self) -> bool {
+        if self.supervisor != Supervisor::Up {
+            return false;
+        }
+        let workers = self.proxy.workers();
+        let is_settled = workers.iter().all(|worker| worker.state == "ready");
+        let standing = self.standing();
+        self.last_ready = workers.iter().map(|worker| worker.pid).collect();
+        self.last_ready
+            .retain(|pid| !standing.contains(pid) && processes::is_alive(*pid));
+        is_settled && !self.last_ready.is_empty()
+    }
+
+    /// Workers that were stopped.
+    pub(crate) fn standing(&self) -> Vec<u32> {
+        let standing = self.wrongs.iter().filter_map(|(_, wrong)| match wrong {
+            Wrong::Stopped(pid) | Wrong::Hanging(pid) => Some(*pid),
+            _ => None,
+        });
+        standing.collect()
+    }
+
+    pub(crate) fn is_upstream_away(&self) -> bool {
+        self.upstream_away.is_some()
+    }
+
+    /// Replacing workers or the executable while workers are struck down may fail, but must say why.
+    pub(crate) fn may_be_refused(&self, outcome: &Outcome) {
+        let is_told = outcome.code == Some(1) && !outcome.err.is_empty();
+        assert!(outcome.code == Some(0) || is_told, "{outcome:?}");
+        if is_told {
+            self.note(format!("refused: {}", outcome.err.trim()));
+        }
+    }
+
+    /// Something has happened that may leave a slot without a good token for a while.
+    pub(crate) fn trouble_logins(&mut self) {
+        self.logins_in_trouble.get_or_insert_with(Instant::now);
+    }
+
+    /// Tokens are about to expire, which no client must see if they are not brand-new.
+    pub(crate) fn tokens_expire(&mut self) {
+        let youngest = self.upstream.youngest_token();
+        if youngest.is_some_and(|age| age < FRESH) {
+            self.trouble_logins();
+        }
+    }
+
+    /// The trouble is over once nothing stands in a login's way and each account has a good token.
+    fn look_at_logins(&mut self) {
+        let is_in_the_way = |wrong: &Wrong| !matches!(wrong, Wrong::Stopped(_) | Wrong::Hanging(_));
+        let in_the_way = self.wrongs.iter().any(|(_, wrong)| is_in_the_way(wrong));
+        let users = &self.users;
+        let is_over = || !in_the_way && users.iter().all(|user| self.upstream.is_logged_in(user));
+        if let Some(from) = self.logins_in_trouble
+            && is_over()
+        {
+            self.logins_in_trouble = None;
+            let until = Some(Instant::now());
+            self.judge.note_logins(Span { from, until });
+        }
+    }
+
+    /// The upstream is about to be cut or to go away.
+    pub(crate) fn upstream_goes(&mut self) {
+        self.upstream_away = Some(Span::beginning_now());
+        self.trouble_logins();
+    }
+
+    pub(crate) fn upstream_is_back(&mut self) {
+        if let Some(mut span) = self.upstream_away.take() {
+            span.until = Some(Instant::now());
+            self.judge.note_upstream(span);
+        }
+    }
+}
+
+fn name_user(upstream: &Upstream, named: &mut usize) -> String {
+    let name = format!("user{named}");
+    *named += 1;
+    upstream.add_account(&name, &password_of(&name), 1);
+    name
+}
+
+fn settings(upstream: &Upstream, users: &VecDeque<String>, workers: usize) -> Settings {
+    let settings = Settings::in_front_of(upstream)
+        .workers(workers)
+        .set("workers.worker_timeout_seconds", WORKER_TIMEOUT.as_secs())
+        // Longer than any connection lasts: draining cuts nobody.
+        .set("workers.drain_timeout_seconds", 120)
+        .set("token.login_timeout_seconds", 3);
+    users
+        .iter()
+        .fold(settings, |settings, user| settings.known_account(user, 1))
+}
