@@ -87,6 +87,20 @@ stop_main() { inside kill -STOP "$(main_pid)"; }
 adopted "a missed watchdog" stop_main
 is "restarts by systemd" 2 "$(property NRestarts)"
 
+title "A restart with a wrong configuration"
+main=$(main_pid)
+before=$(worker_pids)
+load_begins
+inside sed -i 's/^port = .*/port = 70000/' /etc/tpp/tpp.toml
+inside systemctl restart tpp 2>/dev/null && fail "systemctl restart succeeds with a wrong configuration"
+failed() { [[ "$(property ActiveState) $(property ExecMainStatus)" == "failed 78" ]]; }
+wait_until "the unit has failed" failed
+configure "$sessions"
+inside systemctl start tpp || fail "systemctl start after the correction"
+load_ends "a failed restart, and a start after the correction"
+is "the workers" "$before" "$(worker_pids)"
+ok "supervisor $main gave way to none, then to $(main_pid); workers $before stayed"
+
 title "A worker is killed"
 victim=$(worker_pids | awk '{ print $1 }')
 inside kill -KILL "$victim"
@@ -111,13 +125,18 @@ inside systemctl stop tpp || fail "systemctl stop"
 is "the unit is" "inactive success" "$(property ActiveState) $(property Result)"
 is "processes of user tpp" "" "$(inside pgrep -u tpp || true)"
 is "listening on port $proxy_port" "" "$(beside ss -Hltn "sport = :$proxy_port")"
-inside test ! -e /run/tpp || fail "/run/tpp is still there"
-ok "no process, no socket and no /run/tpp are left"
-inside systemctl start tpp || fail "systemctl start after a stop"
-answers || fail "no answer after a stop and a start"
+is "/run/tpp holds" "" "$(inside ls -A /run/tpp)"
+ok "no process and no socket are left"
+printf '[Service]\nAmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\nPrivateUsers=no\n' |
+    into /etc/systemd/system/tpp.service.d/low-port.conf
+inside sed -i 's/^listen = .*/listen = "0.0.0.0:80"/' /etc/tpp/tpp.toml
+inside systemctl daemon-reload
+proxy_port=80
+inside systemctl start tpp || fail "systemctl start after a stop, on port $proxy_port"
+answers || fail "no answer after a stop and a start, on port $proxy_port"
 violations=$(beside curl -s --max-time 5 "$upstream/stats" | sed -nE 's/.*"violations": *([0-9]+).*/\1/p')
 is "tokens used by two at a time" 0 "$violations"
-ok "it starts again; the server saw no token in use by two at a time in all of this"
+ok "it starts again, on port $proxy_port too; the server saw no token in use by two at a time in all of this"
 inside rm -r /etc/systemd/system/tpp.service.d
 inside dpkg --purge tpp >"$shared/dpkg" 2>&1 || fail "dpkg: $(cat "$shared/dpkg")"
 is "processes of user tpp" "" "$(inside pgrep -u tpp || true)"

@@ -38,6 +38,14 @@ pub(crate) const TPP: &[Chapter] = &[
                 "SIGUSR1",
                 "Replaces all workers one by one, as tppctl restart does.",
             ),
+            (
+                "SIGUSR2",
+                "Starts the executable anew in this one's place, as tppctl upgrade does.",
+            ),
+            (
+                "SIGQUIT",
+                "Ends the supervisor alone. Its workers serve on until another one takes them over, for at most workers.orphan_timeout_seconds.",
+            ),
         ],
     ),
     (

@@ -83,7 +83,7 @@ fn every_command_stands_in_the_page_and_in_the_completions() {
         (
             "tppctl",
             &[
-                "status", "workers", "tokens", "refresh", "reload", "restart", "check",
+                "status", "workers", "tokens", "refresh", "reload", "restart", "upgrade", "check",
             ],
         ),
     ] {
