@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test crash-points torture chaos bench check deps release-pgo
+.PHONY: help demo test crash-points torture chaos bench check deps release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -38,6 +38,22 @@ bench: ## measure tpp, nginx and HAProxy side by side (QUICK=1: below a minute)
 
 release-pgo: ## build target/pgo/tpp, guided by a profile of its own work
 	packaging/release-pgo.sh
+
+deb: ## build target/packages/tpp_*.deb (FAST=1: unoptimized, to try the packaging)
+	@packaging/install-deps.sh build deb
+	packaging/packages.sh $(if $(FAST),--fast) deb
+
+rpm: ## build target/packages/tpp-*.rpm (FAST=1: unoptimized, to try the packaging)
+	@packaging/install-deps.sh build rpm
+	packaging/packages.sh $(if $(FAST),--fast) rpm
+
+man: ## make the manual pages and shell completions, in target/generated
+	@packaging/install-deps.sh build
+	packaging/packages.sh pages
+
+systemd-test: ## try the package under a real systemd (as root; SUITE=trixie for a newer one)
+	@packaging/install-deps.sh build deb systemd-test
+	packaging/systemd-test.sh $(SUITE)
 
 check: ## run all that a change must pass, the tests included
 	.ci/run

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing on this machine, and nothing else: install-deps.sh build|demo|bench|llvm-VERSION...
+# Installs what is missing on this machine, and nothing else: install-deps.sh PURPOSE...
 #
 # What is there is left alone, so that with everything in place neither the network nor root is needed.
 set -euo pipefail
@@ -18,7 +18,8 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
-(($# > 0)) || fail "say what for: build, demo, bench"
+purposes="build, demo, bench, deb, rpm, package-checks, systemd-test, llvm-VERSION"
+(($# > 0)) || fail "say what for: $purposes"
 for purpose in "$@"; do
     case "$purpose" in
     build) # C parts of zlib-ng, zstd, mimalloc and ring
@@ -39,10 +40,31 @@ for purpose in "$@"; do
         need haproxy haproxy
         need wrk wrk
         ;;
+    deb) # cargo-deb calls both; packages.sh fetches cargo-deb itself
+        need strip binutils
+        need objcopy binutils
+        ;;
+    rpm)
+        need rpmbuild rpm
+        need strip binutils
+        ;;
+    package-checks)
+        need lintian lintian
+        need mandoc mandoc
+        need rpm rpm
+        ;;
+    systemd-test)
+        need mmdebstrap mmdebstrap
+        need systemd-nspawn systemd-container
+        need python3 python3
+        need curl curl
+        need ss iproute2
+        need pgrep procps
+        ;;
     llvm-*) # profile tools of one LLVM version
         [[ -x /usr/lib/$purpose/bin/llvm-profdata ]] || missing+=("$purpose")
         ;;
-    *) fail "unknown purpose '$purpose'; known: build, demo, bench, llvm-VERSION" ;;
+    *) fail "unknown purpose '$purpose'; known: $purposes" ;;
     esac
 done
 ((${#missing[@]} > 0)) || exit 0

@@ -9,13 +9,6 @@ pub(super) struct Key {
     pub(super) kind: Kind,
     pub(super) default: Default,
     /// When a change in the file takes hold.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "read by the test that holds tpp.toml to this table"
-        )
-    )]
     pub(super) change: Change,
     /// The environment variable that overrides the file.
     pub(super) variable: Option<&'static str>,

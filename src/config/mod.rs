@@ -12,6 +12,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 mod check;
 mod credentials;
+mod describe;
 mod env;
 mod file;
 mod key;
@@ -27,6 +28,7 @@ mod tests;
 mod tree;
 mod unknown;
 
+pub use describe::{KeyDescription, describe};
 pub use env::{ProcessVars, Vars};
 pub use file::Format;
 pub use load::{load, parse};

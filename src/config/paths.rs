@@ -29,8 +29,9 @@ impl<'a> Paths<'a> {
         self.base.join(text)
     }
 
-    /// The same for a file with passwords, which may also be one of systemd's credentials: a relative
-    /// path that exists there, or one that begins with `$CREDENTIALS_DIRECTORY/`.
+    /// The same for a file with passwords, which may also be one of systemd's credentials: a relative path that
+    /// exists there, or one that begins with `$CREDENTIALS_DIRECTORY/`. Of a directory that a unit loads, systemd
+    /// makes flat names: `credentials/user1` is looked for as `credentials_user1`.
     pub(super) fn resolve_secret(&self, text: &str) -> PathBuf {
         let Some(directory) = &self.credentials else {
             return self.resolve(text);
@@ -39,7 +40,7 @@ impl<'a> Paths<'a> {
         if let Some(rest) = rest.or_else(|| text.strip_prefix("${CREDENTIALS_DIRECTORY}/")) {
             return directory.join(rest);
         }
-        let passed = directory.join(text);
+        let passed = directory.join(text.replace('/', "_"));
         if Path::new(text).is_relative() && passed.exists() {
             passed
         } else {

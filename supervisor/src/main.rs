@@ -1,58 +1,24 @@
 //! `tpp`: the supervisor, and, started again by itself, the worker.
 
-use std::{path::PathBuf, process::ExitCode};
+mod cli;
+
+use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 use tpp::{
     config::{self, ProcessVars},
     handover,
 };
 use tpp_supervisor::{dev, limits, logging::Log, run, succession::upgrade};
 
+use crate::cli::{Cli, Command, ConfigArgs};
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// sysexits.h: something is wrong with the configuration.
 const EX_CONFIG: u8 = 78;
-
-/// A reverse proxy that lends each connection a token of its own.
-#[derive(Debug, Parser)]
-#[command(name = "tpp", version, args_conflicts_with_subcommands = true)]
-struct Cli {
-    #[command(flatten)]
-    run: ConfigArgs,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Debug, Args)]
-struct ConfigArgs {
-    /// The configuration file, TOML or YAML
-    #[arg(long, short, value_name = "FILE", default_value = "/etc/tpp/tpp.toml")]
-    config: PathBuf,
-}
-
-#[derive(Debug, Args)]
-struct CheckArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// Asked by a running tpp: whether this executable can take its place
-    #[arg(long, value_name = "FORMAT", hide = true)]
-    takes_over: Option<u32>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Runs in the foreground (the same as no command)
-    Run(ConfigArgs),
-    /// Checks a configuration file and says all that is wrong with it
-    Check(CheckArgs),
-    /// Runs the whole thing on loopback, with an embedded stand-in for DolphinDB
-    Dev(dev::DevArgs),
-    #[command(hide = true)]
-    Worker(tpp_worker::WorkerArgs),
-}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

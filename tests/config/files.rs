@@ -78,6 +78,26 @@ fn files_of_secrets_are_found_among_the_services_credentials() {
 }
 
 #[test]
+fn a_file_in_a_directory_is_found_under_the_flat_name_that_systemd_gives_it() {
+    let (passed, own) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir(own.path().join("credentials")).unwrap();
+    for (path, password) in [
+        (passed.path().join("credentials_a"), "from systemd"),
+        (own.path().join("credentials/a"), "from the own directory"),
+    ] {
+        fs::write(path, password).unwrap();
+    }
+    let password = |vars: &Variables| {
+        let text = "upstream.host = 'db'\n[[credentials]]\nusername = 'a'\npassword_file = 'credentials/a'\n";
+        let config = config::parse(text, Path::new("tpp.toml"), Format::Toml, own.path(), vars);
+        config.unwrap().credentials[0].password.expose().to_owned()
+    };
+    let with = variables(&[("CREDENTIALS_DIRECTORY", passed.path().to_str().unwrap())]);
+    assert_eq!("from systemd", password(&with));
+    assert_eq!("from the own directory", password(&Variables::new()));
+}
+
+#[test]
 fn load_reads_files_beside_the_configuration() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config.YAML");

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Checks Dockerfile and compose.yaml as far as that goes without an engine.
+#
+# What is copied must be there and not be ignored; what is left of the repository must be a whole workspace; the linters
+# are asked if they are installed. What this host cannot check it says, and if NOT_CHECKED names a file, there too.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export PATH="$PATH:$HOME/.cargo/bin"
+
+fail() {
+    echo "check-container: FAILED: $*" >&2
+    exit 1
+}
+
+ok() { printf '   ok  %s\n' "$*"; }
+
+not_checked() {
+    echo "!!! $1: NOT CHECKED: $2"
+    [[ -z ${NOT_CHECKED:-} ]] || echo "$1: $2" >>"$NOT_CHECKED"
+}
+
+context=$(mktemp -d)
+trap 'rm -rf "$context"' EXIT
+
+# What an engine would be sent. .dockerignore holds plain names at the top of the repository alone.
+grep -qE '[*?!/]' .dockerignore && fail ".dockerignore has a pattern that this check does not know"
+excluded=()
+while IFS= read -r name; do
+    excluded+=("--exclude=./$name")
+done <.dockerignore
+tar -c "${excluded[@]}" . | tar -x -C "$context"
+
+sources=$(awk '$1 == "COPY" && $2 !~ /^--from/ { for (i = 2; i < NF; i++) print $i }' Dockerfile)
+[[ -n $sources ]] || fail "the Dockerfile copies nothing"
+for source in $sources; do
+    [[ -e $context/$source ]] || fail "COPY $source: it is not there or ignored"
+done
+cargo metadata --offline --locked --no-deps --format-version 1 --manifest-path "$context/Cargo.toml" >/dev/null ||
+    fail "what is sent is no whole workspace"
+ok "all that is copied is there, and a whole workspace"
+
+wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+image=$(sed -nE 's/^FROM rust:([0-9.]+)-.*/\1/p' Dockerfile)
+[[ $(printf '%s\n' "$wanted" "$image" | sort -V | head -1) == "$wanted" ]] || fail "the image's Rust $image is older than $wanted"
+grep -q '^USER [1-9]' Dockerfile || fail "it runs as root"
+grep -q '^HEALTHCHECK ' Dockerfile || fail "no HEALTHCHECK"
+ok "Rust $image is new enough for $wanted; it runs as an ordinary user and has a health check"
+
+# The configuration in compose.yaml is one that tpp takes.
+if python3 -c 'import yaml' 2>/dev/null && [[ -x target/debug/tppctl ]]; then
+    python3 -c 'import yaml; print(yaml.safe_load(open("compose.yaml"))["configs"]["tpp"]["content"])' |
+        sed "s|/run/secrets/|$context/|" >"$context/tpp.toml"
+    echo user1:password1 >"$context/accounts"
+    target/debug/tppctl check "$context/tpp.toml" >/dev/null || fail "tpp refuses the configuration in compose.yaml"
+    ok "the configuration in compose.yaml is good"
+else
+    not_checked "compose.yaml's configuration" "needs Python's yaml and a built tppctl"
+fi
+
+if command -v hadolint >/dev/null 2>&1; then
+    hadolint Dockerfile || fail "hadolint"
+    ok "hadolint has nothing to say that is not argued for"
+else
+    not_checked "the Dockerfile's style" "hadolint is not installed"
+fi
+if docker compose version >/dev/null 2>&1; then
+    docker compose --file compose.yaml config --quiet || fail "docker compose config"
+    ok "docker compose takes compose.yaml"
+elif command -v check-jsonschema >/dev/null 2>&1; then
+    check-jsonschema --builtin-schema vendor.compose-spec compose.yaml >/dev/null || fail "compose.yaml"
+    ok "compose.yaml keeps to the Compose specification"
+else
+    not_checked "compose.yaml's form" "neither docker compose nor check-jsonschema is installed"
+fi
+if docker info >/dev/null 2>&1; then
+    docker build --quiet --tag tpp-check . >/dev/null || fail "docker build"
+    ok "the image builds"
+else
+    not_checked "the image" "no container engine runs here"
+fi

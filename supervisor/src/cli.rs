@@ -1,0 +1,44 @@
+//! The command line of `tpp`. A file of its own, as the manual page and the completions are made from it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tpp_supervisor::dev;
+
+/// A reverse proxy that lends each connection a token of its own.
+#[derive(Debug, Parser)]
+#[command(name = "tpp", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) run: ConfigArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// The configuration file, TOML or YAML
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/tpp/tpp.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Asked by a running tpp: whether this executable can take its place
+    #[arg(long, value_name = "FORMAT", hide = true)]
+    pub(crate) takes_over: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs in the foreground (the same as no command)
+    Run(ConfigArgs),
+    /// Checks a configuration file and says all that is wrong with it
+    Check(CheckArgs),
+    /// Runs the whole thing on loopback, with an embedded stand-in for DolphinDB
+    Dev(dev::DevArgs),
+    #[command(hide = true)]
+    Worker(tpp_worker::WorkerArgs),
+}
