@@ -190,3 +190,59 @@ fn the_upstream_moves() {
     });
     assert_eq!(proxy.status().upstream, other.address().to_string());
 }
+
+#[test]
+fn addresses_come_and_go() {
+    let (upstream, settings, proxy) = start(4);
+    let first = proxy.address();
+    let mut kept = proxy.client(&upstream);
+    let user = account(&mut kept);
+    // A port that is free now; the reload takes it.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let second = free.local_addr().expect("its address");
+    drop(free);
+    let both = settings
+        .clone()
+        .set("listen", format!("[\"127.0.0.1:0\", \"{second}\"]"));
+    assert_done(&reload(&proxy, &both), "listen");
+    assert_eq!(
+        proxy.status().listen,
+        [first.to_string(), second.to_string()]
+    );
+    for address in [first, second] {
+        Client::connect_watched(address, &upstream).get("/who").ok();
+    }
+    let answer = kept.get("/who").ok();
+    assert_eq!(answer.json()["user"], user.as_str(), "the lease went on");
+    assert!(
+        answer.closes(),
+        "its worker makes way for one with both sockets"
+    );
+    let one = settings.set("listen", format!("\"{second}\""));
+    assert_done(&reload(&proxy, &one), "listen");
+    assert_eq!(proxy.status().listen, [second.to_string()]);
+    wait_until("the old address is closed", || {
+        Client::try_connect(first).is_err()
+    });
+    Client::connect_watched(second, &upstream).get("/who").ok();
+    upstream.assert_clean();
+}
+
+#[test]
+fn an_address_that_is_taken_refuses_the_whole_reload() {
+    let (upstream, settings, proxy) = start(1);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address");
+    let new = settings
+        .set("listen", format!("\"{address}\""))
+        .set("workers.count", 1);
+    let outcome = reload(&proxy, &new);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(
+        outcome.err.contains(&format!("listen on {address}")),
+        "{outcome:?}"
+    );
+    assert_eq!(proxy.status().config_generation, 1);
+    assert_eq!(proxy.ready_workers().len(), 2);
+    proxy.client(&upstream).get("/who").ok();
+}

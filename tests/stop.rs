@@ -174,3 +174,27 @@ fn workers_do_not_heed_a_signal_meant_for_the_supervisor() {
     proxy.assert_gone();
     upstream.assert_clean();
 }
+
+#[test]
+fn workers_act_on_none_of_the_supervisors_signals() {
+    let (upstream, proxy) = start(60);
+    let mut client = proxy.client(&upstream);
+    let workers: Vec<_> = proxy.workers().iter().map(|worker| worker.pid).collect();
+    for signal in [
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+    ] {
+        for &pid in &workers {
+            processes::send(pid, signal);
+        }
+        client.get("/who").ok();
+    }
+    let after = proxy.ready_workers();
+    assert_eq!(
+        after.iter().map(|worker| worker.pid).collect::<Vec<_>>(),
+        workers
+    );
+    assert_eq!(proxy.status().worker_restarts, 0);
+}

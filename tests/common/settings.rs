@@ -76,6 +76,12 @@ impl Settings {
         self
     }
 
+    /// No account so far.
+    pub(crate) fn without_accounts(mut self) -> Self {
+        self.accounts.clear();
+        self
+    }
+
     /// `count` accounts `user0`, `user1`, … of one session each.
     pub(crate) fn accounts(self, upstream: &Upstream, count: usize) -> Self {
         (0..count).fold(self, |settings, number| {

@@ -10,7 +10,7 @@ use std::{
 use nix::sys::signal::Signal;
 
 use super::{
-    command::{Outcome, as_session_leader, command_of, tpp_executable},
+    command::{Outcome, as_session_leader, command_of, run, tpp_executable},
     processes,
     proxy::{Proxy, spawn_logging},
     settings::Settings,
@@ -84,6 +84,13 @@ impl Proxy {
             self.address, before,
             "a successor listens where its forerunner did"
         );
+    }
+
+    /// Runs a second tpp with the configuration of this one, to its end.
+    pub(crate) fn run_another(&self) -> Outcome {
+        run(command_of(self.image())
+            .arg("--config")
+            .arg(self.config_file()))
     }
 
     /// `tppctl upgrade`, with a path or without; afterwards the addresses are asked for anew.

@@ -130,9 +130,11 @@ impl<'a> Office<'a> {
         self.journal
             .note(format!("{change:?} {} begins", number + 1));
         match change {
-            Change::Reload => self.reload(number % 2 == 0),
+            Change::Reload => self.reload(number.is_multiple_of(2)),
             Change::ReplaceWorkers => self.replace_workers(),
-            Change::Upgrade if number % 2 == 0 => self.upgrade_to(&format!("tpp.{number}")),
+            Change::Upgrade if number.is_multiple_of(2) => {
+                self.upgrade_to(&format!("tpp.{number}"))
+            }
             Change::Upgrade => self.upgrade_by_signal(),
             Change::KillSupervisor => self.kill_supervisor(),
         }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::{
     io::unix::AsyncFd,
     select,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     time::{MissedTickBehavior, interval, sleep},
 };
@@ -45,8 +45,7 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
     let seat = desk.seat().get();
     let worker = Worker::new(desk).context("read the published settings")?;
     let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
-    // Asked for, and then not looked at: Ctrl-C reaches the whole group, and the supervisor decides what it means.
-    let _interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
+    let _not_ours = not_ours().context("watch for signals")?;
     let bell = worker
         .desk
         .bell()
@@ -76,9 +75,24 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
     heirlooms.discard();
     drain(&worker, &mut accepting, cause).await;
     // With it goes the place where a supervisor could have met this worker.
-    orphaned.abort();
-    let _ = orphaned.await;
+    if !orphaned.is_finished() {
+        orphaned.abort();
+        let _ = orphaned.await;
+    }
     Ok(())
+}
+
+/// The supervisor's signals: asked for, and then not looked at. They reach workers too, from a terminal, from `pkill`, and
+/// SIGHUP from the kernel: it is sent to a stopped process whose parent dies (setpgid(2), orphaned process group).
+fn not_ours() -> std::io::Result<Vec<Signal>> {
+    let kinds = [
+        SignalKind::interrupt(),
+        SignalKind::quit(),
+        SignalKind::hangup(),
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+    ];
+    kinds.into_iter().map(signal).collect()
 }
 
 /// Finishes what is open, as long as there is time. SIGTERM says nothing new any more: a supervisor that takes this worker over
