@@ -247,7 +247,7 @@ fn an_upgrade_starts_another_executable_in_place() {
     let outcome = proxy.upgrade(Some(&image));
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert!(outcome.out.contains("2 workers ready"), "{outcome:?}");
-    assert!(proxy.runs_image(image));
+    assert!(proxy.runs_image(&image));
     assert_eq!(proxy.status().pid, pid);
     let event = last_event(&proxy);
     assert_eq!((event.how.as_str(), event.workers), ("upgraded", 2));
