@@ -3,11 +3,15 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
+    process::Command,
 };
 
+use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::Signal;
+
+use tempfile::TempDir;
 
 use super::{
     command::{Outcome, as_session_leader, command_of, run, tpp_executable},
@@ -22,6 +26,11 @@ impl Proxy {
     /// its workers and for all tokens.
     pub(crate) fn start_copy(settings: &Settings) -> Self {
         let directory = tempfile::tempdir().expect("make a directory");
+        Self::start_copy_in(directory, settings)
+    }
+
+    /// The same in a directory that is there already.
+    pub(crate) fn start_copy_in(directory: TempDir, settings: &Settings) -> Self {
         let image = directory.path().join("tpp");
         copy_image(&image);
         let mut proxy = Self::spawn_image(&image, settings, directory);
@@ -70,10 +79,41 @@ impl Proxy {
     /// # Panics
     /// If clients are to connect elsewhere now.
     pub(crate) fn start_successor(&mut self) {
-        let before = self.address;
         let mut command = command_of(self.image());
         command.arg("--config").arg(self.config_file());
+        self.succeed(as_session_leader(&command, None));
+    }
+
+    /// The same as a service manager does it: with `variables`, and with the descriptors that it kept by their names.
+    pub(crate) fn start_successor_with(
+        &mut self,
+        variables: &[(String, String)],
+        kept: Vec<(String, OwnedFd)>,
+    ) {
+        // The process id that the variable must name is known only to the process itself.
+        let mut command = command_of(Path::new("sh"));
+        command
+            .args(["-c", "export LISTEN_PID=$$; exec \"$0\" --config \"$1\""])
+            .arg(self.image())
+            .arg(self.config_file())
+            .env("LISTEN_FDS", kept.len().to_string())
+            .envs(variables.iter().cloned());
+        let names: Vec<_> = kept.iter().map(|(name, _)| name.as_str()).collect();
+        command.env("LISTEN_FDNAMES", names.join(":"));
         let mut leader = as_session_leader(&command, None);
+        let mappings = kept.into_iter().zip(3..);
+        let mappings = mappings.map(|((_, parent_fd), child_fd)| FdMapping {
+            parent_fd,
+            child_fd,
+        });
+        leader
+            .fd_mappings(mappings.collect())
+            .expect("no number twice");
+        self.succeed(leader);
+    }
+
+    fn succeed(&mut self, mut leader: Command) {
+        let before = self.address;
         self.supervisor = spawn_logging(&mut leader, self.directory.path());
         self.sessions.push(self.supervisor.id());
         self.sessions.retain(|&session| {

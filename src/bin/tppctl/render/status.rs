@@ -11,6 +11,9 @@ use super::{
 /// Columns of the labels, with the space after them.
 const LABEL: usize = 10;
 
+/// Supervisors that are told of.
+const HISTORY: usize = 3;
+
 /// Cells of the bar.
 const BAR: usize = 20;
 
@@ -95,7 +98,30 @@ fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
         format!("{pid}, up {up}, {restarts}"),
         Tone::Plain,
     ));
+    if status.supervisors.len() > 1 {
+        fields.push(("history", history(status, now), Tone::Plain));
+    }
     fields
+}
+
+/// How the last supervisors came into charge of the pool, the latest first.
+fn history(status: &Status, now: u64) -> String {
+    let latest = status.supervisors.iter().rev().take(HISTORY);
+    let told = latest.map(|event| {
+        let (how, version) = (visible(&event.how), visible(&event.version));
+        let ago = span(now.saturating_sub(event.at));
+        let freed = match event.leases_freed {
+            0 => String::new(),
+            leases => format!(", {} of the dead freed", counted(leases, "lease")),
+        };
+        let workers = match event.workers {
+            0 => String::new(),
+            workers => format!(" with {}", counted(workers, "worker")),
+        };
+        format!("{how} {version} {ago} ago{workers}{freed}")
+    });
+    let told: Vec<_> = told.collect();
+    told.join("; ")
 }
 
 fn upstream(status: &Status) -> (&'static str, String, Tone) {

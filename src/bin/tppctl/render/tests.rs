@@ -1,4 +1,4 @@
-use tpp::control::{Health, PoolStatus, Status, TokenStatus, WorkerStatus};
+use tpp::control::{Health, PoolStatus, Status, SupervisorEvent, TokenStatus, WorkerStatus};
 
 use super::*;
 
@@ -218,6 +218,34 @@ process   4242, up 2d04h, 0 unplanned worker restarts
 no workers
 ",
     );
+}
+
+#[test]
+fn supervisors_that_followed_one_another_are_told_of() {
+    let event = |how: &str, at, workers, leases_freed| SupervisorEvent {
+        at,
+        how: how.into(),
+        version: "0.1.0".into(),
+        pid: 1,
+        workers,
+        leases_freed,
+    };
+    let status = Status {
+        supervisors: vec![
+            event("started", NOW - 90_000, 0, 0),
+            event("adopted", NOW - 300, 2, 1),
+            event("upgraded", NOW - 3, 2, 0),
+        ],
+        ..healthy()
+    };
+    let text = super::status(&status, NOW, PLAIN);
+    let from = text.find("history").expect("a line of its own");
+    let told: Vec<_> = text[from..].split_whitespace().take(20).collect();
+    assert_eq!(
+        told.join(" "),
+        "history upgraded 0.1.0 3s ago with 2 workers; adopted 0.1.0 5m00s ago with 2 workers, 1 lease of the dead"
+    );
+    assert!(text.lines().all(|line| text::width(line) <= 80), "{text}");
 }
 
 #[test]
