@@ -1,18 +1,18 @@
 //! A worker's half of the pool: it leases, waits in line, and gives back.
 
+mod lease;
+
 use std::{
     cell::Cell,
     collections::HashMap,
     fmt,
-    future::Future,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
-    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
-    task::{Context, Poll, Waker},
+    task::Waker,
 };
 
 use crate::{bells::BellBoard, clock::monotonic_millis, estate::Role, region::Region};
@@ -24,6 +24,8 @@ use super::{
     seat::SeatWord,
     slot::Claim,
 };
+
+pub use lease::{Lease, Refreshed, Waiting};
 
 /// A worker whose last heartbeat is older is not counted on: three beats were missed.
 const FRESH_HEARTBEAT_MS: u64 = 300;
@@ -346,173 +348,5 @@ impl fmt::Debug for Desk {
             .field("seat", &self.seat)
             .field("epoch", &self.epoch)
             .finish_non_exhaustive()
-    }
-}
-
-/// A place in line: resolves to the lease. Dropping it leaves the line.
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct Waiting {
-    desk: Arc<Desk>,
-    /// `None` once served.
-    ticket: Option<Ticket>,
-}
-
-impl Future for Waiting {
-    type Output = Lease;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Lease> {
-        let ticket = self.ticket.expect("not polled after completion");
-        let mut line = self.desk.line();
-        let waiter = line
-            .waiters
-            .get_mut(&ticket)
-            .expect("waits until served or dropped");
-        let Some((slot, claim)) = waiter.granted else {
-            waiter.waker = Some(cx.waker().clone());
-            return Poll::Pending;
-        };
-        line.waiters.remove(&ticket);
-        drop(line);
-        self.ticket = None;
-        Poll::Ready(self.desk.lease(slot, claim))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let Some(ticket) = self.ticket else { return };
-        let mut line = self.desk.line();
-        let granted = line
-            .waiters
-            .remove(&ticket)
-            .and_then(|waiter| waiter.granted);
-        let serve = match granted {
-            Some(_) => false,
-            None => line.keeper.leave(&self.desk.pool(), ticket),
-        };
-        self.desk.note_oldest(&line);
-        drop(line);
-        if let Some((slot, claim)) = granted {
-            drop(self.desk.lease(slot, claim));
-        } else if serve {
-            self.desk.serve();
-        }
-    }
-}
-
-/// Exclusive use of a slot. Dropping it gives the slot back and serves the line.
-pub struct Lease {
-    desk: Arc<Desk>,
-    slot: SlotIndex,
-    claim: Claim,
-}
-
-impl Lease {
-    /// The slot.
-    #[must_use]
-    pub fn slot(&self) -> SlotIndex {
-        self.slot
-    }
-
-    /// Version of the token that is in the slot now; rises at each refresh.
-    #[must_use]
-    pub fn token_version(&self) -> u64 {
-        self.desk.region.token(self.slot).version()
-    }
-
-    /// Copies the token over `into` and returns its version.
-    pub fn read_token(&self, into: &mut Vec<u8>) -> u64 {
-        self.desk.region.token(self.slot).read(into)
-    }
-
-    /// Reports that the upstream refused token `version`: the supervisor logs in anew.
-    pub fn report_refused(&self, version: u64) {
-        if self.desk.pool().slots[self.slot.get()].report_refused(version) {
-            self.desk.bells.ring_supervisor();
-        }
-    }
-
-    /// Reports token `version` as refused and waits for the next one: true when it is in, false when the login failed.
-    /// It sets no bound of its own.
-    pub fn refreshed(&self, version: u64) -> Refreshed {
-        let failures = self.desk.pool().slots[self.slot.get()].failures();
-        self.report_refused(version);
-        Refreshed {
-            desk: Arc::clone(&self.desk),
-            slot: self.slot,
-            version,
-            failures,
-        }
-    }
-
-    /// Counts a request sent with this slot.
-    pub fn count_use(&self) {
-        self.desk.pool().slots[self.slot.get()].count_use();
-    }
-}
-
-impl fmt::Debug for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("slot", &self.slot)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let desk = &*self.desk;
-        desk.counters().releases.add(1);
-        let bells = OwnBellNoted {
-            desk,
-            own: Cell::new(false),
-        };
-        // Not held any more: the supervisor reclaimed it, and counted it.
-        let _ = desk.pool().release(self.slot, self.claim, &bells);
-        if bells.own.get() && desk.collect() {
-            desk.serve();
-        }
-    }
-}
-
-/// Waits for a token newer than the one that was refused.
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct Refreshed {
-    desk: Arc<Desk>,
-    slot: SlotIndex,
-    version: u64,
-    failures: u64,
-}
-
-impl Refreshed {
-    fn outcome(&self) -> Option<bool> {
-        if self.desk.region.token(self.slot).version() != self.version {
-            Some(true)
-        } else if self.desk.pool().slots[self.slot.get()].failures() != self.failures {
-            Some(false)
-        } else {
-            None
-        }
-    }
-}
-
-impl Future for Refreshed {
-    type Output = bool;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
-        if let Some(outcome) = self.outcome() {
-            return Poll::Ready(outcome);
-        }
-        let mut watchers = self
-            .desk
-            .refresh_watchers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        watchers.push(cx.waker().clone());
-        drop(watchers);
-        // Once more: the bell may have been answered between the look and the entry.
-        self.outcome().map_or(Poll::Pending, Poll::Ready)
     }
 }
