@@ -1,6 +1,6 @@
 //! What is done to tpp and its upstream.
 
-use std::{fs, time::Duration};
+use std::{collections::HashSet, fs, thread, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -14,11 +14,12 @@ use crate::{
 pub(crate) type Fault = fn(&mut Scene, usize, usize) -> bool;
 
 /// All faults: name, how many times out of all it is chosen, deed.
-pub(crate) const FAULTS: [(&str, usize, Fault); 18] = [
+pub(crate) const FAULTS: [(&str, usize, Fault); 19] = [
     ("worker killed", 5, kill_worker),
     ("worker stopped", 4, stop_worker),
     ("worker made to hang", 1, hang_worker),
     ("supervisor killed", 4, kill_supervisor),
+    ("supervisor killed in an upgrade", 1, kill_in_upgrade),
     ("supervisor stopped", 2, stop_supervisor),
     ("reload", 4, reload),
     ("reload of a bad file", 1, reload_bad),
@@ -53,7 +54,7 @@ fn victim(scene: &Scene, choice: usize) -> Option<u32> {
 }
 
 /// Stops a worker and says what it holds.
-fn stop(scene: &Scene, pid: u32) -> std::collections::HashSet<u16> {
+fn stop(scene: &Scene, pid: u32) -> HashSet<u16> {
     processes::stop(pid);
     let ports = processes::peers_of(pid, scene.proxy.address());
     scene.note(format!(
@@ -100,10 +101,7 @@ fn kill_supervisor(scene: &mut Scene, _: usize, length: usize) -> bool {
     if !scene.find_ready_workers() {
         return false;
     }
-    scene.trouble_logins();
-    scene.proxy.kill_supervisor();
-    scene.supervisor = Supervisor::Dead;
-    scene.right_later(millis(0, 2500, length), Wrong::Supervisor);
+    scene.supervisor_dies(millis(0, 2500, length));
     true
 }
 
@@ -121,11 +119,11 @@ fn stop_supervisor(scene: &mut Scene, _: usize, length: usize) -> bool {
 /// Other accounts and workers. Without a supervisor to read it, the file waits for the next one.
 fn reload(scene: &mut Scene, tokens: usize, workers: usize) -> bool {
     scene.change_settings(6 + tokens % 5, 2 + workers % 3);
-    if scene.supervisor != Supervisor::Up {
+    if tokens.is_multiple_of(2) && scene.supervisor == Supervisor::Up {
+        scene.proxy.signal_supervisor(Signal::SIGHUP);
         return true;
     }
-    if tokens % 2 == 0 {
-        scene.proxy.signal_supervisor(Signal::SIGHUP);
+    if !scene.can_be_asked() {
         return true;
     }
     let outcome = scene.proxy.ctl(&["reload"]);
@@ -139,7 +137,7 @@ fn reload(scene: &mut Scene, tokens: usize, workers: usize) -> bool {
 
 /// Refused, and nothing changes.
 fn reload_bad(scene: &mut Scene, which: usize, _: usize) -> bool {
-    if scene.supervisor != Supervisor::Up {
+    if !scene.can_be_asked() {
         return false;
     }
     let bad = ["listen = [", "[workers]\ncount = -1\n", "", "colour = 1\n"][which % 4];
@@ -151,7 +149,7 @@ fn reload_bad(scene: &mut Scene, which: usize, _: usize) -> bool {
 }
 
 fn restart(scene: &mut Scene, _: usize, _: usize) -> bool {
-    scene.supervisor == Supervisor::Up && {
+    scene.can_be_asked() && {
         let outcome = scene.proxy.ctl(&["restart"]);
         scene.may_be_refused(&outcome);
         true
@@ -166,10 +164,10 @@ fn restart_by_signal(scene: &mut Scene, _: usize, _: usize) -> bool {
 }
 
 fn upgrade(scene: &mut Scene, where_to: usize, _: usize) -> bool {
-    if scene.supervisor != Supervisor::Up {
+    if !scene.can_be_asked() {
         return false;
     }
-    let another = where_to % 2 == 0;
+    let another = where_to.is_multiple_of(2);
     let image = if another {
         Some(
             scene
@@ -186,11 +184,26 @@ fn upgrade(scene: &mut Scene, where_to: usize, _: usize) -> bool {
 }
 
 fn upgrade_by_signal(scene: &mut Scene, _: usize, _: usize) -> bool {
-    if scene.supervisor != Supervisor::Up {
+    if !scene.can_be_asked() {
         return false;
     }
     scene.proxy.replace_image();
     scene.proxy.signal_supervisor(Signal::SIGUSR2);
+    scene.upgrading = true;
+    true
+}
+
+/// At any time between the order and the last worker's replacement.
+fn kill_in_upgrade(scene: &mut Scene, delay: usize, length: usize) -> bool {
+    if !scene.find_ready_workers() {
+        return false;
+    }
+    // Who may be killed until the next supervisor is there depends on how far it came.
+    scene.last_ready.clear();
+    scene.proxy.replace_image();
+    scene.proxy.signal_supervisor(Signal::SIGUSR2);
+    thread::sleep(millis(0, 300, delay));
+    scene.supervisor_dies(millis(0, 1500, length));
     true
 }
 

@@ -64,6 +64,8 @@ pub(crate) struct Scene<'a> {
     /// Since when not every slot may have a good token.
     logins_in_trouble: Option<Instant>,
     upstream_away: Option<Span>,
+    /// A signal has asked for an upgrade, and nobody has looked yet what came of it.
+    pub(crate) upgrading: bool,
     /// Workers that were ready when the supervisor was last known to look after them.
     pub(crate) last_ready: Vec<u32>,
 }
@@ -89,6 +91,7 @@ impl<'a> Scene<'a> {
             wrongs: Vec::new(),
             logins_in_trouble: None,
             upstream_away: None,
+            upgrading: false,
             last_ready: Vec::new(),
         }
     }
@@ -138,7 +141,7 @@ impl<'a> Scene<'a> {
         for (_, wrong) in std::mem::take(&mut self.wrongs) {
             self.right(wrong);
         }
-        self.proxy.learn_addresses();
+        self.can_be_asked();
         let outcome = self.proxy.ctl(&["reload"]);
         assert_eq!(
             outcome.code,
@@ -164,8 +167,7 @@ impl<'a> Scene<'a> {
         self.note(format!("put right: {wrong:?}"));
         match wrong {
             Wrong::Stopped(pid) => processes::send(pid, Signal::SIGCONT),
-            // It may have been found out already.
-            Wrong::Hanging(pid) => processes::send(pid, Signal::SIGKILL),
+            Wrong::Hanging(pid) => self.end_hanging(pid),
             Wrong::Supervisor => self.right_the_supervisor(),
             Wrong::Logins => self.upstream.script_logins(Login::Accept),
             Wrong::LoginsOf(user) => self.upstream.script_login(&user, Login::Accept),
@@ -176,19 +178,43 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// It may have been found out already. Or it hangs no more: a stopped process whose parent dies is continued by the system.
+    fn end_hanging(&mut self, pid: u32) {
+        if self.proxy.worker_pids().contains(&pid) {
+            processes::stop(pid);
+            let ports = processes::peers_of(pid, self.proxy.address());
+            self.judge.note_death(ports);
+            processes::send(pid, Signal::SIGKILL);
+        }
+    }
+
     fn right_the_supervisor(&mut self) {
         match self.supervisor {
             Supervisor::Up => {}
             Supervisor::Stopped => self.proxy.signal_supervisor(Signal::SIGCONT),
             Supervisor::Dead => self.proxy.start_successor(),
         }
+        self.upgrading &= self.supervisor == Supervisor::Stopped;
         self.supervisor = Supervisor::Up;
+    }
+
+    /// Whether there is a supervisor that answers `tppctl`. An upgrade that is under way is waited for: it breaks off what the
+    /// executable before it was asked.
+    pub(crate) fn can_be_asked(&mut self) -> bool {
+        let is_up = self.supervisor == Supervisor::Up;
+        if is_up && std::mem::take(&mut self.upgrading) {
+            wait_until("the new executable is in charge", || {
+                self.proxy.runs_image(self.proxy.image())
+            });
+            self.proxy.learn_addresses();
+        }
+        is_up
     }
 
     /// Notes which workers are ready, for the time when nobody can be asked. False: the supervisor is not there, or workers
     /// are being replaced, and nobody knows which of them will stay.
     pub(crate) fn find_ready_workers(&mut self) -> bool {
-        if self.supervisor != Supervisor::Up {
+        if !self.can_be_asked() {
             return false;
         }
         let workers = self.proxy.workers();
@@ -220,6 +246,14 @@ impl<'a> Scene<'a> {
         if is_told {
             self.note(format!("refused: {}", outcome.err.trim()));
         }
+    }
+
+    /// Kills the supervisor; another one comes after `length`.
+    pub(crate) fn supervisor_dies(&mut self, length: Duration) {
+        self.trouble_logins();
+        self.proxy.kill_supervisor();
+        self.supervisor = Supervisor::Dead;
+        self.right_later(length, Wrong::Supervisor);
     }
 
     /// Something has happened that may leave a slot without a good token for a while.
