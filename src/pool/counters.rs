@@ -13,7 +13,7 @@ use crate::sync::AtomicU64;
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds `n`. Only the seat's worker may call it, from one thread.
+    /// Adds `n`. It has one writer: the seat's worker, or the supervisor in charge, from one thread.
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
@@ -170,7 +170,6 @@ impl SeatCounters {
     /// given back. Only the supervisor may call it, and only while the seat is empty.
     pub fn settle(&self, reclaimed_leases: u64) {
         self.releases.add(reclaimed_leases);
-        self.connections_closed
-            .add(self.connections_opened.get() - self.connections_closed.get());
+        self.connections_closed.add(self.open_connections());
     }
 }

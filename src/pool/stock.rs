@@ -9,7 +9,7 @@ use std::{
 use crate::{bells::BellBoard, clock::monotonic_millis, region::Region};
 
 use super::{
-    Bells, Pool, TooLong, Totals, WorkerSettings,
+    Bells, Pool, Publication, TooLong, Totals, WorkerSettings,
     ids::{Epoch, SeatIndex, SlotIndex},
     recovery::Reclaimed,
     seat::{SeatState, SeatWord},
@@ -92,12 +92,9 @@ impl Stock {
     /// If the token is longer than the region was made for; the slot is as it was.
     pub fn install(&self, slot: SlotIndex, token: &[u8]) -> Result<u64, TooLong> {
         let pool = self.pool();
-        // First: a token whose age is overstated is renewed too early, and no harm is done.
-        let before = pool.slots[slot.get()].drawn_at();
+        let version = self.region.token(slot).publish(token)?;
+        // Afterwards: should we be killed in between, the age is overstated, and the token renewed too early.
         pool.slots[slot.get()].set_drawn_at(monotonic_millis());
-        let version = self.region.token(slot).publish(token).inspect_err(|_| {
-            pool.slots[slot.get()].set_drawn_at(before);
-        })?;
         if pool.slots[slot.get()].put_in_use() {
             pool.bitmap.set(slot);
             pool.dispatch(&self.bells);
@@ -150,9 +147,7 @@ impl Stock {
     /// If they do not fit.
     pub fn publish_settings(&self, settings: &WorkerSettings) -> Result<(), TooLong> {
         let json = serde_json::to_vec(settings).expect("settings are plain data");
-        self.region.settings().publish(&json)?;
-        self.ring_all();
-        Ok(())
+        self.publish_and_ring(self.region.settings(), &json)
     }
 
     /// Publishes the upstream's addresses and rings all workers.
@@ -161,8 +156,24 @@ impl Stock {
     /// If they do not fit.
     pub fn publish_upstream(&self, addresses: &[SocketAddr]) -> Result<(), TooLong> {
         let json = serde_json::to_vec(addresses).expect("addresses are plain data");
-        self.region.upstream().publish(&json)?;
-        self.ring_all();
+        self.publish_and_ring(self.region.upstream(), &json)
+    }
+
+    /// The upstream's addresses that are published; none if there are none.
+    #[must_use]
+    pub fn upstream_addresses(&self) -> Vec<SocketAddr> {
+        let mut json = Vec::new();
+        self.region.upstream().read(&mut json);
+        serde_json::from_slice(&json).unwrap_or_default()
+    }
+
+    /// What is published already is not published again: workers would begin anew with it.
+    fn publish_and_ring(&self, publication: Publication<'_>, value: &[u8]) -> Result<(), TooLong> {
+        let mut current = Vec::new();
+        if publication.read(&mut current) == 0 || current != value {
+            publication.publish(value)?;
+            self.ring_all();
+        }
         Ok(())
     }
 

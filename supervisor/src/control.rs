@@ -117,9 +117,13 @@ impl ControlSocket {
             path: path.to_owned(),
             source,
         };
+        let file = match SocketFile::of(path) {
+            Ok(file) => file,
+            // Somebody deleted it: without a name the socket is of no use.
+            Err(_) => return Self::bind(path),
+        };
         let listener = UnixListener::from(listener);
         listener.set_nonblocking(true).map_err(failed)?;
-        let file = SocketFile::of(path).map_err(failed)?;
         Ok(Self { listener, file })
     }
 

@@ -157,7 +157,7 @@ impl Fleet {
             }
             Order::Restart(answer) => {
                 info!(workers = self.posts.len(), "replacing all workers");
-                (0..self.posts.len()).for_each(|at| self.enqueue(at));
+                self.enqueue_all();
                 self.askers.push(answer);
             }
             Order::Want(wanted, listeners, answer) => {
@@ -167,7 +167,7 @@ impl Fleet {
             }
             Order::Renew { all, answer } => {
                 if all {
-                    (0..self.posts.len()).for_each(|at| self.enqueue(at));
+                    self.enqueue_all();
                 } else {
                     self.enqueue_outdated();
                 }
@@ -203,6 +203,7 @@ impl Fleet {
         systemd::stopping();
         // The last of the supervisor's listening sockets: once the workers have closed theirs, clients are refused.
         self.launch.listeners.clear();
+        systemd::forget(&Role::Listener.to_string());
         self.give_up_replacing("tpp is stopping");
         info!(workers = self.processes().count(), "draining all workers");
         let posts = std::mem::take(&mut self.posts);
@@ -237,7 +238,7 @@ impl Fleet {
         // After a stop of ours all heartbeats look old, though it was we who did not look: let them beat first.
         let were_stopped = now.duration_since(self.last_tick) > PASS_BY_AFTER / 2;
         self.last_tick = now;
-        self.note_ready();
+        self.note_states(now);
         if !were_stopped {
             self.judge_heartbeats(now);
         }
@@ -250,13 +251,29 @@ impl Fleet {
         self.stock.sweep();
     }
 
-    fn note_ready(&mut self) {
-        for worker in self.posts.iter_mut().flat_map(Post::workers_mut) {
-            let state = self.stock.pool().seats[worker.seat.get()].word().state;
-            if !worker.ready && state == SeatState::Ready {
-                worker.ready = true;
-                info!(worker = %worker.seat, pid = worker.process.pid, epoch = %worker.epoch, "worker ready");
+    fn note_states(&mut self, now: Instant) {
+        let mut draining = Vec::new();
+        for post in &mut self.posts {
+            for worker in post.workers_mut() {
+                let state = self.stock.pool().seats[worker.seat.get()].word().state;
+                if !worker.ready && state == SeatState::Ready {
+                    worker.ready = true;
+                    info!(worker = %worker.seat, pid = worker.process.pid, epoch = %worker.epoch, "worker ready");
+                }
+                if state == SeatState::Draining {
+                    draining.push(worker.process.pid);
+                }
             }
+            // Told by somebody else: its place is taken by another one at once, not when it has ended.
+            draining.retain(|pid| match post.remove(*pid) {
+                Some(worker) => {
+                    warn!(worker = %worker.seat, pid, "worker drains unasked");
+                    self.leaving
+                        .push((worker, now + self.wanted.drain_timeout + EXIT_GRACE));
+                    false
+                }
+                None => true,
+            });
         }
     }
 
@@ -296,7 +313,11 @@ impl Fleet {
         for at in 0..self.posts.len() {
             if self.posts[at].is_due(now) {
                 match self.start_worker() {
-                    Ok(worker) => self.posts[at].current = Some(worker),
+                    Ok(worker) => {
+                        self.posts[at].current = Some(worker);
+                        // As new as a successor would be.
+                        self.to_replace.retain(|one| *one != at);
+                    }
                     Err(reason) => {
                         error!(reason, "worker not started");
                         self.give_up_replacing(&format!("worker not started: {reason}"));
@@ -348,10 +369,6 @@ impl Fleet {
     }
 
     fn process_ended(&mut self, pid: u32, ending: Ending) {
-        systemd::forget(Role::Process(pid));
-        systemd::forget(Role::Channel(pid));
-        // A worker that was killed leaves it behind.
-        let _ = std::fs::remove_file(meeting_place(&self.launch.meeting_prefix, pid));
         let is_it = |process: &WorkerProcess| process.pid == pid;
         if let Some(at) = self.strangers.iter().position(|(one, _)| is_it(one)) {
             self.strangers.remove(at);
@@ -363,6 +380,11 @@ impl Fleet {
         } else if let Some(at) = self.posts.iter().position(|post| post.has(pid)) {
             self.worker_died(at, pid, ending);
         }
+        // Last: systemd may be slow to hear, and the line waits for what the dead held.
+        systemd::forget(&Role::Process(pid).to_string());
+        systemd::forget(&Role::Channel(pid).to_string());
+        // A worker that was killed leaves it behind.
+        let _ = std::fs::remove_file(meeting_place(&self.launch.meeting_prefix, pid));
     }
 
     /// An end that nobody ordered.

@@ -1,6 +1,7 @@
 //! What a supervisor needs before it begins: taken over from a predecessor, or opened anew.
 
 use std::{
+    collections::BTreeSet,
     net::{SocketAddr, TcpListener},
     os::{
         fd::OwnedFd,
@@ -71,6 +72,8 @@ pub(crate) struct Supervisor {
     pub(crate) found: Found,
     /// Workers on another one.
     pub(crate) strangers: Vec<WorkerProcess>,
+    /// What was inherited, taken or not: systemd may keep it still.
+    pub(crate) inherited: BTreeSet<String>,
     /// Who waits for the end of an upgrade.
     pub(crate) asker: Option<UnixStream>,
 }
@@ -94,6 +97,7 @@ impl Supervisor {
         let mut inherited = inherited;
         // First of all: whoever has it is the supervisor.
         let control = control_socket(&config, &mut inherited)?;
+        let roles: BTreeSet<_> = inherited.iter().map(|(role, _)| role.to_string()).collect();
         let mut estate = succession::collect(inherited, &meeting_prefix(&config.control_socket));
         let listeners = config
             .listen
@@ -139,6 +143,7 @@ impl Supervisor {
             accession,
             found,
             strangers: estate.take_strangers(),
+            inherited: roles,
             asker: estate.asker.take(),
         })
     }
@@ -180,7 +185,11 @@ fn control_socket(
 
 /// The pool to go on with, and whether it is a predecessor's.
 fn stock(config: &Config, workers: usize, estate: &mut Estate) -> anyhow::Result<(Stock, bool)> {
-    let inherited = estate.take_region(|region| fits(config, workers, region.geometry()));
+    let inherited = estate.take_region(|region| {
+        let leased = region.pool().census().in_use;
+        fits(config, workers, region.geometry(), leased)?;
+        is_of_our_server(config, published_settings(region))
+    });
     let is_ours = inherited.is_some();
     let (region, bells) = match inherited {
         Some(inherited) => inherited,
@@ -207,10 +216,14 @@ fn new_region(config: &Config, workers: usize) -> anyhow::Result<(Region, BellBo
     Ok((region, bells))
 }
 
-/// Whether a pool of this size can be gone on with.
-fn fits(config: &Config, workers: usize, geometry: Geometry) -> Result<(), String> {
+/// Whether a pool of this size, so many slots of it leased, can be gone on with.
+fn fits(config: &Config, workers: usize, geometry: Geometry, leased: u64) -> Result<(), String> {
+    // Those leased may be of accounts that are gone, and are free only when the leases end.
+    let leased = usize::try_from(leased).unwrap_or(usize::MAX);
+    let slots = config.sessions().saturating_add(leased);
+    let slots = slots.min(MOST_SLOTS.max(config.sessions()));
     let room = [
-        ("slots", geometry.slots, config.sessions()),
+        ("slots", geometry.slots, slots),
         ("seats", geometry.seats, 2 * workers),
         (
             "bytes a token",
@@ -221,6 +234,27 @@ fn fits(config: &Config, workers: usize, geometry: Geometry) -> Result<(), Strin
     match room.into_iter().find(|(_, there, wanted)| there < wanted) {
         None => Ok(()),
         Some((what, there, wanted)) => Err(format!("{there} {what} are there, {wanted} wanted")),
+    }
+}
+
+/// What a predecessor told its workers; `None`: nothing, or in another version's words.
+fn published_settings(region: &Region) -> Option<WorkerSettings> {
+    let mut json = Vec::new();
+    region.settings().read(&mut json);
+    serde_json::from_slice(&json).ok()
+}
+
+/// Whether the tokens in a pool are of the server that the configuration names: no other one may see them.
+fn is_of_our_server(config: &Config, settings: Option<WorkerSettings>) -> Result<(), String> {
+    let upstream = &config.upstream;
+    match settings {
+        Some(old)
+            if (&old.upstream_host, old.upstream_port, old.tls)
+                != (&upstream.host, upstream.port, upstream.tls) =>
+        {
+            Err(format!("its tokens are of {}", old.upstream_host))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -264,7 +298,8 @@ mod tests {
             seats,
             token_bytes,
         };
-        assert_eq!(fits(&config, 4, geometry(100, 8, 4096)), Ok(()));
+        assert_eq!(fits(&config, 4, geometry(100, 8, 4096), 0), Ok(()));
+        assert!(fits(&config, 4, geometry(100, 8, 4096), 1).is_err());
         for (geometry, what) in [
             (geometry(64, 8, 4096), "64 slots are there, 100 wanted"),
             (geometry(128, 7, 4096), "7 seats are there, 8 wanted"),
@@ -273,7 +308,7 @@ mod tests {
                 "64 bytes a token are there, 4096 wanted",
             ),
         ] {
-            assert_eq!(fits(&config, 4, geometry).unwrap_err(), what);
+            assert_eq!(fits(&config, 4, geometry, 0).unwrap_err(), what);
         }
     }
 }

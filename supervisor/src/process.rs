@@ -66,7 +66,7 @@ impl Launch {
             }
         }
         if !old.is_empty() || self.listeners.len() != before {
-            systemd::forget(Role::Listener);
+            systemd::forget(&Role::Listener.to_string());
             systemd::keep_all(self.sockets());
         }
     }
@@ -79,8 +79,14 @@ impl Launch {
 
     /// Differs when a worker started now would be another one: of another executable, or with other sockets.
     pub(crate) fn fingerprint(&self) -> u64 {
-        let addresses = self.listeners.iter().map(|(address, _)| address.as_bytes());
-        addresses.fold(self.image, |hash, address| {
+        // In whatever order the configuration names them.
+        let mut addresses: Vec<_> = self
+            .listeners
+            .iter()
+            .map(|(address, _)| address.as_bytes())
+            .collect();
+        addresses.sort_unstable();
+        addresses.iter().fold(self.image, |hash, address| {
             // The separator keeps ["ab", "c"] and ["a", "bc"] apart.
             hash_on(hash_on(hash, address), &[0])
         })
@@ -153,6 +159,11 @@ impl WorkerProcess {
         }
     }
 
+    /// Whether it would see our end.
+    pub(crate) fn has_channel(&self) -> bool {
+        self.channel.is_some()
+    }
+
     /// Sends a signal, unless the process has ended.
     pub(crate) fn signal(&self, signal: Signal) {
         // ESRCH: it has ended.
@@ -200,7 +211,7 @@ fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 }
 
 /// The end of a process that has ended; of a child it is taken, so that no zombie stays.
-fn reap(pidfd: BorrowedFd<'_>) -> Ending {
+pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Ending {
     loop {
         match waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED) {
             Ok(Some(status)) => {

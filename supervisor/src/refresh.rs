@@ -114,7 +114,14 @@ pub(crate) struct Refresher {
 
 impl Refresher {
     /// A refresher for the accounts of `setup`; `bell` changes whenever a worker rang.
-    pub(crate) fn new(setup: Setup, stock: Arc<Stock>, bell: watch::Receiver<()>) -> Self {
+    ///
+    /// # Errors
+    /// If a predecessor's pool has no room for them.
+    pub(crate) fn new(
+        setup: Setup,
+        stock: Arc<Stock>,
+        bell: watch::Receiver<()>,
+    ) -> anyhow::Result<Self> {
         let Setup {
             client,
             rules,
@@ -135,8 +142,24 @@ impl Refresher {
             ready_said: false,
         };
         refresher.adopt(&accounts);
-        refresher.assign(accounts);
+        // Before more are taken: those that turn out to be empty are good for others.
+        refresher.wipe_retired();
         refresher
+            .check_room(&accounts)
+            .map_err(anyhow::Error::msg)?;
+        refresher.assign(accounts);
+        Ok(refresher)
+    }
+
+    fn check_room(&self, accounts: &[Credential]) -> Result<(), String> {
+        let (room, wanted) = (self.stock.region().geometry().slots, sessions(accounts));
+        if self.accounts.has_room(accounts, room) {
+            Ok(())
+        } else {
+            Err(format!(
+                "{wanted} sessions do not fit beside those still in use: the pool has room for {room}"
+            ))
+        }
     }
 
     /// Takes over what a predecessor left in the slots, if there was one.
@@ -163,12 +186,15 @@ impl Refresher {
         for slot in self.accounts.retired() {
             self.stock.take_out_of_use(SlotIndex::new(*slot));
         }
+        ledger.schedule.doubt_passwords(now);
     }
 
     fn fingerprint(&self, slot: SlotIndex) -> String {
-        let mut bytes = Vec::new();
-        self.stock.region().token(slot).read(&mut bytes);
-        login::fingerprint(&Zeroizing::new(bytes))
+        let token = self.stock.region().token(slot);
+        // Of its full size from the start: what grows leaves copies behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(token.capacity() + 8));
+        token.read(&mut bytes);
+        login::fingerprint(&bytes)
     }
 
     pub(crate) fn handle(&self) -> RefreshHandle {
@@ -345,12 +371,7 @@ impl Refresher {
             accounts,
         } = setup;
         self.wipe_retired();
-        let (room, wanted) = (self.stock.region().geometry().slots, sessions(&accounts));
-        if !self.accounts.has_room(&accounts, room) {
-            return Err(format!(
-                "{wanted} sessions do not fit beside those still in use: the pool has room for {room}"
-            ));
-        }
+        self.check_room(&accounts)?;
         self.client = Arc::new(client);
         self.handle.ledger().schedule.set_rules(rules);
         self.assign(accounts);

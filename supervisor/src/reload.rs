@@ -18,6 +18,7 @@ use crate::{
     refresh::Setup,
     run::wanted,
     sockets::{ForWorkers, Listening, listen},
+    upstream,
 };
 
 /// What a reload works on besides the panel's own.
@@ -85,18 +86,27 @@ impl Panel {
         }
         let (listeners, sockets) = self.listeners(&new)?;
         let setup = Setup::of(&new).map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
-        let log_filter = new.telemetry.log_filter.as_str();
+        let moves_to = if is_another_server(&old.upstream, &new.upstream) {
+            Some(upstream::resolve(&new.upstream).await?)
+        } else {
+            None
+        };
         self.reloader
             .log
-            .set_filter(log_filter)
+            .set_filter(&new.telemetry.log_filter)
             .map_err(|error| format!("{error:#}"))?;
-        let settings = WorkerSettings::of(&new, workers);
-        self.stock
-            .publish_settings(&settings)
-            .map_err(|error| error.to_string())?;
         if let Err(reason) = self.refresher.reconfigure(setup).await {
-            self.put_back(&old);
+            // It was in force a moment ago.
+            let _ = self.reloader.log.set_filter(&old.telemetry.log_filter);
             return Err(reason);
+        }
+        if let Some(addresses) = &moves_to {
+            self.upstream.publish(addresses, &self.stock);
+        }
+        self.publish(&WorkerSettings::of(&new, workers));
+        if moves_to.is_some() {
+            // Its tokens are the other server's.
+            self.refresher.renew(None).await;
         }
         self.reloader.upstream.send_if_modified(|upstream| {
             let differs = *upstream != new.upstream;
@@ -154,23 +164,17 @@ impl Panel {
         Ok((listeners, sockets))
     }
 
-    /// Undoes what was put in force before something else failed.
-    fn put_back(&self, old: &Config) {
-        let undone = self
-            .reloader
-            .log
-            .set_filter(&old.telemetry.log_filter)
-            .map_err(|error| format!("{error:#}"))
-            .and_then(|()| {
-                let settings = WorkerSettings::of(old, worker_count(old));
-                self.stock
-                    .publish_settings(&settings)
-                    .map_err(|error| error.to_string())
-            });
-        if let Err(reason) = undone {
-            error!(reason, "the old configuration could not be put back whole");
+    fn publish(&self, settings: &WorkerSettings) {
+        if let Err(error) = self.stock.publish_settings(settings) {
+            // All texts among them are bounded, far below the room there is.
+            error!(%error, "the workers keep their old settings");
         }
     }
+}
+
+/// Whether requests would go elsewhere.
+fn is_another_server(old: &Upstream, new: &Upstream) -> bool {
+    (&old.host, old.port, old.tls) != (&new.host, new.port, new.tls)
 }
 
 /// Keys that differ and cannot be put in force without a restart.

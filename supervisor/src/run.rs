@@ -68,7 +68,7 @@ impl Supervisor {
         let (rings, bell) = watch::channel(());
         let doorbell = doorbell::answer(&self.stock, rings)?;
         let setup = Setup::of(&self.config)?;
-        let refresher = Refresher::new(setup, Arc::clone(&self.stock), bell.clone());
+        let refresher = Refresher::new(setup, Arc::clone(&self.stock), bell.clone())?;
         let fleet = self.fleet()?;
         let (orders, received) = mpsc::unbounded_channel();
         renew_workers(self.accession, self.asker.take(), &orders);
@@ -109,18 +109,21 @@ impl Supervisor {
             }
         };
         tokio::spawn(doorbell);
-        tokio::spawn(upstream::follow(
+        let following = tokio::spawn(upstream::follow(
             upstream_receiver,
             self.stock,
             upstream,
             bell,
         ));
-        tokio::spawn(refresher.run());
+        let refreshing = tokio::spawn(refresher.run());
         tokio::spawn(follow(signals, orders, Arc::clone(&panel)));
         tokio::spawn(announce::announce(panel.clone()));
         let health = tokio::spawn(http::serve(self.health.1, panel.clone(), until_stop()));
         let control = tokio::spawn(self.control.serve(panel, until_stop()));
         fleet.run(received).await;
+        // From here on the pool may be another supervisor's to write to.
+        refreshing.abort();
+        following.abort();
         stopped.send_replace(true);
         for (what, server) in [("health endpoint", health), ("control socket", control)] {
             server.await.context(what)?.context(what)?;
@@ -179,6 +182,8 @@ impl Supervisor {
             meeting_prefix: meeting_prefix(&self.config.control_socket),
             image: image()?,
         };
+        // What is not gone on with must not come back at the next start; what is, is kept anew.
+        self.inherited.iter().for_each(|name| systemd::forget(name));
         let region = (Role::Region, self.stock.region().as_fd());
         let health = (Role::Health, self.health.1.as_fd());
         systemd::keep_all(launch.sockets().chain([region, health]));

@@ -133,6 +133,13 @@ impl Schedule {
         }
     }
 
+    /// Takes note that the passwords are those of a configuration newly read: a predecessor's tokens prove them no more.
+    pub fn doubt_passwords(&mut self, now: Instant) {
+        self.accounts
+            .iter_mut()
+            .for_each(|account| account.doubt(now));
+    }
+
     /// Takes a slot out. A login under way for it counts no more, and its report will be ignored.
     pub fn remove(&mut self, slot: u32) {
         if let Some(slot) = self.slots.remove(&slot) {

@@ -51,12 +51,11 @@ pub(crate) fn keep_all<'a>(descriptors: impl IntoIterator<Item = (Role, Borrowed
     }
 }
 
-/// Lets systemd drop all that it keeps under `role`.
-pub(crate) fn forget(role: Role) {
-    let name = role.to_string();
+/// Lets systemd drop all that it keeps under the name of a [`Role`].
+pub(crate) fn forget(name: &str) {
     report(sd_notify::notify(&[
         NotifyState::FdStoreRemove,
-        NotifyState::FdName(&name),
+        NotifyState::FdName(name),
     ]));
 }
 

@@ -28,11 +28,34 @@ impl UpstreamAddresses {
             .clone()
     }
 
-    fn publish(&self, addresses: &[SocketAddr], stock: &Stock) {
+    fn note(&self, addresses: &[SocketAddr]) {
         addresses.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Tells the workers.
+    pub(crate) fn publish(&self, addresses: &[SocketAddr], stock: &Stock) {
+        self.note(addresses);
         if let Err(too_long) = stock.publish_upstream(addresses) {
             error!(error = %too_long, "upstream addresses not published: the workers keep the old ones");
         }
+    }
+}
+
+/// The addresses of an upstream that is about to be put in force.
+///
+/// # Errors
+/// If its name does not resolve.
+pub(crate) async fn resolve(upstream: &Upstream) -> Result<Vec<SocketAddr>, String> {
+    let mut resolver = Resolver::new(upstream, Instant::now());
+    if resolver.addresses().is_empty() {
+        resolver.look(Instant::now()).await;
+    }
+    match resolver.addresses() {
+        [] => Err(format!(
+            "upstream.host {:?} does not resolve",
+            upstream.host
+        )),
+        addresses => Ok(addresses.to_vec()),
     }
 }
 
@@ -45,8 +68,12 @@ pub(crate) async fn follow(
     mut bell: watch::Receiver<()>,
 ) {
     let mut resolver = Resolver::new(&upstream.borrow_and_update(), Instant::now());
-    // An address literal is known without a look.
-    published.publish(resolver.addresses(), &stock);
+    match resolver.addresses() {
+        // A name: until it resolves, the workers keep what a predecessor told them.
+        [] => published.note(&stock.upstream_addresses()),
+        // An address literal is known without a look.
+        addresses => published.publish(addresses, &stock),
+    }
     let mut reports = stock.region().unreachable_reports();
     loop {
         let due = resolver
@@ -56,7 +83,7 @@ pub(crate) async fn follow(
             () = tokio::time::sleep_until(due.into()) => resolver.look(Instant::now()).await,
             Ok(()) = upstream.changed() => {
                 resolver = Resolver::new(&upstream.borrow_and_update(), Instant::now());
-                // The old addresses stay until the new name resolves.
+                // Whoever put it in force has published its addresses; from here on they are kept fresh.
                 match resolver.addresses() {
                     [] => resolver.look(Instant::now()).await,
                     _ => Resolution::Changed,

@@ -16,6 +16,7 @@ use tokio::{
     io::AsyncReadExt,
     net::{UnixListener, UnixStream},
     select,
+    sync::oneshot,
     task::JoinSet,
     time::{Duration, Instant, sleep_until},
 };
@@ -79,17 +80,23 @@ impl Heirlooms {
 
 /// The place where a supervisor that was started anew meets this worker. Its file goes with it.
 #[derive(Debug)]
-struct MeetingPlace {
+pub(crate) struct MeetingPlace {
     listener: UnixListener,
     path: PathBuf,
 }
 
 impl MeetingPlace {
-    fn open(prefix: &Path) -> anyhow::Result<Self> {
+    /// # Errors
+    /// If the directory is not ours to write to, or the path is too long.
+    pub(crate) fn open(prefix: &Path) -> anyhow::Result<Self> {
         let path = meeting_place(prefix, std::process::id());
-        // Left by a process that had our number before.
-        let _ = std::fs::remove_file(&path);
-        let listener = private_listener(&path).with_context(|| path.display().to_string())?;
+        // Under its name it is found only when it listens: one that is found deaf is taken for a dead worker's.
+        let mut new = path.clone().into_os_string();
+        new.push(".new");
+        let new = PathBuf::from(new);
+        let _ = std::fs::remove_file(&new);
+        let listener = private_listener(&new).with_context(|| path.display().to_string())?;
+        std::fs::rename(&new, &path).with_context(|| path.display().to_string())?;
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
         Ok(Self { listener, path })
@@ -122,23 +129,17 @@ fn is_our_own(stream: &UnixStream) -> bool {
         .is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
 }
 
-/// Resolves once there has been no supervisor for too long.
-pub(crate) async fn orphaned(
+/// Keeps up the bond, as long as the worker lives. `orphaned` is told once there has been no supervisor for too long; one
+/// may still take the worker over while it drains.
+pub(crate) async fn keep(
     worker: Arc<Worker>,
     channel: OwnedFd,
-    prefix: PathBuf,
+    place: Option<MeetingPlace>,
     heirlooms: Heirlooms,
+    orphaned: oneshot::Sender<()>,
 ) {
     let seat = worker.seat();
-    let place = MeetingPlace::open(&prefix)
-        .inspect_err(|error| {
-            warn!(
-                worker = seat,
-                error = format!("{error:#}"),
-                "no place for a new supervisor to meet this worker"
-            );
-        })
-        .ok();
+    let mut orphaned = Some(orphaned);
     let mut channels = JoinSet::new();
     match watched(channel) {
         Ok(channel) => {
@@ -146,7 +147,7 @@ pub(crate) async fn orphaned(
         }
         Err(error) => {
             warn!(worker = seat, %error, "cannot watch the supervisor");
-            std::future::pending().await
+            channels.spawn(std::future::pending());
         }
     }
     let mut alone_since = None;
@@ -167,7 +168,7 @@ pub(crate) async fn orphaned(
         };
         select! {
             Some(_) = channels.join_next() => {
-                if channels.is_empty() {
+                if channels.is_empty() && orphaned.is_some() {
                     alone_since = Some(Instant::now());
                     warn!(worker = seat, limit_ms = millis(limit), "the supervisor is gone, serving on");
                 }
@@ -178,7 +179,11 @@ pub(crate) async fn orphaned(
                     info!(worker = seat, "a new supervisor has taken over");
                 }
             }
-            () = too_long => return,
+            () = too_long => {
+                alone_since = None;
+                // The worker may drain already, and listen no more.
+                let _ = orphaned.take().map(|orphaned| orphaned.send(()));
+            }
         }
     }
 }

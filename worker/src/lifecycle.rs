@@ -16,7 +16,7 @@ use crate::{
     Inherited,
     accept::{Accepting, accept},
     bond,
-    bond::Heirlooms,
+    bond::{Heirlooms, MeetingPlace},
     clock::{TICK, millis},
     log::Log,
     worker::Worker,
@@ -32,6 +32,8 @@ const TICKS_PER_TENDING: u32 = 10;
 enum Cause {
     Told,
     Orphaned,
+    /// The seat is another worker's: what this one holds may be lent to others any moment.
+    Deposed,
 }
 
 /// Serves until it is told to end, or was left alone for too long.
@@ -52,34 +54,50 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
         .try_clone_to_owned()
         .context("duplicate the bell")?;
     tokio::spawn(answer_bell(Arc::clone(&worker), watch(bell)?, log));
-    let (deposed, was_deposed) = oneshot::channel();
+    let (deposed, mut was_deposed) = oneshot::channel();
     tokio::spawn(keep_time(Arc::clone(&worker), deposed));
     let heirlooms = Heirlooms::of(&listeners).context("duplicate the listening sockets")?;
-    let orphaned = bond::orphaned(
+    let place = MeetingPlace::open(&meeting_prefix)
+        .inspect_err(|error| {
+            warn!(
+                worker = seat,
+                error = format!("{error:#}"),
+                "no place for a new supervisor to meet this worker"
+            );
+        })
+        .ok();
+    let (orphaned, was_orphaned) = oneshot::channel();
+    let bond = tokio::spawn(bond::keep(
         Arc::clone(&worker),
         channel,
-        meeting_prefix,
+        place,
         heirlooms.clone(),
-    );
-    let mut orphaned = tokio::spawn(orphaned);
+        orphaned,
+    ));
     let mut accepting = accept(&worker, listeners)?;
     worker.desk.set_ready();
     info!(worker = seat, pid = std::process::id(), "worker ready");
 
     let cause = select! {
         _ = terminate.recv() => Cause::Told,
-        _ = &mut orphaned => Cause::Orphaned,
-        Ok(()) = was_deposed => anyhow::bail!("the seat has been given to another worker"),
+        Ok(()) = was_orphaned => Cause::Orphaned,
+        Ok(()) = &mut was_deposed => Cause::Deposed,
         failure = accepting.failure() => anyhow::bail!("accept connections: {failure}"),
     };
     heirlooms.discard();
-    drain(&worker, &mut accepting, cause).await;
+    drain(&worker, &mut accepting, cause, was_deposed).await;
     // With it goes the place where a supervisor could have met this worker.
-    if !orphaned.is_finished() {
-        orphaned.abort();
-        let _ = orphaned.await;
-    }
+    bond.abort();
+    let _ = bond.await;
     Ok(())
+}
+
+/// Resolves when the worker is deposed, at once if it was.
+async fn deposed(cause: Cause, was_deposed: oneshot::Receiver<()>) {
+    if cause != Cause::Deposed && was_deposed.await.is_err() {
+        // Nobody will say so any more.
+        std::future::pending::<()>().await;
+    }
 }
 
 /// The supervisor's signals: asked for, and then not looked at. They reach workers too, from a terminal, from `pkill`, and
@@ -97,7 +115,12 @@ fn not_ours() -> std::io::Result<Vec<Signal>> {
 
 /// Finishes what is open, as long as there is time. SIGTERM says nothing new any more: a supervisor that takes this worker over
 /// cannot know whether its forerunner has sent one.
-async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause) {
+async fn drain(
+    worker: &Worker,
+    accepting: &mut Accepting,
+    cause: Cause,
+    was_deposed: oneshot::Receiver<()>,
+) {
     let seat = worker.seat();
     let limit = worker.view().settings.drain_timeout;
     info!(
@@ -112,6 +135,7 @@ async fn drain(worker: &Worker, accepting: &mut Accepting, cause: Cause) {
     accepting.stop();
     let finished = select! {
         () = worker.empty() => true,
+        () = deposed(cause, was_deposed) => false,
         () = sleep(limit) => false,
     };
     if !finished {

@@ -14,6 +14,15 @@ impl Fleet {
         }
     }
 
+    /// The same of all posts that have one.
+    pub(super) fn enqueue_all(&mut self) {
+        for at in 0..self.posts.len() {
+            if self.posts[at].current.is_some() {
+                self.enqueue(at);
+            }
+        }
+    }
+
     /// Has those replaced that were given other things at their start than a worker would be given now.
     pub(super) fn enqueue_outdated(&mut self) {
         for at in 0..self.posts.len() {
@@ -29,23 +38,31 @@ impl Fleet {
         current.is_some_and(|worker| self.stock.pool().seats[worker.seat.get()].launch() != wanted)
     }
 
+    /// Puts successors that are ready in their forerunners' places, and starts the next one.
     pub(super) fn replace_next(&mut self, now: Instant) {
+        for at in 0..self.posts.len() {
+            if let Some(forerunner) = self.posts[at].promote_ready_successor() {
+                if let Some(forerunner) = forerunner {
+                    self.order_out(forerunner, now);
+                }
+                self.to_replace.retain(|one| *one != at);
+                // The sockets may have changed while it started.
+                if self.is_outdated(at) {
+                    self.enqueue(at);
+                }
+            }
+        }
         let Some(&at) = self.to_replace.front() else {
             return;
         };
-        if self.posts[at].successor.is_none() {
-            match self.start_worker() {
-                Ok(worker) => self.posts[at].successor = Some(worker),
-                Err(reason) => self.give_up_replacing(&format!("worker not started: {reason}")),
-            }
-        } else if let Some(forerunner) = self.posts[at].promote_ready_successor() {
-            if let Some(forerunner) = forerunner {
-                self.order_out(forerunner, now);
-            }
-            self.to_replace.pop_front();
-            // The sockets may have changed while it started.
-            if self.is_outdated(at) {
-                self.enqueue(at);
+        if self.posts[at].successor.is_some() || self.posts[at].delay(now).is_some() {
+            return;
+        }
+        match self.start_worker() {
+            Ok(worker) => self.posts[at].successor = Some(worker),
+            Err(reason) => {
+                self.give_up_replacing(&format!("worker not started: {reason}"));
+                self.posts[at].note_end(now, None, reason);
             }
         }
     }
@@ -68,10 +85,12 @@ impl Fleet {
         }
     }
 
-    /// Leaves the workers that are not replaced yet as they are.
+    /// Leaves the workers that are not replaced yet as they are, and says so to whoever waits. Those that lack something
+    /// that a new one would have are tried again later all the same.
     pub(super) fn give_up_replacing(&mut self, reason: &str) {
         let was_replacing = !self.to_replace.is_empty();
         self.to_replace.clear();
+        self.enqueue_outdated();
         if was_replacing || !self.askers.is_empty() {
             error!(reason, "workers not replaced");
         }

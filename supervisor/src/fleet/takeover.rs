@@ -1,8 +1,11 @@
 //! Workers that another supervisor started: taken over, and left in turn to the next one.
 
-use std::{io, os::fd::OwnedFd, time::Instant};
+use std::{io, os::fd::OwnedFd, sync::Arc, time::Instant};
 
-use tpp::{estate::Role, pool::SeatState};
+use tpp::{
+    estate::Role,
+    pool::{SeatIndex, SeatState},
+};
 use tracing::{error, info};
 
 use super::{Fleet, Heir, Worker, tell_to_drain};
@@ -11,12 +14,18 @@ use crate::{process::WorkerProcess, succession::Adopted, systemd};
 impl Fleet {
     /// Takes over a predecessor's workers. Those that serve stay at work; those that drain, and those that are too
     /// many, end.
-    pub(crate) fn adopt(&mut self, workers: Vec<Adopted>) {
+    pub(crate) fn adopt(&mut self, mut workers: Vec<Adopted>) {
         let now = Instant::now();
+        let stock = Arc::clone(&self.stock);
+        let state_of = |seat: SeatIndex| stock.pool().seats[seat.get()].word().state;
+        // Those that serve first: one that only starts must not send them away.
+        workers.sort_by_key(|(seat, ..)| state_of(*seat) != SeatState::Ready);
         for (seat, epoch, process) in workers {
-            let state = self.stock.pool().seats[seat.get()].word().state;
+            let state = state_of(seat);
             info!(worker = %seat, pid = process.pid, %epoch, ?state, "worker taken over");
             self.follow(&process);
+            // Without a channel it believes itself alone, and would drain when its patience ends.
+            let is_alone = !process.has_channel();
             if state == SeatState::Starting {
                 // Its supervisor may have died before it said so. Said twice it means nothing more.
                 process.let_begin();
@@ -30,8 +39,13 @@ impl Fleet {
             };
             let serves = matches!(state, SeatState::Starting | SeatState::Ready);
             let mut posts = self.posts.iter_mut();
-            match posts.find(|post| serves && post.current.is_none()) {
-                Some(post) => post.current = Some(worker),
+            match posts.position(|post| serves && post.current.is_none()) {
+                Some(at) => {
+                    self.posts[at].current = Some(worker);
+                    if is_alone {
+                        self.enqueue(at);
+                    }
+                }
                 None => self.order_out(worker, now),
             }
         }

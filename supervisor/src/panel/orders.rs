@@ -9,6 +9,7 @@ use std::{
 
 use tokio::sync::oneshot;
 use tpp::{
+    config::{self, ProcessVars},
     control::{Command, Reply},
     estate::Role,
 };
@@ -19,6 +20,7 @@ use crate::{
     control::Operator,
     fleet::{Answer, Heir, Order},
     http::Source,
+    reload::fixed_keys,
     succession::upgrade,
 };
 
@@ -71,6 +73,7 @@ impl Panel {
         // A reload under way ends first, and none begins.
         let _turn = self.reloader.turn.lock().await;
         upgrade::check(executable, config_file).await?;
+        self.check_unchanged()?;
         let failed = |error: io::Error| error.to_string();
         let asker = asker.map(|asker| (Role::Asker, asker));
         let region = (Role::Region, self.stock.region().as_fd());
@@ -99,6 +102,23 @@ impl Panel {
         Err(was_refused
             .await
             .unwrap_or_else(|_| "the workers cannot be handed over now".to_owned()))
+    }
+
+    /// An upgrade changes the executable alone: sockets that could not be opened would leave nobody in charge.
+    fn check_unchanged(&self) -> Result<(), String> {
+        let new = config::load(&self.identity.config_file, &ProcessVars)
+            .map_err(|problems| problems.to_string())?;
+        let in_force = self.in_force();
+        let mut keys = fixed_keys(&in_force.config, &new);
+        keys.extend((in_force.config.listen != new.listen).then_some("listen"));
+        if keys.is_empty() {
+            Ok(())
+        } else {
+            Err(format!(
+                "the configuration file has another {} than is in force: reload or restart first",
+                keys.join(", ")
+            ))
+        }
     }
 
     async fn refresh(&self, user: Option<String>) -> Reply {

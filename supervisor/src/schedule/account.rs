@@ -132,6 +132,14 @@ impl Account {
         };
     }
 
+    /// Nothing is known of the password any more.
+    pub(super) fn doubt(&mut self, now: Instant) {
+        self.standing = Standing::Unproven {
+            failures: 0,
+            not_before: now,
+        };
+    }
+
     pub(super) fn is_proven(&self) -> bool {
         matches!(self.standing, Standing::Proven)
     }

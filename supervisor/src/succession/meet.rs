@@ -2,23 +2,34 @@
 
 use std::{
     io,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
-    sys::socket::{getsockopt, sockopt::PeerCredentials},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{
+        AddressFamily, SockFlag, SockType, UnixAddr, getsockopt, socket, sockopt::PeerCredentials,
+    },
     unistd::geteuid,
 };
-use rustix::net::{RecvFlags, recv};
+use rustix::{
+    net::{RecvFlags, recv},
+    process::{Signal, pidfd_send_signal},
+};
 use tpp::estate::{Role, meeting_places, passing, word};
 use tracing::{debug, warn};
 
 use crate::process::open_pidfd;
 
-/// How long a worker may take to send its descriptors. One that is stopped sends none, and is taken over all the same.
+/// How long the workers may take to send its descriptors. One that is stopped sends none, and is taken over all the same.
 const WILL_TIMEOUT: Duration = Duration::from_secs(1);
+/// What is there is taken even when that time is over.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
 
 /// A worker that lives.
 #[derive(Debug)]
@@ -52,7 +63,7 @@ pub(super) fn workers(prefix: &Path) -> Vec<Met> {
 }
 
 fn meet(path: &Path) -> io::Result<Met> {
-    let channel = UnixStream::connect(path)?;
+    let channel = connect(path)?;
     // Of the process that listens: known even if it is stopped and accepts nothing.
     let peer = getsockopt(&channel, PeerCredentials)?;
     if peer.uid() != geteuid().as_raw() {
@@ -84,21 +95,50 @@ fn is_open(channel: &UnixStream) -> bool {
     matches!(nothing_said, Err(rustix::io::Errno::AGAIN))
 }
 
+/// What the workers have from their supervisor, of those that answer. They are asked over connections of their own: an
+/// answer that comes too late must not lie, sockets in it, in a channel that nobody reads.
+pub(super) fn wills(met: &[Met]) -> Vec<Vec<(Role, OwnedFd)>> {
+    let asked: Vec<_> = met
+        .iter()
+        .filter_map(|worker| Some((worker.pid, ask(&worker.path).ok()?)))
+        .collect();
+    let deadline = Instant::now() + WILL_TIMEOUT;
+    let mut wills = Vec::new();
+    for (pid, connection) in asked {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let received = connection
+            .set_read_timeout(Some(left.max(LEAST_WAIT)))
+            .and_then(|()| passing::receive(&connection));
+        match received {
+            Ok(will) => wills.push(will),
+            Err(error) => warn!(pid, %error, "worker does not hand over what it has"),
+        }
+    }
+    wills
+}
+
+fn ask(path: &Path) -> io::Result<UnixStream> {
+    let connection = connect(path)?;
+    io::Write::write_all(&mut &connection, &[word::ESTATE])?;
+    Ok(connection)
+}
+
+/// Connects, or fails at once: a worker that is stopped takes nobody out of its backlog.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    nix::sys::socket::connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let socket = UnixStream::from(socket);
+    socket.set_nonblocking(false)?;
+    Ok(socket)
+}
+
 impl Met {
-    /// What it has from its supervisor, over a connection of its own: an answer that comes too late must not lie,
-    /// sockets in it, in a channel that nobody reads.
-    pub(super) fn will(&self) -> Option<Vec<(Role, OwnedFd)>> {
-        let ask = || {
-            let connection = UnixStream::connect(&self.path)?;
-            connection.set_read_timeout(Some(WILL_TIMEOUT))?;
-            io::Write::write_all(&mut &connection, &[word::ESTATE])?;
-            passing::receive(&connection)
-        };
-        ask()
-            .inspect_err(
-                |error| warn!(pid = self.pid, %error, "worker does not hand over what it has"),
-            )
-            .ok()
+    /// Kills it and waits for its end, which comes at once.
+    pub(super) fn kill(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let mut ended = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut ended, PollTimeout::from(1000_u16));
     }
 
     /// Takes it apart.

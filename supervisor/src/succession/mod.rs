@@ -24,12 +24,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tpp::{
     bells::BellBoard,
     estate::Role,
-    pool::{Epoch, SeatIndex, SeatWord, Stock},
+    pool::{Epoch, SeatIndex, SeatState, SeatWord, Stock},
     region::Region,
 };
 use tracing::{info, warn};
 
-use crate::process::{WorkerProcess, open_pidfd};
+use crate::process::{WorkerProcess, open_pidfd, reap};
 
 /// How long a worker that cannot be met may take to show by its heartbeat that it lives.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
@@ -41,11 +41,10 @@ pub(crate) type Adopted = (SeatIndex, Epoch, WorkerProcess);
 /// What a predecessor left, sorted.
 #[derive(Debug, Default)]
 pub(crate) struct Estate {
-    pub(crate) control: Option<OwnedFd>,
-    pub(crate) health: Option<TcpListener>,
     /// Of `tppctl`, which waits for the end of the upgrade.
     pub(crate) asker: Option<UnixStream>,
     listeners: Vec<TcpListener>,
+    health: Vec<TcpListener>,
     region: Option<(Region, BellBoard)>,
     processes: BTreeMap<u32, Held>,
 }
@@ -70,11 +69,8 @@ pub(crate) fn collect(inherited: Vec<(Role, OwnedFd)>, meeting_prefix: &Path) ->
     let mut estate = Estate::default();
     let mut processes = estate.sort(inherited);
     let met = meet::workers(meeting_prefix);
-    if estate.region.is_none()
-        && let Some(will) = best_will(&met)
-    {
-        estate.region = will.region;
-        estate.listeners.extend(will.listeners);
+    if estate.region.is_none() {
+        estate.inherit_from(&met);
     }
     for worker in met {
         let (pid, pidfd, channel) = worker.into_parts();
@@ -82,31 +78,14 @@ pub(crate) fn collect(inherited: Vec<(Role, OwnedFd)>, meeting_prefix: &Path) ->
         held.0.get_or_insert(pidfd);
         held.1.get_or_insert(channel);
     }
-    estate.processes = processes
-        .into_iter()
-        .filter_map(|(pid, (pidfd, channel))| {
-            let pidfd = pidfd.filter(|pidfd| !has_ended(pidfd))?;
-            Some((pid, Held { pidfd, channel }))
-        })
-        .collect();
-    estate
-}
-
-/// Region, bells and sockets of one worker: of one that accepts, if there is such, for one that drains has no sockets.
-fn best_will(met: &[meet::Met]) -> Option<Estate> {
-    let mut best: Option<Estate> = None;
-    for named in met.iter().filter_map(meet::Met::will) {
-        let mut will = Estate::default();
-        will.sort(named);
-        let accepts = !will.listeners.is_empty();
-        if will.region.is_some() && (accepts || best.is_none()) {
-            best = Some(will);
-        }
-        if accepts && best.is_some() {
-            break;
+    for (pid, (pidfd, channel)) in processes {
+        match pidfd {
+            Some(pidfd) if has_ended(&pidfd) => drop(reap(pidfd.as_fd())),
+            Some(pidfd) => drop(estate.processes.insert(pid, Held { pidfd, channel })),
+            None => {}
         }
     }
-    best
+    estate
 }
 
 type Loose = BTreeMap<u32, (Option<OwnedFd>, Option<UnixStream>)>;
@@ -122,8 +101,9 @@ impl Estate {
                 Role::Region => region = Some(descriptor),
                 Role::SupervisorBell | Role::Bell(_) => bells.push((role, descriptor)),
                 Role::Listener => self.listeners.push(descriptor.into()),
-                Role::Health => self.health = Some(descriptor.into()),
-                Role::Control => self.control = Some(descriptor),
+                Role::Health => self.health.push(descriptor.into()),
+                // Whoever asked for it has it already.
+                Role::Control => {}
                 Role::Asker => self.asker = Some(descriptor.into()),
                 Role::Process(pid) => processes.entry(pid).or_default().0 = Some(descriptor),
                 Role::Channel(pid) => {
@@ -133,6 +113,37 @@ impl Estate {
         }
         self.region = region.and_then(|region| open(region, bells));
         processes
+    }
+
+    /// Takes what living workers have: the region of one, of one that accepts if there is such, and the sockets of all,
+    /// for one may have more than another.
+    fn inherit_from(&mut self, met: &[meet::Met]) {
+        let wills = meet::wills(met);
+        if wills.is_empty() && !met.is_empty() {
+            // They hold the sockets, and whoever knew whether they hang is gone.
+            warn!(
+                workers = met.len(),
+                "no worker responds: killing them, to begin anew"
+            );
+            met.iter().for_each(meet::Met::kill);
+        }
+        let mut best_accepts = false;
+        for named in wills {
+            let mut will = Self::default();
+            will.sort(named);
+            let accepts = !will.listeners.is_empty();
+            if will.region.is_some() && (self.region.is_none() || (accepts && !best_accepts)) {
+                self.region = will.region;
+                best_accepts = accepts;
+            }
+            for socket in will.listeners {
+                let address = socket.local_addr().ok();
+                let is_known = |one: &TcpListener| one.local_addr().ok() == address;
+                if !self.listeners.iter().any(is_known) {
+                    self.listeners.push(socket);
+                }
+            }
+        }
     }
 
     /// The region with its bells, if `fits` says that it can be gone on with.
@@ -155,20 +166,12 @@ impl Estate {
 
     /// A socket that listens on `address` already; with port 0, on any port.
     pub(crate) fn take_listener(&mut self, address: SocketAddr) -> Option<TcpListener> {
-        let matches = |listener: &TcpListener| {
-            listener.local_addr().is_ok_and(|local| {
-                local == address || (address.port() == 0 && local.ip() == address.ip())
-            })
-        };
-        let at = self.listeners.iter().position(matches)?;
-        Some(self.listeners.swap_remove(at))
+        take_socket(&mut self.listeners, address)
     }
 
     /// The same of the health endpoint.
     pub(crate) fn take_health(&mut self, address: SocketAddr) -> Option<TcpListener> {
-        let health = self.health.take()?;
-        let local = health.local_addr().ok()?;
-        (local == address || (address.port() == 0 && local.ip() == address.ip())).then_some(health)
+        take_socket(&mut self.health, address)
     }
 
     /// The workers that sit in `stock`'s seats. What belonged to those that died meanwhile is freed.
@@ -177,7 +180,7 @@ impl Estate {
         for index in 0..stock.pool().seats.len() {
             let seat = SeatIndex::new(index);
             let word = stock.pool().seats[index].word();
-            let is_vacant = word.pid == 0 && !word.is_filled();
+            let is_vacant = word.pid == 0 && word.state == SeatState::Vacant;
             if is_vacant {
                 continue;
             }
@@ -223,6 +226,10 @@ impl Estate {
             }
             std::thread::sleep(LOOK_AGAIN);
         }
+        if has_ended(&pidfd) {
+            // A child of this process's before the upgrade, perhaps.
+            reap(pidfd.as_fd());
+        }
         None
     }
 
@@ -233,6 +240,16 @@ impl Estate {
             .map(|(pid, held)| WorkerProcess::adopted(pid, held.pidfd, held.channel))
             .collect()
     }
+}
+
+fn take_socket(sockets: &mut Vec<TcpListener>, address: SocketAddr) -> Option<TcpListener> {
+    let matches = |socket: &TcpListener| {
+        socket.local_addr().is_ok_and(|local| {
+            local == address || (address.port() == 0 && local.ip() == address.ip())
+        })
+    };
+    let at = sockets.iter().position(matches)?;
+    Some(sockets.swap_remove(at))
 }
 
 fn open(region: OwnedFd, bells: Vec<(Role, OwnedFd)>) -> Option<(Region, BellBoard)> {
