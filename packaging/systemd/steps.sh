@@ -109,6 +109,27 @@ wait_until "another worker" replaced_worker
 answers || fail "no answer after a worker's end"
 ok "worker $victim was replaced"
 
+title "Another address, another executable"
+before=$(worker_pids)
+load_begins
+inside sed -i "s/^listen = .*/listen = [\"0.0.0.0:$proxy_port\", \"127.0.0.1:8081\"]/" /etc/tpp/tpp.toml
+inside systemctl reload tpp || fail "systemctl reload with another address"
+load_ends "a reload with another address"
+# no_common BEFORE AFTER: all workers are others.
+no_common() { [[ -z $(tr ' ' '\n' <<<"$1 $2" | sort | uniq -d) && $(wc -w <<<"$2") == "$workers" ]]; }
+workers_changed() { no_common "$before" "$(worker_pids)"; }
+wait_until "the forerunners have ended" workers_changed
+adopted "kill -KILL with two addresses" kill_main
+proxy_port=8081 answers || fail "the other address was lost"
+main=$(main_pid)
+before=$(worker_pids)
+load_begins
+inside tppctl upgrade >/dev/null || fail "tppctl upgrade"
+load_ends "tppctl upgrade"
+wait_until "the forerunners have ended" workers_changed
+is "the main process" "$main active" "$(main_pid) $(property ActiveState)"
+ok "supervisor $main is the same process, with other workers: $(worker_pids)"
+
 title "An upgrade of the package"
 main=$(main_pid)
 load_begins
