@@ -55,7 +55,8 @@ answers || fail "no answer through tpp"
 ok "ready when systemd was told so; a request is answered; status: $(property StatusText)"
 is "the supervisor's user" tpp "$(inside ps -o user= -p "$(main_pid)")"
 is "/run/tpp" "750 tpp" "$(inside stat -c '%a %U' /run/tpp)"
-is "workers" "$workers" "$(worker_pids | wc -w)"
+all_workers() { [[ $(worker_pids | wc -w) == "$workers" ]]; }
+wait_until "$workers workers" all_workers
 inside tppctl status >/dev/null || fail "root's tppctl is refused"
 inside journalctl --no-pager --unit=tpp | grep -iE 'dev-password|not locked|not raised|not ruled out' && fail "the journal holds the above"
 ok "user, directory, $workers workers and tppctl are right; tokens are locked in memory, no password is in the journal"
@@ -104,7 +105,7 @@ ok "supervisor $main gave way to none, then to $(main_pid); workers $before stay
 title "A worker is killed"
 victim=$(worker_pids | awk '{ print $1 }')
 inside kill -KILL "$victim"
-replaced_worker() { [[ $(worker_pids | wc -w) == "$workers" ]] && ! inside kill -0 "$victim"; }
+replaced_worker() { all_workers && ! inside kill -0 "$victim"; }
 wait_until "another worker" replaced_worker
 answers || fail "no answer after a worker's end"
 ok "worker $victim was replaced"
