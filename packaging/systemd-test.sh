@@ -4,6 +4,9 @@
 # Installs the package in a machine of its own (packaging/systemd/machine.sh), with tpp's stand-in for the server, then
 # starts, reloads, restarts, upgrades, kills, stalls, stops and purges it, most of it under clients that count every
 # failure. Where the host cannot run such a machine it says so, and if NOT_CHECKED names a file, there too.
+#
+# PACKAGES_BUILT=1 takes the packages that stand in target/packages, MIRROR names a Debian mirror, JOURNAL a file for what
+# the service wrote.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 suite=${1:-bookworm}

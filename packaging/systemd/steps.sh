@@ -55,7 +55,8 @@ answers || fail "no answer through tpp"
 ok "ready when systemd was told so; a request is answered; status: $(property StatusText)"
 is "the supervisor's user" tpp "$(inside ps -o user= -p "$(main_pid)")"
 is "/run/tpp" "750 tpp" "$(inside stat -c '%a %U' /run/tpp)"
-is "workers" "$workers" "$(worker_pids | wc -w)"
+all_workers() { [[ $(worker_pids | wc -w) == "$workers" ]]; }
+wait_until "$workers workers" all_workers
 inside tppctl status >/dev/null || fail "root's tppctl is refused"
 inside journalctl --no-pager --unit=tpp | grep -iE 'dev-password|not locked|not raised|not ruled out' && fail "the journal holds the above"
 ok "user, directory, $workers workers and tppctl are right; tokens are locked in memory, no password is in the journal"
@@ -104,10 +105,31 @@ ok "supervisor $main gave way to none, then to $(main_pid); workers $before stay
 title "A worker is killed"
 victim=$(worker_pids | awk '{ print $1 }')
 inside kill -KILL "$victim"
-replaced_worker() { [[ $(worker_pids | wc -w) == "$workers" ]] && ! inside kill -0 "$victim"; }
+replaced_worker() { all_workers && ! inside kill -0 "$victim"; }
 wait_until "another worker" replaced_worker
 answers || fail "no answer after a worker's end"
 ok "worker $victim was replaced"
+
+title "Another address, another executable"
+before=$(worker_pids)
+load_begins
+inside sed -i "s/^listen = .*/listen = [\"0.0.0.0:$proxy_port\", \"127.0.0.1:8081\"]/" /etc/tpp/tpp.toml
+inside systemctl reload tpp || fail "systemctl reload with another address"
+load_ends "a reload with another address"
+# no_common BEFORE AFTER: all workers are others.
+no_common() { [[ -z $(tr ' ' '\n' <<<"$1 $2" | sort | uniq -d) && $(wc -w <<<"$2") == "$workers" ]]; }
+workers_changed() { no_common "$before" "$(worker_pids)"; }
+wait_until "the forerunners have ended" workers_changed
+adopted "kill -KILL with two addresses" kill_main
+proxy_port=8081 answers || fail "the other address was lost"
+main=$(main_pid)
+before=$(worker_pids)
+load_begins
+inside tppctl upgrade >/dev/null || fail "tppctl upgrade"
+load_ends "tppctl upgrade"
+wait_until "the forerunners have ended" workers_changed
+is "the main process" "$main active" "$(main_pid) $(property ActiveState)"
+ok "supervisor $main is the same process, with other workers: $(worker_pids)"
 
 title "An upgrade of the package"
 main=$(main_pid)
