@@ -70,7 +70,7 @@ fn kill_worker(scene: &mut Scene, choice: usize, _: usize) -> bool {
     };
     // Stopped wherever it is, so that what it holds can be read; it never goes on.
     let ports = stop(scene, pid);
-    scene.judge.note_death(ports);
+    scene.judge.note_death(pid, ports);
     processes::send(pid, Signal::SIGKILL);
     true
 }
@@ -80,7 +80,7 @@ fn stop_worker(scene: &mut Scene, choice: usize, length: usize) -> bool {
         return false;
     };
     let ports = stop(scene, pid);
-    scene.judge.note_stop(ports);
+    scene.judge.note_stop(pid, ports);
     // Long enough to be passed by, too short to be killed.
     scene.right_later(millis(5, 1500, length), Wrong::Stopped(pid));
     true
@@ -91,7 +91,7 @@ fn hang_worker(scene: &mut Scene, choice: usize, length: usize) -> bool {
         return false;
     };
     let ports = stop(scene, pid);
-    scene.judge.note_death(ports);
+    scene.judge.note_death(pid, ports);
     let most = WORKER_TIMEOUT + Duration::from_secs(2);
     scene.right_later(most + millis(0, 1000, length), Wrong::Hanging(pid));
     true

@@ -54,6 +54,7 @@ pub(crate) struct Span {
 /// A worker that was stopped or killed, and what it held then.
 #[derive(Debug)]
 struct Blow {
+    pid: u32,
     at: Span,
     deadly: bool,
     ports: HashSet<u16>,
@@ -86,26 +87,27 @@ impl Span {
 
 impl Judge {
     /// A worker that holds the connections of `ports` is about to be killed, or has been stopped for good.
-    pub(crate) fn note_death(&mut self, ports: HashSet<u16>) {
-        self.note_blow(ports, true);
+    pub(crate) fn note_death(&mut self, pid: u32, ports: HashSet<u16>) {
+        self.note_blow(pid, ports, true);
     }
 
     /// A worker has been stopped and will go on.
-    pub(crate) fn note_stop(&mut self, ports: HashSet<u16>) {
-        self.note_blow(ports, false);
+    pub(crate) fn note_stop(&mut self, pid: u32, ports: HashSet<u16>) {
+        self.note_blow(pid, ports, false);
     }
 
-    fn note_blow(&mut self, ports: HashSet<u16>, deadly: bool) {
+    fn note_blow(&mut self, pid: u32, ports: HashSet<u16>, deadly: bool) {
         self.blows.push(Blow {
+            pid,
             at: Span::beginning_now(),
             deadly,
             ports,
         });
     }
 
-    /// Every worker that was stopped goes on or is dead.
-    pub(crate) fn no_worker_stands(&mut self) {
-        for blow in &mut self.blows {
+    /// A worker that was stopped goes on.
+    pub(crate) fn goes_on(&mut self, pid: u32) {
+        for blow in self.blows.iter_mut().filter(|blow| blow.pid == pid) {
             blow.at.until.get_or_insert_with(Instant::now);
         }
     }

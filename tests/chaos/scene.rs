@@ -107,11 +107,8 @@ impl<'a> Scene<'a> {
 
     /// Writes a configuration with other accounts and workers. It is in force once somebody reads it.
     pub(crate) fn change_settings(&mut self, tokens: usize, workers: usize) {
-        for _ in 0..2 {
-            let removed = self.users.pop_front().expect("there are more");
-            self.judge.note_removed(&removed);
-        }
-        while self.users.len() > tokens {
+        let rest = tokens.min(self.users.len() - 2);
+        while self.users.len() > rest {
             let removed = self.users.pop_front().expect("there are more");
             self.judge.note_removed(&removed);
         }
@@ -159,14 +156,16 @@ impl<'a> Scene<'a> {
         let (tokens, workers) = (self.settings.slots(), self.settings.worker_count());
         wait_until("all tokens are in", || self.proxy.pool().total == tokens);
         self.proxy.wait_until_ready(workers);
-        self.judge.no_worker_stands();
         self.note("healed");
     }
 
     fn right(&mut self, wrong: Wrong) {
         self.note(format!("put right: {wrong:?}"));
         match wrong {
-            Wrong::Stopped(pid) => processes::send(pid, Signal::SIGCONT),
+            Wrong::Stopped(pid) => {
+                processes::send(pid, Signal::SIGCONT);
+                self.judge.goes_on(pid);
+            }
             Wrong::Hanging(pid) => self.end_hanging(pid),
             Wrong::Supervisor => self.right_the_supervisor(),
             Wrong::Logins => self.upstream.script_logins(Login::Accept),
@@ -178,12 +177,13 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// It may have been found out already. Or it hangs no more: a stopped process whose parent dies is continued by the system.
+    /// It may have been found out already. Or it hangs no more: a stopped process whose parent dies is continued by
+    /// the system.
     fn end_hanging(&mut self, pid: u32) {
         if self.proxy.worker_pids().contains(&pid) {
             processes::stop(pid);
             let ports = processes::peers_of(pid, self.proxy.address());
-            self.judge.note_death(ports);
+            self.judge.note_death(pid, ports);
             processes::send(pid, Signal::SIGKILL);
         }
     }
@@ -198,8 +198,8 @@ impl<'a> Scene<'a> {
         self.supervisor = Supervisor::Up;
     }
 
-    /// Whether there is a supervisor that answers `tppctl`. An upgrade that is under way is waited for: it breaks off what the
-    /// executable before it was asked.
+    /// Whether there is a supervisor that answers `tppctl`. An upgrade that is under way is waited for: it breaks off
+    /// what the executable before it was asked.
     pub(crate) fn can_be_asked(&mut self) -> bool {
         let is_up = self.supervisor == Supervisor::Up;
         if is_up && std::mem::take(&mut self.upgrading) {
@@ -211,8 +211,8 @@ impl<'a> Scene<'a> {
         is_up
     }
 
-    /// Notes which workers are ready, for the time when nobody can be asked. False: the supervisor is not there, or workers
-    /// are being replaced, and nobody knows which of them will stay.
+    /// Notes which workers are ready, for the time when nobody can be asked. False: the supervisor is not there, or
+    /// workers are being replaced, and nobody knows which of them will stay.
     pub(crate) fn find_ready_workers(&mut self) -> bool {
         if !self.can_be_asked() {
             return false;
