@@ -15,7 +15,7 @@ use crate::{
         upstream::{Login, Upstream},
         wait_until,
     },
-    judge::{Judge, Span},
+    judge::{Held, Judge, Span},
 };
 use nix::sys::signal::Signal;
 
@@ -23,7 +23,7 @@ use nix::sys::signal::Signal;
 const TOKENS: usize = 8;
 const WORKERS: usize = 3;
 /// After this a worker without a heartbeat is killed.
-pub(crate) const WORKER_TIMEOUT: Duration = Duration::from_secs(4);
+pub(crate) const WORKER_TIMEOUT: Duration = Duration::from_secs(6);
 /// A token turned down younger than this is not renewed at once.
 const FRESH: Duration = Duration::from_secs(6);
 
@@ -136,6 +136,18 @@ impl<'a> Scene<'a> {
     pub(crate) fn heal(&mut self) {
         self.note("healing");
         for (_, wrong) in std::mem::take(&mut self.wrongs) {
+            match wrong {
+                Wrong::Hanging(pid) => self.wrongs.push((Instant::now(), Wrong::Hanging(pid))),
+                wrong => self.right(wrong),
+            }
+        }
+        // There is a supervisor again, and it finds them out.
+        for (_, wrong) in std::mem::take(&mut self.wrongs) {
+            if let Wrong::Hanging(pid) = &wrong {
+                wait_until("the worker that hangs is killed", || {
+                    !processes::is_stopped(*pid)
+                });
+            }
             self.right(wrong);
         }
         self.can_be_asked();
@@ -162,6 +174,7 @@ impl<'a> Scene<'a> {
     fn right(&mut self, wrong: Wrong) {
         self.note(format!("put right: {wrong:?}"));
         match wrong {
+            Wrong::Stopped(pid) if self.judge.may_pass_for_dead(pid) => self.end_hanging(pid),
             Wrong::Stopped(pid) => {
                 processes::send(pid, Signal::SIGCONT);
                 self.judge.goes_on(pid);
@@ -181,10 +194,26 @@ impl<'a> Scene<'a> {
     /// the system.
     fn end_hanging(&mut self, pid: u32) {
         if self.proxy.worker_pids().contains(&pid) {
-            processes::stop(pid);
-            let ports = processes::peers_of(pid, self.proxy.address());
-            self.judge.note_death(pid, ports);
+            let held = self.stop(pid);
+            self.judge.note_death(held);
             processes::send(pid, Signal::SIGKILL);
+        }
+    }
+
+    /// Stops a worker and says what it holds.
+    pub(crate) fn stop(&self, pid: u32) -> Held {
+        let since = Instant::now();
+        processes::stop(pid);
+        let ports = processes::peers_of(pid, self.proxy.address());
+        self.note(format!(
+            "worker {pid} stopped with {} connections",
+            ports.len()
+        ));
+        Held {
+            pid,
+            since,
+            read: Instant::now(),
+            ports,
         }
     }
 

@@ -60,6 +60,11 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     !matches!(state(pid), None | Some('Z' | 'X'))
 }
 
+/// True if the process exists and is stopped.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    state(pid) == Some('T')
+}
+
 /// The letter that `ps` shows: R, S, D, T, Z.
 fn state(pid: u32) -> Option<char> {
     stat_fields(pid)?.first()?.chars().next()
