@@ -363,3 +363,38 @@ fn an_orphan_serves_a_crowd_that_waits_in_line() {
     second.read_answer().ok();
     upstream.assert_clean();
 }
+
+#[test]
+fn an_upgrade_does_not_undo_a_stop() {
+    let (upstream, _, mut proxy) = start(1);
+    let mut client = proxy.client(&upstream);
+    client.send(&Request::get("/gate/open"));
+    wait_until("it is in service", || {
+        upstream.gates().waiting_at("open") == 1
+    });
+    proxy.signal_supervisor(Signal::SIGTERM);
+    wait_until("all workers drain", || {
+        let workers = proxy.workers();
+        workers.iter().all(|worker| worker.state == "draining")
+    });
+    let outcome = proxy.ctl(&["upgrade"]);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    upstream.gates().open("open");
+    client.read_answer().ok();
+    drop(client);
+    assert_eq!(proxy.wait_for_exit().code(), Some(0));
+    proxy.assert_gone();
+}
+
+#[test]
+fn roots_that_cannot_be_read_are_found_before_an_upgrade() {
+    let (upstream, settings, mut proxy) = start(1);
+    let wrong = settings
+        .set("upstream.tls", true)
+        .set("upstream.ca_file", "\"absent.pem\"");
+    wrong.write_to(proxy.directory());
+    let outcome = proxy.upgrade(None);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.err.contains("absent.pem"), "{outcome:?}");
+    proxy.client(&upstream).get("/who").ok();
+}

@@ -181,6 +181,8 @@ impl Fleet {
             Order::Stop => self.begin_stop(Instant::now()),
             // Workers that drain already go on to their end, supervisor or not.
             Order::Leave => self.left = true,
+            // An heir would not know that tpp is to stop. Whoever sent it sees it dropped.
+            Order::Bequeath(_) if self.stopping => {}
             Order::Bequeath(heir) => self.bequeath(heir),
         }
     }

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         }
         Command::Check(args) => with_config(&args.config, |config| {
             if let Some(format) = args.takes_over {
-                return upgrade::say_takes_over(format);
+                return upgrade::say_takes_over(format, &config);
             }
             for warning in config.warnings() {
                 eprintln!("tpp: warning: {warning}");

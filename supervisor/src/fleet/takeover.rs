@@ -17,6 +17,10 @@ impl Fleet {
             let state = self.stock.pool().seats[seat.get()].word().state;
             info!(worker = %seat, pid = process.pid, %epoch, ?state, "worker taken over");
             self.follow(&process);
+            if state == SeatState::Starting {
+                // Its supervisor may have died before it said so. Said twice it means nothing more.
+                process.let_begin();
+            }
             let worker = Worker {
                 seat,
                 epoch,

@@ -18,9 +18,12 @@ use nix::{
     unistd::execve,
 };
 use tokio::{process::Command, time::timeout};
-use tpp::estate::{ESTATE_FORMAT, INHERITED_VARIABLE, Role};
+use tpp::{
+    config::Config,
+    estate::{ESTATE_FORMAT, INHERITED_VARIABLE, Role},
+};
 
-use crate::signals;
+use crate::{refresh::Setup, signals};
 
 /// How long a new executable may take to say whether it can take over.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
@@ -39,15 +42,17 @@ pub(crate) fn takes_over(format: u32) -> String {
     format!("takes over state format {format}")
 }
 
-/// Answers a predecessor's question whether this executable can take over.
+/// Answers a predecessor's question whether this executable can take over, with `config` as it would read it.
 ///
 /// # Errors
 /// If it cannot: one line says why.
-pub fn say_takes_over(format: u32) -> anyhow::Result<()> {
+pub fn say_takes_over(format: u32, config: &Config) -> anyhow::Result<()> {
     anyhow::ensure!(
         format == ESTATE_FORMAT,
         "the running tpp hands over state format {format}, and this one knows format {ESTATE_FORMAT} alone"
     );
+    // What could still fail at the start, as far as it can be tried beforehand: roots that cannot be read, say.
+    Setup::of(config)?;
     println!("{}", takes_over(format));
     Ok(())
 }
