@@ -204,7 +204,12 @@ impl<'a> Scene<'a> {
     pub(crate) fn stop(&self, pid: u32) -> Held {
         let since = Instant::now();
         processes::stop(pid);
-        let ports = processes::peers_of(pid, self.proxy.address());
+        let mut ports = processes::peers_of(pid, self.proxy.address());
+        // A supervisor that has it drain tells it to go on.
+        while processes::is_alive(pid) && !processes::is_stopped(pid) {
+            processes::stop(pid);
+            ports.extend(processes::peers_of(pid, self.proxy.address()));
+        }
         self.note(format!(
             "worker {pid} stopped with {} connections",
             ports.len()

@@ -18,10 +18,10 @@ pub(crate) fn send(pid: u32, signal: Signal) {
     }
 }
 
-/// Stops a process, and returns when all of its threads stand.
+/// Stops a process, and returns when all of its threads stand. Who tells it meanwhile to go on is overruled.
 pub(crate) fn stop(pid: u32) {
-    send(pid, Signal::SIGSTOP);
     wait_until("the process stands still", || {
+        send(pid, Signal::SIGSTOP);
         threads(pid).all(|thread| matches!(state(thread), None | Some('T' | 'Z')))
     });
 }
