@@ -1,6 +1,6 @@
 //! What is done to tpp and its upstream.
 
-use std::{collections::HashSet, fs, thread, time::Duration};
+use std::{fs, thread, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -53,24 +53,13 @@ fn victim(scene: &Scene, choice: usize) -> Option<u32> {
     (replaced || scene.last_ready.iter().any(is_left)).then_some(victim)
 }
 
-/// Stops a worker and says what it holds.
-fn stop(scene: &Scene, pid: u32) -> HashSet<u16> {
-    processes::stop(pid);
-    let ports = processes::peers_of(pid, scene.proxy.address());
-    scene.note(format!(
-        "worker {pid} stopped with {} connections",
-        ports.len()
-    ));
-    ports
-}
-
 fn kill_worker(scene: &mut Scene, choice: usize, _: usize) -> bool {
     let Some(pid) = victim(scene, choice) else {
         return false;
     };
     // Stopped wherever it is, so that what it holds can be read; it never goes on.
-    let ports = stop(scene, pid);
-    scene.judge.note_death(ports);
+    let held = scene.stop(pid);
+    scene.judge.note_death(held);
     processes::send(pid, Signal::SIGKILL);
     true
 }
@@ -79,8 +68,8 @@ fn stop_worker(scene: &mut Scene, choice: usize, length: usize) -> bool {
     let Some(pid) = victim(scene, choice) else {
         return false;
     };
-    let ports = stop(scene, pid);
-    scene.judge.note_stop(ports);
+    let held = scene.stop(pid);
+    scene.judge.note_stop(held);
     // Long enough to be passed by, too short to be killed.
     scene.right_later(millis(5, 1500, length), Wrong::Stopped(pid));
     true
@@ -90,8 +79,8 @@ fn hang_worker(scene: &mut Scene, choice: usize, length: usize) -> bool {
     let Some(pid) = victim(scene, choice) else {
         return false;
     };
-    let ports = stop(scene, pid);
-    scene.judge.note_death(ports);
+    let held = scene.stop(pid);
+    scene.judge.note_death(held);
     let most = WORKER_TIMEOUT + Duration::from_secs(2);
     scene.right_later(most + millis(0, 1000, length), Wrong::Hanging(pid));
     true

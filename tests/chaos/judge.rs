@@ -18,7 +18,10 @@ use std::{
     time::Instant,
 };
 
-use crate::common::upstream::{ConnId, Oracle};
+use crate::{
+    common::upstream::{ConnId, Oracle},
+    scene::WORKER_TIMEOUT,
+};
 
 /// What a client did not get.
 #[derive(Debug)]
@@ -51,12 +54,22 @@ pub(crate) struct Span {
     pub(crate) until: Option<Instant>,
 }
 
-/// A worker that was stopped or killed, and what it held then.
+/// A worker that was stopped, and the connections it held then, by the clients' ports.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) pid: u32,
+    /// Before it was stopped, and after its connections were read.
+    pub(crate) since: Instant,
+    pub(crate) read: Instant,
+    pub(crate) ports: HashSet<u16>,
+}
+
 #[derive(Debug)]
 struct Blow {
-    at: Span,
+    held: Held,
     deadly: bool,
-    ports: HashSet<u16>,
+    /// When it went on.
+    until: Option<Instant>,
 }
 
 /// What we did, for comparison with what the clients say.
@@ -84,30 +97,54 @@ impl Span {
     }
 }
 
+impl Blow {
+    fn lasted(&self) -> Span {
+        Span {
+            from: self.held.since,
+            until: self.until,
+        }
+    }
+}
+
 impl Judge {
-    /// A worker that holds the connections of `ports` is about to be killed, or has been stopped for good.
-    pub(crate) fn note_death(&mut self, ports: HashSet<u16>) {
-        self.note_blow(ports, true);
+    /// A worker has been stopped for good, or is about to be killed.
+    pub(crate) fn note_death(&mut self, held: Held) {
+        self.note_blow(held, true);
     }
 
     /// A worker has been stopped and will go on.
-    pub(crate) fn note_stop(&mut self, ports: HashSet<u16>) {
-        self.note_blow(ports, false);
+    pub(crate) fn note_stop(&mut self, held: Held) {
+        self.note_blow(held, false);
     }
 
-    fn note_blow(&mut self, ports: HashSet<u16>, deadly: bool) {
+    fn note_blow(&mut self, held: Held, deadly: bool) {
+        let until = None;
         self.blows.push(Blow {
-            at: Span::beginning_now(),
+            held,
             deadly,
-            ports,
+            until,
         });
     }
 
-    /// Every worker that was stopped goes on or is dead.
-    pub(crate) fn no_worker_stands(&mut self) {
-        for blow in &mut self.blows {
-            blow.at.until.get_or_insert_with(Instant::now);
-        }
+    /// Whether a worker that was to be stopped for a short while has stood for so long, because we were late, that its
+    /// supervisor may have killed it. It counts as dead then.
+    pub(crate) fn may_pass_for_dead(&mut self, pid: u32) -> bool {
+        let mut standing = self.standing(pid);
+        standing.any(|blow| {
+            blow.deadly |= blow.held.since.elapsed() > WORKER_TIMEOUT / 2;
+            blow.deadly
+        })
+    }
+
+    /// A worker that was stopped goes on.
+    pub(crate) fn goes_on(&mut self, pid: u32) {
+        self.standing(pid)
+            .for_each(|blow| blow.until = Some(Instant::now()));
+    }
+
+    fn standing(&mut self, pid: u32) -> impl Iterator<Item = &mut Blow> {
+        let blows = self.blows.iter_mut();
+        blows.filter(move |blow| blow.held.pid == pid && blow.until.is_none())
     }
 
     /// The upstream was out of order through `span`.
@@ -128,7 +165,7 @@ impl Judge {
     pub(crate) fn was_struck(&self, port: u16, from: Instant, until: Instant) -> bool {
         self.blows
             .iter()
-            .any(|blow| blow.ports.contains(&port) && blow.at.overlaps(from, until))
+            .any(|blow| blow.held.ports.contains(&port) && blow.lasted().overlaps(from, until))
     }
 
     /// Goes through the complaints and returns those that nothing explains. What was done before is forgotten.
@@ -173,8 +210,9 @@ impl Judge {
     fn died_with_its_worker(&self, complaint: &Complaint) -> bool {
         let is_it = |blow: &Blow| {
             blow.deadly
-                && blow.ports.contains(&complaint.port)
-                && (complaint.connected..=complaint.ended).contains(&blow.at.from)
+                && blow.held.ports.contains(&complaint.port)
+                && complaint.connected <= blow.held.read
+                && complaint.ended >= blow.held.since
         };
         self.blows.iter().any(is_it)
     }

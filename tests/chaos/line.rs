@@ -1,10 +1,11 @@
 //! Order as it can be seen from outside, in the midst of faults.
 //!
-//! Nobody outside knows when a connection took its place in line: between its first byte and its place lie the system's
-//! backlog, the worker that accepts it, and the processor's time. And a worker that was stopped keeps its waiters'
-//! places while the line passes it by. So what can be claimed of any two connections is less than the exact order (which
-//! is checked when all is quiet): whoever comes a long while after another has asked is not served a long while before it, unless the
-//! other's worker was struck meanwhile. A waiter that is forgotten breaks this as soon as others are served.
+//! Nobody outside knows when a connection took its place in line: between its first byte and its place lie the
+//! system's backlog, the worker that accepts it, and the processor's time. And a worker that was stopped keeps its
+//! waiters' places while the line passes it by. So what can be claimed of any two connections is less than the exact
+//! order (which is checked when all is quiet): whoever comes a long while after another has asked is not served a long
+//! while before it, unless the other's worker was struck meanwhile. A waiter that is forgotten breaks this as soon as
+//! others are served.
 
 use std::{
     collections::HashMap,

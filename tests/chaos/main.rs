@@ -2,14 +2,14 @@
 //!
 //! Workers are killed, stopped and made to hang; supervisors killed, stopped and followed by others; configurations
 //! reloaded, good and bad; workers and the executable replaced; tokens expire, logins fail, the upstream is cut off or
-//! away. The upstream's judge watches that each slot has one holder and each connection one slot; clients
-//! complain of what they did not get, and [`judge`] says what the faults explain; [`line`] watches who is served before
-//! whom. From time to time all is healed and all clients pause: then every count must be exact, every slot must be there to lease, and
-//! the line served in order ([`quiet`]).
+//! away. The upstream's judge watches that each slot has one holder and each connection one slot; clients complain of
+//! what they did not get, and [`judge`] says what the faults explain; [`line`] watches who is served before whom. From
+//! time to time all is healed and all clients pause: then every count must be exact, every slot must be there to
+//! lease, and the line served in order ([`quiet`]).
 //!
-//! `TPP_CHAOS_SECS` sets how long (`make chaos SECS=600`), `TPP_TEST_SEED` all decisions (`SEED=…`): of the schedule, and of
-//! each client. What time makes of them differs from run to run. `TPP_CHAOS_WITHOUT` names faults, with commas, that are left
-//! out while all others stay as they are: it narrows a failure down.
+//! `TPP_CHAOS_SECS` sets how long (`make chaos SECS=600`), `TPP_TEST_SEED` all decisions (`SEED=…`): of the schedule,
+//! and of each client. What time makes of them differs from run to run. `TPP_CHAOS_WITHOUT` names faults, with commas,
+//! that are left out while all others stay as they are: it narrows a failure down.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 #[path = "../common/mod.rs"]

@@ -9,7 +9,8 @@ use crate::{
 /// How many stand in line when its order is looked at.
 const IN_LINE: usize = 6;
 
-/// All that went on since the last quiet is judged, every count must be exact, and every slot there to be leased, in order.
+/// All that went on since the last quiet is judged; every count must be exact, every slot there to be leased, and in
+/// order.
 ///
 /// # Panics
 /// At what is not as it must be.
@@ -66,7 +67,12 @@ fn every_slot_can_be_leased_in_order(scene: &Scene) {
         wait_until("one more is served", || {
             proxy.pool().waiting == (IN_LINE - served - 1) as u64
         });
-        // Were it another's turn, this would wait in vain.
-        client.read_answer().ok();
+        // Were another served in its place, this one would wait in vain.
+        let answer = client.try_read_answer();
+        assert!(
+            answer.as_ref().is_ok_and(|answer| answer.status == 200),
+            "it is the turn of number {} in line, and it got {answer:?}",
+            served + 1
+        );
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         upstream::{Login, Upstream},
         wait_until,
     },
-    judge::{Judge, Span},
+    judge::{Held, Judge, Span},
 };
 use nix::sys::signal::Signal;
 
@@ -23,7 +23,7 @@ use nix::sys::signal::Signal;
 const TOKENS: usize = 8;
 const WORKERS: usize = 3;
 /// After this a worker without a heartbeat is killed.
-pub(crate) const WORKER_TIMEOUT: Duration = Duration::from_secs(4);
+pub(crate) const WORKER_TIMEOUT: Duration = Duration::from_secs(6);
 /// A token turned down younger than this is not renewed at once.
 const FRESH: Duration = Duration::from_secs(6);
 
@@ -107,11 +107,8 @@ impl<'a> Scene<'a> {
 
     /// Writes a configuration with other accounts and workers. It is in force once somebody reads it.
     pub(crate) fn change_settings(&mut self, tokens: usize, workers: usize) {
-        for _ in 0..2 {
-            let removed = self.users.pop_front().expect("there are more");
-            self.judge.note_removed(&removed);
-        }
-        while self.users.len() > tokens {
+        let rest = tokens.min(self.users.len() - 2);
+        while self.users.len() > rest {
             let removed = self.users.pop_front().expect("there are more");
             self.judge.note_removed(&removed);
         }
@@ -139,6 +136,18 @@ impl<'a> Scene<'a> {
     pub(crate) fn heal(&mut self) {
         self.note("healing");
         for (_, wrong) in std::mem::take(&mut self.wrongs) {
+            match wrong {
+                Wrong::Hanging(pid) => self.wrongs.push((Instant::now(), Wrong::Hanging(pid))),
+                wrong => self.right(wrong),
+            }
+        }
+        // There is a supervisor again, and it finds them out.
+        for (_, wrong) in std::mem::take(&mut self.wrongs) {
+            if let Wrong::Hanging(pid) = &wrong {
+                wait_until("the worker that hangs is killed", || {
+                    !processes::is_stopped(*pid)
+                });
+            }
             self.right(wrong);
         }
         self.can_be_asked();
@@ -159,14 +168,17 @@ impl<'a> Scene<'a> {
         let (tokens, workers) = (self.settings.slots(), self.settings.worker_count());
         wait_until("all tokens are in", || self.proxy.pool().total == tokens);
         self.proxy.wait_until_ready(workers);
-        self.judge.no_worker_stands();
         self.note("healed");
     }
 
     fn right(&mut self, wrong: Wrong) {
         self.note(format!("put right: {wrong:?}"));
         match wrong {
-            Wrong::Stopped(pid) => processes::send(pid, Signal::SIGCONT),
+            Wrong::Stopped(pid) if self.judge.may_pass_for_dead(pid) => self.end_hanging(pid),
+            Wrong::Stopped(pid) => {
+                processes::send(pid, Signal::SIGCONT);
+                self.judge.goes_on(pid);
+            }
             Wrong::Hanging(pid) => self.end_hanging(pid),
             Wrong::Supervisor => self.right_the_supervisor(),
             Wrong::Logins => self.upstream.script_logins(Login::Accept),
@@ -178,13 +190,35 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// It may have been found out already. Or it hangs no more: a stopped process whose parent dies is continued by the system.
+    /// It may have been found out already. Or it hangs no more: a stopped process whose parent dies is continued by
+    /// the system.
     fn end_hanging(&mut self, pid: u32) {
         if self.proxy.worker_pids().contains(&pid) {
-            processes::stop(pid);
-            let ports = processes::peers_of(pid, self.proxy.address());
-            self.judge.note_death(ports);
+            let held = self.stop(pid);
+            self.judge.note_death(held);
             processes::send(pid, Signal::SIGKILL);
+        }
+    }
+
+    /// Stops a worker and says what it holds.
+    pub(crate) fn stop(&self, pid: u32) -> Held {
+        let since = Instant::now();
+        processes::stop(pid);
+        let mut ports = processes::peers_of(pid, self.proxy.address());
+        // A supervisor that has it drain tells it to go on.
+        while processes::is_alive(pid) && !processes::is_stopped(pid) {
+            processes::stop(pid);
+            ports.extend(processes::peers_of(pid, self.proxy.address()));
+        }
+        self.note(format!(
+            "worker {pid} stopped with {} connections",
+            ports.len()
+        ));
+        Held {
+            pid,
+            since,
+            read: Instant::now(),
+            ports,
         }
     }
 
@@ -198,8 +232,8 @@ impl<'a> Scene<'a> {
         self.supervisor = Supervisor::Up;
     }
 
-    /// Whether there is a supervisor that answers `tppctl`. An upgrade that is under way is waited for: it breaks off what the
-    /// executable before it was asked.
+    /// Whether there is a supervisor that answers `tppctl`. An upgrade that is under way is waited for: it breaks off
+    /// what the executable before it was asked.
     pub(crate) fn can_be_asked(&mut self) -> bool {
         let is_up = self.supervisor == Supervisor::Up;
         if is_up && std::mem::take(&mut self.upgrading) {
@@ -211,8 +245,8 @@ impl<'a> Scene<'a> {
         is_up
     }
 
-    /// Notes which workers are ready, for the time when nobody can be asked. False: the supervisor is not there, or workers
-    /// are being replaced, and nobody knows which of them will stay.
+    /// Notes which workers are ready, for the time when nobody can be asked. False: the supervisor is not there, or
+    /// workers are being replaced, and nobody knows which of them will stay.
     pub(crate) fn find_ready_workers(&mut self) -> bool {
         if !self.can_be_asked() {
             return false;

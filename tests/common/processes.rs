@@ -18,10 +18,10 @@ pub(crate) fn send(pid: u32, signal: Signal) {
     }
 }
 
-/// Stops a process, and returns when all of its threads stand.
+/// Stops a process, and returns when all of its threads stand. Who tells it meanwhile to go on is overruled.
 pub(crate) fn stop(pid: u32) {
-    send(pid, Signal::SIGSTOP);
     wait_until("the process stands still", || {
+        send(pid, Signal::SIGSTOP);
         threads(pid).all(|thread| matches!(state(thread), None | Some('T' | 'Z')))
     });
 }
@@ -58,6 +58,11 @@ pub(crate) fn peers_of(pid: u32, local: SocketAddr) -> HashSet<u16> {
 /// True if the process exists and is not merely waited for.
 pub(crate) fn is_alive(pid: u32) -> bool {
     !matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+/// True if the process exists and is stopped.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    state(pid) == Some('T')
 }
 
 /// The letter that `ps` shows: R, S, D, T, Z.

@@ -13,7 +13,7 @@ use crate::common::{
     wait_until,
 };
 
-/// Tokens at least: fewer than clients, so that some stand in line, but enough that connections that stay leave some over.
+/// Tokens at least: fewer than clients, so that some stand in line, but more than connections that stay.
 const LEAST_TOKENS: usize = 33;
 const MORE_TOKENS: usize = 9;
 const MOST_WORKERS: usize = 4;
@@ -27,8 +27,9 @@ pub(crate) enum Change {
     KillSupervisor,
 }
 
-/// Accounts of one or two sessions. What was given up, an account or a session, does not come back, for its slot may still be held:
-/// so no account has more sessions than the upstream allows it at any time, and more connections than that are a fault.
+/// Accounts of one or two sessions. What was given up, an account or a session, does not come back, for its slot may
+/// still be held: so no account has more sessions than the upstream allows it at any time, and more connections than
+/// that are a fault.
 #[derive(Debug, Default)]
 struct Accounts {
     in_force: VecDeque<Account>,

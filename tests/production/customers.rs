@@ -177,7 +177,8 @@ impl fmt::Display for Customers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} requests of {KEEP_ALIVE} + {NEWCOMERS} clients over {} connections, {} of them closed by an answer; {} failures",
+            "{} requests of {KEEP_ALIVE} + {NEWCOMERS} clients over {} connections, {} of them closed by an answer; \
+             {} failures",
             self.served.load(Relaxed),
             self.connections.load(Relaxed),
             self.told_to_close.load(Relaxed),

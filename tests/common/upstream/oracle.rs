@@ -5,9 +5,10 @@
 //! handle of their socket, so that it sees when tpp or a worker's death ended the connection. What it calls a
 //! fault is one at whatever pace the machine goes: it never relies on two threads being scheduled in some order.
 //!
-//! tpp may end a connection by itself: it says `Connection: close`, gives the slot on at once, and the client has yet to
-//! read that. So a slot seen with two connections is a suspicion at first. It is dropped if the first one proves to have been
-//! told to close, or to be hung up; it is a fault if that one is served once more, or leaves of its own accord, or stays.
+//! tpp may end a connection by itself: it says `Connection: close`, gives the slot on at once, and the client has yet
+//! to read that. So a slot seen with two connections is a suspicion at first. It is dropped if the first one proves to
+//! have been told to close, or to be hung up; it is a fault if that one is served once more, or leaves of its own
+//! accord, or stays.
 
 use std::{
     collections::HashMap,
