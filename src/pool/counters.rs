@@ -170,7 +170,6 @@ impl SeatCounters {
     /// given back. Only the supervisor may call it, and only while the seat is empty.
     pub fn settle(&self, reclaimed_leases: u64) {
         self.releases.add(reclaimed_leases);
-        self.connections_closed
-            .add(self.connections_opened.get() - self.connections_closed.get());
+        self.connections_closed.add(self.open_connections());
     }
 }

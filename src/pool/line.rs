@@ -21,7 +21,7 @@ use super::{
     Pool,
     ids::{SeatIndex, SlotIndex, Ticket},
     seat::Seat,
-    slot::{Claim, Released},
+    slot::Claim,
     word::Place,
 };
 
@@ -86,7 +86,7 @@ impl<'a> Window<'a> {
         // stale number only makes us step back for one whose worker serves the line after it lowered the number.
         // Acquire, pairs with Release in `update_behind_window`: who sees it lowered sees the places shown.
         let behind = self.seat.behind_window.load(Acquire);
-        for sequence in first..first + self.places.len() as u64 {
+        for sequence in (0..self.places.len() as u64).map(|at| first.wrapping_add(at)) {
             // Acquire, pairs with the Release stores that fill and clear a place.
             match Place::unpack(self.place(sequence).load(Acquire)) {
                 Place::Waiting(ticket) => {
@@ -218,14 +218,9 @@ impl LineKeeper {
         self.left(pool);
         // A slot offered but not granted yet is withdrawn by whoever offered it: its grant now fails.
         let given_back = match before {
-            Place::Granted(_, slot) => {
-                pool.slots[slot.get()].withdraw(self.seat, ticket) == Released::Idle
-            }
+            Place::Granted(_, slot) => pool.withdraw(slot, self.seat, ticket),
             _ => false,
         };
-        if let (true, Place::Granted(_, slot)) = (given_back, before) {
-            pool.bitmap.set(slot);
-        }
         let shown_more = self.clear_front(pool);
         given_back || shown_more
     }
@@ -250,7 +245,8 @@ impl LineKeeper {
                 continue;
             };
             let claim = next_claim();
-            if pool.slots[slot.get()].accept(ticket, claim) {
+            let granted = pool.slots.get(slot.get());
+            if granted.is_some_and(|granted| granted.accept(ticket, claim)) {
                 // Relaxed: the exchange on the slot is what others go by; a granted place is ours alone.
                 window
                     .place(sequence)
@@ -264,9 +260,7 @@ impl LineKeeper {
                 });
             } else {
                 // Withdrawn as we were slow, or the token is no longer fit: wait on, at the same place.
-                if pool.slots[slot.get()].withdraw(self.seat, ticket) == Released::Idle {
-                    pool.bitmap.set(slot);
-                }
+                pool.withdraw(slot, self.seat, ticket);
                 window.ungrant(sequence as usize % WINDOW, ticket, slot);
                 serve = true;
             }

@@ -132,3 +132,26 @@ fn loom_a_free_slot_whose_marker_died_is_found_by_a_sweep() {
         assert_eq!(waiter.leases.len(), 1, "served in its order");
     });
 }
+
+#[test]
+fn loom_an_offer_whose_maker_died_is_completed_by_a_sweep() {
+    loom::model(|| {
+        let words = Words::new(2, 3);
+        let held = [words.claimed(2), words.claimed(2)];
+        let mut waiter = Worker::new(1);
+        let ticket = waiter.join(&words.pool());
+        let _ = words.slots[0].release(held[0].1);
+        // It died between the offer and the grant.
+        assert!(words.slots[0].offer(SeatIndex::new(1), ticket));
+        let other = Arc::clone(&words);
+        let thread = thread::spawn(move || {
+            let _ = other.pool().release(held[1].0, held[1].1, &NoBells);
+        });
+        words.pool().sweep(&NoBells);
+        thread.join().unwrap();
+        waiter.wake_up(&words.pool());
+        assert_eq!(waiter.leases.len(), 1);
+        assert_eq!(words.free_slots(), 1, "a slot offered twice is stranded");
+        words.assert_nobody_forgotten();
+    });
+}
