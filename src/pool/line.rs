@@ -12,7 +12,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release},
+    sync::atomic::Ordering::{Acquire, Relaxed, Release},
 };
 
 use crate::sync::AtomicU64;
@@ -107,10 +107,10 @@ impl<'a> Window<'a> {
             Place::Waiting(ticket).pack(),
             Place::Granted(ticket, slot).pack(),
         );
-        // Release: the offer made on the slot's word comes first; who sees the grant sees the offer.
-        // Acquire, on failure too: what we find may be another's grant, and we look at its slot next.
+        // Release: the offer made on the slot's word comes first; who sees the grant sees the offer. No Acquire, on
+        // failure neither: all we look at afterwards is the slot's word, and of that we have seen the offer.
         self.places[at]
-            .compare_exchange(from, to, AcqRel, Acquire)
+            .compare_exchange(from, to, Release, Relaxed)
             .map(|_| ())
             .map_err(Place::unpack)
     }
@@ -122,15 +122,16 @@ impl<'a> Window<'a> {
             Place::Granted(ticket, slot).pack(),
             Place::Waiting(ticket).pack(),
         );
-        // AcqRel: as in `grant`, whose counterpart it is. It fails only if we are taken for dead and our window was
-        // cleared, and then there is nothing to undo.
-        let _ = self.places[at].compare_exchange(from, to, AcqRel, Relaxed);
+        // Relaxed: the fence in `Pool::dispatch`, which the worker calls next, orders it against a freed slot; a
+        // read-modify-write passes on what filling the place released. It fails only if we are taken for dead and our
+        // window was cleared, and then there is nothing to undo.
+        let _ = self.places[at].compare_exchange(from, to, Relaxed, Relaxed);
     }
 
     /// Where `ticket` stands and as what, if it is shown.
     pub(crate) fn find(self, ticket: Ticket) -> Option<(usize, Place)> {
-        // Acquire: as in `scan`.
-        self.places.iter().map(|place| Place::unpack(place.load(Acquire))).enumerate().find(|(_, place)| {
+        // Relaxed: a sweep acts by exchanges on the place and the slot's word, and comes again.
+        self.places.iter().map(|place| Place::unpack(place.load(Relaxed))).enumerate().find(|(_, place)| {
             matches!(place, Place::Waiting(t) | Place::Granted(t, _) | Place::Gone(t) if *t == ticket)
         })
     }
@@ -138,10 +139,11 @@ impl<'a> Window<'a> {
     /// Empties the window of a seat whose process has ended. Can be cut off and done again.
     pub(crate) fn clear(self) {
         for place in self.places {
-            // Relaxed peek spares untouched pages; AcqRel swap, so that a grant made by a live process just now
-            // either comes before, and is overwritten, or fails.
+            // Relaxed peek spares untouched pages: a place is filled by the one who died. The swap: a grant made by
+            // a live process just now either comes before, and is overwritten, or fails. Acquire: of one overwritten we
+            // must see the offer, to free its slot next.
             if place.load(Relaxed) != 0 {
-                place.swap(0, AcqRel);
+                place.swap(0, Acquire);
             }
         }
         // Relaxed: nobody looks into a seat that is dead; filling it anew (Release) publishes these.
@@ -212,8 +214,8 @@ impl LineKeeper {
         let window = pool.window(self.seat);
         let place = window.place(self.first + index as u64);
         let gone = Place::Gone(ticket).pack();
-        // AcqRel: we either leave before any grant, or read the grant and see its offer.
-        let before = Place::unpack(place.swap(gone, AcqRel));
+        // Acquire, pairs with Release in `grant`: we either leave before any grant, or read the grant and see its offer.
+        let before = Place::unpack(place.swap(gone, Acquire));
         self.shown[index] = None;
         self.left(pool);
         // A slot offered but not granted yet is withdrawn by whoever offered it: its grant now fails.
@@ -239,7 +241,7 @@ impl LineKeeper {
         for (index, shown) in self.shown.iter_mut().enumerate() {
             let Some(ticket) = *shown else { continue };
             let sequence = self.first + index as u64;
-            // Acquire, pairs with AcqRel in `grant`.
+            // Acquire, pairs with Release in `grant`.
             let Place::Granted(_, slot) = Place::unpack(window.place(sequence).load(Acquire))
             else {
                 continue;
