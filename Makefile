@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 
 help: ## list the targets
 	@echo "targets:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-19s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## build tpp, run it in front of a stand-in server, send requests through it
 	@packaging/install-deps.sh build demo
@@ -29,6 +29,12 @@ torture: ## lease at random while processes are killed and stopped (SECS=60)
 chaos: ## real processes and all faults at random, judged (SECS=60, SEED=1)
 	$(CARGO) build --locked -p tpp-supervisor --bin tpp
 	TPP_CHAOS_SECS=$(or $(SECS),60) TPP_TEST_SEED=$(or $(SEED),1) $(CARGO) test --locked -p tpp --test chaos
+
+miri tsan valgrind: ## the pool's tests under that tool
+	proof/memory.sh $@
+
+proof: ## all proofs of the lease, one table (SECS=60 for torture and chaos each)
+	proof/run.sh
 
 mutations: ## weaken each ordering of the pool in turn: a model must fail (half an hour; ONLY=REGEX)
 	proof/mutations.sh $(if $(ONLY),'$(ONLY)')

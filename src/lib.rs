@@ -18,11 +18,11 @@ pub mod clock;
 pub mod config;
 #[cfg(not(tpp_loom))]
 pub mod control;
+#[cfg(not(tpp_loom))]
+pub mod estate;
 #[cfg(all(any(test, fuzzing), not(tpp_loom)))]
 #[doc(hidden)]
 pub mod fuzzing;
-#[cfg(not(tpp_loom))]
-pub mod estate;
 #[cfg(not(tpp_loom))]
 pub mod handover;
 pub mod pool;

@@ -4,7 +4,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from pytest_httpbin.plugin import httpbin_secure  # noqa: F401
+from pytest_httpbin.plugin import httpbin_ca_bundle, httpbin_secure  # noqa: F401
 
 
 @pytest.fixture
