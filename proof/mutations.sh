@@ -15,7 +15,7 @@ pool=src/pool
 files=(slot bitmap line publication dispatch seat)
 # Orderings outside of the models, each argued where it stands: the region is mapped memory, and loom's atomics are not.
 argued=(region/layout.rs)
-seconds=120 # a model that has not ended by then hangs, since all together take a tenth of it
+seconds=300 # a model that has not ended by then hangs, since all together take a few seconds
 
 list=
 if [[ ${1:-} == --list ]]; then
@@ -123,10 +123,14 @@ run() {
     cargo_test loom_ >"$log" 2>&1 || code=$?
     case $code in
     0) echo survived ;;
-    124) echo "caught: hangs" ;;
-    *) awk '/^    pool::loom_models::/ && !seen[$1]++ { sub(/.*::loom_/, ""); found = found (n++ ? ", " : "") $0 }
+    *) awk -v code="$code" '/ --- FAILED$/ && !seen[$1]++ { sub(/.*::loom_/, ""); sub(/ .*/, ""); found = found (n++ ? ", " : "") $0 }
         /\(signal: [0-9]+, SIG/ { died = 1 }
-        END { print n ? "caught: " found : died ? "caught: the run died" : "broken: no model failed, but the run did" }' "$log" ;;
+        END {
+            if (n) print "caught: " found
+            else if (died) print "caught: the run died"
+            else if (code == 124) print "caught: hangs"
+            else print "broken: no model failed, but the run did"
+        }' "$log" ;;
     esac
 }
 
