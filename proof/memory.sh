@@ -37,7 +37,7 @@ tsan)
     [[ -d $library ]] || not_run "no rust-src (rustup component add --toolchain nightly rust-src)"
     # halt_on_error: a race that is reported must fail the test, not only be printed.
     TSAN_OPTIONS="halt_on_error=1" RUSTFLAGS="-Zsanitizer=thread" cargo +nightly test --locked -p tpp --lib \
-        -Zbuild-std --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir target/tsan pool::stress pool::tests
+        -Zbuild-std --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir target/tsan -- pool::stress pool::tests
     ;;
 valgrind)
     command -v valgrind >/dev/null 2>&1 || not_run "valgrind is not installed"

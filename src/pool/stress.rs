@@ -17,8 +17,8 @@ use super::{words::*, *};
 const WORKERS: usize = 3;
 const SLOTS: usize = 2;
 /// What each worker does in a run, and runs.
-const ACTS: u64 = if cfg!(miri) { 40 } else { 2000 };
-const RUNS: u64 = if cfg!(miri) { 8 } else { 20 };
+const ACTS: u64 = if cfg!(miri) { 24 } else { 2000 };
+const RUNS: u64 = if cfg!(miri) { 2 } else { 20 };
 
 /// xorshift64*: the same choices for the same seed.
 struct Dice(u64);
