@@ -5,11 +5,11 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test crash-points torture chaos bench check deps release-pgo deb rpm man systemd-test
+.PHONY: help demo test crash-points torture chaos mutations fuzz conformance soak miri tsan valgrind proof bench check deps release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-19s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## build tpp, run it in front of a stand-in server, send requests through it
 	@packaging/install-deps.sh build demo
@@ -29,6 +29,27 @@ torture: ## lease at random while processes are killed and stopped (SECS=60)
 chaos: ## real processes and all faults at random, judged (SECS=60, SEED=1)
 	$(CARGO) build --locked -p tpp-supervisor --bin tpp
 	TPP_CHAOS_SECS=$(or $(SECS),60) TPP_TEST_SEED=$(or $(SEED),1) $(CARGO) test --locked -p tpp --test chaos
+
+miri tsan valgrind: ## the pool's tests under that tool
+	proof/memory.sh $@
+
+proof: ## all proofs of the lease, one table (SECS=60 for torture and chaos each)
+	proof/run.sh
+
+mutations: ## weaken each ordering of the pool in turn: a model must fail (half an hour; ONLY=REGEX)
+	proof/mutations.sh $(if $(ONLY),'$(ONLY)')
+
+fuzz: ## fuzz each target (SECS=600 each, TARGET=one of them)
+	proof/fuzz.sh $(or $(SECS),600) $(TARGET)
+
+conformance: ## an HTTP client's own test suite, directly and through tpp: same outcomes
+	$(CARGO) build --workspace --locked
+	proof/conformance.sh
+
+soak: ## a steady load for long: memory, descriptors, counters (SECS=1200 RATE=2000)
+	$(CARGO) build --release --locked -p tpp-supervisor --bin tpp
+	TPP_TEST_EXECUTABLE=$(CURDIR)/target/release/tpp TPP_SOAK_SECS=$(or $(SECS),1200) TPP_SOAK_RATE=$(or $(RATE),2000) \
+		$(CARGO) test --locked -p tpp --test soak
 
 bench: ## measure tpp, nginx and HAProxy side by side (QUICK=1: below a minute)
 	@packaging/install-deps.sh build bench

@@ -20,6 +20,9 @@ pub mod config;
 pub mod control;
 #[cfg(not(tpp_loom))]
 pub mod estate;
+#[cfg(all(any(test, fuzzing), not(tpp_loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(not(tpp_loom))]
 pub mod handover;
 pub mod pool;

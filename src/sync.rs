@@ -18,7 +18,11 @@ mod modelled {
     /// Loom's, but for one thing: loom's exchange fails on the newest value only, while the memory model lets
     /// a failing exchange be a load of any value that its ordering allows. Here it is both.
     #[derive(Debug, Default)]
-    pub(crate) struct AtomicU64(loom::sync::atomic::AtomicU64);
+    #[allow(
+        unreachable_pub,
+        reason = "as public as the fields that have this type"
+    )]
+    pub struct AtomicU64(loom::sync::atomic::AtomicU64);
 
     impl AtomicU64 {
         pub(crate) fn new(value: u64) -> Self {

@@ -4,7 +4,7 @@
 //! bit can be wrongly set (harmless: the claim fails), and wrongly clear only while a process stands, or
 //! died, between the two steps. [`super::recovery`] mends that from the slot's word.
 
-use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crossbeam_utils::CachePadded;
 
@@ -28,7 +28,8 @@ impl<'a> Bitmap<'a> {
 
     /// Says that `slot` is worth trying.
     pub(crate) fn set(self, slot: SlotIndex) {
-        // Release, pairs with Acquire in `take`: who finds the bit finds the slot's word freed before it.
+        // Release, pairs with Acquire in `take`: who finds the bit finds the slot's word freed before it. Else
+        // the exchange on the word could fail on an older value, and the bit would be lost.
         self.0[slot.get() / WORD_BITS].fetch_or(1 << (slot.get() % WORD_BITS), Release);
     }
 
@@ -65,9 +66,9 @@ impl<'a> Bitmap<'a> {
             let mut marked = word.load(Relaxed);
             while marked != 0 {
                 let bit = 1 << marked.trailing_zeros();
-                // Acquire, pairs with Release in `set`. Release: the clearing comes after what made us look, so
-                // that a sweep which sees it clear and the slot idle only ever sets it again.
-                let before = word.fetch_and(!bit, AcqRel);
+                // Acquire, pairs with Release in `set`. No Release: nobody goes by a clear bit but a sweep, and that
+                // only ever sets it again.
+                let before = word.fetch_and(!bit, Acquire);
                 if before & bit != 0 {
                     let slot = SlotIndex::new(at * WORD_BITS + marked.trailing_zeros() as usize);
                     if try_slot(slot) {

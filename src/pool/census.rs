@@ -56,10 +56,9 @@ impl Pool<'_> {
     /// Connections in line, over all workers.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        self.line_seats
-            .iter()
+        self.line()
             .map(|seat| self.seats[seat.get()].waiting())
-            .sum()
+            .fold(0, u64::saturating_add)
     }
 
     /// Leases that name `seat`.

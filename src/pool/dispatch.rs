@@ -11,7 +11,7 @@ use super::{
     bitmap::WORD_BITS,
     ids::{SeatIndex, SlotIndex, Ticket},
     line::{Front, WINDOW, Window},
-    slot::{Claim, Released},
+    slot::{Claim, Released, Slot},
 };
 
 /// How a process makes a worker look at its part of the line.
@@ -86,9 +86,7 @@ impl<'a> Pool<'a> {
         if !self.line_seats.is_empty() {
             return None;
         }
-        self.bitmap.take(self.starting_word(claim.seat), |slot| {
-            self.slots[slot.get()].claim(claim)
-        })
+        self.take(claim.seat, |slot| slot.claim(claim))
     }
 
     /// Gives a slot back and serves the line.
@@ -120,18 +118,32 @@ impl<'a> Pool<'a> {
                 // Its worker clears the window as soon as it has collected, and dispatches then.
                 return;
             };
-            let offered = self.bitmap.take(self.starting_word(seat), |slot| {
-                self.slots[slot.get()].offer(seat, ticket)
-            });
-            let Some(slot) = offered else { return };
+            let Some(slot) = self.take(seat, |slot| slot.offer(seat, ticket)) else {
+                return;
+            };
             self.complete_offer(slot, seat, ticket, at, bells);
         }
     }
 
-    /// Who has waited longest, among the seats that respond.
-    fn oldest(&self) -> Option<(SeatIndex, Front)> {
+    /// The first slot that is marked and that `try_slot` can have.
+    fn take(&self, seat: SeatIndex, try_slot: impl Fn(&Slot) -> bool) -> Option<SlotIndex> {
+        // The bitmap's last word has bits for slots that do not exist.
+        self.bitmap.take(self.starting_word(seat), |slot| {
+            self.slots.get(slot.get()).is_some_and(&try_slot)
+        })
+    }
+
+    /// The seats in which somebody waits, of those that exist.
+    pub(crate) fn line(&self) -> impl Iterator<Item = SeatIndex> + 'a {
+        let seats = self.seats.len();
         self.line_seats
             .iter()
+            .filter(move |seat| seat.get() < seats)
+    }
+
+    /// Who has waited longest, among the seats that respond.
+    fn oldest(&self) -> Option<(SeatIndex, Front)> {
+        self.line()
             .filter(|seat| self.seats[seat.get()].word().takes_offers())
             .filter_map(|seat| Some((seat, self.window(seat).front()?)))
             .min_by_key(|(_, front)| front.ticket())
@@ -152,11 +164,19 @@ impl<'a> Pool<'a> {
                 // It left, was granted another, or its worker died. Or it was granted this very slot: by a sweep, for us,
                 // or under an earlier offer that was withdrawn. Its worker may just be giving that up and would not
                 // see ours; a grant that turns out void costs it one more round. A slot taken up is not touched.
-                if self.slots[slot.get()].withdraw(seat, ticket) == Released::Idle {
-                    self.bitmap.set(slot);
-                }
+                self.withdraw(slot, seat, ticket);
             }
         }
+    }
+
+    /// Takes back an offer that nobody will take up, and marks its slot. True if the slot is there for others now.
+    pub(crate) fn withdraw(&self, slot: SlotIndex, seat: SeatIndex, ticket: Ticket) -> bool {
+        let offered = self.slots.get(slot.get());
+        let idle = offered.is_some_and(|it| it.withdraw(seat, ticket) == Released::Idle);
+        if idle {
+            self.bitmap.set(slot);
+        }
+        idle
     }
 
     /// Spreads the workers over the bitmap's words, so that they seldom meet in one.

@@ -12,7 +12,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release},
+    sync::atomic::Ordering::{Acquire, Relaxed, Release},
 };
 
 use crate::sync::AtomicU64;
@@ -21,7 +21,7 @@ use super::{
     Pool,
     ids::{SeatIndex, SlotIndex, Ticket},
     seat::Seat,
-    slot::{Claim, Released},
+    slot::Claim,
     word::Place,
 };
 
@@ -86,7 +86,7 @@ impl<'a> Window<'a> {
         // stale number only makes us step back for one whose worker serves the line after it lowered the number.
         // Acquire, pairs with Release in `update_behind_window`: who sees it lowered sees the places shown.
         let behind = self.seat.behind_window.load(Acquire);
-        for sequence in first..first + self.places.len() as u64 {
+        for sequence in (0..self.places.len() as u64).map(|at| first.wrapping_add(at)) {
             // Acquire, pairs with the Release stores that fill and clear a place.
             match Place::unpack(self.place(sequence).load(Acquire)) {
                 Place::Waiting(ticket) => {
@@ -107,10 +107,10 @@ impl<'a> Window<'a> {
             Place::Waiting(ticket).pack(),
             Place::Granted(ticket, slot).pack(),
         );
-        // Release: the offer made on the slot's word comes first; who sees the grant sees the offer.
-        // Acquire, on failure too: what we find may be another's grant, and we look at its slot next.
+        // Release: the offer made on the slot's word comes first; who sees the grant sees the offer. No Acquire, on
+        // failure neither: all we look at afterwards is the slot's word, and of that we have seen the offer.
         self.places[at]
-            .compare_exchange(from, to, AcqRel, Acquire)
+            .compare_exchange(from, to, Release, Relaxed)
             .map(|_| ())
             .map_err(Place::unpack)
     }
@@ -122,15 +122,16 @@ impl<'a> Window<'a> {
             Place::Granted(ticket, slot).pack(),
             Place::Waiting(ticket).pack(),
         );
-        // AcqRel: as in `grant`, whose counterpart it is. It fails only if we are taken for dead and our window was
-        // cleared, and then there is nothing to undo.
-        let _ = self.places[at].compare_exchange(from, to, AcqRel, Relaxed);
+        // Relaxed: the fence in `Pool::dispatch`, which the worker calls next, orders it against a freed slot; a
+        // read-modify-write passes on what filling the place released. It fails only if we are taken for dead and our
+        // window was cleared, and then there is nothing to undo.
+        let _ = self.places[at].compare_exchange(from, to, Relaxed, Relaxed);
     }
 
     /// Where `ticket` stands and as what, if it is shown.
     pub(crate) fn find(self, ticket: Ticket) -> Option<(usize, Place)> {
-        // Acquire: as in `scan`.
-        self.places.iter().map(|place| Place::unpack(place.load(Acquire))).enumerate().find(|(_, place)| {
+        // Relaxed: a sweep acts by exchanges on the place and the slot's word, and comes again.
+        self.places.iter().map(|place| Place::unpack(place.load(Relaxed))).enumerate().find(|(_, place)| {
             matches!(place, Place::Waiting(t) | Place::Granted(t, _) | Place::Gone(t) if *t == ticket)
         })
     }
@@ -138,10 +139,11 @@ impl<'a> Window<'a> {
     /// Empties the window of a seat whose process has ended. Can be cut off and done again.
     pub(crate) fn clear(self) {
         for place in self.places {
-            // Relaxed peek spares untouched pages; AcqRel swap, so that a grant made by a live process just now
-            // either comes before, and is overwritten, or fails.
+            // Relaxed peek spares untouched pages: a place is filled by the one who died. The swap: a grant made by
+            // a live process just now either comes before, and is overwritten, or fails. Acquire: of one overwritten we
+            // must see the offer, to free its slot next.
             if place.load(Relaxed) != 0 {
-                place.swap(0, AcqRel);
+                place.swap(0, Acquire);
             }
         }
         // Relaxed: nobody looks into a seat that is dead; filling it anew (Release) publishes these.
@@ -212,20 +214,15 @@ impl LineKeeper {
         let window = pool.window(self.seat);
         let place = window.place(self.first + index as u64);
         let gone = Place::Gone(ticket).pack();
-        // AcqRel: we either leave before any grant, or read the grant and see its offer.
-        let before = Place::unpack(place.swap(gone, AcqRel));
+        // Acquire, pairs with Release in `grant`: we either leave before any grant, or read the grant and see its offer.
+        let before = Place::unpack(place.swap(gone, Acquire));
         self.shown[index] = None;
         self.left(pool);
         // A slot offered but not granted yet is withdrawn by whoever offered it: its grant now fails.
         let given_back = match before {
-            Place::Granted(_, slot) => {
-                pool.slots[slot.get()].withdraw(self.seat, ticket) == Released::Idle
-            }
+            Place::Granted(_, slot) => pool.withdraw(slot, self.seat, ticket),
             _ => false,
         };
-        if let (true, Place::Granted(_, slot)) = (given_back, before) {
-            pool.bitmap.set(slot);
-        }
         let shown_more = self.clear_front(pool);
         given_back || shown_more
     }
@@ -244,13 +241,14 @@ impl LineKeeper {
         for (index, shown) in self.shown.iter_mut().enumerate() {
             let Some(ticket) = *shown else { continue };
             let sequence = self.first + index as u64;
-            // Acquire, pairs with AcqRel in `grant`.
+            // Acquire, pairs with Release in `grant`.
             let Place::Granted(_, slot) = Place::unpack(window.place(sequence).load(Acquire))
             else {
                 continue;
             };
             let claim = next_claim();
-            if pool.slots[slot.get()].accept(ticket, claim) {
+            let granted = pool.slots.get(slot.get());
+            if granted.is_some_and(|granted| granted.accept(ticket, claim)) {
                 // Relaxed: the exchange on the slot is what others go by; a granted place is ours alone.
                 window
                     .place(sequence)
@@ -264,9 +262,7 @@ impl LineKeeper {
                 });
             } else {
                 // Withdrawn as we were slow, or the token is no longer fit: wait on, at the same place.
-                if pool.slots[slot.get()].withdraw(self.seat, ticket) == Released::Idle {
-                    pool.bitmap.set(slot);
-                }
+                pool.withdraw(slot, self.seat, ticket);
                 window.ungrant(sequence as usize % WINDOW, ticket, slot);
                 serve = true;
             }

@@ -31,8 +31,12 @@ mod slot;
 #[cfg(not(tpp_loom))]
 mod stock;
 #[cfg(all(test, not(tpp_loom)))]
+mod stress;
+#[cfg(all(test, not(tpp_loom)))]
 mod tests;
 mod word;
+#[cfg(test)]
+mod words;
 
 use crossbeam_utils::CachePadded;
 

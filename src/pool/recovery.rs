@@ -5,7 +5,7 @@ use super::{
     Pool,
     dispatch::Bells,
     ids::{SeatIndex, SlotIndex, Ticket},
-    seat::{SeatState, SeatWord},
+    seat::{Seat, SeatState, SeatWord},
     slot::Released,
     word::{Holder, Place, SlotWord},
 };
@@ -104,8 +104,12 @@ impl Pool<'_> {
                 Holder::Leased { .. } => {}
                 Holder::Offered { seat, ticket } => {
                     let slot = SlotIndex::new(index);
-                    if self.seats[seat.get()].word().stalled {
-                        self.take_back_offer(slot, seat, ticket);
+                    // A seat that does not exist: no process of ours wrote that, and nobody will take it up.
+                    let seat_word = self.seats.get(seat.get()).map(Seat::word);
+                    if seat_word.is_none_or(|word| word.stalled) {
+                        // A place that was told stays granted: only its worker may undo that, for it alone knows that
+                        // it has not been granted anew meanwhile. It does so when it wakes up and finds the offer gone.
+                        self.withdraw(slot, seat, ticket);
                     } else {
                         open.push((index, word));
                         if is_overdue(index, word) {
@@ -117,14 +121,6 @@ impl Pool<'_> {
         }
         self.dispatch(bells);
         open
-    }
-
-    /// Withdraws an offer, told or not. A place that was told stays granted: only its worker may undo that, for it
-    /// alone knows that it has not been granted anew meanwhile. It does so when it wakes up and finds the offer gone.
-    fn take_back_offer(&self, slot: SlotIndex, seat: SeatIndex, ticket: Ticket) {
-        if self.slots[slot.get()].withdraw(seat, ticket) == Released::Idle {
-            self.bitmap.set(slot);
-        }
     }
 
     /// Completes an offer whose maker seems to have died or stopped, or rings once more for one that was told.

@@ -1,6 +1,6 @@
 //! A worker's seat: who sits there, in what state, and the part of the line that waits in it.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::sync::AtomicU64;
 
@@ -144,10 +144,10 @@ impl Seat {
 
     /// Changes the word as `change` says; `None` leaves it. Returns whether it was changed.
     pub(crate) fn update_word(&self, mut change: impl FnMut(SeatWord) -> Option<SeatWord>) -> bool {
-        // AcqRel: supervisor and worker each change a part of it, and each must build on what the other wrote.
-        // Relaxed on failure: the closure is called again with the newer value.
+        // Relaxed: all that is passed on lies in the word, and a read-modify-write builds on its newest value and passes
+        // on what `set_word` released. Who goes on to serve the line has the fence there.
         self.word
-            .fetch_update(AcqRel, Relaxed, |bits| {
+            .fetch_update(Relaxed, Relaxed, |bits| {
                 change(SeatWord::unpack(bits)).map(SeatWord::pack)
             })
             .is_ok()

@@ -1,6 +1,6 @@
 //! One slot and its moves. Its word alone decides who holds it; all else here may lag.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use crate::sync::AtomicU64;
 
@@ -79,7 +79,8 @@ impl Slot {
     /// The word now.
     #[must_use]
     pub fn word(&self) -> SlotWord {
-        // Acquire, pairs with the AcqRel moves: who reads "usable" sees the token published before it.
+        // Acquire, pairs with Release in the moves: who reads "free" sees all that the last holder did, and may wipe
+        // the token.
         SlotWord::unpack(self.word.load(Acquire))
     }
 
@@ -150,15 +151,17 @@ impl Slot {
     /// Marks the token as fit to be lent. True if the slot is free: its bit must be set and the line served.
     #[must_use]
     pub fn put_in_use(&self) -> bool {
-        // AcqRel, as in `exchange`: the token published before this is seen by whoever claims.
-        let before = self.word.fetch_or(SlotWord::USABLE_BIT, AcqRel);
+        // Release, pairs with Acquire in `exchange`: the token published before this is seen by whoever claims. No
+        // Acquire: the supervisor goes on to read nothing that a holder wrote.
+        let before = self.word.fetch_or(SlotWord::USABLE_BIT, Release);
         SlotWord::unpack(before).holder == Holder::Free
     }
 
     /// Marks the token as not to be lent. A lease under way goes on. True if nobody has the slot.
     pub fn take_out_of_use(&self) -> bool {
-        // AcqRel, as in `exchange`: if it is free, the caller goes on to wipe the token, after its last holder.
-        let before = self.word.fetch_and(!SlotWord::USABLE_BIT, AcqRel);
+        // Relaxed: the bit alone is the message, and a read-modify-write passes on what the moves before it released.
+        // Who goes on to wipe the token looks at `word` for that.
+        let before = self.word.fetch_and(!SlotWord::USABLE_BIT, Relaxed);
         SlotWord::unpack(before).holder == Holder::Free
     }
 

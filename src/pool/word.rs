@@ -81,9 +81,22 @@ impl SlotWord {
         holder | if self.usable { USABLE } else { 0 }
     }
 
-    /// Reads a word. A kind that nothing writes is read as free and not usable, so that a damaged word is
+    /// Reads a word. One that nothing writes is read as free and not usable, so that a damaged word is
     /// never lent.
     pub(crate) fn unpack(word: u64) -> Self {
+        let read = Self::unpack_any(word);
+        // An exchange that expects what was read would fail on stray bits for ever.
+        if read.pack() == word {
+            read
+        } else {
+            Self {
+                usable: false,
+                holder: Holder::Free,
+            }
+        }
+    }
+
+    fn unpack_any(word: u64) -> Self {
         let usable = word & USABLE != 0;
         let seat = SeatIndex::new((word >> SEAT_SHIFT & mask(SeatIndex::BITS)) as usize);
         match word >> SLOT_KIND_SHIFT & mask(2) {
@@ -153,14 +166,15 @@ impl Place {
         kind << PLACE_KIND_SHIFT | ticket.get() << SlotIndex::BITS | slot
     }
 
+    /// Reads a word. One that nothing writes is read as empty.
     pub(crate) fn unpack(word: u64) -> Self {
         let ticket = Ticket::new(word >> SlotIndex::BITS);
+        let slot = word & mask(SlotIndex::BITS);
         match word >> PLACE_KIND_SHIFT {
+            // An exchange that expects what was read would fail on stray bits for ever.
+            PLACE_KIND_WAITING | PLACE_KIND_GONE if slot != 0 => Self::Empty,
             PLACE_KIND_WAITING => Self::Waiting(ticket),
-            PLACE_KIND_GRANTED => Self::Granted(
-                ticket,
-                SlotIndex::new((word & mask(SlotIndex::BITS)) as usize),
-            ),
+            PLACE_KIND_GRANTED => Self::Granted(ticket, SlotIndex::new(slot as usize)),
             PLACE_KIND_GONE => Self::Gone(ticket),
             _ => Self::Empty,
         }
@@ -201,9 +215,11 @@ mod tests {
         }
 
         #[test]
-        fn any_bits_read_as_some_slot_word_and_place(bits: u64) {
-            let _ = SlotWord::unpack(bits);
-            let _ = Place::unpack(bits);
+        fn any_bits_read_as_what_an_exchange_can_expect_or_as_nothing(bits: u64) {
+            let (word, place) = (SlotWord::unpack(bits), Place::unpack(bits));
+            let nothing = SlotWord { usable: false, holder: Holder::Free };
+            prop_assert!(word.pack() == bits || word == nothing);
+            prop_assert!(place.pack() == bits || place == Place::Empty);
         }
 
         #[test]

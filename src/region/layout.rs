@@ -95,7 +95,8 @@ pub(super) struct SharedWords {
 
 impl SharedWords {
     pub(super) fn slots_used(&self) -> usize {
-        // Acquire, pairs with Release below: a slot that is counted has been made ready.
+        // Acquire, pairs with Release below: a slot that is counted has been made ready. No model sees it, since no
+        // mapping can lie under loom; a slot that is not ready is zeros, which nobody can lease, so weaker would do.
         self.slots_used.load(Acquire) as usize
     }
 

@@ -4,6 +4,8 @@
 //! inherits its descriptor and maps the same pages. The header says what lies where; a process that would
 //! lay it out differently refuses it.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod layout;
 mod mapping;
 
@@ -58,6 +60,9 @@ pub enum RegionError {
         /// Its layout.
         found: u64,
     },
+    /// Its file could shrink under the mapping, and an access to it fault.
+    #[error("the region's memory is not sealed against resizing")]
+    Unsealed,
     /// The header contradicts itself or the file's length.
     #[error("damaged region header: {what} is {found}, expected {expected}")]
     Damaged {
@@ -113,6 +118,10 @@ impl Region {
     /// If it is not a region of this layout. Nothing of it is trusted before that is known.
     pub fn open(descriptor: OwnedFd) -> Result<Self, RegionError> {
         let file = File::from(descriptor);
+        let sealed = fcntl(&file, FcntlArg::F_GET_SEALS).map(SealFlag::from_bits_retain);
+        if !sealed.is_ok_and(|seals| seals.contains(SEALS)) {
+            return Err(RegionError::Unsealed);
+        }
         let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0)
             .map_err(RegionError::Map)?;
@@ -254,6 +263,11 @@ impl AsFd for Region {
     }
 }
 
+/// What keeps a region's length as it is, for ever.
+const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK
+    .union(SealFlag::F_SEAL_GROW)
+    .union(SealFlag::F_SEAL_SEAL);
+
 /// An anonymous file of `bytes` zeros that can be neither shrunk nor grown: nobody can make another's
 /// access to the mapping fault.
 fn memory_file(bytes: usize) -> io::Result<File> {
@@ -262,8 +276,7 @@ fn memory_file(bytes: usize) -> io::Result<File> {
         MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
     )?);
     file.set_len(bytes as u64)?;
-    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
     Ok(file)
 }
 

@@ -34,6 +34,18 @@ fn the_file_cannot_be_resized() {
 }
 
 #[test]
+fn memory_that_could_shrink_under_the_mapping_is_refused() {
+    let layout = Layout::of(SMALL).unwrap();
+    let file = File::from(memfd_create("tpp", MFdFlags::MFD_ALLOW_SEALING).unwrap());
+    file.set_len(layout.bytes() as u64).unwrap();
+    file.write_all_at(&layout.header(), 0).unwrap();
+    assert!(matches!(
+        Region::open(file.into()),
+        Err(RegionError::Unsealed)
+    ));
+}
+
+#[test]
 fn the_largest_region_takes_memory_only_as_it_is_used() {
     let region = Region::create(Geometry {
         slots: 16384,

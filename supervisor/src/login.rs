@@ -8,6 +8,9 @@
 mod answer;
 mod error;
 mod excerpt;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod tls;
 mod token;
 

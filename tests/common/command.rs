@@ -19,8 +19,12 @@ pub(crate) struct Outcome {
     pub(crate) err: String,
 }
 
-/// The executable `tpp`. Cargo builds it for the supervisor's own tests, beside `tppctl`.
+/// The executable `tpp`. Cargo builds it for the supervisor's own tests, beside `tppctl`; `TPP_TEST_EXECUTABLE` names
+/// another, such as an optimized one.
 pub(crate) fn tpp_executable() -> PathBuf {
+    if let Some(path) = env::var_os("TPP_TEST_EXECUTABLE") {
+        return path.into();
+    }
     let path = Path::new(env!("CARGO_BIN_EXE_tppctl")).with_file_name("tpp");
     assert!(
         path.exists(),

@@ -5,10 +5,11 @@
 //!
 //! By default it is killed at each instruction after which the region is not as it was before, so in every state that
 //! others can ever see, and at some instructions in between, evenly spread. `TPP_EVERY_CRASH_POINT=1` (`make
-//! crash-points`) takes every single one, but of an operation of more than 10,000 instructions. Arguments choose operations by a part of their name.
+//! crash-points`) takes every single one. Arguments choose operations by a part of their name.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod operation;
+mod route;
 mod scene;
 mod traced;
 #[path = "../common/worker_process.rs"]
@@ -25,16 +26,13 @@ use std::{
 };
 
 use operation::Operation;
+use route::{Landing, Place, landings};
 use scene::Verdict;
 use traced::{NotTraceable, Traced};
 use worker_process::Part;
 
 /// Points of an operation that are taken by default, spread evenly, besides each change of the region.
 const SOME_POINTS: u64 = 40;
-/// Instructions that may be stepped on the way to these: a point deep in a long operation costs all before it.
-const SOME_STEPS: u64 = 60_000;
-/// Longest operation of which every single instruction is a point when asked for; the work grows with the square.
-const MOST_INSTRUCTIONS: u64 = 10_000;
 /// Violations that are told of one operation.
 const MOST_TOLD: usize = 5;
 
@@ -52,7 +50,7 @@ fn main() -> ExitCode {
         .into_iter()
         .filter(|one| wanted.is_empty() || wanted.iter().any(|word| one.name().contains(word)))
         .collect();
-    let (mut passed, mut failed) = (0, 0);
+    let (mut passed, mut failed, mut points, mut strayed) = (0, 0, 0, 0);
     for operation in operations {
         let started = Instant::now();
         let outcome = match examine(operation, every) {
@@ -66,6 +64,8 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
         };
+        points += outcome.points;
+        strayed += outcome.strayed;
         let verdict = if outcome.violations.is_empty() {
             passed += 1;
             "ok"
@@ -93,6 +93,10 @@ fn main() -> ExitCode {
         }
     }
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!(
+        "{points} points, {} of {passed} operations whole; {strayed} children took another way than the first",
+        if every { "all" } else { "none" }
+    );
     println!("test result: {verdict}. {passed} passed; {failed} failed; 0 ignored");
     ExitCode::from(u8::from(failed > 0))
 }
@@ -103,25 +107,38 @@ struct Outcome {
     changes: usize,
     stride: u64,
     points: usize,
+    /// Ends that came elsewhere than where the first child stood after as many instructions.
+    strayed: usize,
     violations: Vec<String>,
 }
 
 fn examine(operation: Operation, every: bool) -> Result<Outcome, NotTraceable> {
     let walk = walk(operation)?;
-    let stride = stride(walk.instructions, every);
+    let stride = if every {
+        1
+    } else {
+        walk.instructions.div_ceil(SOME_POINTS)
+    };
     let mut points: BTreeSet<_> = (1..=walk.instructions).step_by(stride as usize).collect();
     points.extend(&walk.changes);
     points.insert(walk.instructions);
     let points: Vec<_> = points.into_iter().collect();
-    let next = AtomicUsize::new(0);
+    let landings = landings(&walk.path);
+    let (next, strayed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     // Tracing is a thread's own affair, so each thread has its own children.
     let worker = || {
         let mut violations = Vec::new();
         // Relaxed: it only shares out numbers.
         while let Some(&point) = points.get(next.fetch_add(1, Relaxed)) {
-            violations.extend(take(operation, point, End::Killed).err());
+            let target = Target {
+                point,
+                landing: landings[point as usize],
+                place: walk.path[point as usize],
+                strayed: &strayed,
+            };
+            violations.extend(take(operation, target, End::Killed).err());
             if !operation.is_supervisors() {
-                violations.extend(take(operation, point, End::Stopped).err());
+                violations.extend(take(operation, target, End::Stopped).err());
             }
         }
         violations
@@ -139,18 +156,9 @@ fn examine(operation: Operation, every: bool) -> Result<Outcome, NotTraceable> {
         changes: walk.changes.len(),
         stride,
         points: points.len(),
+        strayed: strayed.into_inner(),
         violations,
     })
-}
-
-/// From one point to the next, in instructions.
-fn stride(instructions: u64, every: bool) -> u64 {
-    if every && instructions <= MOST_INSTRUCTIONS {
-        return 1;
-    }
-    // On average half of the operation is stepped for each point.
-    let points = (2 * SOME_STEPS / instructions).clamp(1, SOME_POINTS);
-    instructions.div_ceil(points)
 }
 
 /// One operation from begin to end.
@@ -158,6 +166,8 @@ struct Walk {
     instructions: u64,
     /// After which instructions the region was not as before.
     changes: Vec<u64>,
+    /// Where it stood after each.
+    path: Vec<Place>,
 }
 
 fn walk(operation: Operation) -> Result<Walk, NotTraceable> {
@@ -165,8 +175,9 @@ fn walk(operation: Operation) -> Result<Walk, NotTraceable> {
     let mut child = Traced::start(&scene.stock, operation.name(), scene.subject)?;
     operation.between(&mut scene);
     let mut before = scene.image();
-    let mut changes = Vec::new();
+    let (mut changes, mut path) = (Vec::new(), vec![child.place()]);
     while child.step() {
+        path.push(child.place());
         let now = scene.image();
         if now != before {
             changes.push(child.done);
@@ -176,6 +187,7 @@ fn walk(operation: Operation) -> Result<Walk, NotTraceable> {
     Ok(Walk {
         instructions: child.done,
         changes,
+        path,
     })
 }
 
@@ -187,15 +199,37 @@ enum End {
     Stopped,
 }
 
-/// Takes a fresh child through `point` instructions; after its end, recovers and judges.
-fn take(operation: Operation, point: u64, end: End) -> Verdict {
+/// A point, and how to get there.
+#[derive(Debug, Clone, Copy)]
+struct Target<'a> {
+    point: u64,
+    landing: Option<Landing>,
+    place: Place,
+    strayed: &'a AtomicUsize,
+}
+
+impl Target<'_> {
+    /// Takes the child there; false if its operation ends before.
+    fn reach(self, child: &mut Traced) -> bool {
+        let stands_within =
+            self.landing.is_none_or(|landing| child.land(landing)) && child.step_to(self.point);
+        // Another way is a point as good, but one that this number did not stand for.
+        if !stands_within || child.place() != self.place {
+            self.strayed.fetch_add(1, Relaxed);
+        }
+        stands_within
+    }
+}
+
+/// Takes a fresh child to its point; after its end, recovers and judges.
+fn take(operation: Operation, target: Target<'_>, end: End) -> Verdict {
     let mut place = String::new();
     let verdict = catch_unwind(AssertUnwindSafe(|| {
         let mut scene = operation.before();
         let mut child = Traced::start(&scene.stock, operation.name(), scene.subject)
             .map_err(|NotTraceable| "not traceable any more".to_owned())?;
         operation.between(&mut scene);
-        let stands_within = child.step_to(point);
+        let stands_within = target.reach(&mut child);
         place = child.address();
         if let End::Stopped = end {
             scene.stock.pass_by(scene.subject.0);
@@ -218,5 +252,10 @@ fn take(operation: Operation, point: u64, end: End) -> Verdict {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             Err(text.unwrap_or("panicked").to_owned())
         })
-        .map_err(|what| format!("{end:?} after instruction {point} at {place}: {what}"))
+        .map_err(|what| {
+            format!(
+                "{end:?} after instruction {} at {place}: {what}",
+                target.point
+            )
+        })
 }

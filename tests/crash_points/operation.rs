@@ -1,6 +1,6 @@
 //! The operations that are cut off, each with the scene it takes place in.
 
-use std::{mem::forget, sync::Arc};
+use std::sync::Arc;
 
 use tpp::pool::{Desk, SlotIndex, Stock, WINDOW};
 
@@ -99,8 +99,8 @@ impl Operation {
             Reclaim => {
                 let dead = scene.acted_subject();
                 scene.hold(SLOTS - 1);
-                forget(dead.try_lease());
-                forget((dead.join(), dead.join()));
+                let ghosts = (dead.try_lease(), dead.join(), dead.join());
+                scene.ghosts.push(Box::new(ghosts));
                 scene.wait(2);
                 // Granted to the first of the dead, which takes nothing up.
                 scene.give_back();
@@ -108,7 +108,8 @@ impl Operation {
             PassBy => {
                 let stopped = scene.acted_subject();
                 scene.hold(SLOTS);
-                forget((stopped.join(), stopped.join()));
+                let ghosts = (stopped.join(), stopped.join());
+                scene.ghosts.push(Box::new(ghosts));
                 scene.wait(2);
                 scene.give_back();
                 scene.give_back();

@@ -1,6 +1,7 @@
 //! A small pool with one live worker, and what must hold in it after another process has died.
 
 use std::{
+    any::Any,
     collections::HashSet,
     fs::File,
     os::{fd::AsFd, unix::fs::FileExt},
@@ -38,6 +39,8 @@ pub(crate) struct Scene {
     pub(crate) line: Vec<Waiting>,
     /// The seat of the one who dies.
     pub(crate) subject: (SeatIndex, Epoch),
+    /// What belongs to a death that is acted. It ends with the scene, when there is nothing left to disturb.
+    pub(crate) ghosts: Vec<Box<dyn Any>>,
 }
 
 impl Scene {
@@ -51,6 +54,7 @@ impl Scene {
             held: Vec::new(),
             line: Vec::new(),
             subject,
+            ghosts: Vec::new(),
         }
     }
 
@@ -81,7 +85,7 @@ impl Scene {
         image
     }
 
-    /// A desk of this process at the subject's seat, for a death that is acted: what it held is forgotten.
+    /// A desk of this process at the subject's seat, for a death that is acted.
     pub(crate) fn acted_subject(&self) -> Arc<Desk> {
         let bells = self.stock.bells().try_clone().expect("bells");
         let (seat, epoch) = self.subject;

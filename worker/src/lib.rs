@@ -34,6 +34,9 @@ mod bond;
 mod clock;
 mod connection;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod held;
 mod lifecycle;

@@ -244,3 +244,21 @@ fn loom_the_order_of_two_waiters_holds_over_two_workers() {
         assert_eq!(first.leases.len(), 1);
     });
 }
+
+#[test]
+fn loom_a_newcomer_does_not_overtake_the_one_who_waits() {
+    loom::model(|| {
+        let words = Words::new(1, 4);
+        let (slot, held) = words.claimed(1);
+        let mut waiter = Worker::new(2);
+        waiter.join(&words.pool());
+        let other = Arc::clone(&words);
+        let thread = thread::spawn(move || {
+            let _ = other.pool().release(slot, held, &NoBells);
+        });
+        assert_eq!(words.pool().try_claim(claim(3, 1)), None, "overtaken");
+        thread.join().unwrap();
+        waiter.collect(&words.pool());
+        assert_eq!(waiter.leases.len(), 1);
+    });
+}

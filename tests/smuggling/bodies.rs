@@ -1,0 +1,362 @@
+//! Bodies whose end two servers could see in two places.
+
+use crate::{
+    Fate::{Cut, OneRequest, Refused},
+    HIDDEN,
+    common::{client::Client, proxy::Proxy, settings::Settings, upstream::Upstream},
+    get, meet_their_fates, post,
+};
+
+/// A chunked POST with this body.
+fn chunks(body: &str) -> Vec<u8> {
+    post("Transfer-Encoding: chunked", body)
+}
+
+#[test]
+fn a_coding_in_disguise_is_refused() {
+    let rest = format!("0\r\n\r\n{HIDDEN}");
+    let refused = |fields: &str| post(&format!("{fields}\r\nContent-Length: 5"), &rest);
+    let alone = |fields: &str| post(fields, &rest);
+    meet_their_fates(&[
+        (
+            Refused,
+            "chunked, then another field",
+            alone("Transfer-Encoding: chunked\r\nTransfer-encoding: x"),
+        ),
+        (
+            Refused,
+            "another field, then chunked",
+            alone("Transfer-Encoding: x\r\nTransfer-Encoding: chunked"),
+        ),
+        (
+            Refused,
+            "chunked twice",
+            alone("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
+        ),
+        (
+            Refused,
+            "chunked twice in a list",
+            alone("Transfer-Encoding: chunked, chunked"),
+        ),
+        (
+            Refused,
+            "gzip, chunked",
+            alone("Transfer-Encoding: gzip, chunked"),
+        ),
+        (
+            Refused,
+            "an empty element",
+            alone("Transfer-Encoding: ,chunked"),
+        ),
+        (
+            Refused,
+            "a parameter",
+            alone("Transfer-Encoding: chunked;q=1"),
+        ),
+        (Refused, "quotes", alone("Transfer-Encoding: \"chunked\"")),
+        (Refused, "an empty value", alone("Transfer-Encoding:")),
+        (Refused, "identity", alone("Transfer-Encoding: identity")),
+        (
+            Refused,
+            "a form feed",
+            alone("Transfer-Encoding: \u{c}chunked"),
+        ),
+        (
+            Refused,
+            "a byte above ASCII",
+            alone("Transfer-Encoding: chunked\u{a0}"),
+        ),
+        (
+            Refused,
+            "a lone LF before the field",
+            alone("X: y\nTransfer-Encoding: chunked"),
+        ),
+        (
+            Refused,
+            "a lone CR before the field",
+            alone("X: y\rTransfer-Encoding: chunked"),
+        ),
+        (
+            Refused,
+            "a space before the field",
+            alone(" Transfer-Encoding: chunked"),
+        ),
+        (
+            Refused,
+            "a name on one line, its colon on the next",
+            alone("Transfer-Encoding\r\n : chunked"),
+        ),
+        (
+            Refused,
+            "a NUL in the name",
+            alone("Transfer-Encoding\0: chunked"),
+        ),
+        (
+            Refused,
+            "beside a length, after it",
+            refused("Transfer-Encoding: chunked"),
+        ),
+        (
+            Refused,
+            "beside a length, in capitals",
+            refused("TRANSFER-ENCODING: CHUNKED"),
+        ),
+        (
+            Refused,
+            "beside a length, after a tab",
+            refused("Transfer-Encoding:\tchunked"),
+        ),
+        (
+            Refused,
+            "beside a length, empty",
+            refused("Transfer-Encoding: "),
+        ),
+    ]);
+}
+
+#[test]
+fn white_space_around_a_coding_and_its_case_change_nothing() {
+    let body = "3\r\nabc\r\n0\r\n\r\n";
+    meet_their_fates(&[
+        (
+            OneRequest,
+            "a tab before",
+            post("Transfer-Encoding:\tchunked", body),
+        ),
+        (
+            OneRequest,
+            "spaces behind",
+            post("Transfer-Encoding: chunked  ", body),
+        ),
+        (
+            OneRequest,
+            "capitals",
+            post("TRANSFER-ENCODING: ChUnKeD", body),
+        ),
+        (
+            OneRequest,
+            "no space",
+            post("Transfer-Encoding:chunked", body),
+        ),
+    ]);
+}
+
+#[test]
+fn a_length_in_disguise_is_refused_or_holds_what_follows() {
+    let hidden = format!("{HIDDEN}\r\n\r\n");
+    let length = |value: &str| post(&format!("Content-Length: {value}"), &hidden);
+    let whole = |method: &str, target: &str| {
+        let length = hidden.len();
+        format!("{method} {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{hidden}")
+            .into_bytes()
+    };
+    meet_their_fates(&[
+        (Refused, "a plus and a zero", length("+0")),
+        (Refused, "minus zero", length("-0")),
+        (Refused, "a fraction", length("0.0")),
+        (Refused, "an exponent", length("0e1")),
+        (Refused, "an underscore", length("1_0")),
+        (Refused, "a space within", length("1 0")),
+        (Refused, "a comma behind", length("0,")),
+        (Refused, "digits of another script", length("\u{661}")),
+        (Refused, "a folded length", length("\r\n 0")),
+        (Refused, "a vertical tab", length("\u{b}0")),
+        (
+            Refused,
+            "two lengths, the last one zero",
+            post("Content-Length: 40\r\nContent-Length: 0", &hidden),
+        ),
+        (
+            Refused,
+            "two lengths in two cases",
+            post("Content-Length: 40\r\ncontent-length: 40", &hidden),
+        ),
+        (
+            Refused,
+            "a space before the colon",
+            post("Content-Length : 0", &hidden),
+        ),
+        (OneRequest, "a GET with a body", whole("GET", "/who")),
+        (
+            OneRequest,
+            "an OPTIONS with a body",
+            whole("OPTIONS", "/who"),
+        ),
+        (OneRequest, "a DELETE with a body", whole("DELETE", "/who")),
+        (
+            OneRequest,
+            "leading zeros",
+            post(&format!("Content-Length: 000{}", hidden.len()), &hidden),
+        ),
+        (
+            OneRequest,
+            "a body where none is read",
+            whole("POST", "/who"),
+        ),
+    ]);
+}
+
+#[test]
+fn names_that_only_resemble_a_length_or_a_coding_frame_nothing() {
+    // The upstream gets them as any other field, and the request without a body.
+    meet_their_fates(&[
+        (
+            OneRequest,
+            "an underscore for the hyphen",
+            get("Content_Length: 0\r\nTransfer_Encoding: chunked"),
+        ),
+        (
+            OneRequest,
+            "a letter more",
+            get("Content-Lengthx: 40\r\nXTransfer-Encoding: chunked"),
+        ),
+        (OneRequest, "a prefix", get("X-Content-Length: 40")),
+    ]);
+}
+
+#[test]
+fn chunk_lines_with_two_meanings_end_the_request() {
+    let next = format!("0\r\n\r\n{HIDDEN}");
+    meet_their_fates(&[
+        (
+            Cut,
+            "a size line that ends with LF",
+            chunks(&format!("3\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "a size line that ends with CR",
+            chunks(&format!("3\rabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "LF within an extension",
+            chunks(&format!("3;a\nb\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "CR within an extension",
+            chunks(&format!("3;a\rb\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "NUL within an extension",
+            chunks(&format!("3;a\0b\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "a space before an extension",
+            chunks(&format!("3 ;a\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "a space after the size",
+            chunks(&format!("3 \r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "a space before the size",
+            chunks(&format!(" 3\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "an underscore",
+            chunks(&format!("0_3\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "a letter behind",
+            chunks(&format!("3x\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "a size of 2^64 + 3",
+            chunks(&format!("10000000000000003\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "data that ends with LF",
+            chunks(&format!("3\r\nabc\n{next}")),
+        ),
+        (
+            Cut,
+            "data that ends with CR and more",
+            chunks(&format!("3\r\nabc\rX{next}")),
+        ),
+        (
+            Cut,
+            "data that ends with anything",
+            chunks(&format!("3\r\nabcXX{next}")),
+        ),
+        (
+            Cut,
+            "a last chunk that ends with LF",
+            chunks(&format!("3\r\nabc\r\n0\n\n{HIDDEN}")),
+        ),
+        (
+            Cut,
+            "a trailer line that ends with LF",
+            chunks(&format!("0\r\nX: y\n\r\n{HIDDEN}")),
+        ),
+        (Cut, "no last chunk", chunks("3\r\nabc\r\n")),
+        (
+            Cut,
+            "a length that the body does not reach",
+            post("Content-Length: 9", "abc"),
+        ),
+    ]);
+}
+
+#[test]
+fn extensions_and_trailers_stay_behind() {
+    meet_their_fates(&[
+        (
+            OneRequest,
+            "extensions",
+            chunks("3;a=b;c=\"d\"\r\nabc\r\n0;e\r\n\r\n"),
+        ),
+        (
+            OneRequest,
+            "zeros before a size",
+            chunks("0003\r\nabc\r\n0000\r\n\r\n"),
+        ),
+        (
+            OneRequest,
+            "a length in the trailer",
+            chunks("3\r\nabc\r\n0\r\nContent-Length: 40\r\n\r\n"),
+        ),
+        (
+            OneRequest,
+            "a coding in the trailer",
+            chunks("3\r\nabc\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ),
+        (
+            OneRequest,
+            "another token in the trailer",
+            chunks("3\r\nabc\r\n0\r\nAuthorization: Bearer x\r\nHost: b\r\n\r\n"),
+        ),
+        (
+            OneRequest,
+            "a request in the data",
+            chunks(&format!("{:x}\r\n{HIDDEN}\r\n0\r\n\r\n", HIDDEN.len())),
+        ),
+    ]);
+}
+
+#[test]
+fn a_request_cut_off_in_its_body_leaves_nothing_for_the_next() {
+    let upstream = Upstream::start();
+    let proxy = Proxy::start(&Settings::in_front_of(&upstream).accounts(&upstream, 1));
+    for head in ["Content-Length: 1000", "Transfer-Encoding: chunked"] {
+        let mut client = Client::connect(proxy.address());
+        client.send_raw(&post(head, ""));
+        // Not a whole body in either framing; the next client's request follows on the same upstream's slot.
+        client.send_raw(b"3e8\r\nab");
+        client.reset();
+        let mut next = proxy.client(&upstream);
+        let conn = next.id();
+        assert_eq!(next.get("/who").ok().json()["conn"], conn, "{head}");
+    }
+    proxy.wait_until_all_is_back(1);
+    upstream.assert_clean();
+}
