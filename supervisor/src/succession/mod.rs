@@ -1,4 +1,4 @@
-//! From one supervisor to the next: what a predecessor left is collected ([`collect`], `meet`), and left to a new
+//! From one supervisor to the next: what a predecessor left is collected (`collect`, `meet`), and left to a new
 //! executable in turn (`upgrade`). What there was of it stands in the region (`history`).
 //!
 //! It comes on three ways, and all bring the same named descriptors ([`tpp::estate`]): over `exec`, when a new
