@@ -398,3 +398,19 @@ fn roots_that_cannot_be_read_are_found_before_an_upgrade() {
     assert!(outcome.err.contains("absent.pem"), "{outcome:?}");
     proxy.client(&upstream).get("/who").ok();
 }
+
+#[test]
+fn an_upgrade_is_refused_while_the_file_asks_for_other_sockets() {
+    let (upstream, settings, mut proxy) = start(1);
+    let other = settings.set("listen", "[\"127.0.0.1:0\", \"127.0.0.2:0\"]");
+    other.write_to(proxy.directory());
+    let outcome = proxy.upgrade(None);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(
+        outcome.err.contains("another listen than is in force"),
+        "{outcome:?}"
+    );
+    assert_eq!(proxy.ctl(&["reload"]).code, Some(0));
+    assert_eq!(proxy.upgrade(None).code, Some(0));
+    proxy.client(&upstream).get("/who").ok();
+}

@@ -178,7 +178,7 @@ fn is_another_server(old: &Upstream, new: &Upstream) -> bool {
 }
 
 /// Keys that differ and cannot be put in force without a restart.
-pub(crate) fn fixed_keys(old: &Config, new: &Config) -> Vec<&'static str> {
+fn fixed_keys(old: &Config, new: &Config) -> Vec<&'static str> {
     let keys = [
         ("health_listen", old.health_listen != new.health_listen),
         ("control_socket", old.control_socket != new.control_socket),
@@ -199,7 +199,7 @@ pub(crate) fn fixed_keys(old: &Config, new: &Config) -> Vec<&'static str> {
 }
 
 /// What differs, a few words each; empty if nothing does. No secret is among them.
-pub(crate) fn changes(old: &Config, new: &Config) -> Vec<String> {
+fn changes(old: &Config, new: &Config) -> Vec<String> {
     let sections = [
         ("listen", old.listen != new.listen),
         (
@@ -217,7 +217,8 @@ pub(crate) fn changes(old: &Config, new: &Config) -> Vec<String> {
     changes
 }
 
-fn changed<const N: usize>(keys: [(&'static str, bool); N]) -> Vec<&'static str> {
+/// The keys of those that differ.
+pub(crate) fn changed<const N: usize>(keys: [(&'static str, bool); N]) -> Vec<&'static str> {
     keys.into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
         .collect()

@@ -20,7 +20,7 @@ use crate::{
     control::Operator,
     fleet::{Answer, Heir, Order},
     http::Source,
-    reload::fixed_keys,
+    reload::changed,
     succession::upgrade,
 };
 
@@ -108,9 +108,12 @@ impl Panel {
     fn check_unchanged(&self) -> Result<(), String> {
         let new = config::load(&self.identity.config_file, &ProcessVars)
             .map_err(|problems| problems.to_string())?;
-        let in_force = self.in_force();
-        let mut keys = fixed_keys(&in_force.config, &new);
-        keys.extend((in_force.config.listen != new.listen).then_some("listen"));
+        let old = &self.in_force().config;
+        let keys = changed([
+            ("listen", old.listen != new.listen),
+            ("health_listen", old.health_listen != new.health_listen),
+            ("control_socket", old.control_socket != new.control_socket),
+        ]);
         if keys.is_empty() {
             Ok(())
         } else {
