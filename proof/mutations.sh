@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-target=$PWD/target/loom # the one that .ci/run uses: dependencies are built once
+target=$PWD/target/loom-mutations # its own: cargo takes a copy's build for the original's
 copy=$PWD/target/mutations
 pool=src/pool
 files=(slot bitmap line publication dispatch seat)
