@@ -7,6 +7,7 @@ pub mod passing;
 
 use std::{
     fmt, io,
+    os::fd::{BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -99,6 +100,19 @@ impl FromStr for Role {
             Some(_) => return Err(unknown()),
         })
     }
+}
+
+/// The same descriptors under other numbers, for whoever outlives their owners.
+///
+/// # Errors
+/// If the system has no descriptors left.
+pub fn duplicate<'a>(
+    descriptors: impl IntoIterator<Item = (Role, BorrowedFd<'a>)>,
+) -> io::Result<Vec<(Role, OwnedFd)>> {
+    let descriptors = descriptors.into_iter();
+    descriptors
+        .map(|(role, fd)| Ok((role, fd.try_clone_to_owned()?)))
+        .collect()
 }
 
 /// Where the workers of the supervisor at `control_socket` can be met: the path, but for the process id at its end.

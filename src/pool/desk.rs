@@ -22,6 +22,7 @@ use super::{
     ids::{Epoch, SeatIndex, SlotIndex, Ticket},
     line::{Collected, LineKeeper},
     seat::SeatWord,
+    settings::published_addresses,
     slot::Claim,
 };
 
@@ -310,9 +311,7 @@ impl Desk {
     /// # Errors
     /// If the supervisor has published none, or another version's.
     pub fn settings(&self) -> serde_json::Result<WorkerSettings> {
-        let mut bytes = Vec::new();
-        self.region.settings().read(&mut bytes);
-        serde_json::from_slice(&bytes)
+        WorkerSettings::published_in(&self.region)
     }
 
     /// Rises whenever other settings are put in force.
@@ -330,9 +329,7 @@ impl Desk {
     /// The upstream's addresses; none as long as its name did not resolve.
     #[must_use]
     pub fn upstream_addresses(&self) -> Vec<SocketAddr> {
-        let mut bytes = Vec::new();
-        self.region.upstream().read(&mut bytes);
-        serde_json::from_slice(&bytes).unwrap_or_default()
+        published_addresses(&self.region)
     }
 
     /// Asks the supervisor to resolve the upstream's name again.

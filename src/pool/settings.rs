@@ -1,10 +1,13 @@
 //! What a worker needs of the configuration, as the supervisor publishes it in the region.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, LeaseMode, LogFormat};
+use crate::{
+    config::{Config, LeaseMode, LogFormat, Upstream},
+    region::Region,
+};
 
 /// The part of a [`Config`] that workers act on: no account, no address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +58,31 @@ pub struct WorkerSettings {
     pub log_format: LogFormat,
 }
 
+/// The upstream's addresses that are published in `region`; none if there are none.
+pub(super) fn published_addresses(region: &Region) -> Vec<SocketAddr> {
+    let mut json = Vec::new();
+    region.upstream().read(&mut json);
+    serde_json::from_slice(&json).unwrap_or_default()
+}
+
 impl WorkerSettings {
+    /// Those that are published in `region`.
+    ///
+    /// # Errors
+    /// If there are none, or they are in another version's words.
+    pub fn published_in(region: &Region) -> serde_json::Result<Self> {
+        let mut json = Vec::new();
+        region.settings().read(&mut json);
+        serde_json::from_slice(&json)
+    }
+
+    /// Whether requests go to `upstream`: its tokens are no other server's business.
+    #[must_use]
+    pub fn lead_to(&self, upstream: &Upstream) -> bool {
+        (&self.upstream_host, self.upstream_port, self.tls)
+            == (&upstream.host, upstream.port, upstream.tls)
+    }
+
     /// What `workers` workers need of `config`.
     #[must_use]
     pub fn of(config: &Config, workers: usize) -> Self {

@@ -13,6 +13,7 @@ use super::{
     ids::{Epoch, SeatIndex, SlotIndex},
     recovery::Reclaimed,
     seat::{SeatState, SeatWord},
+    settings::published_addresses,
     word::{Holder, SlotWord},
 };
 
@@ -162,9 +163,7 @@ impl Stock {
     /// The upstream's addresses that are published; none if there are none.
     #[must_use]
     pub fn upstream_addresses(&self) -> Vec<SocketAddr> {
-        let mut json = Vec::new();
-        self.region.upstream().read(&mut json);
-        serde_json::from_slice(&json).unwrap_or_default()
+        published_addresses(&self.region)
     }
 
     /// What is published already is not published again: workers would begin anew with it.

@@ -253,7 +253,7 @@ impl Fleet {
 
     fn note_states(&mut self, now: Instant) {
         let mut draining = Vec::new();
-        for post in &mut self.posts {
+        for (at, post) in self.posts.iter_mut().enumerate() {
             for worker in post.workers_mut() {
                 let state = self.stock.pool().seats[worker.seat.get()].word().state;
                 if !worker.ready && state == SeatState::Ready {
@@ -261,19 +261,17 @@ impl Fleet {
                     info!(worker = %worker.seat, pid = worker.process.pid, epoch = %worker.epoch, "worker ready");
                 }
                 if state == SeatState::Draining {
-                    draining.push(worker.process.pid);
+                    draining.push((at, worker.process.pid));
                 }
             }
-            // Told by somebody else: its place is taken by another one at once, not when it has ended.
-            draining.retain(|pid| match post.remove(*pid) {
-                Some(worker) => {
-                    warn!(worker = %worker.seat, pid, "worker drains unasked");
-                    self.leaving
-                        .push((worker, now + self.wanted.drain_timeout + EXIT_GRACE));
-                    false
-                }
-                None => true,
-            });
+        }
+        // Told by somebody else: its place is taken by another one at once, not when it has ended.
+        let deadline = self.exit_deadline(now);
+        for (at, pid) in draining {
+            if let Some(worker) = self.posts[at].remove(pid) {
+                warn!(worker = %worker.seat, pid, "worker drains unasked");
+                self.leaving.push((worker, deadline));
+            }
         }
     }
 
@@ -332,16 +330,17 @@ impl Fleet {
         let seat = self.stock.fill_seat(self.launch.fingerprint());
         let (seat, epoch) = seat.ok_or("all seats are taken")?;
         let started = WorkerProcess::start(&self.launch, &self.stock, (seat, epoch));
-        let watched = started.and_then(|process| Ok((process.ended()?, process)));
-        match watched {
-            Ok((ended, process)) => {
+        let followed = started.and_then(|process| {
+            self.stock.set_pid(seat, process.pid);
+            self.follow(&process)?;
+            Ok(process)
+        });
+        match followed {
+            Ok(process) => {
                 let pid = process.pid;
-                self.stock.set_pid(seat, pid);
-                systemd::keep_all(process.descriptors());
                 // From here on a successor of ours finds it.
                 process.let_begin();
                 info!(worker = %seat, pid, %epoch, "worker started");
-                self.ended.spawn(async move { (pid, ended.await) });
                 Ok(Worker {
                     seat,
                     epoch,
@@ -417,7 +416,6 @@ impl Fleet {
     fn publish_report(&self) {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.update(&self.posts, &self.leaving, Instant::now());
-        report.strangers = self.strangers.len();
     }
 }
 

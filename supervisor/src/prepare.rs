@@ -188,7 +188,7 @@ fn stock(config: &Config, workers: usize, estate: &mut Estate) -> anyhow::Result
     let inherited = estate.take_region(|region| {
         let leased = region.pool().census().in_use;
         fits(config, workers, region.geometry(), leased)?;
-        is_of_our_server(config, published_settings(region))
+        is_of_our_server(config, region)
     });
     let is_ours = inherited.is_some();
     let (region, bells) = match inherited {
@@ -237,23 +237,13 @@ fn fits(config: &Config, workers: usize, geometry: Geometry, leased: u64) -> Res
     }
 }
 
-/// What a predecessor told its workers; `None`: nothing, or in another version's words.
-fn published_settings(region: &Region) -> Option<WorkerSettings> {
-    let mut json = Vec::new();
-    region.settings().read(&mut json);
-    serde_json::from_slice(&json).ok()
-}
-
 /// Whether the tokens in a pool are of the server that the configuration names: no other one may see them.
-fn is_of_our_server(config: &Config, settings: Option<WorkerSettings>) -> Result<(), String> {
-    let upstream = &config.upstream;
-    match settings {
-        Some(old)
-            if (&old.upstream_host, old.upstream_port, old.tls)
-                != (&upstream.host, upstream.port, upstream.tls) =>
-        {
+fn is_of_our_server(config: &Config, region: &Region) -> Result<(), String> {
+    match WorkerSettings::published_in(region) {
+        Ok(old) if !old.lead_to(&config.upstream) => {
             Err(format!("its tokens are of {}", old.upstream_host))
         }
+        // In another version's words, perhaps.
         _ => Ok(()),
     }
 }

@@ -86,10 +86,11 @@ impl Panel {
         }
         let (listeners, sockets) = self.listeners(&new)?;
         let setup = Setup::of(&new).map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
-        let moves_to = if is_another_server(&old.upstream, &new.upstream) {
-            Some(upstream::resolve(&new.upstream).await?)
-        } else {
+        let settings = WorkerSettings::of(&new, workers);
+        let moves_to = if settings.lead_to(&old.upstream) {
             None
+        } else {
+            Some(upstream::resolve(&new.upstream).await?)
         };
         self.reloader
             .log
@@ -103,7 +104,7 @@ impl Panel {
         if let Some(addresses) = &moves_to {
             self.upstream.publish(addresses, &self.stock);
         }
-        self.publish(&WorkerSettings::of(&new, workers));
+        self.publish(&settings);
         if moves_to.is_some() {
             // Its tokens are the other server's.
             self.refresher.renew(None).await;
@@ -170,11 +171,6 @@ impl Panel {
             error!(%error, "the workers keep their old settings");
         }
     }
-}
-
-/// Whether requests would go elsewhere.
-fn is_another_server(old: &Upstream, new: &Upstream) -> bool {
-    (&old.host, old.port, old.tls) != (&new.host, new.port, new.tls)
 }
 
 /// Keys that differ and cannot be put in force without a restart.

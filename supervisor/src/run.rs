@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tpp::{
     config::Config,
     control::{Reply, SupervisorEvent},
-    estate::{Role, meeting_prefix},
+    estate::{self, Role, meeting_prefix},
 };
 use tracing::{info, warn};
 
@@ -165,9 +165,9 @@ impl Supervisor {
 
     /// The sockets that are neither the workers' nor in the region, for a successor in this one's place.
     fn own_sockets(&self) -> io::Result<Vec<(Role, OwnedFd)>> {
-        Ok(vec![
-            (Role::Health, self.health.1.as_fd().try_clone_to_owned()?),
-            (Role::Control, self.control.as_fd().try_clone_to_owned()?),
+        estate::duplicate([
+            (Role::Health, self.health.1.as_fd()),
+            (Role::Control, self.control.as_fd()),
         ])
     }
 

@@ -12,8 +12,6 @@ pub(crate) struct FleetReport {
     pub(crate) workers: Vec<WorkerReport>,
     /// Workers wanted.
     pub(crate) wanted: usize,
-    /// Workers of a former pool that are still there.
-    pub(crate) strangers: usize,
     /// A line for each post whose next worker is put off, and why.
     pub(crate) put_off: Vec<String>,
 }

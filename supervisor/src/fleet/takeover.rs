@@ -3,7 +3,7 @@
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Instant};
 
 use tpp::{
-    estate::Role,
+    estate::{self, Role},
     pool::{SeatIndex, SeatState},
 };
 use tracing::{error, info};
@@ -23,7 +23,7 @@ impl Fleet {
         for (seat, epoch, process) in workers {
             let state = state_of(seat);
             info!(worker = %seat, pid = process.pid, %epoch, ?state, "worker taken over");
-            self.follow(&process);
+            self.follow_adopted(&process);
             // Without a channel it believes itself alone, and would drain when its patience ends.
             let is_alone = !process.has_channel();
             if state == SeatState::Starting {
@@ -59,19 +59,22 @@ impl Fleet {
                 pid,
                 "worker of the former pool: it drains when others are ready"
             );
-            self.follow(&process);
+            self.follow_adopted(&process);
             self.strangers.push((process, None));
         }
     }
 
-    fn follow(&mut self, process: &WorkerProcess) {
-        let pid = process.pid;
+    /// Watches for the end of a process, and has systemd keep what a successor of ours needs of it.
+    pub(super) fn follow(&mut self, process: &WorkerProcess) -> io::Result<()> {
+        let (pid, ended) = (process.pid, process.ended()?);
         systemd::keep_all(process.descriptors());
-        match process.ended() {
-            Ok(ended) => {
-                self.ended.spawn(async move { (pid, ended.await) });
-            }
-            Err(error) => error!(pid, %error, "the worker's end will not be seen"),
+        self.ended.spawn(async move { (pid, ended.await) });
+        Ok(())
+    }
+
+    fn follow_adopted(&mut self, process: &WorkerProcess) {
+        if let Err(error) = self.follow(process) {
+            error!(pid = process.pid, %error, "the worker's end will not be seen");
         }
     }
 
@@ -94,10 +97,7 @@ impl Fleet {
     }
 
     fn descriptors(&self) -> io::Result<Vec<(Role, OwnedFd)>> {
-        self.processes()
-            .flat_map(WorkerProcess::descriptors)
-            .chain(self.launch.sockets())
-            .map(|(role, fd)| Ok((role, fd.try_clone_to_owned()?)))
-            .collect()
+        let workers = self.processes().flat_map(WorkerProcess::descriptors);
+        estate::duplicate(workers.chain(self.launch.sockets()))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    io,
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
 };
@@ -11,7 +10,7 @@ use tokio::sync::oneshot;
 use tpp::{
     config::{self, ProcessVars},
     control::{Command, Reply},
-    estate::Role,
+    estate::{self, Role},
 };
 use tracing::{error, info};
 
@@ -74,7 +73,6 @@ impl Panel {
         let _turn = self.reloader.turn.lock().await;
         upgrade::check(executable, config_file).await?;
         self.check_unchanged()?;
-        let failed = |error: io::Error| error.to_string();
         let asker = asker.map(|asker| (Role::Asker, asker));
         let region = (Role::Region, self.stock.region().as_fd());
         let own_sockets = self.own_sockets.iter();
@@ -82,10 +80,8 @@ impl Panel {
             .map(|(role, socket)| (*role, socket.as_fd()))
             .chain(self.stock.bells().named())
             .chain(asker)
-            .chain([region])
-            .map(|(role, fd)| Ok((role, fd.try_clone_to_owned()?)))
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(failed)?;
+            .chain([region]);
+        let own = estate::duplicate(own).map_err(|error| error.to_string())?;
         let (refused, was_refused) = oneshot::channel();
         let invocation = self.invocation.clone();
         let executable = executable.to_owned();
