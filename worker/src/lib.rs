@@ -2,12 +2,14 @@
 //!
 //! Pingora carries the connections, with TLS to the upstream where it is asked for; what is said on them is read and written here.
 //!
-//! - `lifecycle`: ready, draining, gone; `bond`: the supervisor, and a new one when it dies; `accept`: new connections, shared out fairly between workers;
-//! - `connection`: one client, one task: request after request; `acquire` and `held`: the lease that spans them;
-//! - `request` and `answer`: heads, read strictly and written anew; `body`: where a body ends; `headers`, `reply`;
-//! - `exchange`: one request, over as many attempts as it takes; `relay` and `upload`: one attempt;
-//! - `upstream` and `transport`: connections to the upstream; `wire`: any connection, with its buffers;
-//! - `worker`: what all connections share; `attend`, `clock`: waiting, and for how long.
+//! - `life`: ready, draining, gone; the bond with the supervisor, and with a new one when it dies;
+//! - `door`: new connections, shared out fairly between workers; a client, request after request;
+//! - `wire`: any connection, with its buffers, and waiting with an eye on the client;
+//! - `http1`: the codec: heads read strictly, bodies and where they end;
+//! - `message`: fields, and what tpp answers itself;
+//! - `gateway`: the way of a request: its lease, its attempts, the relay between the two wires;
+//! - `upstream`: connections to the upstream, kept and new;
+//! - `worker`: what all connections share; `clock`: how long things wait.
 //!
 //! Nothing is done for each request that can be done for each connection or each token: no timer is armed, no lock is
 //! taken that another process or thread may hold, no system call is made but reads and writes.
@@ -25,29 +27,18 @@ use tpp::{
     region::Region,
 };
 
-mod accept;
-mod acquire;
-mod answer;
-mod attend;
-mod body;
-mod bond;
 mod clock;
-mod connection;
-mod exchange;
+mod door;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod headers;
-mod held;
-mod lifecycle;
+mod gateway;
+mod http1;
+mod life;
 mod log;
-mod relay;
-mod reply;
-mod request;
+mod message;
 #[cfg(test)]
 mod tests;
-mod transport;
-mod upload;
 mod upstream;
 mod wire;
 mod worker;
@@ -128,7 +119,7 @@ pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
     // A core would hold tokens; a limit on its size does not stop a handler that takes it through a pipe.
     prctl::set_dumpable(false).context("rule out core dumps")?;
     let inherited = Inherited::receive(args)?;
-    if bond::may_begin(&inherited.channel).context("wait for the supervisor's word")? {
+    if life::bond::may_begin(&inherited.channel).context("wait for the supervisor's word")? {
         serve(inherited)?;
     }
     Ok(())
@@ -149,5 +140,5 @@ pub fn serve(inherited: Inherited) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("start the runtime")?;
-    runtime.block_on(lifecycle::live(inherited, log))
+    runtime.block_on(life::live(inherited, log))
 }

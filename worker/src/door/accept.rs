@@ -33,7 +33,7 @@ use tokio::{
 };
 use tracing::{debug, error, warn};
 
-use crate::{connection, transport::KEEPALIVE, worker::Worker};
+use crate::{door::connection, upstream::transport::KEEPALIVE, worker::Worker};
 
 /// How long a worker gives way at once.
 const PAUSE: Duration = Duration::from_millis(1);

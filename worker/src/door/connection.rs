@@ -14,16 +14,16 @@ use pingora_core::protocols::Stream;
 use tpp::config::LeaseMode;
 
 use crate::{
-    attend::Interrupt,
     clock::{Timer, millis},
-    exchange::{Failure, Next},
-    headers::HEAD_LIMIT as HEAD_BYTES,
-    held::Held,
-    relay::STALL_LIMIT,
-    reply::Reply,
-    request::{self, Origin, Request},
-    upload::Upload,
+    gateway::exchange::{Failure, Next},
+    gateway::held::Held,
+    gateway::relay::STALL_LIMIT,
+    gateway::upload::Upload,
+    http1::request::{self, Origin, Request},
+    message::headers::HEAD_LIMIT as HEAD_BYTES,
+    message::reply::Reply,
     wire::Wire,
+    wire::attend::Interrupt,
     worker::{View, Worker},
 };
 

@@ -8,9 +8,9 @@ mod strict;
 use bytes::BytesMut;
 
 use crate::{
-    answer::{self, Answer, Head},
-    body::{Body, Frame, Piece},
-    request::{self, Origin, Request},
+    http1::answer::{self, Answer, Head},
+    http1::body::{Body, Frame, Piece},
+    http1::request::{self, Origin, Request},
 };
 use strict::Framing;
 

@@ -5,16 +5,16 @@ use std::time::Duration;
 use tracing::{debug, warn};
 
 use crate::{
-    answer::{Answer, Head},
-    attend::{Interrupt, attend},
     clock::millis,
-    connection::Connection,
-    relay::{Break, Relay, State},
-    reply::Reply,
-    request::Request,
-    transport::Unreachable,
-    upload::Upload,
+    door::connection::Connection,
+    gateway::relay::{Break, Relay, State},
+    gateway::upload::Upload,
+    http1::answer::{Answer, Head},
+    http1::request::Request,
+    message::reply::Reply,
+    upstream::transport::Unreachable,
     wire::Wire,
+    wire::attend::{Interrupt, attend},
 };
 
 /// What a new token may take to arrive, beyond the login itself.

@@ -6,12 +6,12 @@ use tpp::pool::Lease;
 use tracing::debug;
 
 use crate::{
-    attend::{Interrupt, attend},
     clock::millis,
-    connection::Connection,
-    exchange::Failure,
-    held::Held,
-    reply::Reply,
+    door::connection::Connection,
+    gateway::exchange::Failure,
+    gateway::held::Held,
+    message::reply::Reply,
+    wire::attend::{Interrupt, attend},
 };
 
 impl Connection {

@@ -10,12 +10,12 @@ use std::{
 use bytes::Buf as _;
 
 use crate::{
-    answer::{self, Answer, Head, Nonsense},
-    attend::has_left,
-    body::{BadFrame, Body, Frame, Piece},
     clock::Timer,
-    request::Request,
-    upload::Upload,
+    gateway::upload::Upload,
+    http1::answer::{self, Answer, Head, Nonsense},
+    http1::body::{BadFrame, Body, Frame, Piece},
+    http1::request::Request,
+    wire::attend::has_left,
     wire::{HIGH_WATER, Wire},
     worker::Worker,
 };

@@ -3,8 +3,8 @@
 use bytes::{Buf, BytesMut};
 
 use crate::{
-    body::{BadFrame, Body, Frame, Piece},
-    request::Request,
+    http1::body::{BadFrame, Body, Frame, Piece},
+    http1::request::Request,
     wire::HIGH_WATER,
 };
 

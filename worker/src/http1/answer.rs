@@ -6,9 +6,9 @@ use bytes::BytesMut;
 use httparse::{Header, ParserConfig, Status};
 
 use crate::{
-    body::{Body, Frame},
-    headers::{FIELD_LIMIT, Field, HEAD_LIMIT, Options, content_length},
-    request::{Request, put, put_length},
+    http1::body::{Body, Frame},
+    http1::request::{Request, put, put_length},
+    message::headers::{FIELD_LIMIT, Field, HEAD_LIMIT, Options, content_length},
 };
 
 /// What the rest of the exchange has to know about an answer.

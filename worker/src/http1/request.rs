@@ -9,8 +9,8 @@ use httparse::{Header, ParserConfig, Status};
 use memchr::memchr_iter;
 
 use crate::{
-    body::{Body, Frame},
-    headers::{FIELD_LIMIT, Field, HEAD_LIMIT, Options, content_length, is_host, list},
+    http1::body::{Body, Frame},
+    message::headers::{FIELD_LIMIT, Field, HEAD_LIMIT, Options, content_length, is_host, list},
 };
 
 /// What the rest of the exchange has to know about a request.

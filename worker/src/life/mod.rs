@@ -1,5 +1,7 @@
 //! The worker's life: ready, draining, gone; and the little it does beside serving.
 
+pub(crate) mod bond;
+
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
@@ -14,10 +16,9 @@ use tracing::{info, warn};
 
 use crate::{
     Inherited,
-    accept::{Accepting, accept},
-    bond,
-    bond::{Heirlooms, MeetingPlace},
     clock::{TICK, millis},
+    door::accept::{Accepting, accept},
+    life::bond::{Heirlooms, MeetingPlace},
     log::Log,
     worker::Worker,
 };

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 
-use crate::request::{Malformed, put, put_length};
+use crate::http1::request::{Malformed, put, put_length};
 
 /// Seconds after which a client that got no slot may try again.
 const RETRY_AFTER: &[u8] = b"Retry-After: 1\r\n";

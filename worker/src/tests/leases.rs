@@ -6,7 +6,7 @@ use pingora_core::protocols::l4::stream::Stream as TcpLayer;
 use tpp::{config::LeaseMode, pool::SlotIndex};
 
 use super::play::{Stage, until};
-use crate::connection;
+use crate::door::connection;
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
 const BRIEF: Duration = Duration::from_millis(150);

@@ -15,7 +15,7 @@ use tpp::{
     region::{Geometry, Region},
 };
 
-use crate::{accept::accept, clock::TICK, worker::Worker};
+use crate::{clock::TICK, door::accept::accept, worker::Worker};
 
 /// Long enough for anything that comes at all.
 const PATIENCE: Duration = Duration::from_secs(20);

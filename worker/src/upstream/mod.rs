@@ -3,6 +3,8 @@
 //! They are kept here and not by Pingora's connector, because all a worker needs is a stack: the last one used is the first one
 //! reused, and no task watches over each.
 
+pub(crate) mod transport;
+
 use std::{
     fmt,
     net::SocketAddr,
@@ -20,7 +22,7 @@ use tracing::warn;
 use crate::{
     clock::millis,
     log::Muffler,
-    transport::{Transport, Unreachable},
+    upstream::transport::{Transport, Unreachable},
     wire::Wire,
 };
 

@@ -3,6 +3,8 @@
 //!
 //! An idle connection owns no buffer: reads land in one scratch buffer of the thread and only what arrived is kept.
 
+pub(crate) mod attend;
+
 use std::{
     cell::RefCell,
     fmt,

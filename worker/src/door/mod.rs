@@ -1,0 +1,4 @@
+//! Where clients come in: accepting, and a client's connection from its first byte to its last.
+
+pub(crate) mod accept;
+pub(crate) mod connection;

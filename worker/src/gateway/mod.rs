@@ -1,0 +1,7 @@
+//! The way of a request, from its head to the end of its answer.
+
+pub(crate) mod exchange;
+pub(crate) mod held;
+pub(crate) mod lend;
+pub(crate) mod relay;
+pub(crate) mod upload;
