@@ -54,7 +54,7 @@ pub use line::WINDOW;
 pub use publication::{Publication, TooLong};
 pub use seat::{Seat, SeatState, SeatWord};
 #[cfg(not(tpp_loom))]
-pub use settings::WorkerSettings;
+pub use settings::{TokenSettings, WorkerSettings};
 pub use slot::{Claim, Released, Slot};
 #[cfg(not(tpp_loom))]
 pub use stock::{Legacy, Stock};
