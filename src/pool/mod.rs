@@ -35,6 +35,7 @@ mod stress;
 mod suspects;
 #[cfg(all(test, not(tpp_loom)))]
 mod tests;
+mod waits;
 mod word;
 #[cfg(test)]
 mod words;
@@ -54,11 +55,12 @@ pub use line::WINDOW;
 pub use publication::{Publication, TooLong};
 pub use seat::{Seat, SeatState, SeatWord};
 #[cfg(not(tpp_loom))]
-pub use settings::WorkerSettings;
+pub use settings::{TokenSettings, WorkerSettings};
 pub use slot::{Claim, Released, Rest, Slot};
 #[cfg(not(tpp_loom))]
 pub use stock::{Legacy, Stock};
 pub use suspects::Suspects;
+pub use waits::{WaitEnd, WaitsEnded, WaitsEndedCounts};
 pub use word::{Holder, Place, SlotWord};
 
 /// A view of one pool: where its words lie. Cheap to make and to copy; it owns nothing.

@@ -193,6 +193,14 @@ impl Stock {
         version != 0 && self.pool().slots[slot.get()].refused() == version
     }
 
+    /// Whether a worker gave the slot back for a fresh login: what the upstream still does for its last holder must not meet
+    /// the next one's requests, or nothing of the last one's session is to be left (`lease.abandoned`, `lease.reset`). It is out
+    /// of use and says so until [`Self::install`]; the worker has rung the supervisor's bell, or was found dead.
+    #[must_use]
+    pub fn is_spent(&self, slot: SlotIndex) -> bool {
+        self.pool().slots[slot.get()].is_spent()
+    }
+
     fn ring_holder(&self, slot: SlotIndex) {
         if let Holder::Leased { seat, .. } = self.pool().slots[slot.get()].word().holder {
             self.bells.ring(seat);
@@ -280,7 +288,18 @@ impl Stock {
     pub fn reclaim(&self, seat: SeatIndex) -> Reclaimed {
         let reclaimed = self.pool().reclaim(seat, &self.bells);
         self.region.counters(seat).settle(reclaimed.leases);
+        self.tell_of_spent();
         reclaimed
+    }
+
+    /// The dead tell nobody that they left a spent token.
+    fn tell_of_spent(&self) {
+        let slots = self.pool().slots.iter().enumerate();
+        let mut spent = slots.filter(|(_, slot)| slot.is_spent()).peekable();
+        if spent.peek().is_some() {
+            spent.for_each(|(index, _)| self.region.suspects().push(SlotIndex::new(index)));
+            self.bells.ring_supervisor();
+        }
     }
 
     /// Lets the line pass a worker by whose heartbeat stands still.

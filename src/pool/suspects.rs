@@ -1,8 +1,8 @@
-//! Slots whose token was refused, as a list: who looks for them walks those and no others.
+//! Slots whose token was refused or is spent, as a list: who looks for them walks those and no others.
 //!
 //! A stack through the slots' own words. Workers push, the supervisor takes all at once, so that no index can be used twice in
-//! between. A worker that dies in the middle of a push leaves its slot out: the list is a hint, the slot's `refused` word
-//! is the truth, and the supervisor looks at all of those every now and then.
+//! between. A worker that dies in the middle of a push leaves its slot out: the list is a hint, the slot's own words
+//! are the truth, and the supervisor looks at all of those every now and then.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
