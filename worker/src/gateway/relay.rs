@@ -281,7 +281,8 @@ impl Attempt {
     ) -> Poll<Result<T, Break>> {
         let (up, down) = self.turns(flight);
         // A tunnel is silent only if both sides are; and a client that reads its answer may take its time to send.
-        let anew = self.state.is_begun && (self.state.up.has_moved() || self.state.down.has_moved());
+        let anew =
+            self.state.is_begun && (self.state.up.has_moved() || self.state.down.has_moved());
         let reads = self.state.down.has_moved();
         let client = &mut *flight.client;
         let now = client.worker.clock.now();

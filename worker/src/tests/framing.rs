@@ -253,7 +253,9 @@ async fn an_answer_before_the_end_of_the_request_ends_the_connection() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
     client
-        .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\nsome")
+        .send(
+            "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\nsome",
+        )
         .await;
     let mut upstream = stage.upstream().await;
     upstream.head().await;
