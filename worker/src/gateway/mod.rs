@@ -1,18 +1,7 @@
-//! The way of a request, from its head to the end of its answer. `exchange` is the list of its steps.
+//! The way of a request, from its head to the end of its answer.
 
-pub(crate) mod attempt;
-mod choose;
-pub(crate) mod client;
 pub(crate) mod exchange;
-pub(crate) mod flight;
-mod gather;
 pub(crate) mod held;
-mod leftover;
-mod lend;
-mod pace;
-pub(crate) mod record;
-mod relay;
-mod stamp;
-mod tunnel;
+pub(crate) mod lend;
+pub(crate) mod relay;
 pub(crate) mod upload;
-mod verdict;
