@@ -130,6 +130,7 @@ impl Desk {
             desk: Arc::clone(self),
             slot,
             claim,
+            spent: None,
         }
     }
 

@@ -34,6 +34,7 @@ mod stock;
 mod stress;
 #[cfg(all(test, not(tpp_loom)))]
 mod tests;
+mod waits;
 mod word;
 #[cfg(test)]
 mod words;
@@ -53,10 +54,11 @@ pub use line::WINDOW;
 pub use publication::{Publication, TooLong};
 pub use seat::{Seat, SeatState, SeatWord};
 #[cfg(not(tpp_loom))]
-pub use settings::WorkerSettings;
+pub use settings::{TokenSettings, WorkerSettings};
 pub use slot::{Claim, Released, Slot};
 #[cfg(not(tpp_loom))]
 pub use stock::{Legacy, Stock};
+pub use waits::{WaitEnd, WaitsEnded, WaitsEndedCounts};
 pub use word::{Holder, Place, SlotWord};
 
 /// A view of one pool: where its words lie. Cheap to make and to copy; it owns nothing.

@@ -136,6 +136,14 @@ impl Stock {
         version != 0 && self.pool().slots[slot.get()].refused() == version
     }
 
+    /// Whether a worker gave the slot back for a fresh login: what the upstream still does for its last holder must not meet
+    /// the next one's requests, or nothing of the last one's session is to be left (`lease.abandoned`, `lease.reset`). It is out
+    /// of use and says so until [`Self::install`]; the worker has rung the supervisor's bell, or was found dead.
+    #[must_use]
+    pub fn is_spent(&self, slot: SlotIndex) -> bool {
+        self.pool().slots[slot.get()].is_spent()
+    }
+
     fn ring_holder(&self, slot: SlotIndex) {
         if let Holder::Leased { seat, .. } = self.pool().slots[slot.get()].word().holder {
             self.bells.ring(seat);

@@ -378,6 +378,41 @@ fn a_slot_out_of_use_is_lent_to_nobody_else() {
 }
 
 #[test]
+fn a_spent_token_is_lent_to_nobody_until_there_is_a_new_one() {
+    let fixture = Fixture::new(1, 2);
+    let slot = SlotIndex::new(0);
+    let (one, two) = (&fixture.desks[0], &fixture.desks[1]);
+    let mut lease = one.try_lease().unwrap();
+    lease.mark_spent(lease.token_version());
+    assert!(!fixture.stock.is_spent(slot), "not as long as it is held");
+    drop(lease);
+    assert!(fixture.stock.is_spent(slot) && two.try_lease().is_none());
+    fixture.stock.sweep();
+    assert!(two.try_lease().is_none(), "a sweep changes nothing");
+    fixture.stock.install(slot, b"new").unwrap();
+    assert!(!fixture.stock.is_spent(slot));
+    // One that was replaced while it was held is spent no more, nor is one that was found sound.
+    for replace in [true, false] {
+        let mut lease = two.try_lease().unwrap();
+        lease.mark_spent(lease.token_version());
+        if replace {
+            fixture.stock.install(slot, b"newer").unwrap();
+        } else {
+            lease.mark_sound();
+        }
+        drop(lease);
+        assert!(!fixture.stock.is_spent(slot));
+    }
+    // Who dies has said it all the same.
+    let mut lease = one.try_lease().unwrap();
+    lease.mark_spent(lease.token_version());
+    fixture.stock.reclaim(one.seat());
+    assert!(fixture.stock.is_spent(slot) && two.try_lease().is_none());
+    drop(lease);
+    assert!(fixture.stock.is_spent(slot));
+}
+
+#[test]
 fn an_offer_whose_token_became_unusable_is_not_taken_up() {
     let fixture = Fixture::new(2, 2);
     let held: Vec<_> = (0..2)

@@ -19,7 +19,7 @@ use super::RegionError;
 /// Begins every region: "tppregn" and a byte that no text file has there.
 const MAGIC: u64 = u64::from_be_bytes(*b"\x89tppregn");
 /// Raised whenever a word changes its meaning or its place.
-pub const LAYOUT_VERSION: u64 = 2;
+pub const LAYOUT_VERSION: u64 = 3;
 /// Bytes at the head of the region that hold [`Layout::header`].
 pub(super) const HEADER_BYTES: usize = 4096;
 /// Sections begin on pages, so that what is never touched is never there.

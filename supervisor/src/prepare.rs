@@ -238,7 +238,7 @@ fn fits(config: &Config, workers: usize, geometry: Geometry, leased: u64) -> Res
 fn is_of_our_server(config: &Config, region: &Region) -> Result<(), String> {
     match WorkerSettings::published_in(region) {
         Ok(old) if !old.lead_to(&config.upstream) => {
-            Err(format!("its tokens are of {}", old.upstream_host))
+            Err(format!("its tokens are of {}", old.upstream.host))
         }
         // In another version's words, perhaps.
         _ => Ok(()),

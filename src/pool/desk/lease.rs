@@ -12,7 +12,7 @@ use std::{
 use super::{Desk, OwnBellNoted};
 use crate::pool::{
     ids::{SlotIndex, Ticket},
-    slot::Claim,
+    slot::{Claim, Released},
 };
 
 /// A place in line: resolves to the lease. Dropping it leaves the line.
@@ -67,11 +67,14 @@ impl Drop for Waiting {
     }
 }
 
-/// Exclusive use of a slot. Dropping it gives the slot back and serves the line.
+/// Exclusive use of a slot. Dropping it gives the slot back and serves the line; if its token was called spent, the slot goes
+/// out of use until the supervisor has logged in anew.
 pub struct Lease {
     pub(super) desk: Arc<Desk>,
     pub(super) slot: SlotIndex,
     pub(super) claim: Claim,
+    /// Token version that must not be lent again.
+    pub(super) spent: Option<u64>,
 }
 
 impl Lease {
@@ -112,6 +115,18 @@ impl Lease {
         }
     }
 
+    /// From now on, however the lease ends and even if this process dies, token `version` is not lent again.
+    pub fn mark_spent(&mut self, version: u64) {
+        self.spent = Some(version);
+        self.desk.pool().slots[self.slot.get()].mark_spent(version);
+    }
+
+    /// The token may be lent again after all.
+    pub fn mark_sound(&mut self) {
+        self.spent = None;
+        self.desk.pool().slots[self.slot.get()].mark_spent(0);
+    }
+
     /// Counts a request sent with this slot.
     pub fn count_use(&self) {
         self.desk.pool().slots[self.slot.get()].count_use();
@@ -134,8 +149,16 @@ impl Drop for Lease {
             desk,
             own: Cell::new(false),
         };
-        // Not held any more: the supervisor reclaimed it, and counted it.
-        let _ = desk.pool().release(self.slot, self.claim, &bells);
+        match self.spent {
+            // Not held any more: the supervisor reclaimed it, and counted it.
+            None => drop(desk.pool().release(self.slot, self.claim, &bells)),
+            Some(version) => {
+                let pool = desk.pool();
+                if pool.retire(self.slot, self.claim, version, &bells) == Released::Unusable {
+                    desk.bells.ring_supervisor();
+                }
+            }
+        }
         if bells.own.get() && desk.collect() {
             desk.serve();
         }
