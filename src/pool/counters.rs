@@ -41,7 +41,11 @@ pub struct SupervisorCounters {
     pub worker_restarts: Counter,
     /// Configurations put in force.
     pub configurations: Counter,
-    reserved: [Counter; 11],
+    /// Accounts, if the upstream refuses them all and no token is left; 0 otherwise. No number that grows.
+    pub(crate) hopeless: AtomicU64,
+    /// Head of [`super::Suspects`].
+    pub(crate) suspects: AtomicU64,
+    reserved: [Counter; 9],
 }
 
 /// Buckets of a [`Histogram`], the last one without a bound.

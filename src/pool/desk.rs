@@ -153,6 +153,13 @@ impl Desk {
         }
     }
 
+    /// How many accounts there are, if the upstream refuses them all and no token is left to wait for. Whoever waits is woken
+    /// when that comes about.
+    #[must_use]
+    pub fn hopeless(&self) -> Option<u64> {
+        self.region.hopeless()
+    }
+
     /// Connections in line, over all workers.
     #[must_use]
     pub fn waiting(&self) -> u64 {
@@ -232,6 +239,18 @@ impl Desk {
                 .unwrap_or_else(PoisonError::into_inner),
         );
         watchers.into_iter().for_each(Waker::wake);
+        if self.hopeless().is_some() {
+            self.wake_waiters();
+        }
+    }
+
+    /// Has all who wait here look whether it is worth it.
+    fn wake_waiters(&self) {
+        let mut line = self.line();
+        let waiters = line.waiters.values_mut();
+        let wakers: Vec<_> = waiters.filter_map(|waiter| waiter.waker.take()).collect();
+        drop(line);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Says that this worker lives. To be called about every 100 ms.

@@ -32,6 +32,7 @@ mod slot;
 mod stock;
 #[cfg(all(test, not(tpp_loom)))]
 mod stress;
+mod suspects;
 #[cfg(all(test, not(tpp_loom)))]
 mod tests;
 mod waits;
@@ -55,9 +56,10 @@ pub use publication::{Publication, TooLong};
 pub use seat::{Seat, SeatState, SeatWord};
 #[cfg(not(tpp_loom))]
 pub use settings::{TokenSettings, WorkerSettings};
-pub use slot::{Claim, Released, Slot};
+pub use slot::{Claim, Released, Rest, Slot};
 #[cfg(not(tpp_loom))]
 pub use stock::{Legacy, Stock};
+pub use suspects::Suspects;
 pub use waits::{WaitEnd, WaitsEnded, WaitsEndedCounts};
 pub use word::{Holder, Place, SlotWord};
 

@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use crate::{bells::BellBoard, clock::monotonic_millis, region::Region};
+use crate::{
+    bells::BellBoard,
+    clock::{boot_millis, monotonic_millis},
+    region::Region,
+};
 
 use super::{
     Bells, Pool, Publication, TooLong, Totals, WorkerSettings,
@@ -14,6 +18,7 @@ use super::{
     recovery::Reclaimed,
     seat::{SeatState, SeatWord},
     settings::published_addresses,
+    slot::Rest,
     word::{Holder, SlotWord},
 };
 
@@ -26,8 +31,10 @@ pub struct Legacy {
     pub version: u64,
     /// Whether the token may be lent.
     pub is_usable: bool,
-    /// Time since the token was drawn.
+    /// Time since the token was drawn, suspended time included.
     pub age: Duration,
+    /// Rest of its account after a refused login.
+    pub rest: Option<Rest>,
 }
 
 /// The supervisor's access to the pool. One process at a time may have it.
@@ -83,7 +90,8 @@ impl Stock {
             account: Some(found.account()).filter(|&key| key != 0),
             version,
             is_usable: found.word().usable && version != 0,
-            age: Duration::from_millis(monotonic_millis().saturating_sub(found.drawn_at())),
+            age: Duration::from_millis(boot_millis().saturating_sub(found.drawn_at())),
+            rest: found.rest(),
         }
     }
 
@@ -95,7 +103,8 @@ impl Stock {
         let pool = self.pool();
         let version = self.region.token(slot).publish(token)?;
         // Afterwards: should we be killed in between, the age is overstated, and the token renewed too early.
-        pool.slots[slot.get()].set_drawn_at(monotonic_millis());
+        pool.slots[slot.get()].set_drawn_at(boot_millis());
+        pool.slots[slot.get()].set_rest(None);
         if pool.slots[slot.get()].put_in_use() {
             pool.bitmap.set(slot);
             pool.dispatch(&self.bells);
@@ -104,10 +113,57 @@ impl Stock {
         Ok(version)
     }
 
-    /// Counts a failed login; a holder that waits for its result is told.
+    /// Counts a failed login; a holder that waits for its result is told, and waits for no other as long as
+    /// [`Self::login_begins`] was not called.
     pub fn login_failed(&self, slot: SlotIndex) {
         self.pool().slots[slot.get()].count_failure();
+        self.put_off(slot);
+    }
+
+    /// Says that no login for the slot comes soon. A holder whose token was refused waits for none.
+    pub fn put_off(&self, slot: SlotIndex) {
+        let version = self.region.token(slot).version();
+        self.pool().slots[slot.get()].put_off(version);
         self.ring_holder(slot);
+    }
+
+    /// Says that a login for the slot is under way: it may be waited for.
+    pub fn login_begins(&self, slot: SlotIndex) {
+        self.pool().slots[slot.get()].put_off(0);
+    }
+
+    /// Says that refusals of the slot's token are the application's own: holders pass them on.
+    pub fn vouch(&self, slot: SlotIndex) {
+        let version = self.region.token(slot).version();
+        self.pool().slots[slot.get()].vouch(version, monotonic_millis());
+        self.ring_holder(slot);
+    }
+
+    /// Whether refusals of the slot's token were once found to be the application's own.
+    #[must_use]
+    pub fn is_vouched(&self, slot: SlotIndex) -> bool {
+        let version = self.region.token(slot).version();
+        let vouched = self.pool().slots[slot.get()].vouched_at(version);
+        version != 0 && vouched.is_some()
+    }
+
+    /// Whether the slot's token has had an answer other than a refusal.
+    #[must_use]
+    pub fn has_served(&self, slot: SlotIndex) -> bool {
+        let version = self.region.token(slot).version();
+        version != 0 && self.pool().slots[slot.get()].has_served(version)
+    }
+
+    /// Notes until when the slot's account rests, for a supervisor that takes over; `None`: not at all.
+    pub fn note_rest(&self, slot: SlotIndex, rest: Option<Rest>) {
+        self.pool().slots[slot.get()].set_rest(rest);
+    }
+
+    /// Says that the upstream refuses all `accounts` and no token is left, so that nobody need wait; 0: there is hope.
+    pub fn set_hopeless(&self, accounts: u64) {
+        if self.region.set_hopeless(accounts) {
+            self.ring_all();
+        }
     }
 
     /// Lends the slot no more. A lease under way goes on.
@@ -125,6 +181,7 @@ impl Stock {
         if idle {
             self.region.token(slot).wipe();
             self.assign(slot, 0);
+            self.note_rest(slot, None);
         }
         idle
     }
@@ -231,7 +288,18 @@ impl Stock {
     pub fn reclaim(&self, seat: SeatIndex) -> Reclaimed {
         let reclaimed = self.pool().reclaim(seat, &self.bells);
         self.region.counters(seat).settle(reclaimed.leases);
+        self.tell_of_spent();
         reclaimed
+    }
+
+    /// The dead tell nobody that they left a spent token.
+    fn tell_of_spent(&self) {
+        let slots = self.pool().slots.iter().enumerate();
+        let mut spent = slots.filter(|(_, slot)| slot.is_spent()).peekable();
+        if spent.peek().is_some() {
+            spent.for_each(|(index, _)| self.region.suspects().push(SlotIndex::new(index)));
+            self.bells.ring_supervisor();
+        }
     }
 
     /// Lets the line pass a worker by whose heartbeat stands still.

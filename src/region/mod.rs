@@ -25,6 +25,7 @@ use nix::{
 use crate::{
     pool::{
         Bitmap, Pool, Publication, SeatCounters, SeatIndex, SeatSet, SlotIndex, SupervisorCounters,
+        Suspects,
     },
     sync::AtomicU64,
 };
@@ -223,6 +224,25 @@ impl Region {
     #[must_use]
     pub fn supervisors(&self) -> &SupervisorCounters {
         &self.shared().supervisors
+    }
+
+    /// Slots whose token was refused, as the workers reported them.
+    #[must_use]
+    pub fn suspects(&self) -> Suspects<'_> {
+        Suspects::new(&self.shared().supervisors.suspects, self.pool().slots)
+    }
+
+    /// How many accounts there are, if the upstream refuses them all and no token is left to wait for.
+    #[must_use]
+    pub fn hopeless(&self) -> Option<u64> {
+        // Relaxed: a number on its own; the bells that follow a change carry the order.
+        Some(self.shared().supervisors.hopeless.load(Relaxed)).filter(|&accounts| accounts > 0)
+    }
+
+    /// Says so, or with 0 that there is hope. True if that is news.
+    pub(crate) fn set_hopeless(&self, accounts: u64) -> bool {
+        // Relaxed: see `hopeless`; only the supervisor writes.
+        self.shared().supervisors.hopeless.swap(accounts, Relaxed) != accounts
     }
 
     /// The counters of `seat`.

@@ -10,10 +10,16 @@ use std::{
 };
 
 use super::{Desk, OwnBellNoted};
-use crate::pool::{
-    ids::{SlotIndex, Ticket},
-    slot::{Claim, Released},
+use crate::{
+    clock::monotonic_millis,
+    pool::{
+        ids::{SlotIndex, Ticket},
+        slot::{Claim, Released, Slot},
+    },
 };
+
+/// How long refusals are passed on after a fresh token did not cure one.
+const VOUCHED_MS: u64 = 60_000;
 
 /// A place in line: resolves to the lease. Dropping it leaves the line.
 #[derive(Debug)]
@@ -97,21 +103,47 @@ impl Lease {
 
     /// Reports that the upstream refused token `version`: the supervisor logs in anew.
     pub fn report_refused(&self, version: u64) {
-        if self.desk.pool().slots[self.slot.get()].report_refused(version) {
+        if self.words().report_refused(version) {
+            self.desk.region.suspects().push(self.slot);
             self.desk.bells.ring_supervisor();
         }
     }
 
-    /// Reports token `version` as refused and waits for the next one: true when it is in, false when the login failed.
-    /// It sets no bound of its own.
+    fn words(&self) -> &Slot {
+        &self.desk.pool().slots[self.slot.get()]
+    }
+
+    /// Whether a refusal of token `version` is to be passed on at once, without a login: one made a moment ago did not
+    /// cure the last one. True for a minute, then one is tried again.
+    #[must_use]
+    pub fn is_vouched(&self, version: u64) -> bool {
+        self.words()
+            .vouched_at(version)
+            .is_some_and(|at| monotonic_millis().saturating_sub(at) < VOUCHED_MS)
+    }
+
+    /// Notes that token `version` was refused although it is fresh: that is the application's doing.
+    pub fn vouch(&self, version: u64) {
+        self.words().vouch(version, monotonic_millis());
+    }
+
+    /// Notes that token `version` had an answer other than a refusal. Once a token is enough.
+    pub fn note_served(&self, version: u64) {
+        self.words().note_served(version);
+    }
+
+    /// Reports token `version` as refused and waits for the next one: true when it is in, false when the login failed, or
+    /// none comes soon. It sets no bound of its own.
     pub fn refreshed(&self, version: u64) -> Refreshed {
-        let failures = self.desk.pool().slots[self.slot.get()].failures();
+        // First: a login that fails between the report and a later look would not be seen.
+        let failures = self.words().failures();
         self.report_refused(version);
         Refreshed {
             desk: Arc::clone(&self.desk),
             slot: self.slot,
             version,
             failures,
+            begun: monotonic_millis(),
         }
     }
 
@@ -155,6 +187,7 @@ impl Drop for Lease {
             Some(version) => {
                 let pool = desk.pool();
                 if pool.retire(self.slot, self.claim, version, &bells) == Released::Unusable {
+                    desk.region.suspects().push(self.slot);
                     desk.bells.ring_supervisor();
                 }
             }
@@ -173,13 +206,21 @@ pub struct Refreshed {
     slot: SlotIndex,
     version: u64,
     failures: u64,
+    /// When, milliseconds: what was vouched for earlier is for another refusal.
+    begun: u64,
 }
 
 impl Refreshed {
     fn outcome(&self) -> Option<bool> {
+        let slot = &self.desk.pool().slots[self.slot.get()];
         if self.desk.region.token(self.slot).version() != self.version {
             Some(true)
-        } else if self.desk.pool().slots[self.slot.get()].failures() != self.failures {
+        } else if slot.failures() != self.failures
+            || slot.is_put_off(self.version)
+            || slot
+                .vouched_at(self.version)
+                .is_some_and(|at| at >= self.begun)
+        {
             Some(false)
         } else {
             None
