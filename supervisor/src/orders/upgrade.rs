@@ -15,7 +15,7 @@ use tpp::{
 };
 use tracing::{error, info};
 
-use super::reload::{changed, read};
+use super::reload::read;
 use crate::{
     fleet::{FleetHandle, NextSupervisor, Order},
     in_force::InForce,
@@ -92,13 +92,7 @@ impl Upgrade {
         let new = read(self.config_file.clone())
             .await?
             .map_err(|problems| problems.to_string())?;
-        let configured = self.in_force.now();
-        let old = &configured.config;
-        let keys = changed([
-            ("listen", old.listen != new.listen),
-            ("health_listen", old.health_listen != new.health_listen),
-            ("control_socket", old.control_socket != new.control_socket),
-        ]);
+        let keys = self.in_force.now().config.diff(&new).sockets();
         if keys.is_empty() {
             Ok(())
         } else {
