@@ -210,6 +210,7 @@ mod tests {
             version: 1,
             is_usable,
             age: std::time::Duration::ZERO,
+            rest: None,
         }
     }
 

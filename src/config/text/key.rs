@@ -1,0 +1,190 @@
+//! What is known of one key: its name, what it takes, its default.
+
+use super::tree::Value;
+
+/// One key.
+#[derive(Debug)]
+pub(in crate::config) struct Key {
+    /// Section and name, such as `upstream.port`.
+    pub(in crate::config) path: &'static str,
+    pub(in crate::config) kind: Kind,
+    pub(in crate::config) default: Default,
+    pub(in crate::config) effect: Effect,
+    /// The environment variables that override the file, the nearest first.
+    pub(in crate::config) variables: &'static [&'static str],
+}
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) enum Kind {
+    Flag,
+    /// A number within bounds, both included. Where 0 has a meaning of its own, it is given in words.
+    Whole {
+        min: u64,
+        max: u64,
+        zero: &'static str,
+    },
+    /// A list of HTTP statuses that stand for an error.
+    Statuses,
+    /// Text of a certain shape.
+    Text {
+        allowed: &'static str,
+        valid: fn(&str) -> bool,
+    },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A list of addresses with ports, or one alone.
+    Addresses,
+    /// One address with its port.
+    Address,
+    /// Text that no message may repeat.
+    Secret,
+}
+
+/// What holds when the key is left out.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) enum Default {
+    Flag(bool),
+    Whole(u64),
+    Text(&'static str),
+    Statuses(&'static [u16]),
+    /// The feature is off.
+    Unset,
+    /// It must be given.
+    Required,
+}
+
+/// What it takes to put a change of a key in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// A reload: all processes go on and take it over.
+    Live,
+    /// A reload, which starts other workers or ends some.
+    Workers,
+    /// A start of the supervisor anew.
+    Restart,
+}
+
+const ADDRESS: &str = "an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\"";
+
+const STATUSES: &str = "a list of HTTP statuses from 400 to 599";
+
+impl Key {
+    pub(in crate::config) const fn new(path: &'static str, kind: Kind, default: Default) -> Self {
+        Self {
+            path,
+            kind,
+            default,
+            effect: Effect::Live,
+            variables: &[],
+        }
+    }
+
+    pub(in crate::config) const fn flag(path: &'static str, default: bool) -> Self {
+        Self::new(path, Kind::Flag, Default::Flag(default))
+    }
+
+    pub(in crate::config) const fn number(
+        path: &'static str,
+        (min, max): (u64, u64),
+        default: u64,
+    ) -> Self {
+        let zero = "";
+        Self::new(
+            path,
+            Kind::Whole { min, max, zero },
+            Default::Whole(default),
+        )
+    }
+
+    pub(in crate::config) const fn text(
+        path: &'static str,
+        allowed: &'static str,
+        valid: fn(&str) -> bool,
+        default: Default,
+    ) -> Self {
+        Self::new(path, Kind::Text { allowed, valid }, default)
+    }
+
+    /// One of these words, of which the first is the default.
+    pub(in crate::config) const fn choice(
+        path: &'static str,
+        words: &'static [&'static str],
+    ) -> Self {
+        Self::new(path, Kind::Choice(words), Default::Text(words[0]))
+    }
+
+    /// What 0 means, where that is not plain.
+    pub(in crate::config) const fn zero(self, zero: &'static str) -> Self {
+        let kind = match self.kind {
+            Kind::Whole { min, max, .. } => Kind::Whole { min, max, zero },
+            kind => kind,
+        };
+        Self { kind, ..self }
+    }
+
+    /// The variables that override the file, the nearest first.
+    pub(in crate::config) const fn variables(self, variables: &'static [&'static str]) -> Self {
+        Self { variables, ..self }
+    }
+
+    pub(in crate::config) const fn takes(self, effect: Effect) -> Self {
+        Self { effect, ..self }
+    }
+
+    /// The name within its section.
+    pub(in crate::config) fn leaf(&self) -> &'static str {
+        self.path
+            .rsplit_once('.')
+            .map_or(self.path, |(_, leaf)| leaf)
+    }
+
+    /// The section, empty for the top of the file.
+    pub(in crate::config) fn section(&self) -> &'static str {
+        self.path
+            .rsplit_once('.')
+            .map_or("", |(section, _)| section)
+    }
+}
+
+impl Kind {
+    /// A noun phrase for what may stand there.
+    pub(in crate::config) fn allowed(&self) -> String {
+        match self {
+            Self::Flag => "true or false".to_owned(),
+            Self::Whole { min, max, zero: "" } => format!("a whole number from {min} to {max}"),
+            Self::Whole { min, max, zero } => {
+                format!("a whole number from {min} to {max} (0: {zero})")
+            }
+            Self::Statuses => STATUSES.to_owned(),
+            Self::Text { allowed, .. } => (*allowed).to_owned(),
+            Self::Choice(words) => {
+                let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                match words.split_last() {
+                    Some((last, rest)) if !rest.is_empty() => {
+                        format!("{} or {last}", rest.join(", "))
+                    }
+                    _ => words.concat(),
+                }
+            }
+            Self::Addresses => format!("{ADDRESS}, or a list of such"),
+            Self::Address => ADDRESS.to_owned(),
+            Self::Secret => "text that is not empty".to_owned(),
+        }
+    }
+
+    /// A noun phrase for a value that does not fit.
+    pub(in crate::config) fn found(&self, value: &Value) -> String {
+        match (self, value) {
+            (Self::Secret, value) => value.kind().to_owned(),
+            // YAML makes a number of a text that looks like one.
+            (
+                Self::Text { .. } | Self::Choice(_),
+                Value::Whole(_) | Value::Fraction(_) | Value::Flag(_),
+            ) => {
+                format!("{} without quotes", value.describe())
+            }
+            (_, value) => value.describe(),
+        }
+    }
+}
