@@ -438,7 +438,7 @@ async fn block(memory: &mut Memory, blocker: Blocker, framing: usize, bytes: usi
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 48 }))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn whatever_blocks_there_is_a_bound_and_a_culprit(
@@ -459,7 +459,11 @@ proptest! {
             .build()
             .unwrap();
         let ended = runtime.block_on(async {
-            let mut memory = Memory::new(|_| {});
+            // Shorter, so that many cases take little time.
+            let mut memory = Memory::new(|settings| {
+                settings.upstream.read_timeout = Some(Duration::from_secs(40));
+                settings.upstream.tunnel_timeout = Some(Duration::from_secs(50));
+            });
             block(&mut memory, blocker, framing, bytes).await;
             memory.slot_is_free().await;
             memory.ended()

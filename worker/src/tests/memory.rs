@@ -86,7 +86,8 @@ impl Memory {
         worker.desk.set_ready();
         let ticking = Arc::clone(&worker);
         let ticks = tokio::spawn(async move {
-            let mut ticks = tokio::time::interval(TICK);
+            // Coarser than the worker's own, so that an hour is over at once.
+            let mut ticks = tokio::time::interval(5 * TICK);
             loop {
                 ticks.tick().await;
                 ticking.desk.answer_bell();
@@ -143,7 +144,7 @@ impl Memory {
     pub(super) async fn slot_is_free(&self) {
         surely("the slot is free", async {
             while self.stock.pool().census().in_use > 0 {
-                tokio::time::sleep(TICK).await;
+                tokio::time::sleep(10 * TICK).await;
             }
         })
         .await;
@@ -153,7 +154,7 @@ impl Memory {
     pub(super) async fn slot_is_free_or_out_of_use(&self) {
         surely("the slot is let go", async {
             while self.stock.pool().slots[0].word().holder != Holder::Free {
-                tokio::time::sleep(TICK).await;
+                tokio::time::sleep(10 * TICK).await;
             }
         })
         .await;
