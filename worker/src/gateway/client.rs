@@ -54,7 +54,7 @@ impl Client {
         self.timer.set(&self.worker.clock, limit);
         let flushed = poll_fn(|cx| match self.wire.poll_send(cx) {
             Poll::Ready(sent) => Poll::Ready(sent.map_err(|_| Interrupt::Gone)),
-            Poll::Pending if self.worker.is_cut() => Poll::Ready(Err(Interrupt::Cut)),
+            Poll::Pending if self.timer.is_cut() => Poll::Ready(Err(Interrupt::Cut)),
             Poll::Pending if self.timer.is_due(&self.worker.clock) => {
                 Poll::Ready(Err(Interrupt::Late))
             }

@@ -309,7 +309,7 @@ impl Attempt {
         }
         let client = &*flight.client;
         client.timer.set_due(next);
-        if client.worker.is_cut() {
+        if client.timer.is_cut() {
             return Poll::Ready(Err(Break::Cut));
         }
         Poll::Pending
