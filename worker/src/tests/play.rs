@@ -355,6 +355,17 @@ impl Peer {
         self.rest().await
     }
 
+    /// Reads to the end; whether that is a reset.
+    pub(super) async fn ends_by_a_reset(&mut self) -> bool {
+        loop {
+            match soon("read", self.stream.read_buf(&mut self.inbox)).await {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+            }
+        }
+    }
+
     /// Ends this side, in order.
     pub(super) async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();
