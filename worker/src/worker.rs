@@ -30,6 +30,8 @@ pub(crate) struct Worker {
     /// Of the view in force: a connection compares it with its own view's for each request.
     generation: AtomicU64,
     draining: AtomicBool,
+    /// No slot was free when a lease was taken, or at the last tick.
+    scarce: AtomicBool,
     stopping: AtomicBool,
     stop_told: Notify,
     connections: AtomicUsize,
@@ -98,6 +100,7 @@ impl Worker {
             view: Mutex::new(Arc::new(view)),
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            scarce: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stop_told: Notify::new(),
             connections: AtomicUsize::new(0),
@@ -196,6 +199,7 @@ impl Worker {
     /// Tells idle connections to give way to those who wait. Returns the time until the next of them may be told; `None`:
     /// nobody waits, or none is idle here.
     pub(crate) fn relieve_crowd(&self) -> Option<Duration> {
+        self.scarce.store(!self.desk.has_free(), Relaxed);
         let limit = self.view.lock().settings.lease.contended_idle?;
         let GivingWay { slots, next } = self.desk.who_gives_way(limit);
         if !slots.is_empty() {
@@ -210,6 +214,18 @@ impl Worker {
             });
         }
         next
+    }
+
+    /// A lease was taken: whether it was the last one shows at once.
+    pub(crate) fn note_scarcity(&self) {
+        if !self.desk.has_free() {
+            self.scarce.store(true, Relaxed);
+        }
+    }
+
+    /// Whether the next client would have to wait.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.scarce.load(Relaxed)
     }
 
     /// The supervisor's word that tpp stops, not only this worker.

@@ -35,6 +35,12 @@ struct Idle {
 }
 
 impl Desk {
+    /// Whether a slot is free at this moment, as far as one look tells.
+    #[must_use]
+    pub fn has_free(&self) -> bool {
+        self.pool().bitmap.any()
+    }
+
     /// Whose connections give way now, if those idle for `limit` are to. As long as nobody waits it costs a look at a word or two.
     pub fn who_gives_way(&self, limit: Duration) -> GivingWay {
         let pool = self.pool();

@@ -15,16 +15,11 @@ use tpp::pool::{Lease, WaitEnd};
 
 use crate::{
     clock::due,
-<<<<<<< HEAD
-    gateway::{client::Client, exchange, flight::Next, held::Held, record},
-    http1::request::{self, Origin, Request},
-=======
     gateway::stamp::check_hops,
-    gateway::{client::Client, exchange, flight::Next, record},
+    gateway::{client::Client, exchange, flight::Next, held::Held, record},
     http1::line,
     http1::request::{self, Request},
     message::head::Head,
->>>>>>> main
     message::headers::HEAD_LIMIT as HEAD_BYTES,
     message::reply::Reply,
     wire::Wire,
@@ -115,20 +110,12 @@ impl Connection {
             match self.more().await {
                 Ok(()) if has_begun => {}
                 Ok(()) => {
-<<<<<<< HEAD
-                    has_begun = true;
-                    self.rise();
+                    seen = 0;
+                    has_begun = self.begin();
                 }
                 Err(Interrupt::Late) if !has_begun && self.has_just_spoken().await => {
-                    has_begun = true;
-                    self.rise();
-=======
                     seen = 0;
-                    has_begun = self.has_begun();
-                    if has_begun {
-                        self.set_timer(self.head_limit());
-                    }
->>>>>>> main
+                    has_begun = self.begin();
                 }
                 Err(Interrupt::Late) if has_begun => {
                     self.refuse_late_head().await;
@@ -148,6 +135,15 @@ impl Connection {
         if let Some(lease) = lease {
             lease.note_idle();
         }
+    }
+
+    /// Something came: whether it is a request that begins.
+    fn begin(&mut self) -> bool {
+        let has_begun = self.has_begun();
+        if has_begun {
+            self.rise();
+        }
+        has_begun
     }
 
     /// A request has begun.

@@ -37,6 +37,7 @@ pub(crate) async fn lend(flight: &mut Flight<'_>) -> Result<(), Failure> {
         "lease acquired"
     );
     let reset = client.view.settings.lease.reset;
+    client.worker.note_scarcity();
     client.held = Some(Held::new(lease, &client.worker, reset));
     Ok(())
 }

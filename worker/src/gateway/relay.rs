@@ -70,7 +70,7 @@ impl Attempt {
         client.wire.reserve_outbox();
         let seal = Seal {
             close,
-            keep_alive: None,
+            keep_alive: client.keep_alive(),
             date: &client.worker.clock.date_line(),
         };
         loop {

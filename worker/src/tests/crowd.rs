@@ -193,3 +193,19 @@ async fn on_a_replacement_an_idle_connection_gets_one_more_answer() {
     );
     soon("the worker ends", end).await.unwrap();
 }
+
+#[tokio::test]
+async fn clients_are_told_to_be_idle_for_a_short_time_only_when_no_slot_is_left() {
+    let stage = crowded(2).await;
+    let mut clients = [stage.client().await, stage.client().await];
+    let mut heads = Vec::new();
+    for client in &mut clients {
+        client.send(GET).await;
+        heads.push(client.head().await);
+    }
+    let told = |head: &String| head.contains("\r\nKeep-Alive: timeout=1\r\n");
+    assert!(!told(&heads[0]) && told(&heads[1]), "{heads:?}");
+    // Whoever had the first one is told as well, now that there is no other.
+    clients[0].send(GET).await;
+    assert!(told(&clients[0].head().await));
+}
