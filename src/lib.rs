@@ -4,6 +4,7 @@
 //! - [`pool`]: slots, leases, the waiting line: the algorithms, over any memory;
 //! - [`region`]: the shared mapping that a pool lies in;
 //! - [`plan`]: what workers act on, one value a generation, and where tokens may go;
+//! - [`clients`]: how many connections there are over all workers, and from each address;
 //! - [`bells`]: how one process makes another look;
 //! - [`estate`]: what a supervisor leaves to the next one, and how it gets there;
 //! - [`control`]: the protocol between `tppctl` and the supervisor.
@@ -13,6 +14,8 @@
 
 #[cfg(not(tpp_loom))]
 pub mod bells;
+#[cfg(not(tpp_loom))]
+pub mod clients;
 #[cfg(not(tpp_loom))]
 pub mod clock;
 #[cfg(not(tpp_loom))]

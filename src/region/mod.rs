@@ -11,6 +11,7 @@ mod mapping;
 
 use std::{
     fs::File,
+    hash::{BuildHasher as _, RandomState},
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     os::unix::fs::FileExt,
@@ -18,11 +19,12 @@ use std::{
 };
 
 use nix::{
-    fcntl::{FcntlArg, SealFlag, fcntl},
+    fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl},
     sys::memfd::{MFdFlags, memfd_create},
 };
 
 use crate::{
+    clients::{Clients, HEAD_WORDS, SEAT_WORDS},
     pool::{
         Bitmap, ORIGIN_BYTES, Pool, Publication, SeatCounters, SeatIndex, SeatSet, SlotIndex,
         SupervisorCounters, Suspects,
@@ -110,7 +112,11 @@ impl Region {
                 bytes: layout.bytes(),
                 source,
             })?;
-        Self::map(file, layout)
+        let region = Self::map(file, layout)?;
+        // Where a client lies in the tables is nothing that it can know. The standard library's hashers are the nearest dice.
+        let seed = RandomState::new().hash_one(std::process::id());
+        region.client_words()[0].store(seed, Relaxed);
+        Ok(region)
     }
 
     /// Maps a region that another process created.
@@ -248,6 +254,33 @@ impl Region {
     #[must_use]
     pub fn counters(&self, seat: SeatIndex) -> &SeatCounters {
         &self.mapping.section(self.layout.section(Section::Counters))[seat.get()]
+    }
+
+    fn client_words(&self) -> &[AtomicU64] {
+        self.mapping.section(self.layout.section(Section::Clients))
+    }
+
+    /// The client connections of all seats.
+    #[must_use]
+    pub fn clients(&self) -> Clients<'_> {
+        Clients::new(self.client_words())
+    }
+
+    /// Counts the connections of `seat` out, whose process has ended, and gives the memory of their table back.
+    pub(crate) fn wipe_clients(&self, seat: SeatIndex) {
+        let words = HEAD_WORDS + seat.get() * SEAT_WORDS;
+        let section = self.layout.section::<AtomicU64>(Section::Clients);
+        let [at, length] = [
+            section.offset() + words * size_of::<AtomicU64>(),
+            SEAT_WORDS * size_of::<AtomicU64>(),
+        ]
+        .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        if fallocate(&self.file, hole, at, length).is_err() {
+            let part = &self.client_words()[words..][..SEAT_WORDS];
+            // Relaxed: nobody else writes them before the seat is filled again.
+            part.iter().for_each(|word| word.store(0, Relaxed));
+        }
     }
 
     /// Connects to the upstream that failed, as the workers reported them.
