@@ -5,6 +5,7 @@
 //! - [`region`]: the shared mapping that a pool lies in;
 //! - [`plan`]: what workers act on, one value a generation, and where tokens may go;
 //! - [`clients`]: how many connections there are over all workers, and from each address;
+//! - [`tls`]: whom to trust at the upstream;
 //! - [`bells`]: how one process makes another look;
 //! - [`estate`]: what a supervisor leaves to the next one, and how it gets there;
 //! - [`control`]: the protocol between `tppctl` and the supervisor.
@@ -35,3 +36,5 @@ pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;
 mod sync;
+#[cfg(not(tpp_loom))]
+pub mod tls;
