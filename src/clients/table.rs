@@ -70,7 +70,7 @@ impl<'a> Table<'a> {
         let buckets = self.0.len() / BUCKET;
         // Each half of the hash, spread over the buckets.
         [key.hash >> 32, key.hash & 0xffff_ffff].map(|half| {
-            let at = usize::try_from(half * buckets as u64 >> 32).unwrap_or(0);
+            let at = usize::try_from((half * buckets as u64) >> 32).unwrap_or(0);
             &self.0[at * BUCKET..][..BUCKET]
         })
     }
