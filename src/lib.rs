@@ -26,4 +26,6 @@ pub mod handover;
 pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;
+#[cfg(not(tpp_loom))]
+pub mod signals;
 mod sync;

@@ -8,6 +8,7 @@
 pub(crate) mod fuzzing;
 mod layout;
 mod mapping;
+mod seat_lock;
 
 use std::{
     fs::File,
@@ -18,6 +19,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     fcntl::{FcntlArg, SealFlag, fcntl},
     sys::memfd::{MFdFlags, memfd_create},
 };
@@ -33,6 +35,7 @@ use crate::{
 pub use layout::{Geometry, LAYOUT_VERSION};
 use layout::{HEADER_BYTES, Layout, Section, SharedWords};
 use mapping::Mapping;
+pub use seat_lock::SeatLock;
 
 /// Why a region cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -291,10 +294,14 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK
 /// An anonymous file of `bytes` zeros that can be neither shrunk nor grown: nobody can make another's
 /// access to the mapping fault.
 fn memory_file(bytes: usize) -> io::Result<File> {
-    let file = File::from(memfd_create(
-        "tpp",
-        MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
-    )?);
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    // From Linux 6.3 on a memory file says whether it may ever be executed; hardened hosts demand it.
+    let never_executed = flags | MFdFlags::from_bits_retain(nix::libc::MFD_NOEXEC_SEAL);
+    let file = match memfd_create("tpp", never_executed) {
+        Err(Errno::EINVAL) => memfd_create("tpp", flags)?,
+        created => created?,
+    };
+    let file = File::from(file);
     file.set_len(bytes as u64)?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
     Ok(file)

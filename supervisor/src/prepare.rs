@@ -27,6 +27,7 @@ use crate::{
     process::{HASH_BEGIN, WorkerProcess, hash_on},
     succession::{self, Found, Takeover},
     system::{
+        limits::require_pidfd,
         logging::Log,
         sockets::{Listening, listen},
     },
@@ -96,12 +97,17 @@ impl Prepared {
             .warnings()
             .iter()
             .for_each(|warning| warn!("{warning}"));
+        require_pidfd()?;
         let wanted = Wanted::of(&config);
         let mut inherited = inherited;
         // First of all: whoever has it is the supervisor.
         let control = control_socket(&config, &mut inherited)?;
         let roles: BTreeSet<_> = inherited.iter().map(|(role, _)| role.to_string()).collect();
-        let mut takeover = succession::collect(inherited, &meeting_prefix(&config.control_socket));
+        let mut takeover = succession::collect(
+            inherited,
+            &meeting_prefix(&config.control_socket),
+            config.workers.worker_timeout,
+        );
         let listeners = config
             .listen
             .iter()

@@ -70,8 +70,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Starts the parts, follows the signals, and ends.
 pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
-    // Registered first: a signal that comes while we start is not lost.
-    let signals = Signals::register()?;
+    let signals = Signals::listen()?;
     say_where(&prepared);
     note_start(&prepared);
     let stock = Arc::clone(&prepared.stock);

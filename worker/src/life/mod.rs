@@ -5,13 +5,14 @@ pub(crate) mod link;
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use nix::sys::signal::Signal;
 use tokio::{
     io::unix::AsyncFd,
     select,
-    signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     time::{MissedTickBehavior, interval, sleep},
 };
+use tpp::signals::Signals;
 use tracing::{info, warn};
 
 use crate::{
@@ -40,6 +41,8 @@ enum Cause {
 /// Serves until it is told to end, or was left alone for too long.
 pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
     let Inherited {
+        // Held until this worker ends.
+        lock: _lock,
         desk,
         listeners,
         channel,
@@ -47,8 +50,7 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
     } = inherited;
     let seat = desk.seat().get();
     let worker = Worker::new(desk).context("read the published settings")?;
-    let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
-    let _not_ours = not_ours().context("watch for signals")?;
+    let terminate = termination()?;
     let bell = worker
         .desk
         .bell()
@@ -80,7 +82,7 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
     info!(worker = seat, pid = std::process::id(), "worker ready");
 
     let cause = select! {
-        _ = terminate.recv() => Cause::Told,
+        () = told(&terminate, seat) => Cause::Told,
         Ok(()) = was_orphaned => Cause::Orphaned,
         Ok(()) = &mut was_deposed => Cause::Deposed,
         failure = accepting.failure() => anyhow::bail!("accept connections: {failure}"),
@@ -101,17 +103,27 @@ async fn deposed(cause: Cause, was_deposed: oneshot::Receiver<()>) {
     }
 }
 
-/// The supervisor's signals: asked for, and then not looked at. They reach workers too, from a terminal, from `pkill`, and
-/// SIGHUP from the kernel: it is sent to a stopped process whose parent dies (setpgid(2), orphaned process group).
-fn not_ours() -> std::io::Result<Vec<Signal>> {
-    let kinds = [
-        SignalKind::interrupt(),
-        SignalKind::quit(),
-        SignalKind::hangup(),
-        SignalKind::user_defined1(),
-        SignalKind::user_defined2(),
-    ];
-    kinds.into_iter().map(signal).collect()
+/// SIGTERM, to be waited for. The supervisor's signals, which may reach a worker too, are held back and never looked at.
+#[expect(
+    deprecated,
+    reason = "its replacement is unsafe; the descriptor is ours alone and registered once, here"
+)]
+fn termination() -> anyhow::Result<AsyncFd<Signals>> {
+    let signals = Signals::of(&[Signal::SIGTERM]).context("listen for SIGTERM")?;
+    AsyncFd::with_interest(signals, tokio::io::Interest::READABLE).context("wait for SIGTERM")
+}
+
+/// Resolves when SIGTERM has come. Who sent it stands in the log.
+async fn told(signals: &AsyncFd<Signals>, seat: usize) {
+    while let Ok(mut ready) = signals.readable().await {
+        match ready.get_inner().next() {
+            Some(received) => {
+                info!(worker = seat, from = %received, "told to drain");
+                return;
+            }
+            None => ready.clear_ready(),
+        }
+    }
 }
 
 /// Finishes what is open, as long as there is time. SIGTERM says nothing new any more: a supervisor that takes this worker over
