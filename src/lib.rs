@@ -23,6 +23,8 @@ pub mod control;
 pub mod fuzzing;
 #[cfg(not(tpp_loom))]
 pub mod handover;
+#[cfg(not(tpp_loom))]
+pub mod log_lines;
 pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;

@@ -38,7 +38,9 @@ fn main() -> ExitCode {
                 let log = Log::begin(&config.telemetry)?;
                 limits::prepare();
                 let inherited = inherited.context("take over what was inherited")?;
-                run::run(config, args.config.clone(), log, inherited)
+                let ended = run::run(config, args.config.clone(), log.clone(), inherited);
+                log.flush();
+                ended
             })
         }
         Command::Check(args) => check(&args),

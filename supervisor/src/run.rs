@@ -147,6 +147,7 @@ impl Parts {
             health_listen: health.0.to_string(),
             config_file: config_file.clone(),
             started: Started::now(),
+            log: log.clone(),
             seen: Mutex::default(),
         });
         let orders = Orders {
@@ -159,6 +160,7 @@ impl Parts {
                 stock: Arc::clone(&stock),
                 fleet: self.fleet.clone(),
                 invocation: Invocation::of_this_process().context("find the own executable")?,
+                log: log.clone(),
                 own_sockets: own_sockets.context("duplicate the own sockets")?,
                 turn: Arc::clone(&turn),
             },

@@ -135,11 +135,13 @@ pub fn serve(inherited: Inherited) -> anyhow::Result<()> {
         .desk
         .settings()
         .context("read the published settings")?;
-    let log = log::start(&settings);
+    let log = log::start(&settings).context("begin to log")?;
     // Pingora's own thread pools are not used: one thread, whose tasks need no lock against each other.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the runtime")?;
-    runtime.block_on(life::live(inherited, log))
+    let ended = runtime.block_on(life::live(inherited, log.clone()));
+    log.flush();
+    ended
 }

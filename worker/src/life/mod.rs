@@ -56,9 +56,9 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
         .bell()
         .try_clone_to_owned()
         .context("duplicate the bell")?;
-    tokio::spawn(answer_bell(Arc::clone(&worker), watch(bell)?, log));
+    tokio::spawn(answer_bell(Arc::clone(&worker), watch(bell)?, log.clone()));
     let (deposed, mut was_deposed) = oneshot::channel();
-    tokio::spawn(keep_time(Arc::clone(&worker), deposed));
+    tokio::spawn(keep_time(Arc::clone(&worker), log.clone(), deposed));
     let spare_sockets = SpareSockets::of(&listeners).context("duplicate the listening sockets")?;
     let place = MeetingPlace::open(&meeting_prefix)
         .inspect_err(|error| {
@@ -187,8 +187,9 @@ async fn answer_bell(worker: Arc<Worker>, bell: AsyncFd<OwnedFd>, log: Log) {
 }
 
 /// The tick: heartbeat, clock, deadlines. `deposed` is told if the seat is another's.
-async fn keep_time(worker: Arc<Worker>, deposed: oneshot::Sender<()>) {
+async fn keep_time(worker: Arc<Worker>, log: Log, deposed: oneshot::Sender<()>) {
     let mut deposed = Some(deposed);
+    let mut counted = 0;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     for count in 0_u32.. {
@@ -199,6 +200,9 @@ async fn keep_time(worker: Arc<Worker>, deposed: oneshot::Sender<()>) {
             return;
         }
         worker.desk.heartbeat();
+        let lost = &worker.counters().log_lines_dropped;
+        let dropped = log.dropped();
+        lost.add(dropped - std::mem::replace(&mut counted, dropped));
         worker.timers.tick(&worker.clock);
         if count % TICKS_PER_TENDING == 0 {
             worker.view().upstream.tend(worker.clock.now());
