@@ -13,7 +13,9 @@ fn no_signal_in_the_first_moments_ends_tpp_and_none_is_lost() {
     let settings = Settings::in_front_of(&upstream).accounts(&upstream, 1);
     for pause_ms in [0, 1, 2, 5, 10, 20, 50] {
         let mut proxy = Proxy::spawn(&settings);
-        wait_until("its program runs", || holds_signals_back(proxy.supervisor_pid()));
+        wait_until("its program runs", || {
+            holds_signals_back(proxy.supervisor_pid())
+        });
         // Not to be safe: each pause hits another moment of the start.
         std::thread::sleep(Duration::from_millis(pause_ms));
         proxy.signal_supervisor(Signal::SIGHUP);

@@ -9,14 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use pingora_core::protocols::Stream;
-use tpp::pool::WaitEnd;
+use tpp::pool::{Lease, WaitEnd};
 
 use crate::{
     clock::due,
-    gateway::{client::Client, exchange, flight::Next, record},
-    http1::request::{self, Origin, Request},
+    gateway::stamp::check_hops,
+    gateway::{client::Client, exchange, flight::Next, held::Held, record},
+    http1::line,
+    http1::request::{self, Request},
+    message::head::Head,
     message::headers::HEAD_LIMIT as HEAD_BYTES,
     message::reply::Reply,
     wire::Wire,
@@ -32,10 +35,8 @@ const LINGER_SILENCE: Duration = Duration::from_secs(5);
 /// A client's connection.
 pub(crate) struct Connection {
     client: Client,
-    /// The client's address, as it is written into requests.
-    address: String,
-    /// The head for the upstream, without its end.
-    head: BytesMut,
+    /// The head of the request in hand.
+    head: Head,
     opened: Instant,
 }
 
@@ -75,9 +76,9 @@ impl Connection {
                 wire: Wire::new(stream),
                 timer: worker.timers.add(waker),
                 held: None,
+                address,
             },
-            address,
-            head: BytesMut::new(),
+            head: Head::default(),
             opened: Instant::now(),
         }
     }
@@ -85,12 +86,15 @@ impl Connection {
     /// The next request; `None`: there is none, and whoever sent something else was told.
     async fn next_request(&mut self, is_first: bool) -> Option<Request> {
         self.client.wire.forget_buffers();
-        let mut has_begun = !self.client.wire.inbox.is_empty();
+        let mut has_begun = self.has_begun();
         self.set_timer(if is_first || has_begun {
             self.head_limit()
         } else {
             self.idle_limit()
         });
+        if !has_begun {
+            self.rest();
+        }
         let mut seen = 0;
         loop {
             if self.may_have_head(seen) {
@@ -106,8 +110,12 @@ impl Connection {
             match self.more().await {
                 Ok(()) if has_begun => {}
                 Ok(()) => {
-                    has_begun = true;
-                    self.set_timer(self.head_limit());
+                    seen = 0;
+                    has_begun = self.begin();
+                }
+                Err(Interrupt::Late) if !has_begun && self.has_just_spoken().await => {
+                    seen = 0;
+                    has_begun = self.begin();
                 }
                 Err(Interrupt::Late) if has_begun => {
                     self.refuse_late_head().await;
@@ -116,6 +124,44 @@ impl Connection {
                 Err(_) => return None,
             }
         }
+    }
+
+    /// Notes that the client asks nothing now: it may be told to give way.
+    fn rest(&self) {
+        let lease = self.client.held.as_ref().map(Held::lease);
+        let now = self.client.worker.clock.now();
+        let standing = &self.client.timer.standing;
+        standing.rest(now, lease.map(Lease::slot));
+        if let Some(lease) = lease {
+            lease.note_idle();
+        }
+    }
+
+    /// Something came: whether it is a request that begins.
+    fn begin(&mut self) -> bool {
+        let has_begun = self.has_begun();
+        if has_begun {
+            self.rise();
+        }
+        has_begun
+    }
+
+    /// A request has begun.
+    fn rise(&self) {
+        self.client.timer.standing.rise();
+        if let Some(held) = &self.client.held {
+            held.lease().note_busy();
+        }
+        self.set_timer(self.head_limit());
+    }
+
+    /// Whether a request has come of which the runtime did not know yet when the wait for it ended. Asked before an idle
+    /// connection is closed: a request that is there already is served.
+    async fn has_just_spoken(&mut self) -> bool {
+        // Others run meanwhile, and the runtime asks the system for news before it comes back.
+        tokio::task::yield_now().await;
+        let wire = &mut self.client.wire;
+        poll_fn(|cx| Poll::Ready(matches!(wire.poll_fill(cx), Poll::Ready(Ok(1..))))).await
     }
 
     async fn refuse_late_head(&mut self) {
@@ -159,19 +205,22 @@ impl Connection {
             .min()
     }
 
+    /// Whether there is the beginning of a head. Line ends are none: some clients send one behind a body (RFC 9112, 2.2), and
+    /// are not late with a request that they did not begin.
+    fn has_begun(&mut self) -> bool {
+        let inbox = &mut self.client.wire.inbox;
+        inbox.advance(line::blank(inbox));
+        !matches!(**inbox, [] | [b'\r'])
+    }
+
     fn read_request(&mut self) -> Result<Option<Request>, Reply> {
         let client = &mut self.client;
         // Now, not when the wait for it began: it may have been long.
         client.worker.renew(&mut client.view);
-        let origin = Origin {
-            client: &self.address,
-            trust_forwarded: client.view.settings.trust_forwarded,
-            upstream_authority: client.view.upstream.authority(),
-        };
-        let Some((request, length)) = request::parse(&client.wire.inbox, origin, &mut self.head)?
-        else {
+        let Some((request, length)) = request::read(&client.wire.inbox, &mut self.head)? else {
             return Ok(None);
         };
+        check_hops(&self.head)?;
         client.wire.inbox.advance(length);
         Ok(Some(request))
     }
@@ -187,7 +236,7 @@ impl Connection {
         poll_fn(|cx| match wire.poll_fill(cx) {
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(Interrupt::Gone)),
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
-            Poll::Pending if worker.is_cut() => Poll::Ready(Err(Interrupt::Cut)),
+            Poll::Pending if timer.is_cut() => Poll::Ready(Err(Interrupt::Cut)),
             Poll::Pending if timer.is_due(&worker.clock) => Poll::Ready(Err(Interrupt::Late)),
             Poll::Pending => Poll::Pending,
         })
@@ -196,7 +245,7 @@ impl Connection {
 
     /// Refuses what is no request. The connection ends, for nobody knows where the next one would begin.
     async fn refuse(&mut self, reply: &Reply) {
-        if self.client.say(reply, false, true).await.is_ok() {
+        if self.client.say(reply, None, true).await.is_ok() {
             self.end().await;
         }
     }
@@ -209,6 +258,8 @@ impl Connection {
             return;
         }
         let now = self.client.worker.clock.now();
+        // A stop does not wait for it.
+        self.client.timer.standing.rest(now, None);
         let end = due(now, Some(LINGER_LIMIT));
         loop {
             let now = self.client.worker.clock.now();
@@ -225,7 +276,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let worker = &self.client.worker;
-        if worker.is_cut() {
+        if self.client.timer.is_cut() {
             worker.counters().drain_cut.add(1);
         }
         worker.leave(self.opened.elapsed());
