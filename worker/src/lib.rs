@@ -24,6 +24,7 @@ use nix::sys::prctl;
 
 use tpp::{
     handover::WorkerDescriptors,
+    plan::{Plan, Sealed},
     pool::{Desk, Epoch, SeatIndex},
     region::{Region, SeatLock},
 };
@@ -118,30 +119,26 @@ pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
     // A core would hold tokens; a limit on its size does not stop a handler that takes it through a pipe.
     prctl::set_dumpable(false).context("rule out core dumps")?;
     let inherited = Inherited::receive(args)?;
-    let may_begin = life::link::may_begin(&inherited.channel);
-    // The word may be of one that is gone, and its follower may have found this process not yet seated.
-    if may_begin.context("wait for the supervisor's word")? && inherited.desk.is_seated() {
-        serve(inherited)?;
+    let plan = life::link::may_begin(&inherited.channel);
+    match plan.context("wait for the supervisor's word")? {
+        // The word may be of one that is gone, and its follower may have found this process not yet seated.
+        Some(plan) if inherited.desk.is_seated() => serve(inherited, plan),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Serves until it is told to end: SIGTERM drains, SIGKILL ends at once. SIGINT is left to the supervisor.
+/// Serves by `plan`, and by those that follow it, until it is told to end: SIGTERM drains, SIGKILL ends at once. SIGINT is left to the supervisor.
 ///
 /// # Errors
-/// If the supervisor published no settings, or the system refuses what a worker needs.
-pub fn serve(inherited: Inherited) -> anyhow::Result<()> {
-    let settings = inherited
-        .desk
-        .settings()
-        .context("read the published settings")?;
-    let log = log::start(&settings).context("begin to log")?;
+/// If the system refuses what a worker needs.
+pub fn serve(inherited: Inherited, plan: (Sealed, Plan)) -> anyhow::Result<()> {
+    let log = log::start(&plan.1.settings).context("begin to log")?;
     // Pingora's own thread pools are not used: one thread, whose tasks need no lock against each other.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the runtime")?;
-    let ended = runtime.block_on(life::live(inherited, log.clone()));
+    let ended = runtime.block_on(life::live(inherited, plan, log.clone()));
     log.flush();
     ended
 }
