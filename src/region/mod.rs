@@ -11,6 +11,7 @@ mod mapping;
 mod seat_lock;
 
 use std::{
+    ffi::CStr,
     fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -290,17 +291,22 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK
     .union(SealFlag::F_SEAL_GROW)
     .union(SealFlag::F_SEAL_SEAL);
 
-/// An anonymous file of `bytes` zeros that can be neither shrunk nor grown: nobody can make another's
-/// access to the mapping fault.
-fn memory_file(bytes: usize) -> io::Result<File> {
+/// An anonymous file, empty, that can be sealed.
+pub(crate) fn sealable_file(name: &CStr) -> io::Result<File> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     // From Linux 6.3 on a memory file says whether it may ever be executed; hardened hosts demand it.
     let never_executed = flags | MFdFlags::from_bits_retain(nix::libc::MFD_NOEXEC_SEAL);
-    let file = match memfd_create("tpp", never_executed) {
-        Err(Errno::EINVAL) => memfd_create("tpp", flags)?,
+    let file = match memfd_create(name, never_executed) {
+        Err(Errno::EINVAL) => memfd_create(name, flags)?,
         created => created?,
     };
-    let file = File::from(file);
+    Ok(File::from(file))
+}
+
+/// An anonymous file of `bytes` zeros that can be neither shrunk nor grown: nobody can make another's
+/// access to the mapping fault.
+fn memory_file(bytes: usize) -> io::Result<File> {
+    let file = sealable_file(c"tpp")?;
     file.set_len(bytes as u64)?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
     Ok(file)

@@ -2,7 +2,10 @@
 
 mod cli;
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -24,6 +27,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// sysexits.h: something is wrong with the configuration.
 const EX_CONFIG: u8 = 78;
 
+/// Where a configuration is looked for that no argument names: the package's, and what containers of tpp 0.1.x have mounted.
+const CONFIG_FILES: [&str; 2] = ["/etc/tpp/tpp.toml", "/app/config.yaml"];
+
 fn main() -> ExitCode {
     // First of all: a signal may come any moment from exec on, and its reader is there only later.
     if let Err(errno) = signals::hold_back() {
@@ -38,7 +44,7 @@ fn main() -> ExitCode {
                 let log = Log::begin(&config.telemetry)?;
                 limits::prepare();
                 let inherited = inherited.context("take over what was inherited")?;
-                let ended = run::run(config, args.config.clone(), log.clone(), inherited);
+                let ended = run::run(config, config_file(&args), log.clone(), inherited);
                 log.flush();
                 ended
             })
@@ -61,8 +67,18 @@ fn check(args: &CheckArgs) -> ExitCode {
         for warning in config.warnings() {
             eprintln!("tpp: warning: {warning}");
         }
-        println!("{}: ok", args.config.config.display());
+        println!("{}: ok", config_file(&args.config).display());
         Ok(())
+    })
+}
+
+/// The file to read: what is named, or the first of the usual ones that is there. It need not exist.
+fn config_file(args: &ConfigArgs) -> PathBuf {
+    args.config.clone().unwrap_or_else(|| {
+        let place = CONFIG_FILES
+            .into_iter()
+            .find(|place| Path::new(place).exists());
+        place.unwrap_or(CONFIG_FILES[0]).into()
     })
 }
 
@@ -70,7 +86,7 @@ fn with_config(
     args: &ConfigArgs,
     then: impl FnOnce(config::Config) -> anyhow::Result<()>,
 ) -> ExitCode {
-    match config::load(&args.config, &ProcessVars) {
+    match config::load(&config_file(args), &ProcessVars) {
         Ok(config) => exit_code(then(config)),
         Err(problems) => {
             eprintln!("{problems}");
