@@ -4,6 +4,7 @@
 //! - [`pool`]: slots, leases, the waiting line: the algorithms, over any memory;
 //! - [`region`]: the shared mapping that a pool lies in;
 //! - [`plan`]: what workers act on, one value a generation, and where tokens may go;
+//! - [`tls`]: whom to trust at the upstream;
 //! - [`bells`]: how one process makes another look;
 //! - [`estate`]: what a supervisor leaves to the next one, and how it gets there;
 //! - [`control`]: the protocol between `tppctl` and the supervisor.
@@ -36,3 +37,5 @@ pub mod region;
 #[cfg(not(tpp_loom))]
 pub mod signals;
 mod sync;
+#[cfg(not(tpp_loom))]
+pub mod tls;

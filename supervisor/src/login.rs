@@ -11,7 +11,6 @@ mod excerpt;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod tls;
 mod token;
 
 #[cfg(test)]
@@ -70,7 +69,7 @@ impl LoginClient {
         };
         let sender = Sender {
             host: upstream.host.clone(),
-            tls: tls::client_config(upstream)?,
+            tls: tpp::tls::client_config(upstream)?,
             connect_timeout,
             login_timeout: token.login_timeout,
             at: Mutex::default(),
