@@ -23,8 +23,13 @@ use tpp::{
 };
 
 use crate::{
-    doors::probes::Source, fleet::FleetReport, in_force::InForce, refresh::RefreshHandle,
-    succession::history, system::logging::Log, upstream::UpstreamAddresses,
+    doors::probes::Source,
+    fleet::FleetReport,
+    in_force::InForce,
+    refresh::{self, RefreshHandle},
+    succession::history,
+    system::logging::Log,
+    upstream::UpstreamAddresses,
 };
 
 use numbers::{pool_status, worker};
@@ -100,7 +105,7 @@ impl Outlook {
 
     /// Each slot.
     pub(crate) fn tokens(&self) -> Vec<TokenStatus> {
-        tokens::each(&self.stock, &self.refresher.ledger(), Instant::now())
+        tokens::each(&self.stock, &self.refresher.ledger(), refresh::now())
     }
 
     /// Each worker.
@@ -165,6 +170,7 @@ impl Outlook {
             details,
             numbers: Numbers {
                 pool: pool_status(&self.stock),
+                all_refused: region.hopeless(),
                 longest_wait: numbers::longest_wait(&self.stock),
                 log_lines_dropped: totals.log_lines_dropped + self.log.dropped(),
                 totals,
