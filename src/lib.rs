@@ -31,10 +31,14 @@ pub mod handover;
 #[cfg(not(tpp_loom))]
 pub mod hash;
 #[cfg(not(tpp_loom))]
+pub mod log_lines;
+#[cfg(not(tpp_loom))]
 pub mod plan;
 pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;
+#[cfg(not(tpp_loom))]
+pub mod signals;
 mod sync;
 #[cfg(not(tpp_loom))]
 pub mod tls;

@@ -164,6 +164,8 @@ seat_counters! {
     refused_address,
     /// Connections refused because the descriptors left are for the upstream's.
     refused_descriptors,
+    /// Log lines dropped because nobody read them.
+    log_lines_dropped,
 }
 
 impl HistogramCounts {

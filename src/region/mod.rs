@@ -8,8 +8,10 @@
 pub(crate) mod fuzzing;
 mod layout;
 mod mapping;
+mod seat_lock;
 
 use std::{
+    ffi::CStr,
     fs::File,
     hash::{BuildHasher as _, RandomState},
     io,
@@ -19,6 +21,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl},
     sys::memfd::{MFdFlags, memfd_create},
 };
@@ -35,6 +38,7 @@ use crate::{
 pub use layout::{Geometry, LAYOUT_VERSION};
 use layout::{HEADER_BYTES, Layout, Section, SharedWords};
 use mapping::Mapping;
+pub use seat_lock::SeatLock;
 
 /// Why a region cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -320,13 +324,22 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK
     .union(SealFlag::F_SEAL_GROW)
     .union(SealFlag::F_SEAL_SEAL);
 
+/// An anonymous file, empty, that can be sealed.
+pub(crate) fn sealable_file(name: &CStr) -> io::Result<File> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    // From Linux 6.3 on a memory file says whether it may ever be executed; hardened hosts demand it.
+    let never_executed = flags | MFdFlags::from_bits_retain(nix::libc::MFD_NOEXEC_SEAL);
+    let file = match memfd_create(name, never_executed) {
+        Err(Errno::EINVAL) => memfd_create(name, flags)?,
+        created => created?,
+    };
+    Ok(File::from(file))
+}
+
 /// An anonymous file of `bytes` zeros that can be neither shrunk nor grown: nobody can make another's
 /// access to the mapping fault.
 fn memory_file(bytes: usize) -> io::Result<File> {
-    let file = File::from(memfd_create(
-        "tpp",
-        MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
-    )?);
+    let file = sealable_file(c"tpp")?;
     file.set_len(bytes as u64)?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
     Ok(file)
