@@ -5,7 +5,7 @@
 //! | [`run`] | the supervisor's life: open, publish, start the parts, follow the signals |
 //! | `fleet`, `process` | the worker processes: started, watched, replaced, drained |
 //! | `refresh` | runs the logins that are due and installs their tokens |
-//! | [`login`] | one credential in, one token or one clear error out |
+//! | [`provider`] | one credential in, one token or one clear error out |
 //! | [`schedule`] | pure rules: which slot logs in when |
 //! | [`resolve`], `upstream` | the upstream's name to addresses, kept fresh, told to the workers |
 //! | `reload` | puts another configuration in force, all of it or nothing |
@@ -30,11 +30,11 @@ pub mod health;
 pub mod http;
 pub mod limits;
 pub mod logging;
-pub mod login;
 pub mod metrics;
 mod panel;
 mod prepare;
 mod process;
+pub mod provider;
 mod refresh;
 mod reload;
 pub mod resolve;

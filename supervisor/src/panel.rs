@@ -24,7 +24,7 @@ use crate::{
     health::Inputs,
     http::Source,
     metrics::{MetricsSnapshot, Refreshes, WorkerGauges},
-    refresh::RefreshHandle,
+    refresh::{self, RefreshHandle},
     reload::Reloader,
     schedule::SlotState as TokenState,
     sockets::Listening,
@@ -260,7 +260,7 @@ impl Panel {
     }
 
     fn tokens(&self) -> Vec<TokenStatus> {
-        let now = Instant::now();
+        let now = refresh::now();
         let ledger = self.refresher.ledger();
         let pool = self.stock.pool();
         (0..)
@@ -326,6 +326,7 @@ impl Panel {
             workers_ready: ready,
             workers_wanted: self.workers_wanted(),
             refused_users: &refused_users,
+            all_refused: self.stock.region().hopeless(),
             upstream_resolved: !self.upstream.list().is_empty(),
             last_reload_failed: self.last_reload_failed(),
         })
@@ -413,8 +414,10 @@ fn gauges(worker: &WorkerStatus) -> WorkerGauges {
 fn token_state(token: TokenState, held: SlotState) -> &'static str {
     match (token, held) {
         (_, SlotState::Retiring(_)) => RETIRING,
-        // A token that nobody complained of is out of use only when its renewal was refused.
-        (TokenState::Refused, _) | (TokenState::Usable, SlotState::Unusable) => REFUSED,
+        (TokenState::Refused, _) => REFUSED,
+        // A token that nobody complained of is out of use only until a new one takes its place.
+        (TokenState::Usable, SlotState::Unusable) => "renewing",
+        (TokenState::Expired, _) => "expired",
         (TokenState::Suspect, _) => "suspect",
         (TokenState::Empty, _) => "empty",
         (TokenState::Usable, SlotState::Free) => "free",
