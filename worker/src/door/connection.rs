@@ -17,6 +17,7 @@ use crate::{
     clock::{Timer, millis},
     gateway::exchange::{Failure, Next},
     gateway::held::Held,
+    gateway::login_path,
     gateway::relay::STALL_LIMIT,
     gateway::upload::Upload,
     http1::request::{self, Origin, Request},
@@ -196,8 +197,11 @@ impl Connection {
     async fn answer(&mut self, request: &Request) -> Next {
         self.worker.counters().requests.add(1);
         let mut upload = Upload::new(request);
-        let outcome = match self.acquire().await {
-            Ok(()) => self.exchange(request, &mut upload).await,
+        let outcome = match self.admit() {
+            Ok(()) => match self.acquire().await {
+                Ok(()) => self.exchange(request, &mut upload).await,
+                Err(failure) => Err(failure),
+            },
             Err(failure) => Err(failure),
         };
         if self.view.settings.lease.mode == LeaseMode::Request {
@@ -217,6 +221,17 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Refuses what clients may not ask for.
+    fn admit(&self) -> Result<(), Failure> {
+        let rules = &self.view.settings.token;
+        if !rules.login_from_clients && login_path::is_asked_for(&self.head, &rules.login_path) {
+            return Err(Failure::Reply(Reply::forbidden(
+                "clients do not log in here: token.login_from_clients is false",
+            )));
+        }
+        Ok(())
     }
 
     /// Refuses what is no request. The connection ends, for nobody knows where the next one would begin.

@@ -1,13 +1,12 @@
 //! One request and its answer, over as many attempts as it takes.
 
-use std::time::Duration;
-
 use tracing::{debug, warn};
 
 use crate::{
     clock::millis,
     door::connection::Connection,
     gateway::relay::{Break, Relay, State},
+    gateway::renew::Refusal,
     gateway::upload::Upload,
     http1::answer::{Answer, Head},
     http1::request::Request,
@@ -16,9 +15,6 @@ use crate::{
     wire::Wire,
     wire::attend::{Interrupt, attend},
 };
-
-/// What a new token may take to arrive, beyond the login itself.
-const REFRESH_MARGIN: Duration = Duration::from_secs(5);
 
 /// What follows an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,15 +61,21 @@ impl Connection {
                 }
                 Err(cause) => return Err(self.no_answer(cause)),
             };
-            if matches!(head, Head::Final(Answer { status: 401, .. })) {
-                self.worker.counters().token_errors.add(1);
-                self.report_refused(version);
-                if !was_refused && upload.can_replay() && self.refresh(version).await? {
-                    self.relay(&mut upstream, request, upload, &mut state)
-                        .withdraw();
-                    was_refused = true;
-                    continue;
+            match head {
+                Head::Final(Answer { status, .. }) if self.is_refusal(status) => {
+                    let refusal = Refusal {
+                        version,
+                        is_second: was_refused,
+                        can_replay: upload.can_replay(),
+                    };
+                    if self.renewed(refusal).await? {
+                        self.relay(&mut upstream, request, upload, &mut state)
+                            .withdraw();
+                        was_refused = true;
+                        continue;
+                    }
                 }
+                _ => self.note_served(),
             }
             let mut relay = self.relay(&mut upstream, request, upload, &mut state);
             let rest = relay.rest().await;
@@ -171,29 +173,10 @@ impl Connection {
         }
     }
 
-    /// Asks for one login, whatever becomes of this request.
-    fn report_refused(&self, version: u64) {
-        if let Some(held) = &self.held {
-            held.lease().report_refused(version);
-        }
-    }
-
-    /// Reports token `version` as refused and waits for the next one. Whether there is one.
-    async fn refresh(&mut self, version: u64) -> Result<bool, Failure> {
-        let held = self.held.as_ref().ok_or(Failure::Silent)?;
-        let limit = self.view.settings.token.login_timeout + REFRESH_MARGIN;
-        let refreshed = held.lease().refreshed(version);
-        match attend(
-            &self.worker,
-            &self.timer,
-            &mut self.client,
-            Some(limit),
-            refreshed,
-        )
-        .await
-        {
-            Err(Interrupt::Late) => Ok(false),
-            outcome => outcome.map_err(Failure::from),
+    /// The token in use had an answer that says nothing against it.
+    fn note_served(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.note_served();
         }
     }
 

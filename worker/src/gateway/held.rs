@@ -18,6 +18,8 @@ pub(crate) struct Held {
     worker: usize,
     /// Of the token in the line; 0: there is no line yet.
     version: u64,
+    /// Of the last token that is known to have served.
+    served: u64,
     line: Zeroizing<Vec<u8>>,
     since: u64,
     requests: u64,
@@ -29,6 +31,7 @@ impl Held {
             lease,
             worker: worker.seat(),
             version: 0,
+            served: 0,
             line: Zeroizing::default(),
             since: worker.clock.now(),
             requests: 0,
@@ -42,6 +45,14 @@ impl Held {
     /// When it was acquired, by the worker's clock.
     pub(crate) fn since(&self) -> u64 {
         self.since
+    }
+
+    /// The token in the line had an answer that says nothing against it. Told to the supervisor once for each token.
+    pub(crate) fn note_served(&mut self) {
+        if self.served != self.version {
+            self.served = self.version;
+            self.lease.note_served(self.version);
+        }
     }
 
     /// The end of a request head: the line with the token that is in the slot now and the empty line. Counts a use.

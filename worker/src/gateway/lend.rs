@@ -1,8 +1,13 @@
 //! Getting a lease: at once, or in line.
 
-use std::time::{Duration, Instant};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
-use tpp::pool::Lease;
+use tpp::pool::{Desk, Lease, Waiting};
 use tracing::debug;
 
 use crate::{
@@ -54,7 +59,8 @@ impl Connection {
             )));
         }
         let limit = settings.lease.wait_timeout;
-        attend(worker, &self.timer, &mut self.client, limit, desk.join())
+        let waiting = served_or_hopeless(desk, desk.join());
+        attend(worker, &self.timer, &mut self.client, limit, waiting)
             .await
             .map_err(|interrupt| match interrupt {
                 Interrupt::Gone => {
@@ -66,6 +72,26 @@ impl Connection {
                     Failure::Reply(Reply::no_token("none came free in time"))
                 }
                 Interrupt::Cut => Failure::from(interrupt),
+            })?
+            .map_err(|accounts| {
+                counters.queue_rejections.add(1);
+                Failure::Reply(Reply::no_token(format!(
+                    "the upstream refuses the logins of all {accounts} accounts"
+                )))
             })
     }
+}
+
+/// The lease, or, as soon as there is no hope of one, how many accounts the upstream refuses.
+async fn served_or_hopeless(desk: &Desk, waiting: Waiting) -> Result<Lease, u64> {
+    let mut waiting = pin!(waiting);
+    poll_fn(|cx| {
+        // Whoever waits is woken when hope is lost.
+        match (waiting.as_mut().poll(cx), desk.hopeless()) {
+            (Poll::Ready(lease), _) => Poll::Ready(Ok(lease)),
+            (Poll::Pending, Some(accounts)) => Poll::Ready(Err(accounts)),
+            (Poll::Pending, None) => Poll::Pending,
+        }
+    })
+    .await
 }

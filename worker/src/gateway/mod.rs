@@ -3,5 +3,7 @@
 pub(crate) mod exchange;
 pub(crate) mod held;
 pub(crate) mod lend;
+pub(crate) mod login_path;
 pub(crate) mod relay;
+pub(crate) mod renew;
 pub(crate) mod upload;
