@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tpp::pool::Lease;
+use tpp::{config::Reset, pool::Lease};
 use tracing::debug;
 use zeroize::Zeroizing;
 
@@ -23,10 +23,11 @@ pub(crate) struct Held {
     line: Zeroizing<Vec<u8>>,
     since: u64,
     requests: u64,
+    reset: Reset,
 }
 
 impl Held {
-    pub(crate) fn new(lease: Lease, worker: &Worker) -> Self {
+    pub(crate) fn new(lease: Lease, worker: &Worker, reset: Reset) -> Self {
         Self {
             lease,
             worker: worker.seat(),
@@ -35,11 +36,24 @@ impl Held {
             line: Zeroizing::default(),
             since: worker.clock.now(),
             requests: 0,
+            reset,
         }
     }
 
     pub(crate) fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// However the lease ends, its token is not lent again: the upstream may still work for it.
+    pub(crate) fn mark_spent(&mut self) {
+        if self.version != 0 {
+            self.lease.mark_spent(self.version);
+        }
+    }
+
+    /// The upstream has done all that it was asked for.
+    pub(crate) fn mark_sound(&mut self) {
+        self.lease.mark_sound();
     }
 
     /// When it was acquired, by the worker's clock.
@@ -77,6 +91,9 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        if self.reset == Reset::Login {
+            self.mark_spent();
+        }
         debug!(
             worker = self.worker,
             slot = self.lease.slot().get(),

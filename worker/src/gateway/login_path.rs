@@ -5,11 +5,27 @@
 
 use std::borrow::Cow;
 
+use crate::{
+    gateway::flight::{Failure, Flight},
+    message::reply::Reply,
+};
+
 /// Decoded so often at most: a server behind another one may decode what that one did already.
 const DECODINGS: usize = 3;
 
+/// Refuses a client's own login, where it may make none.
+pub(super) fn admit(flight: &Flight<'_>) -> Result<(), Failure> {
+    let rules = &flight.client.view.settings.token;
+    if !rules.login_from_clients && is_asked_for(flight.head, &rules.login_path) {
+        return Err(Failure::Reply(Reply::forbidden(
+            "clients do not log in here: token.login_from_clients is false",
+        )));
+    }
+    Ok(())
+}
+
 /// Whether the head that goes to the upstream asks for `login_path`. It begins with a request line.
-pub(crate) fn is_asked_for(head: &[u8], login_path: &str) -> bool {
+fn is_asked_for(head: &[u8], login_path: &str) -> bool {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or(head);
     let mut parts = line.split(|byte| *byte == b' ');
     let target = parts.nth(1).unwrap_or_default();

@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use crate::{
-    door::connection::Connection,
-    gateway::exchange::Failure,
-    wire::attend::{Interrupt, attend},
+    gateway::{
+        client::Client,
+        flight::{Failure, Next},
+    },
+    wire::attend::{AtEnd, Interrupt, attend},
 };
 
 /// What a new token may take to arrive, beyond the login itself.
@@ -25,7 +27,7 @@ pub(crate) struct Refusal {
     pub(crate) can_replay: bool,
 }
 
-impl Connection {
+impl Client {
     /// Whether an answer of this status says that the token is no good.
     pub(crate) fn is_refusal(&self, status: u16) -> bool {
         self.view.settings.token.renew_on.contains(&status)
@@ -33,7 +35,7 @@ impl Connection {
 
     /// Whether a newer token is in, so that the request is to be sent again. If not, the answer is passed on.
     pub(crate) async fn renewed(&mut self, refusal: Refusal) -> Result<bool, Failure> {
-        let held = self.held.as_ref().ok_or(Failure::Silent)?;
+        let held = self.held.as_ref().ok_or(Failure::Over(Next::Drop))?;
         self.worker.counters().token_errors.add(1);
         let lease = held.lease();
         if refusal.is_second {
@@ -53,7 +55,8 @@ impl Connection {
         match attend(
             &self.worker,
             &self.timer,
-            &mut self.client,
+            &mut self.wire,
+            AtEnd::Stay,
             Some(limit),
             refreshed,
         )
