@@ -8,7 +8,7 @@ use nix::{
 };
 
 use crate::{
-    estate::Role,
+    handover::Role,
     pool::{Bells, SeatIndex},
 };
 

@@ -8,7 +8,7 @@
 //! - [`control`]: the protocol between `tppctl` and the supervisor.
 //!
 //! It has no tokio, no HTTP, no logger: it returns values. `unsafe` stands in `region::mapping` and
-//! `handover` alone.
+//! `handover::inherit` alone.
 
 #[cfg(not(tpp_loom))]
 pub mod bells;
@@ -18,8 +18,6 @@ pub mod clock;
 pub mod config;
 #[cfg(not(tpp_loom))]
 pub mod control;
-#[cfg(not(tpp_loom))]
-pub mod estate;
 #[cfg(all(any(test, fuzzing), not(tpp_loom)))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -92,8 +92,9 @@ fn a_401_while_the_account_rests_is_answered_without_a_wait() {
     client.get("/who").ok();
     upstream.script_logins(Login::Refuse("The user is locked."));
     assert_eq!(proxy.ctl(&["refresh", "--all"]).code, Some(0));
-    wait_until("the account rests", || {
-        proxy.tokens()[0].last_error.is_some()
+    wait_until("the account rests, and status says so", || {
+        let reasons = proxy.status().reasons;
+        reasons.iter().any(|reason| reason.contains("user0"))
     });
     client.get("/who").ok();
     upstream.expire_all();

@@ -15,7 +15,7 @@ use std::{
     task::Waker,
 };
 
-use crate::{bells::BellBoard, clock::monotonic_millis, estate::Role, region::Region};
+use crate::{bells::BellBoard, clock::monotonic_millis, handover::Role, region::Region};
 
 use super::{
     Bells, Pool, SeatCounters, SeatState, WorkerSettings,

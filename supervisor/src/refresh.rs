@@ -15,7 +15,7 @@ use crate::{
     schedule::Rules,
 };
 
-use book::Book;
+pub(crate) use book::Book;
 pub(crate) use clock::now;
 pub(crate) use refresher::Refresher;
 
