@@ -1,5 +1,6 @@
 //! A worker's half of the pool: it leases, waits in line, and gives back.
 
+mod crowd;
 mod lease;
 
 use std::{
@@ -26,6 +27,7 @@ use super::{
     slot::Claim,
 };
 
+pub use crowd::GivingWay;
 pub use lease::{Lease, Refreshed, Waiting};
 
 /// A worker whose last heartbeat is older is not counted on: three beats were missed.
@@ -126,6 +128,7 @@ impl Desk {
 
     fn lease(self: &Arc<Self>, slot: SlotIndex, claim: Claim) -> Lease {
         self.counters().acquisitions.add(1);
+        self.pool().slots[slot.get()].note_idle(0);
         Lease {
             desk: Arc::clone(self),
             slot,

@@ -48,7 +48,7 @@ pub use bitmap::Bitmap;
 pub use census::{Census, SlotState};
 pub use counters::{Counter, Histogram, HistogramCounts, SeatCounters, SupervisorCounters, Totals};
 #[cfg(not(tpp_loom))]
-pub use desk::{Desk, Lease, Refreshed, Waiting};
+pub use desk::{Desk, GivingWay, Lease, Refreshed, Waiting};
 pub use dispatch::{Bells, SeatSet};
 pub use ids::{Epoch, SeatIndex, SlotIndex, Ticket};
 pub use line::WINDOW;

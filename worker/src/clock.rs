@@ -18,6 +18,8 @@ use parking_lot::Mutex;
 // The runtime's clock, so that a test may stop it.
 use tokio::time::Instant;
 
+use crate::door::standing::Standing;
+
 /// How often the clock is read.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
@@ -110,13 +112,31 @@ pub(crate) fn due(begun: u64, after: Option<Duration>) -> u64 {
     })
 }
 
-/// One connection's deadline.
+/// One connection's deadline, and what ends it early.
 pub(crate) struct Timer {
     due: AtomicU64,
     waker: Waker,
+    pub(crate) standing: Standing,
 }
 
 impl Timer {
+    /// Makes the deadline now.
+    pub(crate) fn end_wait(&self) {
+        self.due.store(0, Relaxed);
+        self.waker.wake_by_ref();
+    }
+
+    /// Ends the connection, whatever it is doing.
+    pub(crate) fn cut(&self) {
+        self.standing.cut();
+        self.waker.wake_by_ref();
+    }
+
+    /// Whether the connection is to end, whatever it is doing.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.standing.is_cut()
+    }
+
     /// Sets the deadline to `after` from now; `None`: no deadline.
     pub(crate) fn set(&self, clock: &Clock, after: Option<Duration>) {
         self.set_due(due(clock.now(), after));
@@ -151,6 +171,7 @@ impl Timers {
         let timer = Arc::new(Timer {
             due: AtomicU64::new(NEVER),
             waker,
+            standing: Standing::default(),
         });
         self.0.lock().push(Arc::clone(&timer));
         timer
@@ -167,11 +188,8 @@ impl Timers {
         });
     }
 
-    /// Wakes all.
-    pub(crate) fn wake_all(&self) {
-        self.0
-            .lock()
-            .iter()
-            .for_each(|timer| timer.waker.wake_by_ref());
+    /// Does `what` to each.
+    pub(crate) fn for_each(&self, mut what: impl FnMut(&Timer)) {
+        self.0.lock().iter().for_each(|timer| what(timer));
     }
 }

@@ -163,6 +163,19 @@ impl Lease {
     pub fn count_use(&self) {
         self.desk.pool().slots[self.slot.get()].count_use();
     }
+
+    /// Says that its connection asks nothing now: while somebody waits it may be told to give way
+    /// ([`Desk::who_gives_way`]). Returns the note, milliseconds of the monotonic clock.
+    pub fn note_idle(&self) -> u64 {
+        let now = monotonic_millis();
+        self.desk.pool().slots[self.slot.get()].note_idle(now);
+        now
+    }
+
+    /// Says that its connection is at work.
+    pub fn note_busy(&self) {
+        self.desk.pool().slots[self.slot.get()].note_idle(0);
+    }
 }
 
 impl fmt::Debug for Lease {

@@ -45,6 +45,7 @@ pub(crate) async fn lend(flight: &mut Flight<'_>) -> Result<(), Failure> {
         "lease acquired"
     );
     let reset = client.view.settings.lease.reset;
+    client.worker.note_scarcity();
     client.held = Some(Held::new(lease, &client.worker, reset));
     Ok(())
 }
@@ -71,7 +72,8 @@ async fn stand_in_line(client: &mut Client) -> Result<Lease, Failure> {
             "too many wait for one already",
         )));
     }
-    attend(
+    client.timer.standing.join_line();
+    let waited = attend(
         worker,
         &client.timer,
         &mut client.wire,
@@ -79,24 +81,28 @@ async fn stand_in_line(client: &mut Client) -> Result<Lease, Failure> {
         settings.wait_timeout,
         served_or_hopeless(desk, desk.join()),
     )
-    .await
-    .map_err(|interrupt| match interrupt {
-        Interrupt::Gone => {
-            counters.clients_left.add(1);
-            Failure::Over(Next::Drop)
-        }
-        Interrupt::Late => {
-            counters.queue_timeouts.add(1);
-            Failure::Reply(Reply::no_token("none came free in time"))
-        }
-        Interrupt::Cut => Failure::from(interrupt),
-    })?
-    .map_err(|accounts| {
-        counters.queue_rejections.add(1);
-        Failure::Reply(Reply::no_token(format!(
-            "the upstream refuses the logins of all {accounts} accounts"
-        )))
-    })
+    .await;
+    // Served late in a drain, it has as much time as those had who were served at its begin.
+    let spared_until = worker.clock.now() + millis(client.view.settings.drain_timeout);
+    client.timer.standing.leave_line(spared_until);
+    waited
+        .map_err(|interrupt| match interrupt {
+            Interrupt::Gone => {
+                counters.clients_left.add(1);
+                Failure::Over(Next::Drop)
+            }
+            Interrupt::Late => {
+                counters.queue_timeouts.add(1);
+                Failure::Reply(Reply::no_token("none came free in time"))
+            }
+            Interrupt::Cut => Failure::Reply(Reply::no_token("tpp is stopping")),
+        })?
+        .map_err(|accounts| {
+            counters.queue_rejections.add(1);
+            Failure::Reply(Reply::no_token(format!(
+                "the upstream refuses the logins of all {accounts} accounts"
+            )))
+        })
 }
 
 /// The lease, or, as soon as there is no hope of one, how many accounts the upstream refuses.
