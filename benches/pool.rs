@@ -16,7 +16,7 @@ use std::{
 
 use tpp::{
     bells::BellBoard,
-    pool::{Desk, Epoch, SeatIndex, SlotIndex, Stock},
+    pool::{Desk, Epoch, Origin, SeatIndex, SlotIndex, Stock},
     region::{Geometry, Region},
 };
 
@@ -59,7 +59,7 @@ fn measure(processes: usize) {
     );
     for slot in 0..SLOTS {
         stock
-            .install(SlotIndex::new(slot), b"token")
+            .install(SlotIndex::new(slot), b"token", Origin::NONE)
             .expect("it fits");
     }
     let mut children: Vec<_> = (0..processes)

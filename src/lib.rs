@@ -3,6 +3,7 @@
 //! - [`config`]: what an administrator may set;
 //! - [`pool`]: slots, leases, the waiting line: the algorithms, over any memory;
 //! - [`region`]: the shared mapping that a pool lies in;
+//! - [`plan`]: what workers act on, one value a generation, and where tokens may go;
 //! - [`bells`]: how one process makes another look;
 //! - [`estate`]: what a supervisor leaves to the next one, and how it gets there;
 //! - [`control`]: the protocol between `tppctl` and the supervisor.
@@ -23,6 +24,10 @@ pub mod control;
 pub mod fuzzing;
 #[cfg(not(tpp_loom))]
 pub mod handover;
+#[cfg(not(tpp_loom))]
+pub mod hash;
+#[cfg(not(tpp_loom))]
+pub mod plan;
 pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;

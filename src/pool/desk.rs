@@ -7,7 +7,6 @@ use std::{
     cell::Cell,
     collections::HashMap,
     fmt,
-    net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -19,11 +18,10 @@ use std::{
 use crate::{bells::BellBoard, clock::monotonic_millis, handover::Role, region::Region};
 
 use super::{
-    Bells, Pool, SeatCounters, SeatState, WorkerSettings,
+    Bells, Pool, SeatCounters, SeatState,
     ids::{Epoch, SeatIndex, SlotIndex, Ticket},
     line::{Collected, LineKeeper},
     seat::SeatWord,
-    settings::published_addresses,
     slot::Claim,
 };
 
@@ -329,30 +327,15 @@ impl Desk {
             .min()
     }
 
-    /// The settings in force.
-    ///
-    /// # Errors
-    /// If the supervisor has published none, or another version's.
-    pub fn settings(&self) -> serde_json::Result<WorkerSettings> {
-        WorkerSettings::published_in(&self.region)
+    /// Generation of the plan in force. One that is newer than the worker's own is on its way to it.
+    #[must_use]
+    pub fn plan_generation(&self) -> u64 {
+        self.region.plan_generation()
     }
 
-    /// Rises whenever other settings are put in force.
-    #[must_use]
-    pub fn settings_version(&self) -> u64 {
-        self.region.settings().version()
-    }
-
-    /// Rises whenever the upstream's name resolves to something else.
-    #[must_use]
-    pub fn upstream_version(&self) -> u64 {
-        self.region.upstream().version()
-    }
-
-    /// The upstream's addresses; none as long as its name did not resolve.
-    #[must_use]
-    pub fn upstream_addresses(&self) -> Vec<SocketAddr> {
-        published_addresses(&self.region)
+    /// Shows that this worker acts on the plan of `generation`.
+    pub fn show_plan(&self, generation: u64) {
+        self.pool().seats[self.seat.get()].show_plan(generation);
     }
 
     /// Asks the supervisor to resolve the upstream's name again.

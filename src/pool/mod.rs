@@ -35,6 +35,8 @@ mod stress;
 mod suspects;
 #[cfg(all(test, not(tpp_loom)))]
 mod tests;
+#[cfg(not(tpp_loom))]
+mod token;
 mod waits;
 mod word;
 #[cfg(test)]
@@ -50,7 +52,7 @@ pub use counters::{Counter, Histogram, HistogramCounts, SeatCounters, Supervisor
 #[cfg(not(tpp_loom))]
 pub use desk::{Desk, GivingWay, Lease, Refreshed, Waiting};
 pub use dispatch::{Bells, SeatSet};
-pub use ids::{Epoch, SeatIndex, SlotIndex, Ticket};
+pub use ids::{Epoch, Origin, SeatIndex, SlotIndex, Ticket};
 pub use line::WINDOW;
 pub use publication::{Publication, TooLong};
 pub use seat::{Seat, SeatState, SeatWord};
@@ -60,6 +62,8 @@ pub use slot::{Claim, Released, Rest, Slot};
 #[cfg(not(tpp_loom))]
 pub use stock::{Legacy, Stock};
 pub use suspects::Suspects;
+#[cfg(not(tpp_loom))]
+pub use token::ORIGIN_BYTES;
 pub use waits::{WaitEnd, WaitsEnded, WaitsEndedCounts};
 pub use word::{Holder, Place, SlotWord};
 

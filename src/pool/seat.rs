@@ -109,7 +109,9 @@ pub struct Seat {
     launch: AtomicU64,
     /// When the seat was filled, milliseconds of the monotonic clock.
     filled_at: AtomicU64,
-    reserved: [AtomicU64; 8],
+    /// Generation of the plan the worker acts on. Only its worker writes it.
+    plan: AtomicU64,
+    reserved: [AtomicU64; 7],
 }
 
 impl Seat {
@@ -125,6 +127,7 @@ impl Seat {
             behind_window: AtomicU64::new(0),
             launch: AtomicU64::new(0),
             filled_at: AtomicU64::new(0),
+            plan: AtomicU64::new(0),
             reserved: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -187,6 +190,21 @@ impl Seat {
         // Relaxed: see `launch`.
         self.launch.store(fingerprint, Relaxed);
         self.filled_at.store(now, Relaxed);
+        // The last worker's plan says nothing of this one's.
+        self.show_plan(0);
+    }
+
+    /// Generation of the plan that the worker acts on; 0: none yet.
+    #[must_use]
+    pub fn plan(&self) -> u64 {
+        // Relaxed: a number on its own; whoever waits for it goes on to read nothing that the worker wrote before.
+        self.plan.load(Relaxed)
+    }
+
+    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no desk"))]
+    pub(crate) fn show_plan(&self, generation: u64) {
+        // Relaxed: see `plan`.
+        self.plan.store(generation, Relaxed);
     }
 
     /// When the seat was filled, milliseconds of the monotonic clock.

@@ -1,10 +1,11 @@
 //! The supervisor's half of the pool: it stocks slots with tokens, fills seats, and takes back what the dead held.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+
+use zeroize::Zeroizing;
 
 use crate::{
     bells::BellBoard,
@@ -13,12 +14,12 @@ use crate::{
 };
 
 use super::{
-    Bells, Pool, Publication, TooLong, Totals, WorkerSettings,
-    ids::{Epoch, SeatIndex, SlotIndex},
+    Bells, Pool, Seat, TooLong, Totals,
+    ids::{Epoch, Origin, SeatIndex, SlotIndex},
     recovery::Reclaimed,
     seat::{SeatState, SeatWord},
-    settings::published_addresses,
     slot::Rest,
+    token,
     word::{Holder, SlotWord},
 };
 
@@ -35,6 +36,8 @@ pub struct Legacy {
     pub age: Duration,
     /// Rest of its account after a refused login.
     pub rest: Option<Rest>,
+    /// Where it was drawn.
+    pub origin: Origin,
 }
 
 /// The supervisor's access to the pool. One process at a time may have it.
@@ -92,16 +95,22 @@ impl Stock {
             is_usable: found.word().usable && version != 0,
             age: Duration::from_millis(boot_millis().saturating_sub(found.drawn_at())),
             rest: found.rest(),
+            origin: self.read_token(slot, &mut Zeroizing::default()).1,
         }
     }
 
-    /// Publishes a token and puts its slot in use. Its holder, if it has one, goes on with the new token.
+    /// Copies the token of `slot` over `into`; returns its version, 0 if there is none, and its origin.
+    pub fn read_token(&self, slot: SlotIndex, into: &mut Vec<u8>) -> (u64, Origin) {
+        token::read(self.region.token(slot), into)
+    }
+
+    /// Publishes a token drawn from `origin` and puts its slot in use. Its holder, if it has one, goes on with the new token.
     ///
     /// # Errors
     /// If the token is longer than the region was made for; the slot is as it was.
-    pub fn install(&self, slot: SlotIndex, token: &[u8]) -> Result<u64, TooLong> {
+    pub fn install(&self, slot: SlotIndex, token: &[u8], origin: Origin) -> Result<u64, TooLong> {
         let pool = self.pool();
-        let version = self.region.token(slot).publish(token)?;
+        let version = token::publish(self.region.token(slot), token, origin)?;
         // Afterwards: should we be killed in between, the age is overstated, and the token renewed too early.
         pool.slots[slot.get()].set_drawn_at(boot_millis());
         pool.slots[slot.get()].set_rest(None);
@@ -207,38 +216,29 @@ impl Stock {
         }
     }
 
-    /// Publishes the settings and rings all workers.
-    ///
-    /// # Errors
-    /// If they do not fit.
-    pub fn publish_settings(&self, settings: &WorkerSettings) -> Result<(), TooLong> {
-        let json = serde_json::to_vec(settings).expect("settings are plain data");
-        self.publish_and_ring(self.region.settings(), &json)
+    /// Says that the plan of `generation` is in force: every worker has it, or will find it in its channel.
+    pub fn put_plan_in_force(&self, generation: u64) {
+        self.region.set_plan_generation(generation);
     }
 
-    /// Publishes the upstream's addresses and rings all workers.
-    ///
-    /// # Errors
-    /// If they do not fit.
-    pub fn publish_upstream(&self, addresses: &[SocketAddr]) -> Result<(), TooLong> {
-        let json = serde_json::to_vec(addresses).expect("addresses are plain data");
-        self.publish_and_ring(self.region.upstream(), &json)
-    }
-
-    /// The upstream's addresses that are published; none if there are none.
+    /// A generation newer than that of any plan there was, be it in force or not.
     #[must_use]
-    pub fn upstream_addresses(&self) -> Vec<SocketAddr> {
-        published_addresses(&self.region)
+    pub fn next_plan_generation(&self) -> u64 {
+        let pool = self.pool();
+        let shown = pool.seats.iter().map(Seat::plan);
+        // A predecessor may have died between sending one and putting it in force.
+        1 + shown.fold(self.region.plan_generation(), u64::max)
     }
 
-    /// What is published already is not published again: workers would begin anew with it.
-    fn publish_and_ring(&self, publication: Publication<'_>, value: &[u8]) -> Result<(), TooLong> {
-        let mut current = Vec::new();
-        if publication.read(&mut current) == 0 || current != value {
-            publication.publish(value)?;
-            self.ring_all();
-        }
-        Ok(())
+    /// Whether every worker that is ready and responds acts on the plan of `generation`, or a later one.
+    #[must_use]
+    pub fn is_plan_reached(&self, generation: u64) -> bool {
+        let pool = self.pool();
+        let mut seats = pool.seats.iter();
+        seats.all(|seat| {
+            let word = seat.word();
+            word.state != SeatState::Ready || word.stalled || seat.plan() >= generation
+        })
     }
 
     fn ring_all(&self) {

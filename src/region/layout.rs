@@ -9,7 +9,8 @@ use crossbeam_utils::CachePadded;
 
 use crate::{
     pool::{
-        Publication, Seat, SeatCounters, SeatIndex, Slot, SlotIndex, SupervisorCounters, WINDOW,
+        ORIGIN_BYTES, Publication, Seat, SeatCounters, SeatIndex, Slot, SlotIndex,
+        SupervisorCounters, WINDOW,
     },
     sync::AtomicU64,
 };
@@ -24,10 +25,6 @@ pub const LAYOUT_VERSION: u64 = 3;
 pub(super) const HEADER_BYTES: usize = 4096;
 /// Sections begin on pages, so that what is never touched is never there.
 const PAGE: usize = 4096;
-/// Room for what the workers need of the configuration.
-const SETTINGS_BYTES: usize = 64 * 1024;
-/// Room for the upstream's addresses.
-const UPSTREAM_BYTES: usize = 16 * 1024;
 /// Room for the history of supervisors.
 const HISTORY_BYTES: usize = 8 * 1024;
 /// Longest token a region can be made for.
@@ -55,12 +52,10 @@ pub(super) enum Section {
     Counters,
     Places,
     Tokens,
-    Settings,
-    Upstream,
     History,
 }
 
-const SECTIONS: usize = 11;
+const SECTIONS: usize = 9;
 
 /// A section's place: `count` elements of `T`, `offset` bytes from the region's begin.
 #[derive(Debug)]
@@ -86,8 +81,7 @@ impl<T> Span<T> {
 pub(super) struct SharedWords {
     pub(super) tickets: CachePadded<AtomicU64>,
     slots_used: AtomicU64,
-    pub(super) settings_version: AtomicU64,
-    pub(super) upstream_version: AtomicU64,
+    pub(super) plan_generation: AtomicU64,
     pub(super) unreachable_reports: AtomicU64,
     pub(super) history_version: AtomicU64,
     pub(super) supervisors: SupervisorCounters,
@@ -151,11 +145,9 @@ impl Layout {
             Section::Counters => (geometry.seats, size_of::<SeatCounters>()),
             Section::Places => (geometry.seats * WINDOW, word),
             Section::Tokens => (
-                geometry.slots * Publication::words_for(geometry.token_bytes),
+                geometry.slots * Publication::words_for(geometry.token_bytes + ORIGIN_BYTES),
                 word,
             ),
-            Section::Settings => (Publication::words_for(SETTINGS_BYTES), word),
-            Section::Upstream => (Publication::words_for(UPSTREAM_BYTES), word),
             Section::History => (Publication::words_for(HISTORY_BYTES), word),
         }
     }
@@ -163,8 +155,7 @@ impl Layout {
     fn sizes(geometry: Geometry) -> [usize; SECTIONS] {
         use Section::*;
         [
-            Shared, LineSeats, Bitmap, Slots, Seats, Counters, Places, Tokens, Settings, Upstream,
-            History,
+            Shared, LineSeats, Bitmap, Slots, Seats, Counters, Places, Tokens, History,
         ]
         .map(|section| {
             let (count, size) = Self::elements(geometry, section);

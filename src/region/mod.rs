@@ -24,8 +24,8 @@ use nix::{
 
 use crate::{
     pool::{
-        Bitmap, Pool, Publication, SeatCounters, SeatIndex, SeatSet, SlotIndex, SupervisorCounters,
-        Suspects,
+        Bitmap, ORIGIN_BYTES, Pool, Publication, SeatCounters, SeatIndex, SeatSet, SlotIndex,
+        SupervisorCounters, Suspects,
     },
     sync::AtomicU64,
 };
@@ -187,10 +187,10 @@ impl Region {
         self.shared().set_slots_used(slots);
     }
 
-    /// The token of `slot`.
+    /// The token of `slot`, with its origin.
     #[must_use]
     pub fn token(&self, slot: SlotIndex) -> Publication<'_> {
-        let words = Publication::words_for(self.geometry().token_bytes);
+        let words = Publication::words_for(self.geometry().token_bytes + ORIGIN_BYTES);
         let all: &[AtomicU64] = self.mapping.section(self.layout.section(Section::Tokens));
         let at = slot.get() * words;
         Publication::new(
@@ -199,18 +199,17 @@ impl Region {
         )
     }
 
-    /// What the workers need of the configuration, as JSON.
+    /// Generation of the plan in force; 0: none was ever.
     #[must_use]
-    pub fn settings(&self) -> Publication<'_> {
-        let words = self.mapping.section(self.layout.section(Section::Settings));
-        Publication::new(&self.shared().settings_version, words)
+    pub fn plan_generation(&self) -> u64 {
+        // Relaxed: a number on its own. The plan itself comes over a channel, and who sees the number before that has
+        // come waits for it.
+        self.shared().plan_generation.load(Relaxed)
     }
 
-    /// The upstream's addresses, as JSON.
-    #[must_use]
-    pub fn upstream(&self) -> Publication<'_> {
-        let words = self.mapping.section(self.layout.section(Section::Upstream));
-        Publication::new(&self.shared().upstream_version, words)
+    pub(crate) fn set_plan_generation(&self, generation: u64) {
+        // Relaxed: see `plan_generation`.
+        self.shared().plan_generation.store(generation, Relaxed);
     }
 
     /// What became of the supervisors so far, as JSON; only they read it.
@@ -270,7 +269,7 @@ impl Region {
     /// # Errors
     /// If it does not.
     pub fn lock_tokens(&self, slots: usize) -> io::Result<()> {
-        let words = Publication::words_for(self.geometry().token_bytes);
+        let words = Publication::words_for(self.geometry().token_bytes + ORIGIN_BYTES);
         let section = self.layout.section::<AtomicU64>(Section::Tokens);
         self.mapping
             .lock(section.offset(), slots * words * size_of::<AtomicU64>())

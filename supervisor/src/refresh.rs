@@ -1,6 +1,7 @@
 //! Keeps the slots stocked: runs the logins that the [schedule](crate::schedule) names and installs what they bring.
 
 mod assignment;
+mod backends;
 mod book;
 mod clock;
 mod refresher;
@@ -8,7 +9,10 @@ mod refresher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
-use tpp::config::{Config, Credential};
+use tpp::{
+    config::{Config, Credential},
+    plan::Backend,
+};
 
 use crate::{
     provider::{DolphinDb, Provider, SetupError},
@@ -30,7 +34,13 @@ enum Order {
     /// Put other accounts and rules in force.
     Reconfigure {
         setup: Box<Setup>,
+        backends: Vec<Backend>,
         answer: oneshot::Sender<Result<(), String>>,
+    },
+    /// Draw tokens here alone; those drawn elsewhere are out of use when this is answered.
+    Relocate {
+        backends: Vec<Backend>,
+        answer: oneshot::Sender<()>,
     },
 }
 
@@ -76,14 +86,34 @@ impl RefreshHandle {
         answered.await.unwrap_or(0)
     }
 
-    /// Puts other accounts and rules in force.
-    pub(crate) async fn reconfigure(&self, setup: Setup) -> Result<(), String> {
+    /// Puts other accounts and rules in force. Tokens drawn elsewhere than at `backends` are out of use when it returns,
+    /// and none will be installed any more.
+    pub(crate) async fn reconfigure(
+        &self,
+        setup: Setup,
+        backends: Vec<Backend>,
+    ) -> Result<(), String> {
         let (answer, answered) = oneshot::channel();
         let setup = Box::new(setup);
         // A refresher that has ended drops the answer.
-        let _ = self.orders.send(Order::Reconfigure { setup, answer });
+        let _ = self.orders.send(Order::Reconfigure {
+            setup,
+            backends,
+            answer,
+        });
         answered
             .await
             .unwrap_or_else(|_| Err("tpp is stopping".to_owned()))
     }
+
+    /// Draws tokens at `backends` alone from now on; those drawn elsewhere are out of use when it returns.
+    pub(crate) async fn relocate(&self, backends: Vec<Backend>) {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.orders.send(Order::Relocate { backends, answer });
+        // Without a refresher no token is drawn.
+        let _ = answered.await;
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use tpp::{
     bells::BellBoard,
     handover::WorkerDescriptors,
-    pool::{Desk, Epoch, SeatIndex, SlotIndex, Stock},
+    pool::{Desk, Epoch, Origin, SeatIndex, SlotIndex, Stock},
     region::{Geometry, Region},
 };
 
@@ -35,7 +35,7 @@ pub(crate) fn stocked(slots: usize, seats: usize) -> Stock {
     let stock = Stock::new(region, BellBoard::create(seats).expect("bells"));
     for slot in 0..slots {
         stock
-            .install(SlotIndex::new(slot), b"token")
+            .install(SlotIndex::new(slot), b"token", Origin::NONE)
             .expect("it fits");
     }
     stock

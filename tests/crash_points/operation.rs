@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tpp::pool::{Desk, SlotIndex, Stock, WINDOW};
+use tpp::pool::{Desk, Origin, SlotIndex, Stock, WINDOW};
 
 use crate::{
     scene::{SLOTS, Scene, look},
@@ -230,6 +230,6 @@ impl Operation {
 
 fn install(stock: &Stock) {
     stock
-        .install(SlotIndex::new(NEW), b"another token")
+        .install(SlotIndex::new(NEW), b"another token", Origin::NONE)
         .expect("it fits");
 }

@@ -12,7 +12,7 @@ use nix::{
     unistd::Pid,
 };
 use tempfile::TempDir;
-use tpp::pool::{Census, Desk, Epoch, SeatIndex, SlotIndex, Stock};
+use tpp::pool::{Census, Desk, Epoch, Origin, SeatIndex, SlotIndex, Stock};
 
 use crate::{
     LOCKS, SLOTS, WORKERS,
@@ -196,7 +196,9 @@ impl Tormentor {
         if self.dice.one_in(2) {
             self.stock.take_out_of_use(slot);
         }
-        self.stock.install(slot, b"another token").expect("it fits");
+        self.stock
+            .install(slot, b"another token", Origin::NONE)
+            .expect("it fits");
         self.report.refreshes += 1;
     }
 
@@ -234,10 +236,10 @@ impl Tormentor {
         self.publish();
     }
 
-    /// Odd versions of the settings mean calm.
+    /// Odd generations of the plan mean calm.
     fn publish(&self) {
-        let settings = self.stock.region().settings();
-        settings.publish(b"{}").expect("it fits");
+        let generation = self.stock.next_plan_generation();
+        self.stock.put_plan_in_force(generation);
         for worker in &self.workers {
             tpp::pool::Bells::ring(self.stock.bells(), worker.seat);
         }

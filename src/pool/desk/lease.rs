@@ -13,8 +13,9 @@ use super::{Desk, OwnBellNoted};
 use crate::{
     clock::monotonic_millis,
     pool::{
-        ids::{SlotIndex, Ticket},
+        ids::{Origin, SlotIndex, Ticket},
         slot::{Claim, Released, Slot},
+        token,
     },
 };
 
@@ -96,9 +97,9 @@ impl Lease {
         self.desk.region.token(self.slot).version()
     }
 
-    /// Copies the token over `into` and returns its version.
-    pub fn read_token(&self, into: &mut Vec<u8>) -> u64 {
-        self.desk.region.token(self.slot).read(into)
+    /// Copies the token over `into`; returns its version, and where alone it may be sent.
+    pub fn read_token(&self, into: &mut Vec<u8>) -> (u64, Origin) {
+        token::read(self.desk.region.token(self.slot), into)
     }
 
     /// Reports that the upstream refused token `version`: the supervisor logs in anew.

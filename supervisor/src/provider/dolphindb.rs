@@ -5,7 +5,7 @@
 //! bound and within a fixed time, whatever the server sends. When to log in is not decided here but in
 //! [`schedule`](crate::schedule).
 
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 
 use bytes::Bytes;
 use regex::Regex;
@@ -56,9 +56,17 @@ impl DolphinDb {
     /// # Errors
     /// [`LoginError`]; [`LoginError::outcome`] tells a refused credential from a busy server and from trouble on the way.
     pub async fn login(&self, credential: &Credential) -> Result<Token, LoginError> {
+        self.log_in(credential, None).await
+    }
+
+    async fn log_in(
+        &self,
+        credential: &Credential,
+        address: Option<SocketAddr>,
+    ) -> Result<Token, LoginError> {
         let redactor = Redactor::new(credential.password.expose());
         let body = request_body(credential);
-        let response = self.http.post_json(self.url.clone(), body).await?;
+        let response = self.http.post_json(self.url.clone(), address, body).await?;
         let status = response.status();
         if status.is_redirection() {
             return Err(redirect(&response, &redactor));
@@ -111,14 +119,18 @@ impl DolphinDb {
 }
 
 impl Provider for DolphinDb {
-    fn grant<'a>(&'a self, account: &'a Credential) -> Granting<'a> {
-        Box::pin(async {
+    fn grant<'a>(&'a self, account: &'a Credential, address: SocketAddr) -> Granting<'a> {
+        Box::pin(async move {
             Ok(Grant {
-                secret: self.login(account).await?,
+                secret: self.log_in(account, Some(address)).await?,
                 // It does not say.
                 expires_in: None,
             })
         })
+    }
+
+    fn unresolved(&self) -> LoginError {
+        self.http.unresolved()
     }
 }
 

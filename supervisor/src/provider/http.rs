@@ -1,7 +1,13 @@
 //! The HTTP of a login: one request on a connection of its own, never repeated, never redirected, bounded in time and size.
 
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+};
+
 use bytes::Bytes;
-use reqwest::{Client, Response, Url, header, redirect, retry};
+use reqwest::{Client, ClientBuilder, Response, Url, header, redirect, retry};
 use tpp::config;
 use zeroize::Zeroizing;
 
@@ -10,10 +16,18 @@ use super::{LoginError, SetupError, error::Peer, tls};
 /// What an answer may be long besides its token: the other fields, and all white space.
 const ANSWER_SLACK_BYTES: usize = 64 * 1024;
 
+/// Addresses for which a client of the library is kept.
+const MOST_ADDRESSES: usize = 64;
+
 /// Asks one server.
 #[derive(Debug)]
 pub(super) struct Http {
+    host: String,
+    tls: rustls::ClientConfig,
+    /// That which resolves the host's name itself.
     client: Client,
+    /// One for each address that is logged in at, since the library has one resolver a client.
+    at: Mutex<HashMap<SocketAddr, Client>>,
     peer: Peer,
     /// Longest answer that is read, bytes.
     limit: usize,
@@ -32,35 +46,62 @@ impl Http {
         } else {
             upstream.connect_timeout
         };
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls::client_config(upstream)?)
-            .http1_only()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .referer(false)
-            // A kept connection may be closed by the server just as we write a password to it.
-            .pool_max_idle_per_host(0)
-            .connect_timeout(connect_timeout)
-            .timeout(token.login_timeout)
-            .user_agent(concat!("tpp/", env!("CARGO_PKG_VERSION")))
+        let peer = Peer {
+            address,
+            connect_timeout,
+            login_timeout: token.login_timeout,
+        };
+        let tls = tls::client_config(upstream)?;
+        let client = builder(&tls, &peer)
             .build()
             .map_err(|source| SetupError::Client { source })?;
         Ok(Self {
+            host: upstream.host.clone(),
+            tls,
             client,
-            peer: Peer {
-                address,
-                connect_timeout,
-                login_timeout: token.login_timeout,
-            },
+            at: Mutex::default(),
+            peer,
             // A line break is two bytes in JSON, and a server may escape more than it must.
             limit: ANSWER_SLACK_BYTES + 2 * token.max_token_bytes,
         })
     }
 
-    /// Sends `body` and returns the head of the answer.
-    pub(super) async fn post_json(&self, url: Url, body: Bytes) -> Result<Response, LoginError> {
-        self.client
+    /// What a login comes to as long as the host's name has no address.
+    pub(super) fn unresolved(&self) -> LoginError {
+        LoginError::Resolve {
+            address: self.peer.address.clone(),
+            cause: "the name has no address yet".to_owned(),
+        }
+    }
+
+    /// The client that connects to `address`; `None`: to what the host's name resolves to.
+    fn client(&self, address: Option<SocketAddr>) -> reqwest::Result<Client> {
+        let Some(address) = address else {
+            return Ok(self.client.clone());
+        };
+        let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = at.get(&address) {
+            return Ok(client.clone());
+        }
+        let builder = builder(&self.tls, &self.peer);
+        let client = builder.resolve(&self.host, address).build()?;
+        if at.len() >= MOST_ADDRESSES {
+            // Of addresses that are gone, most of them.
+            at.clear();
+        }
+        at.insert(address, client.clone());
+        Ok(client)
+    }
+
+    /// Sends `body` to `address`, or to what the host's name resolves to, and returns the head of the answer.
+    pub(super) async fn post_json(
+        &self,
+        url: Url,
+        address: Option<SocketAddr>,
+        body: Bytes,
+    ) -> Result<Response, LoginError> {
+        self.client(address)
+            .map_err(|error| self.peer.explain(error))?
             .post(url)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
@@ -96,6 +137,21 @@ impl Http {
         }
         Ok(body)
     }
+}
+
+fn builder(tls: &rustls::ClientConfig, peer: &Peer) -> ClientBuilder {
+    Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .http1_only()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        // A kept connection may be closed by the server just as we write a password to it.
+        .pool_max_idle_per_host(0)
+        .connect_timeout(peer.connect_timeout)
+        .timeout(peer.login_timeout)
+        .user_agent(concat!("tpp/", env!("CARGO_PKG_VERSION")))
 }
 
 /// `host:port` as a URL and a person want it.

@@ -17,7 +17,7 @@ mod token;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, net::SocketAddr, pin::Pin, time::Duration};
 
 use tpp::config::Credential;
 
@@ -39,6 +39,9 @@ pub type Granting<'a> = Pin<Box<dyn Future<Output = Result<Grant, LoginError>> +
 
 /// A way to get tokens. Any number of logins may be under way at once.
 pub trait Provider: fmt::Debug + Send + Sync {
-    /// Logs `account` in once, bounded in time and memory whatever the server does.
-    fn grant<'a>(&'a self, account: &'a Credential) -> Granting<'a>;
+    /// Logs `account` in once at `address`, bounded in time and memory whatever the server does.
+    fn grant<'a>(&'a self, account: &'a Credential, address: SocketAddr) -> Granting<'a>;
+
+    /// What a login comes to as long as the server's name has no address.
+    fn unresolved(&self) -> LoginError;
 }

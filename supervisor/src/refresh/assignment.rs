@@ -7,11 +7,11 @@ use std::{
 
 use tpp::{
     config::Credential,
+    hash::{HASH_BEGIN, hash_on},
     pool::{Legacy, Rest},
 };
 
 use super::book::Book;
-use crate::process::{HASH_BEGIN, hash_on};
 
 /// What has to be done to put an assignment in force.
 #[derive(Debug, Default)]
@@ -149,7 +149,7 @@ fn take_free(book: &mut Book) -> usize {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use tpp::config::Secret;
+    use tpp::{config::Secret, pool::Origin};
 
     use super::*;
     use crate::schedule::Rules;
@@ -199,6 +199,7 @@ mod tests {
             version: 1,
             is_usable,
             age: Duration::ZERO,
+            origin: Origin::NONE,
             rest: None,
         }
     }

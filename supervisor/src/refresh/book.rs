@@ -116,6 +116,14 @@ impl Book {
         self.schedule.insert(number(slot), &owner.username, now);
     }
 
+    /// Begins anew with `slot`, which keeps its owner: it is due for a login, and none under way for it counts.
+    pub(super) fn begin_anew(&mut self, slot: usize, now: Instant) {
+        if let Some(owner) = self.slots[slot].owner.clone() {
+            self.owned -= 1;
+            self.give(slot, &owner, now);
+        }
+    }
+
     /// Makes retired slots free again, as far as `is_empty` says so.
     pub(super) fn reclaim_retired(&mut self, mut is_empty: impl FnMut(usize) -> bool) {
         let (empty, busy) = self.retired.drain(..).partition(|slot| is_empty(*slot));

@@ -12,7 +12,8 @@ use tokio::{
 };
 use tpp::{
     config::Credential,
-    pool::{Rest, SlotIndex, Stock},
+    plan::Backend,
+    pool::{Legacy, Origin, Rest, SlotIndex, Stock},
 };
 use tracing::{debug, error, info, warn};
 use zeroize::Zeroizing;
@@ -20,6 +21,7 @@ use zeroize::Zeroizing;
 use super::{
     Order, RefreshHandle, Setup,
     assignment::{self, key, sessions},
+    backends::Backends,
     book::{Book, number},
     clock,
 };
@@ -32,14 +34,18 @@ use crate::{
 /// after a worker died just then.
 const FULL_LOOK: Duration = Duration::from_secs(30);
 
+/// Where a token was to be drawn, and what came of it.
+type Done = (Origin, Result<Grant, LoginError>);
+
 /// Owns the accounts; the only one who logs in.
 pub(crate) struct Refresher {
     stock: Arc<Stock>,
     provider: Arc<dyn Provider>,
+    backends: Backends,
     handle: RefreshHandle,
     orders: mpsc::UnboundedReceiver<Order>,
     bell: watch::Receiver<()>,
-    logins: JoinSet<Result<Grant, LoginError>>,
+    logins: JoinSet<Done>,
     /// Which login each task is.
     under_way: HashMap<task::Id, Login>,
     next_full_look: Instant,
@@ -47,12 +53,13 @@ pub(crate) struct Refresher {
 }
 
 impl Refresher {
-    /// A refresher for the accounts of `setup`; `bell` changes whenever a worker rang.
+    /// A refresher for the accounts of `setup`, with sessions at `backends`; `bell` changes whenever a worker rang.
     ///
     /// # Errors
     /// If a predecessor's pool has no room for them.
     pub(crate) fn new(
         setup: Setup,
+        backends: Vec<Backend>,
         stock: Arc<Stock>,
         bell: watch::Receiver<()>,
     ) -> anyhow::Result<Self> {
@@ -65,6 +72,7 @@ impl Refresher {
         let mut refresher = Self {
             stock,
             provider,
+            backends: Backends::new(backends),
             handle: RefreshHandle {
                 ledger: Arc::new(Mutex::new(Book::new(rules))),
                 orders: sender,
@@ -102,7 +110,7 @@ impl Refresher {
     fn adopt(&mut self, accounts: &[Credential]) {
         let now = clock::now();
         let legacies: Vec<_> = (0..self.stock.region().slots_used())
-            .map(|slot| self.stock.legacy(SlotIndex::new(slot)))
+            .map(|slot| self.legacy(SlotIndex::new(slot)))
             .collect();
         let mut book = self.handle.ledger();
         book.adopt(accounts, &legacies, now, |slot| {
@@ -123,11 +131,22 @@ impl Refresher {
         }
     }
 
+    /// What a predecessor left in `slot`. A token of another server is out of use, and as good as none.
+    fn legacy(&self, slot: SlotIndex) -> Legacy {
+        let legacy = self.stock.legacy(slot);
+        if !legacy.is_usable || self.backends.may_have(legacy.origin) {
+            return legacy;
+        }
+        self.stock.take_out_of_use(slot);
+        Legacy {
+            is_usable: false,
+            ..legacy
+        }
+    }
+
     fn fingerprint(&self, slot: SlotIndex) -> String {
-        let token = self.stock.region().token(slot);
-        // Of its full size from the start: what grows leaves copies behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(token.capacity() + 8));
-        token.read(&mut bytes);
+        let mut bytes = Zeroizing::default();
+        self.stock.read_token(slot, &mut bytes);
         provider::fingerprint(&bytes)
     }
 
@@ -197,20 +216,28 @@ impl Refresher {
         debug!(slot, user = account.username, "logging in");
         self.stock.login_begins(SlotIndex::new(slot as usize));
         let provider = Arc::clone(&self.provider);
-        let task = self
-            .logins
-            .spawn(async move { provider.grant(&account).await });
+        let choice = self.backends.choice(slot);
+        let task = self.logins.spawn(async move {
+            match choice.await {
+                Some(at) => (at.origin, provider.grant(&account, at.address).await),
+                None => (Origin::NONE, Err(provider.unresolved())),
+            }
+        });
         self.under_way.insert(task.id(), login);
     }
 
-    fn done(&mut self, done: Result<(task::Id, Result<Grant, LoginError>), JoinError>) {
+    fn done(&mut self, done: Result<(task::Id, Done), JoinError>) {
         let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some(login) = self.under_way.remove(&id) else {
             return;
         };
         match done {
-            Ok((_, Ok(grant))) => self.logged_in(login, &grant),
-            Ok((_, Err(reason))) => {
+            Ok((_, (origin, Ok(grant)))) => {
+                self.backends.note(origin, true);
+                self.logged_in(login, &grant, origin);
+            }
+            Ok((_, (origin, Err(reason)))) => {
+                self.backends.note(origin, !reason.is_unreachable());
                 let failure = match reason.outcome() {
                     Outcome::Busy => Failure::Busy,
                     Outcome::Trouble => Failure::Trouble,
@@ -218,6 +245,8 @@ impl Refresher {
                 };
                 self.failed(login, failure, reason.to_string());
             }
+            // To a server that is in force no more: its slot has begun anew.
+            Err(cut) if cut.is_cancelled() => {}
             // Bytes from outside reach that code: what it cannot bear must cost no slot.
             Err(broken) => {
                 error!(slot = login.slot, error = %broken, "a login broke down");
@@ -226,14 +255,18 @@ impl Refresher {
         }
     }
 
-    fn logged_in(&mut self, login: Login, grant: &Grant) {
+    fn logged_in(&mut self, login: Login, grant: &Grant, origin: Origin) {
         // The slot may have been given to another account meanwhile.
         if !self.handle.ledger().schedule.expects(&login) {
             return;
         }
+        if !self.backends.have(origin) {
+            let reason = "the upstream has moved meanwhile".to_owned();
+            return self.failed(login, Failure::Trouble, reason);
+        }
         let slot = login.slot;
         let index = SlotIndex::new(slot as usize);
-        match self.stock.install(index, grant.secret.expose()) {
+        match self.stock.install(index, grant.secret.expose(), origin) {
             Ok(version) => {
                 let fingerprint = grant.secret.fingerprint();
                 debug!(slot, version, fingerprint, "token installed");
@@ -369,9 +402,48 @@ impl Refresher {
             Order::Renew { user, answer } => {
                 let _ = answer.send(self.renew(user.as_deref()));
             }
-            Order::Reconfigure { setup, answer } => {
-                let _ = answer.send(self.reconfigure(*setup));
+            Order::Reconfigure {
+                setup,
+                backends,
+                answer,
+            } => {
+                let _ = answer.send(self.reconfigure(*setup, backends));
             }
+            Order::Relocate { backends, answer } => {
+                self.relocate(backends);
+                let _ = answer.send(());
+            }
+        }
+    }
+
+    /// Has tokens drawn at `backends` alone: those of other servers are out of use at once, and drawn anew.
+    fn relocate(&mut self, backends: Vec<Backend>) {
+        let now = clock::now();
+        let moved_away = self.backends.replace(backends);
+        if moved_away {
+            // What they bring is the old server's; what it said of passwords means nothing to this one.
+            self.logins.abort_all();
+        }
+        let mut book = self.handle.ledger();
+        let assigned: Vec<_> = book.assigned().map(|(index, _)| index).collect();
+        for index in assigned {
+            let slot = SlotIndex::new(index);
+            let (_, origin) = self.stock.read_token(slot, &mut Zeroizing::default());
+            let is_foreign = origin != Origin::NONE && !self.backends.have(origin);
+            if is_foreign {
+                book.withhold(index);
+                self.stock.take_out_of_use(slot);
+            }
+            if is_foreign || moved_away {
+                // As if it were new: a login under way for it counts no more.
+                book.begin_anew(index, now);
+                self.stock.note_rest(slot, None);
+            }
+        }
+        if moved_away {
+            book.schedule.doubt_passwords(now);
+            drop(book);
+            self.ready_said = false;
         }
     }
 
@@ -391,7 +463,7 @@ impl Refresher {
         renewed
     }
 
-    fn reconfigure(&mut self, setup: Setup) -> Result<(), String> {
+    fn reconfigure(&mut self, setup: Setup, backends: Vec<Backend>) -> Result<(), String> {
         let Setup {
             provider,
             rules,
@@ -401,6 +473,7 @@ impl Refresher {
         self.check_room(&accounts)?;
         self.provider = provider;
         self.handle.ledger().schedule.set_rules(rules);
+        self.relocate(backends);
         self.assign(accounts);
         Ok(())
     }

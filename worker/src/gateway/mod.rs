@@ -11,6 +11,7 @@ pub(crate) mod held;
 mod leftover;
 mod lend;
 mod login_path;
+mod origin;
 mod pace;
 pub(crate) mod record;
 mod relay;

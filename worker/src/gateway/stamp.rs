@@ -23,8 +23,8 @@ pub(crate) fn check_hops(head: &Head) -> Result<(), Reply> {
     Ok(())
 }
 
-/// Writes the request for the upstream.
-pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<(), Failure> {
+/// Writes the request for the upstream. False: the token was replaced meanwhile, and the new one must not go there.
+pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bool, Failure> {
     let Client {
         held,
         view,
@@ -33,7 +33,9 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<()
     } = &mut *flight.client;
     // A request is never sent without a token.
     let held = held.as_mut().ok_or(Failure::Over(Next::Drop))?;
-    let (end_of_head, version) = held.end_of_head();
+    let Some((end_of_head, version)) = held.end_of_head(attempt.origin) else {
+        return Ok(false);
+    };
     attempt.version = version;
     let stamp = Stamp {
         client: address,
@@ -44,5 +46,5 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<()
     let outbox = &mut attempt.wire.outbox;
     write::request(flight.head, flight.request, stamp, end_of_head, outbox);
     flight.upload.replay(outbox);
-    Ok(())
+    Ok(true)
 }

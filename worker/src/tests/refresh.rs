@@ -2,7 +2,7 @@
 
 use tpp::pool::SlotIndex;
 
-use super::play::{Stage, until};
+use super::play::{ORIGIN, Stage, until};
 
 const REFUSAL: &str = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 3\r\n\r\nno!";
 const SLOT: fn() -> SlotIndex = || SlotIndex::new(0);
@@ -21,7 +21,7 @@ async fn refused_once(
     assert_eq!(upstream.exactly(refused.len()).await, refused);
     upstream.send(REFUSAL).await;
     until("the refusal is reported", || stage.stock.is_suspect(SLOT())).await;
-    stage.stock.install(SLOT(), b"token-0-2").unwrap();
+    stage.stock.install(SLOT(), b"token-0-2", ORIGIN).unwrap();
     let mut upstream = stage.upstream().await;
     let head = upstream.head().await;
     assert!(head.contains("Bearer token-0-2\r\n"), "{head}");
@@ -147,7 +147,7 @@ async fn the_statuses_that_mean_renew_are_those_of_the_configuration() {
         .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno!")
         .await;
     until("it is reported", || stage.stock.is_suspect(SLOT())).await;
-    stage.stock.install(SLOT(), b"token-0-2").unwrap();
+    stage.stock.install(SLOT(), b"token-0-2", ORIGIN).unwrap();
     let mut upstream = stage.upstream().await;
     assert!(upstream.head().await.contains("Bearer token-0-2\r\n"));
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
@@ -172,7 +172,7 @@ async fn when_all_accounts_are_refused_those_in_line_and_new_ones_are_told_at_on
     stage.stock.set_hopeless(0);
     client.send(request).await;
     stage.waiting(1).await;
-    stage.stock.install(SLOT(), b"token-0-2").unwrap();
+    stage.stock.install(SLOT(), b"token-0-2", ORIGIN).unwrap();
     let mut upstream = stage.upstream().await;
     upstream.head().await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;

@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+};
 
 use tpp::{
     bells::BellBoard,
@@ -29,9 +32,20 @@ impl std::fmt::Debug for Scripted {
 }
 
 impl Provider for Scripted {
-    fn grant<'a>(&'a self, _: &'a Credential) -> Granting<'a> {
+    fn grant<'a>(&'a self, _: &'a Credential, _: SocketAddr) -> Granting<'a> {
         let number = self.asked.fetch_add(1, SeqCst);
         Box::pin(async move { (self.script)(number) })
+    }
+
+    fn unresolved(&self) -> LoginError {
+        LoginError::Truncated
+    }
+}
+
+fn there() -> Backend {
+    Backend {
+        address: ([127, 0, 0, 1], 1).into(),
+        origin: Origin::new(1),
     }
 }
 
@@ -95,7 +109,13 @@ impl Scene {
                 sessions,
             }],
         };
-        Refresher::new(setup, Arc::clone(&self.stock), self.bell.subscribe()).unwrap()
+        Refresher::new(
+            setup,
+            vec![there()],
+            Arc::clone(&self.stock),
+            self.bell.subscribe(),
+        )
+        .unwrap()
     }
 
     /// Runs a refresher until `claim` holds.
@@ -246,7 +266,10 @@ fn a_ring_looks_at_the_slots_that_were_reported_and_at_no_other() {
     let mut refresher = scene.refresher("pw", 16_384);
     assert_eq!(refresher.look_at_reported(), 0);
     for slot in [0, 77, 16_383] {
-        scene.stock.install(SlotIndex::new(slot), b"abc").unwrap();
+        scene
+            .stock
+            .install(SlotIndex::new(slot), b"abc", there().origin)
+            .unwrap();
     }
     let leases: Vec<_> = std::iter::from_fn(|| desk.try_lease()).collect();
     assert_eq!(leases.len(), 3);
