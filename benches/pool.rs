@@ -16,7 +16,8 @@ use std::{
 
 use tpp::{
     bells::BellBoard,
-    pool::{Desk, Epoch, SeatIndex, SlotIndex, Stock},
+    lending::{Desk, Stock},
+    pool::{Epoch, SeatIndex, SlotIndex},
     region::{Geometry, Region},
 };
 

@@ -1,8 +1,10 @@
 //! tpp, the library that supervisor, worker and `tppctl` share.
 //!
 //! - [`config`]: what an administrator may set;
+//! - [`ids`], [`shared`], [`roster`]: what numbers mean, values in shared memory, who works here;
 //! - [`pool`]: slots, leases, the waiting line: the algorithms, over any memory;
-//! - [`region`]: the shared mapping that a pool lies in;
+//! - [`region`]: the shared mapping that pools lie in;
+//! - [`lending`]: a pool in use: a worker's half, the supervisor's half;
 //! - [`bells`]: how one process makes another look;
 //! - [`estate`]: what a supervisor leaves to the next one, and how it gets there;
 //! - [`control`]: the protocol between `tppctl` and the supervisor.
@@ -25,7 +27,11 @@ pub mod estate;
 pub mod fuzzing;
 #[cfg(not(tpp_loom))]
 pub mod handover;
+pub mod ids;
+pub mod lending;
 pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;
+pub mod roster;
+pub mod shared;
 mod sync;

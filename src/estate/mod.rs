@@ -12,7 +12,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::pool::SeatIndex;
+use crate::ids::SeatIndex;
 
 /// Version of the names and of what they stand for. A new executable that does not know it must not take over.
 pub const ESTATE_FORMAT: u32 = 1;

@@ -1,13 +1,13 @@
-//! One slot and its moves. Its word alone decides who holds it; all else here may lag.
+//! One slot and its moves. Its word alone decides who holds it; what it stands for (a token, a mere permit) lies elsewhere.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use crate::sync::AtomicU64;
-
-use super::{
+use crate::{
     ids::{Epoch, SeatIndex, Ticket},
-    word::{Holder, SlotWord},
+    sync::AtomicU64,
 };
+
+use super::word::{Holder, SlotWord};
 
 /// A slot as it lies in the region: two cache lines of its own, since the adjacent-line prefetcher pulls pairs.
 #[repr(C, align(128))]
@@ -15,19 +15,9 @@ use super::{
 pub struct Slot {
     /// [`SlotWord`].
     word: AtomicU64,
-    /// Version of the token in [`super::Publication`]'s terms.
-    pub(crate) token_version: AtomicU64,
-    /// Token version that the upstream refused; 0: none. Written by holders, read by the supervisor.
-    refused: AtomicU64,
-    /// Logins for this slot that failed. Written by the supervisor, watched by a holder that waits for a new token.
-    failures: AtomicU64,
-    /// Requests sent with this slot. Only its holder writes it.
-    uses: AtomicU64,
-    /// Key of the account whose slot it is; 0: nobody's. For a supervisor that takes over.
-    account: AtomicU64,
-    /// When the token was drawn, milliseconds of the monotonic clock. For a supervisor that takes over.
-    drawn_at: AtomicU64,
-    reserved: [AtomicU64; 9],
+    /// The lease that is to end, as [`Holder::pack`] names it; 0: none. Only the supervisor writes it.
+    ended: AtomicU64,
+    reserved: [AtomicU64; 14],
 }
 
 /// Proof of a claim: the word that a release must find.
@@ -39,6 +29,17 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// A claim of the worker that sits at `seat` under `epoch`. Its leases of one slot are told apart by the low 24 bits of
+    /// `number`.
+    #[must_use]
+    pub fn new(seat: SeatIndex, epoch: Epoch, number: u32) -> Self {
+        Self {
+            seat,
+            epoch,
+            number: number & 0xff_ffff,
+        }
+    }
+
     fn holder(self) -> Holder {
         Holder::Leased {
             seat: self.seat,
@@ -54,7 +55,7 @@ impl Claim {
 pub enum Released {
     /// It is free and may be lent: its bit must be set and the line served.
     Idle,
-    /// It is free, but its token may not be lent.
+    /// It is free, but may not be lent.
     Unusable,
     /// It was not held under this claim: the supervisor had reclaimed it.
     NotHeld,
@@ -66,12 +67,7 @@ impl Slot {
     pub fn new() -> Self {
         Self {
             word: AtomicU64::new(0),
-            token_version: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            uses: AtomicU64::new(0),
-            account: AtomicU64::new(0),
-            drawn_at: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             reserved: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -139,7 +135,7 @@ impl Slot {
                 return Released::NotHeld;
             }
             if self.exchange(word, word.held_by(Holder::Free)) {
-                return if word.usable {
+                return if word.may_be_lent() {
                     Released::Idle
                 } else {
                     Released::Unusable
@@ -148,16 +144,16 @@ impl Slot {
         }
     }
 
-    /// Marks the token as fit to be lent. True if the slot is free: its bit must be set and the line served.
+    /// Marks the slot as fit to be lent. True if it is there to be had: its bit must be set and the line served.
     #[must_use]
     pub fn put_in_use(&self) -> bool {
         // Release, pairs with Acquire in `exchange`: the token published before this is seen by whoever claims. No
         // Acquire: the supervisor goes on to read nothing that a holder wrote.
-        let before = self.word.fetch_or(SlotWord::USABLE_BIT, Release);
-        SlotWord::unpack(before).holder == Holder::Free
+        let before = SlotWord::unpack(self.word.fetch_or(SlotWord::USABLE_BIT, Release));
+        before.holder == Holder::Free && !before.held_back
     }
 
-    /// Marks the token as not to be lent. A lease under way goes on. True if nobody has the slot.
+    /// Marks the slot as not to be lent. A lease under way goes on. True if nobody has the slot.
     pub fn take_out_of_use(&self) -> bool {
         // Relaxed: the bit alone is the message, and a read-modify-write passes on what the moves before it released.
         // Who goes on to wipe the token looks at `word` for that.
@@ -165,68 +161,47 @@ impl Slot {
         SlotWord::unpack(before).holder == Holder::Free
     }
 
-    /// Records that the upstream refused token `version`. True if that is news.
-    pub fn report_refused(&self, version: u64) -> bool {
-        // Relaxed: a number on its own; the supervisor compares it with the version it published itself.
-        self.refused.swap(version, Relaxed) != version
+    /// Lends it to nobody as long as its pool is paused. A lease under way goes on.
+    pub fn hold_back(&self) {
+        // Relaxed: as in `take_out_of_use`.
+        self.word.fetch_or(SlotWord::HELD_BACK_BIT, Relaxed);
     }
 
-    /// Token version last refused by the upstream; 0: none.
+    /// Ends [`Self::hold_back`]. True if the slot is there to be had: its bit must be set and the line served.
     #[must_use]
-    pub fn refused(&self) -> u64 {
-        // Relaxed: see `report_refused`.
-        self.refused.load(Relaxed)
+    pub fn let_go(&self) -> bool {
+        // Relaxed: nothing is published with it; who claims it next builds on the newest value of the word, and with it on all
+        // that the moves before released.
+        let before = SlotWord::unpack(self.word.fetch_and(!SlotWord::HELD_BACK_BIT, Relaxed));
+        before.usable && before.holder == Holder::Free
     }
 
-    /// Counts a failed login; only the supervisor may call it.
-    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
-    pub(crate) fn count_failure(&self) {
-        // Relaxed load and store: one writer.
-        self.failures
-            .store(self.failures().wrapping_add(1), Relaxed);
+    /// Says that the lease under way is to end: its holder learns of it by [`Self::is_ended`]. Returns whose seat's bell must
+    /// ring; `None`: nobody has the slot, or it is only on offer.
+    pub fn end(&self) -> Option<SeatIndex> {
+        let holder = self.word().holder;
+        let Holder::Leased { seat, .. } = holder else {
+            return None;
+        };
+        // Relaxed: the word names the lease it is about, so that no other can be meant; the bell that follows carries the order.
+        self.ended.store(holder.pack(), Relaxed);
+        Some(seat)
     }
 
-    /// Logins for this slot that failed.
+    /// Whether the lease made under `claim` is to end.
     #[must_use]
-    pub fn failures(&self) -> u64 {
-        // Relaxed: the bell that follows a failure carries the order.
-        self.failures.load(Relaxed)
+    pub fn is_ended(&self, claim: Claim) -> bool {
+        // Relaxed: see `end`.
+        self.ended.load(Relaxed) == claim.holder().pack()
     }
 
-    /// Counts a request sent with this slot; only the holder may call it.
-    pub fn count_use(&self) {
-        // Relaxed load and store, no read-modify-write: the holder is the only writer, and the hand-over of
-        // the slot itself (AcqRel) orders one holder's count before the next one's.
-        self.uses
-            .store(self.uses.load(Relaxed).wrapping_add(1), Relaxed);
-    }
-
-    /// Requests sent with this slot.
-    #[must_use]
-    pub fn uses(&self) -> u64 {
-        // Relaxed: a number for people.
-        self.uses.load(Relaxed)
-    }
-}
-
-#[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
-impl Slot {
-    // All Relaxed: notes of one supervisor to the next, which reads them when the writer is dead.
-
-    pub(crate) fn set_account(&self, key: u64) {
-        self.account.store(key, Relaxed);
-    }
-
-    pub(crate) fn account(&self) -> u64 {
-        self.account.load(Relaxed)
-    }
-
-    pub(crate) fn set_drawn_at(&self, millis: u64) {
-        self.drawn_at.store(millis, Relaxed);
-    }
-
-    pub(crate) fn drawn_at(&self) -> u64 {
-        self.drawn_at.load(Relaxed)
+    /// Forgets what was said of a lease that is over: after 2^24 others one could have its name. The supervisor's move.
+    pub(crate) fn forget_ended(&self, now: SlotWord) {
+        // Relaxed: the supervisor alone writes it.
+        let ended = self.ended.load(Relaxed);
+        if ended != 0 && ended != now.holder.pack() {
+            self.ended.store(0, Relaxed);
+        }
     }
 }
 

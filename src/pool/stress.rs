@@ -54,7 +54,7 @@ impl Actor {
                 self.held
                     .extend(pool.try_claim(claim).map(|slot| (slot, claim)));
             }
-            1 if self.waiting.len() < 2 * WINDOW_USED => self.waiting.push(self.worker.join(&pool)),
+            1 if self.waiting.len() < 2 * WINDOW => self.waiting.push(self.worker.join(&pool)),
             2 if !self.waiting.is_empty() => {
                 let which = dice.below(self.waiting.len() as u64) as usize;
                 let ticket = self.waiting.swap_remove(which);
@@ -94,9 +94,6 @@ impl Actor {
         }
     }
 }
-
-/// Waiters of one worker: a few, all shown.
-const WINDOW_USED: usize = 2;
 
 #[test]
 fn workers_at_random_share_no_slot_and_lose_none() {

@@ -21,7 +21,8 @@ use tokio::{
 };
 use tpp::{
     estate::{Role, meeting_place},
-    pool::{SeatState, Stock},
+    lending::Stock,
+    roster::SeatState,
 };
 use tracing::{error, info, warn};
 

@@ -11,7 +11,7 @@ use prometheus::{
 };
 use tpp::{
     control::PoolStatus,
-    pool::{Histogram as PoolHistogram, HistogramCounts, Totals},
+    shared::{Histogram as PoolHistogram, HistogramCounts, Totals},
 };
 
 /// Everything that a scrape shows.

@@ -16,7 +16,9 @@ use tpp::{
     config::Config,
     control::{PoolStatus, Status, TokenStatus, WorkerStatus},
     estate::Role,
-    pool::{Census, SeatState, SlotState, Stock},
+    lending::Stock,
+    pool::{Census, SlotState},
+    roster::SeatState,
 };
 
 use crate::{

@@ -16,7 +16,7 @@ use tpp::{
     bells::BellBoard,
     config::Config,
     estate::{INHERITED_VARIABLE, Role, meeting_prefix},
-    pool::{Stock, WorkerSettings},
+    lending::{Stock, WorkerSettings},
     region::{Geometry, Region},
 };
 use tracing::{info, warn};

@@ -22,7 +22,8 @@ use tokio::io::{Interest, unix::AsyncFd};
 use tpp::{
     estate::{Role, word},
     handover::Handover,
-    pool::{Epoch, SeatIndex, Stock},
+    lending::Stock,
+    pool::{Epoch, SeatIndex},
 };
 
 use crate::{sockets::ForWorkers, systemd};

@@ -14,7 +14,8 @@ use tokio::{
 };
 use tpp::{
     config::{Config, Credential},
-    pool::{SlotIndex, Stock},
+    lending::Stock,
+    pool::SlotIndex,
 };
 use tracing::{debug, error, info, warn};
 

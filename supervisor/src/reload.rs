@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tpp::{
     config::{self, Config, ProcessVars, Upstream},
     control::Reply,
-    pool::WorkerSettings,
+    lending::WorkerSettings,
 };
 use tracing::{error, info, warn};
 

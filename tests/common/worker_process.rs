@@ -16,7 +16,8 @@ use command_fds::{CommandFdExt, FdMapping};
 use tpp::{
     bells::BellBoard,
     handover::Handover,
-    pool::{Desk, Epoch, SeatIndex, SlotIndex, Stock},
+    lending::{Desk, Stock},
+    pool::{Epoch, SeatIndex, SlotIndex},
     region::{Geometry, Region},
 };
 

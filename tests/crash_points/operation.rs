@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tpp::pool::{Desk, SlotIndex, Stock, WINDOW};
+use tpp::lending::{Desk, Stock};
+use tpp::pool::{SlotIndex, WINDOW};
 
 use crate::{
     scene::{SLOTS, Scene, look},

@@ -11,7 +11,9 @@ use std::{
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use tpp::pool::{Desk, Epoch, Lease, SeatIndex, SeatState, SlotState, Stock, Waiting};
+use tpp::lending::{Desk, Lease, Stock, Waiting};
+use tpp::pool::{Epoch, SeatIndex, SlotState};
+use tpp::roster::SeatState;
 
 use crate::worker_process::stocked;
 

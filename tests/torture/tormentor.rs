@@ -12,7 +12,8 @@ use nix::{
     unistd::Pid,
 };
 use tempfile::TempDir;
-use tpp::pool::{Census, Desk, Epoch, SeatIndex, SlotIndex, Stock};
+use tpp::lending::{Desk, Stock};
+use tpp::pool::{Census, Epoch, SeatIndex, SlotIndex};
 
 use crate::{
     LOCKS, SLOTS, WORKERS,

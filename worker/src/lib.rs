@@ -23,7 +23,8 @@ use anyhow::Context as _;
 use nix::sys::prctl;
 use tpp::{
     handover::Handover,
-    pool::{Desk, Epoch, SeatIndex},
+    lending::Desk,
+    pool::{Epoch, SeatIndex},
     region::Region,
 };
 

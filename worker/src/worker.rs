@@ -10,7 +10,8 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tpp::pool::{Desk, SeatCounters, WorkerSettings};
+use tpp::lending::{Desk, WorkerSettings};
+use tpp::shared::SeatCounters;
 use tracing::error;
 
 use crate::{

@@ -3,7 +3,11 @@
 
 use loom::{sync::Arc, thread};
 
-use crate::sync::AtomicU64;
+use crate::{
+    roster::{SeatState, SeatWord},
+    shared::Publication,
+    sync::AtomicU64,
+};
 
 use super::{word::Place, words::*, *};
 

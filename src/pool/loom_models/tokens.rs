@@ -69,12 +69,12 @@ fn loom_who_claims_a_slot_sees_what_its_last_holder_wrote() {
         words.pool().bitmap.set(slot);
         let other = Arc::clone(&words);
         let holder = thread::spawn(move || {
-            other.slots[0].count_use();
+            other.tokens[0].count_use();
             let _ = other.pool().release(slot, held, &NoBells);
         });
         if words.pool().try_claim(claim(2, 1)).is_some() {
-            words.slots[0].count_use();
-            assert_eq!(words.slots[0].uses(), 2, "a use was overwritten");
+            words.tokens[0].count_use();
+            assert_eq!(words.tokens[0].uses(), 2, "a use was overwritten");
         }
         holder.join().unwrap();
     });
@@ -93,10 +93,10 @@ fn loom_who_finds_a_slot_free_sees_what_its_last_holder_wrote() {
         let supervisor = thread::spawn(move || {
             if other.slots[0].word().holder == Holder::Free {
                 FOUND_FREE.store(true, Relaxed);
-                assert_eq!(other.slots[0].uses(), 1, "it may still be in use");
+                assert_eq!(other.tokens[0].uses(), 1, "it may still be in use");
             }
         });
-        words.slots[0].count_use();
+        words.tokens[0].count_use();
         let _ = words.pool().release(slot, held, &NoBells);
         supervisor.join().unwrap();
     });

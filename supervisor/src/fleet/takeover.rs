@@ -4,7 +4,8 @@ use std::{io, os::fd::OwnedFd, sync::Arc, time::Instant};
 
 use tpp::{
     estate::{self, Role},
-    pool::{SeatIndex, SeatState},
+    pool::SeatIndex,
+    roster::SeatState,
 };
 use tracing::{error, info};
 

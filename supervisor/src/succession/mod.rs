@@ -24,8 +24,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tpp::{
     bells::BellBoard,
     estate::Role,
-    pool::{Epoch, SeatIndex, SeatState, SeatWord, Stock},
+    lending::Stock,
+    pool::{Epoch, SeatIndex},
     region::Region,
+    roster::{SeatState, SeatWord},
 };
 use tracing::{info, warn};
 

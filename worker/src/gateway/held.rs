@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tpp::pool::Lease;
+use tpp::lending::Lease;
 use tracing::debug;
 use zeroize::Zeroizing;
 

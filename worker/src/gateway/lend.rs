@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tpp::pool::Lease;
+use tpp::lending::Lease;
 use tracing::debug;
 
 use crate::{

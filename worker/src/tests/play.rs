@@ -11,7 +11,8 @@ use tokio::{
 use tpp::{
     bells::BellBoard,
     config::{LeaseMode, LogFormat},
-    pool::{Census, Desk, SlotIndex, Stock, WorkerSettings},
+    lending::{Desk, Stock, WorkerSettings},
+    pool::{Census, SlotIndex},
     region::{Geometry, Region},
 };
 

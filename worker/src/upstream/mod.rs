@@ -16,7 +16,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tpp::pool::WorkerSettings;
+use tpp::lending::WorkerSettings;
 use tracing::warn;
 
 use crate::{

@@ -1,19 +1,20 @@
-//! What a worker has of the pool: a place in line, a lease, the wait for a new token. Each is given back by being dropped.
+//! What a worker has of a pool: a place in line, a lease, the wait for a new token. Each is given back by being dropped.
 
 use std::{
-    cell::Cell,
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use super::{Desk, OwnBellNoted};
-use crate::pool::{
+use crate::{
+    clock::monotonic_millis,
     ids::{SlotIndex, Ticket},
-    slot::Claim,
+    pool::Claim,
 };
+
+use super::desk::{Desk, OwnBellNoted, unpoisoned};
 
 /// A place in line: resolves to the lease. Dropping it leaves the line.
 #[derive(Debug)]
@@ -84,25 +85,25 @@ impl Lease {
     /// Version of the token that is in the slot now; rises at each refresh.
     #[must_use]
     pub fn token_version(&self) -> u64 {
-        self.desk.region.token(self.slot).version()
+        self.desk.token(self.slot).version()
     }
 
     /// Copies the token over `into` and returns its version.
     pub fn read_token(&self, into: &mut Vec<u8>) -> u64 {
-        self.desk.region.token(self.slot).read(into)
+        self.desk.token(self.slot).read(into)
     }
 
     /// Reports that the upstream refused token `version`: the supervisor logs in anew.
     pub fn report_refused(&self, version: u64) {
-        if self.desk.pool().slots[self.slot.get()].report_refused(version) {
-            self.desk.bells.ring_supervisor();
+        if self.desk.token_words(self.slot).report_refused(version) {
+            self.desk.ring_supervisor();
         }
     }
 
     /// Reports token `version` as refused and waits for the next one: true when it is in, false when the login failed.
     /// It sets no bound of its own.
     pub fn refreshed(&self, version: u64) -> Refreshed {
-        let failures = self.desk.pool().slots[self.slot.get()].failures();
+        let failures = self.desk.token_words(self.slot).failures();
         self.report_refused(version);
         Refreshed {
             desk: Arc::clone(&self.desk),
@@ -112,9 +113,26 @@ impl Lease {
         }
     }
 
+    /// Whether a request may be stamped with its token now: before [`crate::shared::Terms::lend_until`], and it is not to end.
+    ///
+    /// With a deadline the system's own clock is read, not one that this process keeps: after a stop of any length the
+    /// answer is by the time at which it goes on. Without one it costs two loads.
+    #[must_use]
+    pub fn may_stamp(&self) -> bool {
+        self.desk.terms().may_stamp(monotonic_millis) && !self.is_ended()
+    }
+
+    /// Whether it is to end at once: the supervisor took the slot back, or the pool's deadline
+    /// ([`crate::shared::Terms::cut_at`]) has come. To be asked whenever [`Desk::summons`] rises, and every now and then.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.desk.pool().slots[self.slot.get()].is_ended(self.claim)
+            || self.desk.terms().is_cut(monotonic_millis)
+    }
+
     /// Counts a request sent with this slot.
     pub fn count_use(&self) {
-        self.desk.pool().slots[self.slot.get()].count_use();
+        self.desk.token_words(self.slot).count_use();
     }
 }
 
@@ -130,13 +148,10 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let desk = &*self.desk;
         desk.counters().releases.add(1);
-        let bells = OwnBellNoted {
-            desk,
-            own: Cell::new(false),
-        };
+        let bells = OwnBellNoted::new(desk);
         // Not held any more: the supervisor reclaimed it, and counted it.
         let _ = desk.pool().release(self.slot, self.claim, &bells);
-        if bells.own.get() && desk.collect() {
+        if bells.rang() && desk.collect() {
             desk.serve();
         }
     }
@@ -154,9 +169,9 @@ pub struct Refreshed {
 
 impl Refreshed {
     fn outcome(&self) -> Option<bool> {
-        if self.desk.region.token(self.slot).version() != self.version {
+        if self.desk.token(self.slot).version() != self.version {
             Some(true)
-        } else if self.desk.pool().slots[self.slot.get()].failures() != self.failures {
+        } else if self.desk.token_words(self.slot).failures() != self.failures {
             Some(false)
         } else {
             None
@@ -171,11 +186,7 @@ impl Future for Refreshed {
         if let Some(outcome) = self.outcome() {
             return Poll::Ready(outcome);
         }
-        let mut watchers = self
-            .desk
-            .refresh_watchers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut watchers = unpoisoned(&self.desk.shared.watchers);
         watchers.push(cx.waker().clone());
         drop(watchers);
         // Once more: the bell may have been answered between the look and the entry.

@@ -1,0 +1,170 @@
+//! The part of a desk that is its worker's, whatever the pool: bell, heartbeat, state, counters, what the supervisor publishes.
+
+use std::{
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd},
+    task::Waker,
+};
+
+use crate::{
+    bells::BellBoard,
+    clock::monotonic_millis,
+    estate::Role,
+    ids::SeatIndex,
+    roster::{Seat, SeatState, SeatWord},
+    shared::SeatCounters,
+};
+
+use super::{
+    desk::{Desk, unpoisoned},
+    settings::{WorkerSettings, published_addresses},
+};
+
+/// A worker whose last heartbeat is older is not counted on: three beats were missed.
+const FRESH_HEARTBEAT_MS: u64 = 300;
+
+impl Desk {
+    fn seat_words(&self) -> &Seat {
+        &self.region.seats()[self.seat.get()]
+    }
+
+    /// The seat's bell. When it is readable, call [`Self::answer_bell`].
+    #[must_use]
+    pub fn bell(&self) -> BorrowedFd<'_> {
+        self.bells.seat(self.seat)
+    }
+
+    /// Takes up what other processes granted, and wakes those who watch for a new token.
+    pub fn answer_bell(&self) {
+        BellBoard::silence(self.bell());
+        for desk in self.shared.desks() {
+            if desk.collect() {
+                desk.serve();
+            }
+        }
+        let watchers = std::mem::take(&mut *unpoisoned(&self.shared.watchers));
+        watchers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Says that this worker lives. To be called about every 100 ms.
+    pub fn heartbeat(&self) {
+        let was_passed_by = self.seat_words().beat(monotonic_millis());
+        if was_passed_by {
+            // The lines went on without us; our waiters count again.
+            for desk in self.shared.desks() {
+                desk.collect();
+                desk.serve();
+            }
+        }
+    }
+
+    /// Whether the seat is still this worker's. A supervisor that took over without finding this worker has given it away.
+    #[must_use]
+    pub fn is_seated(&self) -> bool {
+        let word = self.seat_words().word();
+        word.epoch == self.epoch && word.is_filled()
+    }
+
+    /// The region and all bells, for a supervisor that takes over.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<(Role, BorrowedFd<'_>)> {
+        let region = (Role::Region, self.region.as_fd());
+        std::iter::once(region).chain(self.bells.named()).collect()
+    }
+
+    /// Says that this worker serves.
+    pub fn set_ready(&self) {
+        self.set_state(SeatState::Ready);
+    }
+
+    /// Says that this worker accepts nothing new.
+    pub fn set_draining(&self) {
+        self.set_state(SeatState::Draining);
+    }
+
+    fn set_state(&self, state: SeatState) {
+        self.seat_words().update_word(|word| {
+            (word.epoch == self.epoch && word.is_filled()).then_some(SeatWord { state, ..word })
+        });
+    }
+
+    /// This worker's counters.
+    #[must_use]
+    pub fn counters(&self) -> &SeatCounters {
+        self.region.counters(self.seat)
+    }
+
+    /// Open connections of the worker that has fewest, among the others that are ready and alive; `None`: there is no
+    /// other. For sharing out new connections, so it need not be exact.
+    #[must_use]
+    pub fn fewest_connections(&self) -> Option<u64> {
+        let now = monotonic_millis();
+        let others = self
+            .region
+            .seats()
+            .iter()
+            .enumerate()
+            .filter(|(index, seat)| {
+                let word = seat.word();
+                *index != self.seat.get()
+                    && word.state == SeatState::Ready
+                    && !word.stalled
+                    && now.saturating_sub(seat.heartbeat()) < FRESH_HEARTBEAT_MS
+            });
+        others
+            .map(|(index, _)| {
+                let counters = self.region.counters(SeatIndex::new(index));
+                // Closed first: a connection that ends in between must not make the difference negative.
+                let closed = counters.connections_closed.get();
+                counters.connections_opened.get().saturating_sub(closed)
+            })
+            .min()
+    }
+
+    /// The settings in force.
+    ///
+    /// # Errors
+    /// If the supervisor has published none, or another version's.
+    pub fn settings(&self) -> serde_json::Result<WorkerSettings> {
+        WorkerSettings::published_in(&self.region)
+    }
+
+    /// Rises whenever other settings are put in force.
+    #[must_use]
+    pub fn settings_version(&self) -> u64 {
+        self.region.settings().version()
+    }
+
+    /// Rises whenever the upstream's name resolves to something else.
+    #[must_use]
+    pub fn upstream_version(&self) -> u64 {
+        self.region.upstream().version()
+    }
+
+    /// The upstream's addresses; none as long as its name did not resolve.
+    #[must_use]
+    pub fn upstream_addresses(&self) -> Vec<SocketAddr> {
+        published_addresses(&self.region)
+    }
+
+    /// How often this worker was told to look at its leases: one is to end ([`super::Lease::is_ended`]), or a deadline moved.
+    #[must_use]
+    pub fn summons(&self) -> u64 {
+        self.seat_words().summons()
+    }
+
+    /// Says that this worker goes by plan `generation`, and by none before it any more.
+    pub fn set_plan(&self, generation: u64) {
+        self.seat_words().set_plan(generation);
+    }
+
+    pub(super) fn ring_supervisor(&self) {
+        self.bells.ring_supervisor();
+    }
+
+    /// Asks the supervisor to resolve the upstream's name again.
+    pub fn report_unreachable(&self) {
+        self.region.report_unreachable();
+        self.bells.ring_supervisor();
+    }
+}

@@ -1,0 +1,25 @@
+//! The pool in use: a worker's half ([`Desk`]), the supervisor's half ([`Stock`]), and what a slot stands for ([`crate::shared::TokenWords`]).
+//! Above the algorithms ([`crate::pool`]), the mapping and the bells, which do not know each other.
+
+#[cfg(not(tpp_loom))]
+mod attendance;
+#[cfg(not(tpp_loom))]
+mod desk;
+#[cfg(not(tpp_loom))]
+mod lease;
+#[cfg(not(tpp_loom))]
+mod oversight;
+#[cfg(not(tpp_loom))]
+mod settings;
+#[cfg(not(tpp_loom))]
+mod stock;
+#[cfg(all(test, not(tpp_loom)))]
+mod tests;
+
+#[cfg(not(tpp_loom))]
+pub use self::{
+    desk::Desk,
+    lease::{Lease, Refreshed, Waiting},
+    settings::WorkerSettings,
+    stock::{Legacy, Stock},
+};

@@ -1,0 +1,12 @@
+//! Values that lie in shared memory beside the words that are fought over: bytes that one process publishes, numbers that
+//! one process counts, what a slot's token is. Over any memory; they know nobody.
+
+mod counters;
+mod publication;
+mod terms;
+mod token;
+
+pub use counters::{Counter, Histogram, HistogramCounts, SeatCounters, SupervisorCounters, Totals};
+pub use publication::{Publication, TooLong};
+pub use terms::{PoolWords, Terms};
+pub use token::TokenWords;
