@@ -1,6 +1,16 @@
-//! The monotonic clock that all processes of one machine share.
+//! The clocks that all processes of one machine share.
 
 use nix::time::{ClockId, clock_gettime};
+
+/// Milliseconds since an arbitrary point in the past, the same in every process, never 0. Unlike [`monotonic_millis`] it
+/// goes on while the machine is suspended: tokens age meanwhile.
+#[must_use]
+pub fn boot_millis() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("Linux has a boot-time clock");
+    // Neither part is negative.
+    let (seconds, nanos) = (now.tv_sec().unsigned_abs(), now.tv_nsec().unsigned_abs());
+    (seconds * 1000 + nanos / 1_000_000).max(1)
+}
 
 /// Milliseconds since an arbitrary point in the past, the same in every process; coarse (a few milliseconds),
 /// never 0, without a system call.

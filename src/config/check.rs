@@ -3,12 +3,19 @@
 //! A value that does not fit is noted and its default taken in its stead, so that the walk goes on. The
 //! configuration that comes out counts only when nothing was noted.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
-    Config, Lease, LeaseMode, LogFormat, Telemetry, Token, Upstream, Workers, credentials,
+    Abandoned, Client, Config, HostHeader, Lease, LeaseMode, LogFormat, Reset, Telemetry, Token,
+    TokenScope, Upstream, Workers, credentials,
     env::Overrides,
-    file,
+    file::{self, Format},
+    paths::Paths,
     reader::{Check, Table},
     schema,
     tree::{Node, Value},
@@ -33,7 +40,7 @@ pub(super) fn config(check: &mut Check<'_>, root: &Node, overrides: &Overrides) 
         overrides,
     };
     unknown::note(check, &top, &unknown::names_at_top(check.format));
-    let [workers, upstream, token, lease, telemetry] =
+    let [workers, upstream, client, token, lease, telemetry] =
         schema::SECTIONS.map(|name| check.section(&top, name));
     let (listen, health_listen) = check.listeners(&top);
     Config {
@@ -43,11 +50,65 @@ pub(super) fn config(check: &mut Check<'_>, root: &Node, overrides: &Overrides) 
         control_socket: check.control_socket(&top),
         workers: check.workers(&workers),
         upstream: check.upstream(&upstream),
+        client: check.client(&client),
         lease: check.lease(&lease),
         credentials: credentials::read(check, &top, &token),
         token: check.token(&token),
         telemetry: check.telemetry(&telemetry),
         load_warnings: Vec::new(),
+    }
+}
+
+/// What `read` makes of a section in which nothing stands.
+fn defaults<T>(name: &str, read: impl FnOnce(&mut Check<'_>, &Table<'_>) -> T) -> T {
+    let overrides = Overrides::new();
+    let table = Table {
+        name: name.to_owned(),
+        origin: None,
+        entries: &[],
+        overrides: &overrides,
+    };
+    let nothing_set = BTreeMap::<String, String>::new();
+    let mut check = Check {
+        file: Path::new(""),
+        format: Format::Toml,
+        paths: Paths::new(Path::new(""), &nothing_set),
+        problems: Vec::new(),
+        warnings: Vec::new(),
+        inline_passwords: false,
+    };
+    read(&mut check, &table)
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        defaults("client", |check, table| check.client(table))
+    }
+}
+
+impl Default for Token {
+    fn default() -> Self {
+        defaults("token", |check, table| check.token(table))
+    }
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        defaults("lease", |check, table| check.lease(table))
+    }
+}
+
+impl Upstream {
+    /// The server at `host` and `port`, all else by default.
+    #[must_use]
+    pub fn at(host: &str, port: u16) -> Self {
+        let section = defaults("upstream", |check, table| check.upstream(table));
+        let host = host.to_owned();
+        Self {
+            host,
+            port,
+            ..section
+        }
     }
 }
 
@@ -123,6 +184,7 @@ impl Check<'_> {
         Workers {
             count: self.count(table, &schema::WORKERS_COUNT),
             drain_timeout: self.seconds(table, &schema::DRAIN_TIMEOUT),
+            stop_delay: self.seconds(table, &schema::STOP_DELAY),
             worker_timeout: self.seconds(table, &schema::WORKER_TIMEOUT),
             orphan_timeout: self.seconds(table, &schema::ORPHAN_TIMEOUT),
         }
@@ -141,8 +203,27 @@ impl Check<'_> {
             connect_timeout: self.seconds(table, &schema::CONNECT_TIMEOUT),
             tls_handshake_timeout: self.seconds(table, &schema::TLS_HANDSHAKE_TIMEOUT),
             response_header_timeout: self.limit(table, &schema::RESPONSE_HEADER_TIMEOUT),
+            read_timeout: self.limit(table, &schema::READ_TIMEOUT),
+            tunnel_timeout: self.limit(table, &schema::TUNNEL_TIMEOUT),
             idle_timeout: self.seconds(table, &schema::UPSTREAM_IDLE_TIMEOUT),
             max_idle_connections: self.count(table, &schema::MAX_IDLE_CONNECTIONS),
+            host_header: match self.text(table, &schema::HOST_HEADER) {
+                Some("client") => HostHeader::Client,
+                Some("upstream") => HostHeader::Upstream,
+                _ => HostHeader::Auto,
+            },
+        }
+    }
+
+    fn client(&mut self, table: &Table<'_>) -> Client {
+        Client {
+            max_connections: self.bound(table, &schema::MAX_CONNECTIONS),
+            max_connections_per_address: self.bound(table, &schema::MAX_CONNECTIONS_PER_ADDRESS),
+            head_timeout: self.limit(table, &schema::HEAD_TIMEOUT),
+            stall_timeout: self.limit(table, &schema::STALL_TIMEOUT),
+            min_rate: u32::try_from(self.whole(table, &schema::MIN_RATE))
+                .ok()
+                .filter(|rate| *rate > 0),
         }
     }
 
@@ -172,6 +253,16 @@ impl Check<'_> {
         Token {
             ttl,
             refresh_check: self.refresh_check(table, ttl),
+            renew_on: self.statuses(table, &schema::RENEW_ON),
+            busy_pattern: self
+                .text(table, &schema::BUSY_PATTERN)
+                .unwrap_or_default()
+                .to_owned(),
+            scope: match self.text(table, &schema::SCOPE) {
+                Some("pool") => TokenScope::Pool,
+                _ => TokenScope::Backend,
+            },
+            login_from_clients: self.flag(table, &schema::LOGIN_FROM_CLIENTS),
             login_path: self
                 .text(table, &schema::LOGIN_PATH)
                 .unwrap_or_default()
@@ -207,10 +298,23 @@ impl Check<'_> {
                 _ => LeaseMode::Connection,
             },
             wait_timeout: self.limit(table, &schema::WAIT_TIMEOUT),
-            max_waiting: Some(self.count(table, &schema::LEASE_MAX_WAITING))
-                .filter(|most| *most > 0),
+            max_waiting: self.bound(table, &schema::LEASE_MAX_WAITING),
             idle_timeout: self.limit(table, &schema::LEASE_IDLE_TIMEOUT),
+            contended_idle: Some(self.whole(table, &schema::CONTENDED_IDLE))
+                .filter(|ms| *ms > 0)
+                .map(Duration::from_millis),
             max_hold: self.limit(table, &schema::MAX_HOLD),
+            max_hold_grace: self.seconds(table, &schema::MAX_HOLD_GRACE),
+            abandoned: match self.text(table, &schema::ABANDONED) {
+                Some("login") => Abandoned::Login,
+                Some("release") => Abandoned::Release,
+                _ => Abandoned::Wait,
+            },
+            abandoned_wait: self.seconds(table, &schema::ABANDONED_WAIT),
+            reset: match self.text(table, &schema::RESET) {
+                Some("login") => Reset::Login,
+                _ => Reset::None,
+            },
         }
     }
 

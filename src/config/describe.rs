@@ -30,6 +30,7 @@ pub fn describe() -> Vec<KeyDescription> {
             Default::Flag(flag) => Some(flag.to_string()),
             Default::Whole(number) => Some(number.to_string()),
             Default::Text(text) => Some(format!("\"{text}\"")),
+            Default::Statuses(list) => Some(format!("{list:?}")),
             Default::Unset | Default::Required => None,
         },
         required: matches!(key.default, Default::Required),

@@ -96,7 +96,7 @@ fn node(key: &Key, variable: &'static str, text: &str) -> Node {
             "false" | "0" => Value::Flag(false),
             _ => Value::text(text),
         },
-        Kind::Whole { .. } | Kind::Seconds { .. } => text
+        Kind::Whole { .. } => text
             .trim()
             .parse()
             .map_or_else(|_| Value::text(text), Value::Whole),

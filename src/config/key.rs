@@ -17,17 +17,14 @@ pub(super) struct Key {
 /// What a key takes.
 pub(super) enum Kind {
     Flag,
-    /// A number within bounds, both included.
+    /// A number within bounds, both included. Where 0 has a meaning of its own, it is given in words.
     Whole {
-        min: u64,
-        max: u64,
-    },
-    /// Whole seconds within bounds; where `min` is 0 it has the meaning that is given.
-    Seconds {
         min: u64,
         max: u64,
         zero: &'static str,
     },
+    /// A list of HTTP statuses that stand for an error.
+    Statuses,
     /// Text of a certain shape.
     Text {
         allowed: &'static str,
@@ -49,6 +46,7 @@ pub(super) enum Default {
     Flag(bool),
     Whole(u64),
     Text(&'static str),
+    Statuses(&'static [u16]),
     /// The feature is off.
     Unset,
     /// It must be given.
@@ -67,6 +65,8 @@ pub(super) enum Change {
 use Change::{Reload, Restart};
 
 const ADDRESS: &str = "an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\"";
+
+const STATUSES: &str = "a list of HTTP statuses from 400 to 599";
 
 impl Key {
     pub(super) const fn new(
@@ -95,19 +95,16 @@ impl Key {
         default: u64,
         change: Change,
     ) -> Self {
-        Self::new(
-            path,
-            Kind::Whole { min, max },
-            Default::Whole(default),
-            change,
-        )
+        let zero = "";
+        let kind = Kind::Whole { min, max, zero };
+        Self::new(path, kind, Default::Whole(default), change)
     }
 
     pub(super) const fn seconds(path: &'static str, (min, max): (u64, u64), default: u64) -> Self {
         Self::limit(path, (min, max), "", default)
     }
 
-    /// Seconds of which 0 has a meaning of its own.
+    /// A number, such as one of seconds, of which 0 has a meaning of its own.
     pub(super) const fn limit(
         path: &'static str,
         (min, max): (u64, u64),
@@ -116,7 +113,7 @@ impl Key {
     ) -> Self {
         Self::new(
             path,
-            Kind::Seconds { min, max, zero },
+            Kind::Whole { min, max, zero },
             Default::Whole(default),
             Reload,
         )
@@ -165,15 +162,20 @@ impl Kind {
     pub(super) fn allowed(&self) -> String {
         match self {
             Self::Flag => "true or false".to_owned(),
-            Self::Whole { min, max } => format!("a whole number from {min} to {max}"),
-            Self::Seconds { min: 0, max, zero } => {
-                format!("a whole number from 0 to {max} (0: {zero})")
+            Self::Whole { min, max, zero: "" } => format!("a whole number from {min} to {max}"),
+            Self::Whole { min, max, zero } => {
+                format!("a whole number from {min} to {max} (0: {zero})")
             }
-            Self::Seconds { min, max, .. } => format!("a whole number from {min} to {max}"),
+            Self::Statuses => STATUSES.to_owned(),
             Self::Text { allowed, .. } => (*allowed).to_owned(),
             Self::Choice(words) => {
                 let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
-                words.join(" or ")
+                match words.split_last() {
+                    Some((last, rest)) if !rest.is_empty() => {
+                        format!("{} or {last}", rest.join(", "))
+                    }
+                    _ => words.concat(),
+                }
             }
             Self::Addresses => format!("{ADDRESS}, or a list of such"),
             Self::Address => ADDRESS.to_owned(),

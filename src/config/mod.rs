@@ -10,6 +10,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 mod check;
 mod credentials;
 mod describe;
@@ -57,6 +59,8 @@ pub struct Config {
     pub workers: Workers,
     /// `[upstream]`.
     pub upstream: Upstream,
+    /// `[client]`.
+    pub client: Client,
     /// `[token]`.
     pub token: Token,
     /// `[lease]`.
@@ -105,6 +109,8 @@ pub struct Workers {
     pub count: usize,
     /// How long a draining worker may finish what is open.
     pub drain_timeout: Duration,
+    /// How long a stop is only announced (`/readyz` says no, new connections are taken) before the drain.
+    pub stop_delay: Duration,
     /// How long a worker's heartbeat may stand still before it is killed.
     pub worker_timeout: Duration,
     /// How long a worker serves on without a supervisor before it drains.
@@ -112,7 +118,7 @@ pub struct Workers {
 }
 
 /// `[upstream]`: the server behind the proxy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstream {
     /// Host name or address literal (an IPv6 literal without brackets).
     pub host: String,
@@ -130,10 +136,43 @@ pub struct Upstream {
     pub tls_handshake_timeout: Duration,
     /// Bound from the end of the request to the head of the answer; `None`: no bound.
     pub response_header_timeout: Option<Duration>,
+    /// How long the upstream may be silent in the middle of an answer; `None`: no bound.
+    pub read_timeout: Option<Duration>,
+    /// How long both sides of an upgraded connection may be silent; `None`: no bound.
+    pub tunnel_timeout: Option<Duration>,
     /// How long an idle upstream connection is kept for reuse.
     pub idle_timeout: Duration,
     /// How many idle upstream connections are kept, over all workers.
     pub max_idle_connections: usize,
+    /// What stands in the `Host` header of a forwarded request.
+    pub host_header: HostHeader,
+}
+
+/// What stands in the `Host` header of a forwarded request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostHeader {
+    /// The upstream's where TLS is spoken to it, whose certificates and virtual hosts go by that name; else the client's.
+    Auto,
+    /// The client's, as it came.
+    Client,
+    /// The upstream's authority.
+    Upstream,
+}
+
+/// `[client]`: what a client may take, and how slow it may be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Most client connections, over all workers; `None`: what the limit on open files allows.
+    pub max_connections: Option<usize>,
+    /// Most connections from one address; `None`: no bound.
+    pub max_connections_per_address: Option<usize>,
+    /// Bound on a request's head, from its first byte to its last; `None`: no bound.
+    pub head_timeout: Option<Duration>,
+    /// How long nothing may move though it is the client's turn to send or to read; `None`: no bound.
+    pub stall_timeout: Option<Duration>,
+    /// Slowest a client may send or read, in bytes per second; `None`: no bound.
+    pub min_rate: Option<u32>,
 }
 
 /// `[token]`: how tokens are drawn and renewed.
@@ -143,6 +182,15 @@ pub struct Token {
     pub ttl: Duration,
     /// How often the supervisor looks for tokens to renew.
     pub refresh_check: Duration,
+    /// Statuses of an answer that mean that the token must be renewed, from 400 to 599, in rising order.
+    pub renew_on: Vec<u16>,
+    /// A regular expression: a login answer whose message it matches says "not now", and is no refusal. It does not
+    /// match empty text.
+    pub busy_pattern: String,
+    /// Where a token may be sent.
+    pub scope: TokenScope,
+    /// Forward a client's own requests to `login_path`; else they get 403.
+    pub login_from_clients: bool,
     /// Path of the login call, starting with `/`.
     pub login_path: String,
     /// Bound on one login, from connect to the last byte.
@@ -153,8 +201,18 @@ pub struct Token {
     pub max_token_bytes: usize,
 }
 
+/// Where a token may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenScope {
+    /// Only to the very address it was drawn from.
+    Backend,
+    /// To any address of the upstream.
+    Pool,
+}
+
 /// `[lease]`: how tokens are lent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// What a lease spans.
     pub mode: LeaseMode,
@@ -164,12 +222,44 @@ pub struct Lease {
     pub max_waiting: Option<usize>,
     /// How long a connection may be idle before it is closed; `None`: for ever.
     pub idle_timeout: Option<Duration>,
+    /// How long a connection may be idle while somebody waits in line; `None`: as long as else.
+    pub contended_idle: Option<Duration>,
     /// How long a connection may hold its token; `None`: no bound.
     pub max_hold: Option<Duration>,
+    /// How long the answer in hand may go on after `max_hold`.
+    pub max_hold_grace: Duration,
+    /// What becomes of a token whose client left while the upstream worked for it.
+    pub abandoned: Abandoned,
+    /// Bound on [`Abandoned::Wait`].
+    pub abandoned_wait: Duration,
+    /// What a token goes through after each lease.
+    pub reset: Reset,
+}
+
+/// What becomes of a token whose client left while the upstream worked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Abandoned {
+    /// It is lent again when that answer has ended, or after `abandoned_wait` and a fresh login.
+    Wait,
+    /// It is lent again after a fresh login.
+    Login,
+    /// It is lent again at once.
+    Release,
+}
+
+/// What a token goes through after each lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reset {
+    /// Nothing: the next client finds the session as the last one left it.
+    None,
+    /// A fresh login, so that nothing of the last client's session is left.
+    Login,
 }
 
 /// What a lease spans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LeaseMode {
     /// One downstream connection, from its first request to its close.
@@ -201,7 +291,7 @@ pub struct Telemetry {
 }
 
 /// Shape of the log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.

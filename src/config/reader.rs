@@ -120,7 +120,7 @@ impl Check<'_> {
     }
 
     pub(super) fn whole(&mut self, table: &Table<'_>, key: &Key) -> u64 {
-        let (Kind::Whole { min, max } | Kind::Seconds { min, max, .. }) = key.kind else {
+        let Kind::Whole { min, max, .. } = key.kind else {
             return 0;
         };
         let given = self.read(table, key, |value| match value {
@@ -160,6 +160,39 @@ impl Check<'_> {
             Default::Text(text) => Some(text),
             _ => None,
         })
+    }
+
+    /// A count of which 0 means that there is no bound.
+    pub(super) fn bound(&mut self, table: &Table<'_>, key: &Key) -> Option<usize> {
+        Some(self.count(table, key)).filter(|most| *most > 0)
+    }
+
+    /// The statuses of a key, each once; those that are none are noted.
+    pub(super) fn statuses(&mut self, table: &Table<'_>, key: &Key) -> Vec<u16> {
+        let given = self.read(table, key, |value| match value {
+            Value::List(items) => Some(items),
+            _ => None,
+        });
+        let Some(items) = given else {
+            return match key.default {
+                Default::Statuses(list) => list.to_vec(),
+                _ => Vec::new(),
+            };
+        };
+        let mut statuses = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            match &item.value {
+                Value::Whole(status @ 400..=599) => statuses.extend(u16::try_from(*status)),
+                value => {
+                    let name = format!("{}[{index}]", table.dotted(key.leaf()));
+                    let allowed = "an HTTP status from 400 to 599";
+                    self.note(Some(item.origin), &name, value.describe(), allowed);
+                }
+            }
+        }
+        statuses.sort_unstable();
+        statuses.dedup();
+        statuses
     }
 
     /// The addresses of a key that takes one or a list; those that are none are noted.

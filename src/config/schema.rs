@@ -50,6 +50,8 @@ pub(super) const DRAIN_TIMEOUT: Key = Key::limit(
     "close at once",
     30,
 );
+pub(super) const STOP_DELAY: Key =
+    Key::limit("workers.stop_delay_seconds", (0, 3600), "drain at once", 0);
 pub(super) const WORKER_TIMEOUT: Key =
     Key::seconds("workers.worker_timeout_seconds", (1, 3600), 10);
 pub(super) const ORPHAN_TIMEOUT: Key =
@@ -82,6 +84,14 @@ pub(super) const RESPONSE_HEADER_TIMEOUT: Key = Key::limit(
     "no limit",
     30,
 );
+pub(super) const READ_TIMEOUT: Key =
+    Key::limit("upstream.read_timeout_seconds", (0, YEAR), "no limit", 300);
+pub(super) const TUNNEL_TIMEOUT: Key = Key::limit(
+    "upstream.tunnel_timeout_seconds",
+    (0, YEAR),
+    "no limit",
+    3600,
+);
 pub(super) const UPSTREAM_IDLE_TIMEOUT: Key =
     Key::seconds("upstream.idle_timeout_seconds", (1, YEAR), 90);
 pub(super) const MAX_IDLE_CONNECTIONS: Key = Key::whole(
@@ -91,10 +101,61 @@ pub(super) const MAX_IDLE_CONNECTIONS: Key = Key::whole(
     Reload,
 );
 
+pub(super) const HOST_HEADER: Key = Key::new(
+    "upstream.host_header",
+    Kind::Choice(&["auto", "client", "upstream"]),
+    Default::Text("auto"),
+    Reload,
+);
+
+pub(super) const MAX_CONNECTIONS: Key = Key::limit(
+    "client.max_connections",
+    (0, 1_000_000),
+    "what the limit on open files allows",
+    0,
+);
+pub(super) const MAX_CONNECTIONS_PER_ADDRESS: Key = Key::limit(
+    "client.max_connections_per_address",
+    (0, 1_000_000),
+    "no limit",
+    0,
+);
+pub(super) const HEAD_TIMEOUT: Key =
+    Key::limit("client.head_timeout_seconds", (0, YEAR), "no limit", 60);
+pub(super) const STALL_TIMEOUT: Key =
+    Key::limit("client.stall_timeout_seconds", (0, YEAR), "no limit", 60);
+pub(super) const MIN_RATE: Key = Key::limit(
+    "client.min_rate_bytes_per_second",
+    (0, 1_000_000),
+    "no limit",
+    240,
+);
+
 pub(super) const TTL: Key =
     Key::seconds("token.ttl_seconds", (1, YEAR), 3600).variable("TPP_TOKEN_TTL_SECONDS");
 pub(super) const REFRESH_CHECK: Key = Key::seconds("token.refresh_check_seconds", (1, YEAR), 60)
     .variable("TPP_TOKEN_REFRESH_CHECK_SECONDS");
+pub(super) const RENEW_ON: Key = Key::new(
+    "token.renew_on",
+    Kind::Statuses,
+    Default::Statuses(&[401]),
+    Reload,
+);
+pub(super) const BUSY_PATTERN: Key = Key::text(
+    "token.busy_pattern",
+    "a regular expression that does not match empty text",
+    shape::pattern,
+    Default::Text(
+        "(?i)max(imum)? ?(number of )?connections|connection limit|S00006|not ready|not (yet )?initialized|starting up",
+    ),
+);
+pub(super) const SCOPE: Key = Key::new(
+    "token.scope",
+    Kind::Choice(&["backend", "pool"]),
+    Default::Text("backend"),
+    Reload,
+);
+pub(super) const LOGIN_FROM_CLIENTS: Key = Key::flag("token.login_from_clients", true, Reload);
 pub(super) const LOGIN_PATH: Key = Key::text(
     "token.login_path",
     "a path that begins with / and has no spaces",
@@ -119,7 +180,29 @@ pub(super) const LEASE_MAX_WAITING: Key =
     Key::whole("lease.max_waiting", (0, MAX_WAITING as u64), 0, Reload);
 pub(super) const LEASE_IDLE_TIMEOUT: Key =
     Key::limit("lease.idle_timeout_seconds", (0, YEAR), "never", 60);
+pub(super) const CONTENDED_IDLE: Key = Key::limit(
+    "lease.contended_idle_ms",
+    (0, 3_600_000),
+    "no difference",
+    250,
+);
 pub(super) const MAX_HOLD: Key = Key::limit("lease.max_hold_seconds", (0, YEAR), "no limit", 0);
+
+pub(super) const MAX_HOLD_GRACE: Key =
+    Key::limit("lease.max_hold_grace_seconds", (0, YEAR), "cut at once", 30);
+pub(super) const ABANDONED: Key = Key::new(
+    "lease.abandoned",
+    Kind::Choice(&["wait", "login", "release"]),
+    Default::Text("wait"),
+    Reload,
+);
+pub(super) const ABANDONED_WAIT: Key = Key::seconds("lease.abandoned_wait_seconds", (1, YEAR), 30);
+pub(super) const RESET: Key = Key::new(
+    "lease.reset",
+    Kind::Choice(&["none", "login"]),
+    Default::Text("none"),
+    Reload,
+);
 
 pub(super) const LOG_FILTER: Key = Key::text(
     "telemetry.log_filter",
@@ -173,6 +256,7 @@ pub(super) const KEYS: &[&Key] = &[
     &CREDENTIALS_FILE,
     &WORKERS_COUNT,
     &DRAIN_TIMEOUT,
+    &STOP_DELAY,
     &WORKER_TIMEOUT,
     &ORPHAN_TIMEOUT,
     &HOST,
@@ -183,10 +267,22 @@ pub(super) const KEYS: &[&Key] = &[
     &CONNECT_TIMEOUT,
     &TLS_HANDSHAKE_TIMEOUT,
     &RESPONSE_HEADER_TIMEOUT,
+    &READ_TIMEOUT,
+    &TUNNEL_TIMEOUT,
     &UPSTREAM_IDLE_TIMEOUT,
     &MAX_IDLE_CONNECTIONS,
+    &HOST_HEADER,
+    &MAX_CONNECTIONS,
+    &MAX_CONNECTIONS_PER_ADDRESS,
+    &HEAD_TIMEOUT,
+    &STALL_TIMEOUT,
+    &MIN_RATE,
     &TTL,
     &REFRESH_CHECK,
+    &RENEW_ON,
+    &BUSY_PATTERN,
+    &SCOPE,
+    &LOGIN_FROM_CLIENTS,
     &LOGIN_PATH,
     &LOGIN_TIMEOUT,
     &LOGIN_CONCURRENCY,
@@ -195,7 +291,12 @@ pub(super) const KEYS: &[&Key] = &[
     &WAIT_TIMEOUT,
     &LEASE_MAX_WAITING,
     &LEASE_IDLE_TIMEOUT,
+    &CONTENDED_IDLE,
     &MAX_HOLD,
+    &MAX_HOLD_GRACE,
+    &ABANDONED,
+    &ABANDONED_WAIT,
+    &RESET,
     &USERNAME,
     &PASSWORD,
     &PASSWORD_FILE,
@@ -210,7 +311,14 @@ pub(super) const CREDENTIALS: &str = "credentials";
 pub(super) const CREDENTIAL: &str = "credential";
 
 /// The tables of the file, but for the accounts. The checker takes them apart in this order.
-pub(super) const SECTIONS: [&str; 5] = ["workers", "upstream", "token", "lease", "telemetry"];
+pub(super) const SECTIONS: [&str; 6] = [
+    "workers",
+    "upstream",
+    "client",
+    "token",
+    "lease",
+    "telemetry",
+];
 
 /// The names of the keys in `section`, in the order of the table.
 pub(super) fn names_in(section: &str) -> Vec<&'static str> {

@@ -32,6 +32,11 @@ pub(super) fn request_path(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
 }
 
+/// A regular expression that says something: one that matches empty text would match every text.
+pub(super) fn pattern(text: &str) -> bool {
+    regex::Regex::new(text).is_ok_and(|pattern| !pattern.is_match(""))
+}
+
 /// An `http` or `https` URL with a host.
 pub(super) fn http_url(text: &str) -> bool {
     let rest = text

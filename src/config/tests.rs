@@ -74,6 +74,7 @@ fn the_example_gives_each_default() {
             Default::Flag(flag) => flag.to_string(),
             Default::Whole(number) => number.to_string(),
             Default::Text(text) => format!("\"{text}\""),
+            Default::Statuses(list) => format!("{list:?}"),
             // An account needs a password, so the example gives one.
             Default::Unset if key.path == "credentials.password" => continue,
             Default::Unset => {

@@ -41,6 +41,9 @@ impl Desk {
             if desk.collect() {
                 desk.serve();
             }
+            if desk.hopeless().is_some() {
+                desk.wake_waiters();
+            }
         }
         let watchers = std::mem::take(&mut *unpoisoned(&self.shared.watchers));
         watchers.into_iter().for_each(Waker::wake);
@@ -156,10 +159,6 @@ impl Desk {
     /// Says that this worker goes by plan `generation`, and by none before it any more.
     pub fn set_plan(&self, generation: u64) {
         self.seat_words().set_plan(generation);
-    }
-
-    pub(super) fn ring_supervisor(&self) {
-        self.bells.ring_supervisor();
     }
 
     /// Asks the supervisor to resolve the upstream's name again.

@@ -161,6 +161,12 @@ impl Desk {
         self.parts.id()
     }
 
+    /// Places of the line that it shows: how many grants it can be behind.
+    #[must_use]
+    pub fn window(&self) -> usize {
+        self.parts.geometry().window
+    }
+
     pub(super) fn pool(&self) -> Pool<'_> {
         self.region.pool_at(&self.parts)
     }
@@ -207,6 +213,7 @@ impl Desk {
             desk: Arc::clone(self),
             slot,
             claim,
+            spent: None,
         }
     }
 
@@ -227,6 +234,13 @@ impl Desk {
             desk: Arc::clone(self),
             ticket: Some(ticket),
         }
+    }
+
+    /// How many accounts there are, if the upstream refuses them all and no token is left to wait for. Whoever waits is woken
+    /// when that comes about.
+    #[must_use]
+    pub fn hopeless(&self) -> Option<u64> {
+        self.terms().hopeless()
     }
 
     /// Connections in line, over all workers.
@@ -272,6 +286,21 @@ impl Desk {
         // After the guard: a waker may run anything.
         wakers.into_iter().for_each(Waker::wake);
         serve
+    }
+
+    /// Has all who wait here look whether it is worth it.
+    pub(super) fn wake_waiters(&self) {
+        let mut line = self.line();
+        let waiters = line.waiters.values_mut();
+        let wakers: Vec<_> = waiters.filter_map(|waiter| waiter.waker.take()).collect();
+        drop(line);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Puts `slot` before the supervisor: its token was refused, or is spent.
+    pub(super) fn suspect(&self, slot: SlotIndex) {
+        self.region.suspects_at(&self.parts).push(slot);
+        self.bells.ring_supervisor();
     }
 
     pub(super) fn note_oldest(&self, line: &Line) {

@@ -11,10 +11,14 @@ use std::{
 use crate::{
     clock::monotonic_millis,
     ids::{SlotIndex, Ticket},
-    pool::Claim,
+    pool::{Claim, Released},
+    shared::TokenWords,
 };
 
 use super::desk::{Desk, OwnBellNoted, unpoisoned};
+
+/// How long refusals are passed on after a fresh token did not cure one.
+const VOUCHED_MS: u64 = 60_000;
 
 /// A place in line: resolves to the lease. Dropping it leaves the line.
 #[derive(Debug)]
@@ -68,11 +72,14 @@ impl Drop for Waiting {
     }
 }
 
-/// Exclusive use of a slot. Dropping it gives the slot back and serves the line.
+/// Exclusive use of a slot. Dropping it gives the slot back and serves the line; if its token was called spent, the slot goes
+/// out of use until the supervisor has logged in anew.
 pub struct Lease {
     pub(super) desk: Arc<Desk>,
     pub(super) slot: SlotIndex,
     pub(super) claim: Claim,
+    /// Token version that must not be lent again.
+    pub(super) spent: Option<u64>,
 }
 
 impl Lease {
@@ -95,22 +102,59 @@ impl Lease {
 
     /// Reports that the upstream refused token `version`: the supervisor logs in anew.
     pub fn report_refused(&self, version: u64) {
-        if self.desk.token_words(self.slot).report_refused(version) {
-            self.desk.ring_supervisor();
+        if self.words().report_refused(version) {
+            self.desk.suspect(self.slot);
         }
     }
 
-    /// Reports token `version` as refused and waits for the next one: true when it is in, false when the login failed.
-    /// It sets no bound of its own.
+    fn words(&self) -> &TokenWords {
+        self.desk.token_words(self.slot)
+    }
+
+    /// Whether a refusal of token `version` is to be passed on at once, without a login: one made a moment ago did not
+    /// cure the last one. True for a minute, then one is tried again.
+    #[must_use]
+    pub fn is_vouched(&self, version: u64) -> bool {
+        self.words()
+            .vouched_at(version)
+            .is_some_and(|at| monotonic_millis().saturating_sub(at) < VOUCHED_MS)
+    }
+
+    /// Notes that token `version` was refused although it is fresh: that is the application's doing.
+    pub fn vouch(&self, version: u64) {
+        self.words().vouch(version, monotonic_millis());
+    }
+
+    /// Notes that token `version` had an answer other than a refusal. Once a token is enough.
+    pub fn note_served(&self, version: u64) {
+        self.words().note_served(version);
+    }
+
+    /// Reports token `version` as refused and waits for the next one: true when it is in, false when the login failed, or
+    /// none comes soon. It sets no bound of its own.
     pub fn refreshed(&self, version: u64) -> Refreshed {
-        let failures = self.desk.token_words(self.slot).failures();
+        // First: a login that fails between the report and a later look would not be seen.
+        let failures = self.words().failures();
         self.report_refused(version);
         Refreshed {
             desk: Arc::clone(&self.desk),
             slot: self.slot,
             version,
             failures,
+            begun: monotonic_millis(),
         }
+    }
+
+    /// From now on, however the lease ends and even if this process dies, token `version` is not lent again.
+    pub fn mark_spent(&mut self, version: u64) {
+        self.spent = Some(version);
+        self.desk.pool().slots[self.slot.get()].mark_spent(version);
+    }
+
+    /// The token may be lent again after all.
+    pub fn mark_sound(&mut self) {
+        self.spent = None;
+        self.desk.pool().slots[self.slot.get()].mark_spent(0);
     }
 
     /// Whether a request may be stamped with its token now: before [`crate::shared::Terms::lend_until`], and it is not to end.
@@ -132,7 +176,7 @@ impl Lease {
 
     /// Counts a request sent with this slot.
     pub fn count_use(&self) {
-        self.desk.token_words(self.slot).count_use();
+        self.words().count_use();
     }
 }
 
@@ -149,8 +193,16 @@ impl Drop for Lease {
         let desk = &*self.desk;
         desk.counters().releases.add(1);
         let bells = OwnBellNoted::new(desk);
-        // Not held any more: the supervisor reclaimed it, and counted it.
-        let _ = desk.pool().release(self.slot, self.claim, &bells);
+        match self.spent {
+            // Not held any more: the supervisor reclaimed it, and counted it.
+            None => drop(desk.pool().release(self.slot, self.claim, &bells)),
+            Some(version) => {
+                let pool = desk.pool();
+                if pool.retire(self.slot, self.claim, version, &bells) == Released::Unusable {
+                    desk.suspect(self.slot);
+                }
+            }
+        }
         if bells.rang() && desk.collect() {
             desk.serve();
         }
@@ -165,13 +217,21 @@ pub struct Refreshed {
     slot: SlotIndex,
     version: u64,
     failures: u64,
+    /// When, milliseconds: what was vouched for earlier is for another refusal.
+    begun: u64,
 }
 
 impl Refreshed {
     fn outcome(&self) -> Option<bool> {
+        let slot = self.desk.token_words(self.slot);
         if self.desk.token(self.slot).version() != self.version {
             Some(true)
-        } else if self.desk.token_words(self.slot).failures() != self.failures {
+        } else if slot.failures() != self.failures
+            || slot.is_put_off(self.version)
+            || slot
+                .vouched_at(self.version)
+                .is_some_and(|at| at >= self.begun)
+        {
             Some(false)
         } else {
             None

@@ -20,6 +20,6 @@ mod tests;
 pub use self::{
     desk::Desk,
     lease::{Lease, Refreshed, Waiting},
-    settings::WorkerSettings,
+    settings::{TokenSettings, WorkerSettings},
     stock::{Legacy, Stock},
 };

@@ -5,7 +5,7 @@ use std::{collections::HashSet, io, net::SocketAddr};
 
 use crate::{
     clock::monotonic_millis,
-    ids::{Epoch, PoolId, SeatIndex},
+    ids::{Epoch, PoolId, SeatIndex, SlotIndex},
     pool::{Bells, Pool, Reclaimed, pass_by, reclaim},
     region::{PoolGeometry, PoolParts, RegionError},
     roster::{Seat, SeatState, SeatWord},
@@ -53,7 +53,7 @@ impl Stock {
         Ok(())
     }
 
-    fn ring_all(&self) {
+    pub(super) fn ring_all(&self) {
         for (index, seat) in self.region.seats().iter().enumerate() {
             if seat.word().is_filled() {
                 self.bells.ring(SeatIndex::new(index));
@@ -101,7 +101,22 @@ impl Stock {
         let pools = self.region.pools();
         let reclaimed = reclaim(&self.views(&pools), seat, &*self.bells);
         self.region.counters(seat).settle(reclaimed.leases);
+        pools.iter().for_each(|parts| self.tell_of_spent(parts));
         reclaimed
+    }
+
+    /// The dead tell nobody that they left a spent token.
+    fn tell_of_spent(&self, parts: &PoolParts) {
+        let (pool, suspects) = (self.region.pool_at(parts), self.region.suspects_at(parts));
+        if self.region.tokens_at(parts).is_empty() {
+            return;
+        }
+        let slots = pool.slots.iter().enumerate();
+        let mut spent = slots.filter(|(_, slot)| slot.is_spent()).peekable();
+        if spent.peek().is_some() {
+            spent.for_each(|(index, _)| suspects.push(SlotIndex::new(index)));
+            self.bells.ring_supervisor();
+        }
     }
 
     /// Lets every line pass a worker by whose heartbeat stands still.

@@ -8,11 +8,11 @@ use std::{
 
 use crate::{
     bells::BellBoard,
-    clock::monotonic_millis,
+    clock::{boot_millis, monotonic_millis},
     ids::{PoolId, SlotIndex},
     pool::{Bells, Holder, Pool, SlotWord},
     region::{PoolParts, Region},
-    shared::{Publication, Terms, TokenWords, TooLong},
+    shared::{Publication, Rest, Terms, TokenWords, TooLong},
 };
 
 /// What a supervisor finds in a slot that another one stocked.
@@ -24,8 +24,10 @@ pub struct Legacy {
     pub version: u64,
     /// Whether the token may be lent.
     pub is_usable: bool,
-    /// Time since the token was drawn.
+    /// Time since the token was drawn, suspended time included.
     pub age: Duration,
+    /// Rest of its account after a refused login.
+    pub rest: Option<Rest>,
 }
 
 /// The supervisor's access to one pool of a region, and through it to all of the region. One process at a time may have it.
@@ -117,7 +119,8 @@ impl Stock {
             account: Some(found.account()).filter(|&key| key != 0),
             version,
             is_usable: self.pool().slots[slot.get()].word().usable && version != 0,
-            age: Duration::from_millis(monotonic_millis().saturating_sub(found.drawn_at())),
+            age: Duration::from_millis(boot_millis().saturating_sub(found.drawn_at())),
+            rest: found.rest(),
         }
     }
 
@@ -154,16 +157,64 @@ impl Stock {
     pub fn install(&self, slot: SlotIndex, token: &[u8]) -> Result<u64, TooLong> {
         let version = self.token(slot).publish(token)?;
         // Afterwards: should we be killed in between, the age is overstated, and the token renewed too early.
-        self.token_words(slot).set_drawn_at(monotonic_millis());
+        self.token_words(slot).set_drawn_at(boot_millis());
+        self.token_words(slot).set_rest(None);
         self.put_in_use(slot);
         self.ring_holder(slot);
         Ok(version)
     }
 
-    /// Counts a failed login; a holder that waits for its result is told.
+    /// Counts a failed login; a holder that waits for its result is told, and waits for no other as long as
+    /// [`Self::login_begins`] was not called.
     pub fn login_failed(&self, slot: SlotIndex) {
         self.token_words(slot).count_failure();
+        self.put_off(slot);
+    }
+
+    /// Says that no login for the slot comes soon. A holder whose token was refused waits for none.
+    pub fn put_off(&self, slot: SlotIndex) {
+        let version = self.token(slot).version();
+        self.token_words(slot).put_off(version);
         self.ring_holder(slot);
+    }
+
+    /// Says that a login for the slot is under way: it may be waited for.
+    pub fn login_begins(&self, slot: SlotIndex) {
+        self.token_words(slot).put_off(0);
+    }
+
+    /// Says that refusals of the slot's token are the application's own: holders pass them on.
+    pub fn vouch(&self, slot: SlotIndex) {
+        let version = self.token(slot).version();
+        self.token_words(slot).vouch(version, monotonic_millis());
+        self.ring_holder(slot);
+    }
+
+    /// Whether refusals of the slot's token were once found to be the application's own.
+    #[must_use]
+    pub fn is_vouched(&self, slot: SlotIndex) -> bool {
+        let version = self.token(slot).version();
+        let vouched = self.token_words(slot).vouched_at(version);
+        version != 0 && vouched.is_some()
+    }
+
+    /// Whether the slot's token has had an answer other than a refusal.
+    #[must_use]
+    pub fn has_served(&self, slot: SlotIndex) -> bool {
+        let version = self.token(slot).version();
+        version != 0 && self.token_words(slot).has_served(version)
+    }
+
+    /// Notes until when the slot's account rests, for a supervisor that takes over; `None`: not at all.
+    pub fn note_rest(&self, slot: SlotIndex, rest: Option<Rest>) {
+        self.token_words(slot).set_rest(rest);
+    }
+
+    /// Says that the upstream refuses all `accounts` and no token is left, so that nobody need wait; 0: there is hope.
+    pub fn set_hopeless(&self, accounts: u64) {
+        if self.terms().set_hopeless(accounts) {
+            self.ring_all();
+        }
     }
 
     /// Lends the slot no more. A lease under way goes on.
@@ -181,6 +232,7 @@ impl Stock {
         if idle {
             self.token(slot).wipe();
             self.assign(slot, 0);
+            self.note_rest(slot, None);
         }
         idle
     }
@@ -190,6 +242,20 @@ impl Stock {
     pub fn is_suspect(&self, slot: SlotIndex) -> bool {
         let version = self.token(slot).version();
         version != 0 && self.token_words(slot).refused() == version
+    }
+
+    /// Whether a worker gave the slot back for a fresh login: what the upstream still does for its last holder must not meet
+    /// the next one's requests, or nothing of the last one's session is to be left (`lease.abandoned`, `lease.reset`). It is out
+    /// of use and says so until [`Self::install`]; the worker has rung the supervisor's bell, or was found dead.
+    #[must_use]
+    pub fn is_spent(&self, slot: SlotIndex) -> bool {
+        self.pool().slots[slot.get()].is_spent()
+    }
+
+    /// Requests sent with the slot.
+    #[must_use]
+    pub fn uses(&self, slot: SlotIndex) -> u64 {
+        self.token_words(slot).uses()
     }
 
     fn ring_holder(&self, slot: SlotIndex) {

@@ -12,7 +12,10 @@ use std::{
 
 use crate::{
     bells::BellBoard,
+    ids::{Epoch, SeatIndex, SlotIndex, Ticket},
+    pool::{Bells, Holder, Released, SlotState, SlotWord},
     region::{Geometry, Region},
+    roster::{SeatState, SeatWord},
 };
 
 use super::*;
@@ -124,10 +127,10 @@ fn a_line_longer_than_the_window_keeps_its_order() {
     let held: Vec<_> = (0..3)
         .map(|_| fixture.desks[0].try_lease().unwrap())
         .collect();
-    let mut line: Vec<_> = (0..3 * WINDOW)
+    let mut line: Vec<_> = (0..3 * 1024)
         .map(|n| fixture.desks[usize::from(n % 3 == 0)].join())
         .collect();
-    fixture.assert_counts(3, 0, 3 * WINDOW as u64);
+    fixture.assert_counts(3, 0, 3 * 1024 as u64);
     drop(held);
     for chunk in line.chunks_mut(3) {
         fixture.answer_all_bells();
@@ -200,7 +203,7 @@ fn leaving_the_line_strands_nobody() {
 fn hidden_waiters_that_leave_do_not_hold_up_the_next() {
     let fixture = Fixture::new(1, 2);
     let held = fixture.desks[0].try_lease().unwrap();
-    let line: Vec<_> = (0..WINDOW + 10).map(|_| fixture.desks[0].join()).collect();
+    let line: Vec<_> = (0..1024 + 10).map(|_| fixture.desks[0].join()).collect();
     let mut last = fixture.desks[1].join();
     for waiting in line.into_iter().rev() {
         drop(waiting);
@@ -375,6 +378,41 @@ fn a_slot_out_of_use_is_lent_to_nobody_else() {
     fixture.install(0, "new");
     fixture.answer_all_bells();
     assert!(poll(&mut waiting).is_some());
+}
+
+#[test]
+fn a_spent_token_is_lent_to_nobody_until_there_is_a_new_one() {
+    let fixture = Fixture::new(1, 2);
+    let slot = SlotIndex::new(0);
+    let (one, two) = (&fixture.desks[0], &fixture.desks[1]);
+    let mut lease = one.try_lease().unwrap();
+    lease.mark_spent(lease.token_version());
+    assert!(!fixture.stock.is_spent(slot), "not as long as it is held");
+    drop(lease);
+    assert!(fixture.stock.is_spent(slot) && two.try_lease().is_none());
+    fixture.stock.sweep();
+    assert!(two.try_lease().is_none(), "a sweep changes nothing");
+    fixture.stock.install(slot, b"new").unwrap();
+    assert!(!fixture.stock.is_spent(slot));
+    // One that was replaced while it was held is spent no more, nor is one that was found sound.
+    for replace in [true, false] {
+        let mut lease = two.try_lease().unwrap();
+        lease.mark_spent(lease.token_version());
+        if replace {
+            fixture.stock.install(slot, b"newer").unwrap();
+        } else {
+            lease.mark_sound();
+        }
+        drop(lease);
+        assert!(!fixture.stock.is_spent(slot));
+    }
+    // Who dies has said it all the same.
+    let mut lease = one.try_lease().unwrap();
+    lease.mark_spent(lease.token_version());
+    fixture.stock.reclaim(one.seat());
+    assert!(fixture.stock.is_spent(slot) && two.try_lease().is_none());
+    drop(lease);
+    assert!(fixture.stock.is_spent(slot));
 }
 
 #[test]

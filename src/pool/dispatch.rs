@@ -101,6 +101,22 @@ impl<'a> Pool<'a> {
         released
     }
 
+    /// Gives a slot back whose token `version` must not be lent again: [`Slot::retire`].
+    pub fn retire(
+        &self,
+        slot: SlotIndex,
+        claim: Claim,
+        version: u64,
+        bells: &impl Bells,
+    ) -> Released {
+        let released = self.slots[slot.get()].retire(claim, version);
+        if released == Released::Idle {
+            self.bitmap.set(slot);
+            self.dispatch(bells);
+        }
+        released
+    }
+
     /// Serves the line: as long as a slot is free and somebody waits, the one who has waited longest is
     /// granted it and its seat's bell is rung. Whoever freed a slot or began to wait calls this afterwards.
     pub fn dispatch(&self, bells: &impl Bells) {

@@ -103,7 +103,11 @@ impl Pool<'_> {
             if holder.seat() != Some(seat) {
                 continue;
             }
-            let released = slot.free(holder);
+            // What it had called spent stays out of use.
+            let released = match holder {
+                Holder::Leased { .. } => slot.free_spent(holder),
+                _ => slot.free(holder),
+            };
             reclaimed.leases +=
                 u64::from(released != Released::NotHeld && matches!(holder, Holder::Leased { .. }));
             if released == Released::Idle {

@@ -15,9 +15,14 @@ use super::word::{Holder, SlotWord};
 pub struct Slot {
     /// [`SlotWord`].
     word: AtomicU64,
+    /// Version of what the slot stands for, in [`crate::shared::Publication`]'s terms; 0: nothing, or what has no versions.
+    pub(crate) version: AtomicU64,
+    /// Version that must not be lent again: the upstream may still work for whoever had it. 0: none. Written by holders, read
+    /// by the supervisor, which puts something new there: see [`Self::is_spent`].
+    spent: AtomicU64,
     /// The lease that is to end, as [`Holder::pack`] names it; 0: none. Only the supervisor writes it.
     ended: AtomicU64,
-    reserved: [AtomicU64; 14],
+    reserved: [AtomicU64; 12],
 }
 
 /// Proof of a claim: the word that a release must find.
@@ -67,6 +72,8 @@ impl Slot {
     pub fn new() -> Self {
         Self {
             word: AtomicU64::new(0),
+            version: AtomicU64::new(0),
+            spent: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             reserved: std::array::from_fn(|_| AtomicU64::new(0)),
         }
@@ -117,6 +124,63 @@ impl Slot {
     /// Ends the lease made under `claim`.
     pub fn release(&self, claim: Claim) -> Released {
         self.free(claim.holder())
+    }
+
+    /// Says that `version` must not be lent again once this lease ends, however it ends; 0: it may after all. Only the
+    /// holder may call it. A holder that dies has said so to whoever frees the slot in its stead.
+    pub fn mark_spent(&self, version: u64) {
+        // Relaxed: what follows on this slot's word passes it on (AcqRel in `exchange`); after a death, the death does.
+        self.spent.store(version, Relaxed);
+    }
+
+    /// Whether the slot is out of use because what it stands for is spent: it comes back into use with a new one
+    /// ([`Self::put_in_use`]) and by nothing else. What is replaced while it is still held is spent no more.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        // Acquire in `word`, pairs with the exchange in `retire`: who sees the slot out of use sees why.
+        !self.word().usable && self.has_spent_version()
+    }
+
+    fn has_spent_version(&self) -> bool {
+        // Acquire, pairs with Release in `Publication::publish`: see `retire`.
+        let version = self.version.load(Acquire);
+        // Relaxed: see `mark_spent`.
+        version != 0 && self.spent.load(Relaxed) == version
+    }
+
+    /// Ends the lease made under `claim`, whose `version` must not be lent again. The slot goes out of use in the same
+    /// exchange, unless a newer token is in it already. [`Released::Unusable`]: the supervisor must be told.
+    pub fn retire(&self, claim: Claim, version: u64) -> Released {
+        self.mark_spent(version);
+        self.free_spent(claim.holder())
+    }
+
+    /// Frees the slot if `holder` has it: out of use if what it stands for is spent, as it is otherwise.
+    pub(crate) fn free_spent(&self, holder: Holder) -> Released {
+        if !self.has_spent_version() {
+            return self.free(holder);
+        }
+        loop {
+            // Relaxed: only the exchange below decides.
+            let word = SlotWord::unpack(self.word.load(Relaxed));
+            if word.holder != holder {
+                return Released::NotHeld;
+            }
+            let out_of_use = SlotWord {
+                usable: false,
+                holder: Holder::Free,
+                ..word
+            };
+            if self.exchange(word, out_of_use) {
+                break;
+            }
+        }
+        // A login that ended between the look at the version and the exchange has put the slot in use for nothing: its
+        // `put_in_use` came before our exchange, which acquires what it released, so the new version is seen here. It
+        // is called spent, too, and the supervisor logs in once more. If `put_in_use` came after the exchange, the slot is in
+        // use, and the note says nothing.
+        self.mark_spent(self.version.load(Acquire));
+        Released::Unusable
     }
 
     /// Takes back an offer that nobody will take up.

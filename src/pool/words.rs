@@ -97,7 +97,7 @@ impl Words {
     pub(super) fn waiting_places(&self) -> usize {
         let shown = |word: &&AtomicU64| {
             matches!(
-                Place::unpack(word.load(crate::sync::Ordering::Acquire)),
+                Place::unpack(word.load(std::sync::atomic::Ordering::Acquire)),
                 Place::Waiting(_)
             )
         };

@@ -27,7 +27,7 @@ use super::{RegionError, sections::Kind};
 pub(super) const MAGIC: u64 = u64::from_be_bytes(*b"\x89tppregn");
 /// Raised whenever a word that is there already changes its meaning, or the directory its form. A new kind of section, or a new
 /// word in what was reserved, does not raise it.
-pub const LAYOUT_VERSION: u64 = 3;
+pub const LAYOUT_VERSION: u64 = 4;
 /// Sections begin on pages, so that what is never touched is never there.
 pub(super) const PAGE: usize = 4096;
 /// Bytes at the region's begin that are the directory's.

@@ -7,7 +7,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use crate::{
     ids::{PoolId, SlotIndex},
     pool::{Bitmap, Pool, SeatSet},
-    shared::{PoolWords, Publication, Terms, TokenWords},
+    shared::{PoolWords, Publication, Suspects, Terms, TokenWords},
     sync::AtomicU64,
 };
 
@@ -165,6 +165,18 @@ impl Region {
         self.mapping.section(parts.tokens)
     }
 
+    /// Slots of the pool at `parts` whose token was refused or is spent, as the workers reported them.
+    #[must_use]
+    pub fn suspects_at(&self, parts: &PoolParts) -> Suspects<'_> {
+        Suspects::new(&self.words_at(parts).suspects, self.tokens_at(parts))
+    }
+
+    /// The same of the default pool.
+    #[must_use]
+    pub fn suspects(&self) -> Suspects<'_> {
+        self.suspects_at(&self.default)
+    }
+
     /// The token of `slot` in the pool at `parts`.
     ///
     /// # Panics
@@ -174,7 +186,7 @@ impl Region {
         let all: &[AtomicU64] = self.mapping.section(parts.token_bytes);
         let at = slot.get() * parts.token_words;
         Publication::new(
-            &self.tokens_at(parts)[slot.get()].version,
+            &self.pool_at(parts).slots[slot.get()].version,
             &all[at..at + parts.token_words],
         )
     }

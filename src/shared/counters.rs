@@ -7,6 +7,8 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use crate::sync::AtomicU64;
 
+use super::waits::{WaitsEnded, WaitsEndedCounts};
+
 /// A number that only grows.
 #[repr(transparent)]
 #[derive(Debug, Default)]
@@ -99,6 +101,8 @@ macro_rules! seat_counters {
             pub acquisition_wait: Histogram,
             /// Life of a connection.
             pub connection_duration: Histogram,
+            /// Waits that were ended because their bound was over.
+            pub waits_ended: WaitsEnded,
         }
 
         /// [`SeatCounters`] of all seats, added up.
@@ -109,6 +113,8 @@ macro_rules! seat_counters {
             pub acquisition_wait: HistogramCounts,
             /// Life of a connection.
             pub connection_duration: HistogramCounts,
+            /// Waits that were ended because their bound was over.
+            pub waits_ended: WaitsEndedCounts,
         }
 
         impl Totals {
@@ -117,6 +123,9 @@ macro_rules! seat_counters {
                 $(self.$name += seat.$name.get();)+
                 self.acquisition_wait.add(&seat.acquisition_wait.read());
                 self.connection_duration.add(&seat.connection_duration.read());
+                for (sum, count) in self.waits_ended.iter_mut().zip(seat.waits_ended.read()) {
+                    *sum += count;
+                }
             }
         }
     };

@@ -3,10 +3,14 @@
 
 mod counters;
 mod publication;
+mod suspects;
 mod terms;
 mod token;
+mod waits;
 
 pub use counters::{Counter, Histogram, HistogramCounts, SeatCounters, SupervisorCounters, Totals};
 pub use publication::{Publication, TooLong};
+pub use suspects::Suspects;
 pub use terms::{PoolWords, Terms};
-pub use token::TokenWords;
+pub use token::{Rest, TokenWords};
+pub use waits::{WaitEnd, WaitsEnded, WaitsEndedCounts};

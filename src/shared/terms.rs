@@ -12,6 +12,8 @@ use crate::sync::AtomicU64;
 pub struct PoolWords {
     /// The number of the next ticket: fought over, so on lines of its own.
     pub(crate) tickets: CachePadded<AtomicU64>,
+    /// Head of the pool's [`super::Suspects`].
+    pub(crate) suspects: CachePadded<AtomicU64>,
     /// What only the supervisor writes.
     pub(crate) terms: Terms,
 }
@@ -24,7 +26,9 @@ pub struct Terms {
     lend_until: AtomicU64,
     cut_at: AtomicU64,
     is_paused: AtomicU64,
-    reserved: [AtomicU64; 12],
+    /// Accounts, if the upstream refuses them all and no token is left; 0 otherwise.
+    hopeless: AtomicU64,
+    reserved: [AtomicU64; 11],
 }
 
 impl Terms {
@@ -78,6 +82,19 @@ impl Terms {
     pub(crate) fn set_deadlines(&self, lend_until: Option<u64>, cut_at: Option<u64>) {
         self.cut_at.store(cut_at.unwrap_or(0), Relaxed);
         self.lend_until.store(lend_until.unwrap_or(0), Relaxed);
+    }
+
+    /// How many accounts there are, if the upstream refuses them all and no token is left to wait for.
+    #[must_use]
+    pub fn hopeless(&self) -> Option<u64> {
+        // Relaxed: a number on its own; the bells that follow a change carry the order.
+        Some(self.hopeless.load(Relaxed)).filter(|&accounts| accounts > 0)
+    }
+
+    /// Says so, or with 0 that there is hope. True if that is news.
+    pub(crate) fn set_hopeless(&self, accounts: u64) -> bool {
+        // Relaxed: see `hopeless`; only the supervisor writes.
+        self.hopeless.swap(accounts, Relaxed) != accounts
     }
 
     pub(crate) fn set_paused(&self, is_paused: bool) {

@@ -11,7 +11,7 @@ use prometheus::{
 };
 use tpp::{
     control::PoolStatus,
-    shared::{Histogram as PoolHistogram, HistogramCounts, Totals},
+    shared::{Histogram as PoolHistogram, HistogramCounts, Totals, WaitEnd},
 };
 
 /// Everything that a scrape shows.
@@ -178,6 +178,7 @@ fn counts(totals: &Totals) -> Vec<MetricFamily> {
             "Client connections closed because the time to drain was over.",
             totals.drain_cut,
         ),
+        waits_ended(totals),
         histogram(
             "tpp_acquisition_wait_seconds",
             "Time from asking for a token to having it.",
@@ -189,6 +190,19 @@ fn counts(totals: &Totals) -> Vec<MetricFamily> {
             &totals.connection_duration,
         ),
     ]
+}
+
+fn waits_ended(totals: &Totals) -> MetricFamily {
+    let samples = WaitEnd::ALL
+        .iter()
+        .zip(totals.waits_ended)
+        .map(|(end, count)| counter_of(count, vec![label("reason", end.label())]));
+    family(
+        "tpp_waits_ended_total",
+        "Waits that were ended because their bound was over, by who had kept them waiting.",
+        MetricType::COUNTER,
+        samples.collect(),
+    )
 }
 
 fn logins(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {

@@ -17,7 +17,7 @@ use tpp::{
     control::{PoolStatus, Status, TokenStatus, WorkerStatus},
     estate::Role,
     lending::Stock,
-    pool::{Census, SlotState},
+    pool::{Census, SlotIndex, SlotState},
     roster::SeatState,
 };
 
@@ -216,9 +216,9 @@ impl Panel {
     fn longest_wait(&self) -> Duration {
         let pool = self.stock.pool();
         let oldest = pool
-            .seats
+            .lines
             .iter()
-            .filter_map(|seat| seat.oldest_since())
+            .filter_map(|line| line.oldest_since())
             .min();
         Duration::from_millis(oldest.map_or(0, |since| monotonic_millis().saturating_sub(since)))
     }
@@ -253,7 +253,7 @@ impl Panel {
             heartbeat_age_ms: self.stock.heartbeat_age(worker.seat),
             connections: counters.open_connections(),
             leases: pool.leases_of(worker.seat),
-            waiting: seat.waiting(),
+            waiting: pool.lines[worker.seat.get()].waiting(),
             requests: counters.requests.get(),
             errors: counters.request_errors.get(),
             restarts: worker.restarts,
@@ -293,7 +293,7 @@ impl Panel {
                         | SlotState::Retiring(seat) => u32::try_from(seat.get()).ok(),
                         SlotState::Free | SlotState::Unusable => None,
                     },
-                    uses: pool.slots[index].uses(),
+                    uses: self.stock.uses(SlotIndex::new(index)),
                     errors: note.errors,
                     last_error: note.last_error.clone(),
                     fingerprint: note.fingerprint.clone(),

@@ -204,6 +204,7 @@ fn changes(old: &Config, new: &Config) -> Vec<String> {
         ),
         ("workers", old.workers != new.workers),
         ("upstream", old.upstream != new.upstream),
+        ("client", old.client != new.client),
         ("token", old.token != new.token),
         ("lease", old.lease != new.lease),
         ("telemetry", old.telemetry != new.telemetry),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::sync::watch;
-use tpp::{config::Upstream, pool::Stock};
+use tpp::{config::Upstream, lending::Stock};
 use tracing::error;
 
 use crate::resolve::{Resolution, Resolver};

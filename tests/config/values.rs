@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tpp::config::{LeaseMode, LogFormat};
+use tpp::config::{Abandoned, Client, HostHeader, LeaseMode, LogFormat, Reset, TokenScope};
 
 use crate::*;
 
@@ -78,6 +78,7 @@ fn every_key_of_a_full_file_arrives() {
         [workers]
         count = 3
         drain_timeout_seconds = 0
+        stop_delay_seconds = 15
         worker_timeout_seconds = 4
         [upstream]
         host = "::1"
@@ -90,9 +91,22 @@ fn every_key_of_a_full_file_arrives() {
         response_header_timeout_seconds = 0
         idle_timeout_seconds = 7
         max_idle_connections = 0
+        read_timeout_seconds = 16
+        tunnel_timeout_seconds = 0
+        host_header = "client"
+        [client]
+        max_connections = 17
+        max_connections_per_address = 18
+        head_timeout_seconds = 19
+        stall_timeout_seconds = 0
+        min_rate_bytes_per_second = 20
         [token]
         ttl_seconds = 90
         refresh_check_seconds = 8
+        renew_on = [440, 401, 440]
+        busy_pattern = "busy [0-9]+"
+        scope = "pool"
+        login_from_clients = false
         login_path = "/login"
         login_timeout_seconds = 9
         login_concurrency = 10
@@ -102,7 +116,12 @@ fn every_key_of_a_full_file_arrives() {
         wait_timeout_seconds = 11
         max_waiting = 12
         idle_timeout_seconds = 0
+        contended_idle_ms = 21
         max_hold_seconds = 13
+        max_hold_grace_seconds = 0
+        abandoned = "login"
+        abandoned_wait_seconds = 22
+        reset = "login"
         [[credentials]]
         username = "user3"
         password_file = "files/password"
@@ -126,8 +145,13 @@ fn every_key_of_a_full_file_arrives() {
     );
     let (workers, upstream) = (config.workers, config.upstream);
     assert_eq!(
-        (3, seconds(0), seconds(4)),
-        (workers.count, workers.drain_timeout, workers.worker_timeout)
+        (3, seconds(0), seconds(4), seconds(15)),
+        (
+            workers.count,
+            workers.drain_timeout,
+            workers.worker_timeout,
+            workers.stop_delay
+        )
     );
     assert_eq!(
         ("::1", 8848, true, false),
@@ -154,7 +178,32 @@ fn every_key_of_a_full_file_arrives() {
             upstream.max_idle_connections
         )
     );
+    assert_eq!(
+        (Some(seconds(16)), None, HostHeader::Client),
+        (
+            upstream.read_timeout,
+            upstream.tunnel_timeout,
+            upstream.host_header
+        )
+    );
+    let client = Client {
+        max_connections: Some(17),
+        max_connections_per_address: Some(18),
+        head_timeout: Some(seconds(19)),
+        stall_timeout: None,
+        min_rate: Some(20),
+    };
+    assert_eq!(client, config.client);
     let (token, lease) = (config.token, config.lease);
+    assert_eq!(
+        (vec![401, 440], "busy [0-9]+", TokenScope::Pool, false),
+        (
+            token.renew_on,
+            token.busy_pattern.as_str(),
+            token.scope,
+            token.login_from_clients
+        )
+    );
     assert_eq!(
         (seconds(90), seconds(8), "/login"),
         (token.ttl, token.refresh_check, token.login_path.as_str())
@@ -174,6 +223,14 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(
         (None, Some(seconds(13))),
         (lease.idle_timeout, lease.max_hold)
+    );
+    assert_eq!(
+        (Some(Duration::from_millis(21)), seconds(0)),
+        (lease.contended_idle, lease.max_hold_grace)
+    );
+    assert_eq!(
+        (Abandoned::Login, seconds(22), Reset::Login),
+        (lease.abandoned, lease.abandoned_wait, lease.reset)
     );
     let accounts: Vec<_> = config
         .credentials
@@ -280,6 +337,40 @@ credentials = [
         toml(text),
         parse("tpp.yaml", yaml, &Variables::new()).unwrap()
     );
+}
+
+#[test]
+fn a_busy_server_is_known_by_its_words_and_a_refusal_is_not_taken_for_one() {
+    let pattern = regex::Regex::new(&toml(LEAST).token.busy_pattern).unwrap();
+    for busy in [
+        "Maximum connections 512 reached. RefId:S00006",
+        "The maximum number of connections has been reached",
+        "the node is not ready",
+        "Server is starting up, try later",
+    ] {
+        assert!(pattern.is_match(busy), "{busy}");
+    }
+    for refusal in [
+        "The user name or password is incorrect",
+        "The user is locked",
+        "",
+    ] {
+        assert!(!pattern.is_match(refusal), "{refusal}");
+    }
+}
+
+#[test]
+fn a_limit_of_zero_is_none_and_a_list_may_be_empty() {
+    let config = toml(&format!(
+        "{LEAST}[client]\nhead_timeout_seconds = 0\nmin_rate_bytes_per_second = 0\n\
+         [token]\nrenew_on = []\n[lease]\ncontended_idle_ms = 0\n"
+    ));
+    assert_eq!(
+        (None, None),
+        (config.client.head_timeout, config.client.min_rate)
+    );
+    assert_eq!(Vec::<u16>::new(), config.token.renew_on);
+    assert_eq!(None, config.lease.contended_idle);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tpp::lending::{Desk, Stock};
-use tpp::pool::{SlotIndex, WINDOW};
+use tpp::pool::SlotIndex;
 
 use crate::{
     scene::{SLOTS, Scene, look},
@@ -197,7 +197,7 @@ impl Operation {
                 (lease, waiting)
             }),
             JoinBehindWindow | CollectIntoWindow => {
-                let places = WINDOW + usize::from(self == CollectIntoWindow);
+                let places = desk.window() + usize::from(self == CollectIntoWindow);
                 let mut line: Vec<_> = (0..places).map(|_| desk.join()).collect();
                 if self == JoinBehindWindow {
                     show(|| (desk.join(), line))

@@ -113,7 +113,7 @@ impl Scene {
         let pool = self.stock.pool();
         let state = pool.seats[seat.get()].word().state;
         must!(state == SeatState::Vacant, "the seat is {state:?}");
-        must!(pool.seats[seat.get()].waiting() == 0, "the dead still wait");
+        must!(pool.lines[seat.get()].waiting() == 0, "the dead still wait");
         for index in 0..SLOTS {
             let state = pool.slot_state(index);
             let of_the_dead = [

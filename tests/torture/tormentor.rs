@@ -254,7 +254,7 @@ impl Tormentor {
             println!(
                 "    seat {index}: {:?}, {} waiting",
                 seat.word(),
-                seat.waiting()
+                pool.lines[index].waiting()
             );
         }
         self.report.leaks += 1;

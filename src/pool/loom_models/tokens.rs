@@ -105,3 +105,53 @@ fn loom_who_finds_a_slot_free_sees_what_its_last_holder_wrote() {
         "the model reaches what it is about"
     );
 }
+
+/// A holder ends its lease with a token that must not be lent again, while a login for that very slot ends, and a third
+/// process is after the slot.
+#[test]
+fn loom_a_spent_token_is_never_lent_and_its_slot_never_forgotten() {
+    use std::sync::atomic::Ordering::{Acquire, Release};
+    loom::model(|| {
+        let words = Words::new(1, 3);
+        words.slots[0].version.store(1, Release);
+        let (slot, held) = words.claimed(1);
+        words.pool().bitmap.set(slot);
+        let other = Arc::clone(&words);
+        let holder = thread::spawn(move || {
+            let _ = other.pool().retire(slot, held, 1, &NoBells);
+        });
+        let other = Arc::clone(&words);
+        let taker = thread::spawn(move || {
+            if other.pool().try_claim(claim(2, 1)).is_some() {
+                assert_eq!(other.slots[0].version.load(Acquire), 2, "spent");
+            }
+        });
+        // What `Stock::install` does.
+        words.slots[0].version.store(2, Release);
+        let _ = words.slots[0].put_in_use();
+        holder.join().unwrap();
+        taker.join().unwrap();
+        assert!(
+            words.slots[0].word().usable || words.slots[0].is_spent(),
+            "out of use, and nobody is told"
+        );
+    });
+}
+
+/// Whoever frees a dead holder's slot heeds what it had called spent.
+#[test]
+fn loom_a_token_called_spent_by_one_who_died_is_not_lent() {
+    loom::model(|| {
+        let words = Words::new(1, 3);
+        words.slots[0]
+            .token_version
+            .store(1, std::sync::atomic::Ordering::Release);
+        let (_, _) = words.claimed(1);
+        words.slots[0].mark_spent(1);
+        let other = Arc::clone(&words);
+        let taker = thread::spawn(move || other.pool().try_claim(claim(2, 1)));
+        let _ = words.pool().reclaim(SeatIndex::new(1), &NoBells);
+        assert!(taker.join().unwrap().is_none(), "a spent token was lent");
+        assert!(words.slots[0].is_spent());
+    });
+}

@@ -12,28 +12,14 @@ const PASSWORD: &str = "hunter2-S3cret";
 
 fn upstream(address: SocketAddr) -> Upstream {
     Upstream {
-        host: address.ip().to_string(),
-        port: address.port(),
-        tls: false,
-        ca_file: None,
-        verify: true,
         connect_timeout: Duration::from_secs(10),
         tls_handshake_timeout: Duration::from_secs(10),
-        response_header_timeout: None,
-        idle_timeout: Duration::from_secs(90),
-        max_idle_connections: 10,
+        ..Upstream::at(&address.ip().to_string(), address.port())
     }
 }
 
 fn rules() -> TokenRules {
-    TokenRules {
-        ttl: Duration::from_secs(3600),
-        refresh_check: Duration::from_secs(60),
-        login_path: "/api/login".to_owned(),
-        login_timeout: Duration::from_secs(30),
-        login_concurrency: 16,
-        max_token_bytes: 4096,
-    }
+    TokenRules::default()
 }
 
 fn credential() -> Credential {

@@ -39,6 +39,7 @@ fn snapshot() -> MetricsSnapshot {
             drain_cut: 7,
             acquisition_wait: histogram_of(&[(0, 4000), (3, 900), (15, 90)], 1_500_000_250),
             connection_duration: histogram_of(&[(8, 4850)], 2_425_000_000),
+            waits_ended: std::array::from_fn(|at| at as u64),
         },
         refreshes: Refreshes {
             success: 400,
@@ -119,6 +120,20 @@ tpp_connections_closed_total 4850
 # HELP tpp_connections_cut_total Client connections closed because the time to drain was over.
 # TYPE tpp_connections_cut_total counter
 tpp_connections_cut_total 7
+# HELP tpp_waits_ended_total Waits that were ended because their bound was over, by who had kept them waiting.
+# TYPE tpp_waits_ended_total counter
+tpp_waits_ended_total{reason=\"client_head\"} 0
+tpp_waits_ended_total{reason=\"client_sends_nothing\"} 1
+tpp_waits_ended_total{reason=\"client_sends_slowly\"} 2
+tpp_waits_ended_total{reason=\"client_reads_nothing\"} 3
+tpp_waits_ended_total{reason=\"client_reads_slowly\"} 4
+tpp_waits_ended_total{reason=\"upstream_head\"} 5
+tpp_waits_ended_total{reason=\"upstream_reads_nothing\"} 6
+tpp_waits_ended_total{reason=\"upstream_sends_nothing\"} 7
+tpp_waits_ended_total{reason=\"tunnel\"} 8
+tpp_waits_ended_total{reason=\"hold\"} 9
+tpp_waits_ended_total{reason=\"half_closed\"} 10
+tpp_waits_ended_total{reason=\"abandoned\"} 11
 # HELP tpp_acquisition_wait_seconds Time from asking for a token to having it.
 # TYPE tpp_acquisition_wait_seconds histogram
 tpp_acquisition_wait_seconds_bucket{le=\"0.0001\"} 4000

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tpp::{config::Credential, pool::Legacy};
+use tpp::{config::Credential, lending::Legacy};
 
 use crate::process::{HASH_BEGIN, hash_on};
 
@@ -210,6 +210,7 @@ mod tests {
             version: 1,
             is_usable,
             age: std::time::Duration::ZERO,
+            rest: None,
         }
     }
 

@@ -37,18 +37,7 @@ impl Lookup for Script {
 }
 
 fn upstream(host: &str) -> Upstream {
-    Upstream {
-        host: host.to_owned(),
-        port: 8848,
-        tls: false,
-        ca_file: None,
-        verify: true,
-        connect_timeout: SECOND,
-        tls_handshake_timeout: SECOND,
-        response_header_timeout: None,
-        idle_timeout: SECOND,
-        max_idle_connections: 1,
-    }
+    Upstream::at(host, 8848)
 }
 
 fn shown<L: Lookup>(resolver: &Resolver<L>) -> Vec<String> {

@@ -24,24 +24,12 @@ async fn stand_in_with(options: StandInOptions) -> StandIn {
 async fn log_in(address: SocketAddr, user: &str, password: &str) -> Result<Token, LoginError> {
     let limit = Duration::from_secs(30);
     let upstream = Upstream {
-        host: address.ip().to_string(),
-        port: address.port(),
-        tls: false,
-        ca_file: None,
-        verify: true,
         connect_timeout: limit,
-        tls_handshake_timeout: limit,
-        response_header_timeout: None,
-        idle_timeout: limit,
-        max_idle_connections: 1,
+        ..Upstream::at(&address.ip().to_string(), address.port())
     };
     let rules = TokenRules {
-        ttl: limit,
-        refresh_check: limit,
-        login_path: "/api/login".to_owned(),
         login_timeout: limit,
-        login_concurrency: 1,
-        max_token_bytes: 4096,
+        ..TokenRules::default()
     };
     let credential = Credential {
         username: user.to_owned(),

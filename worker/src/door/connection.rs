@@ -137,7 +137,7 @@ impl Connection {
 
     /// How long a head may take from its first byte: a client that may not be idle may not dawdle either.
     fn head_limit(&self) -> Option<Duration> {
-        let idle_limit = self.view.settings.idle_timeout.unwrap_or(HEAD_LIMIT);
+        let idle_limit = self.view.settings.lease.idle_timeout.unwrap_or(HEAD_LIMIT);
         Some(idle_limit.min(HEAD_LIMIT))
     }
 
@@ -147,12 +147,12 @@ impl Connection {
         let hold_left = self
             .held
             .as_ref()
-            .zip(settings.max_hold)
+            .zip(settings.lease.max_hold)
             .map(|(held, most)| {
                 let end = held.since() + millis(most);
                 Duration::from_millis(end.saturating_sub(self.worker.clock.now()))
             });
-        [settings.idle_timeout, hold_left]
+        [settings.lease.idle_timeout, hold_left]
             .into_iter()
             .flatten()
             .min()
@@ -200,7 +200,7 @@ impl Connection {
             Ok(()) => self.exchange(request, &mut upload).await,
             Err(failure) => Err(failure),
         };
-        if self.view.settings.lease_mode == LeaseMode::Request {
+        if self.view.settings.lease.mode == LeaseMode::Request {
             self.held = None;
         }
         match outcome {

@@ -157,7 +157,7 @@ impl Connection {
         state: &'a mut State,
     ) -> Relay<'a> {
         let settings = &self.view.settings;
-        let hold = self.held.as_ref().zip(settings.max_hold);
+        let hold = self.held.as_ref().zip(settings.lease.max_hold);
         Relay {
             worker: &self.worker,
             timer: &self.timer,
@@ -165,7 +165,7 @@ impl Connection {
             upstream,
             request,
             upload,
-            answer_limit: settings.response_header_timeout,
+            answer_limit: settings.upstream.response_header_timeout,
             hold_end: hold.map(|(held, most)| held.since() + millis(most)),
             state,
         }
@@ -181,7 +181,7 @@ impl Connection {
     /// Reports token `version` as refused and waits for the next one. Whether there is one.
     async fn refresh(&mut self, version: u64) -> Result<bool, Failure> {
         let held = self.held.as_ref().ok_or(Failure::Silent)?;
-        let limit = self.view.settings.login_timeout + REFRESH_MARGIN;
+        let limit = self.view.settings.token.login_timeout + REFRESH_MARGIN;
         let refreshed = held.lease().refreshed(version);
         match attend(
             &self.worker,

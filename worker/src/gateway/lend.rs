@@ -44,6 +44,7 @@ impl Connection {
         let (desk, counters) = (&worker.desk, worker.counters());
         let settings = &self.view.settings;
         if settings
+            .lease
             .max_waiting
             .is_some_and(|most| desk.waiting() >= most as u64)
         {
@@ -52,7 +53,7 @@ impl Connection {
                 "too many wait for one already",
             )));
         }
-        let limit = settings.wait_timeout;
+        let limit = settings.lease.wait_timeout;
         attend(worker, &self.timer, &mut self.client, limit, desk.join())
             .await
             .map_err(|interrupt| match interrupt {

@@ -184,7 +184,10 @@ async fn a_request_lost_on_a_reused_connection_is_sent_again_if_that_does_no_har
 
 #[tokio::test]
 async fn an_upstream_that_does_not_answer_in_time_is_a_gateway_timeout() {
-    let stage = Stage::new(1, |settings| settings.response_header_timeout = Some(BRIEF)).await;
+    let stage = Stage::new(1, |settings| {
+        settings.upstream.response_header_timeout = Some(BRIEF)
+    })
+    .await;
     let mut client = stage.client().await;
     client.send(POST).await;
     let mut upstream = stage.upstream().await;
@@ -195,7 +198,10 @@ async fn an_upstream_that_does_not_answer_in_time_is_a_gateway_timeout() {
 
 #[tokio::test]
 async fn neither_a_slow_upload_nor_a_slow_answer_is_late() {
-    let stage = Stage::new(1, |settings| settings.response_header_timeout = Some(BRIEF)).await;
+    let stage = Stage::new(1, |settings| {
+        settings.upstream.response_header_timeout = Some(BRIEF)
+    })
+    .await;
     let pause = async || {
         let begun = stage.worker.clock.now();
         until("time passes", || stage.worker.clock.now() > begun + 600).await;

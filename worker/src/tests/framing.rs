@@ -309,7 +309,7 @@ async fn large_bodies_pass_in_both_directions_at_once() {
 #[tokio::test]
 async fn a_websocket_passes_both_ways_until_either_side_ends() {
     let stage = Stage::new(1, |settings| {
-        settings.idle_timeout = Some(std::time::Duration::from_millis(100))
+        settings.lease.idle_timeout = Some(std::time::Duration::from_millis(100))
     })
     .await;
     let mut client = stage.client().await;

@@ -160,7 +160,7 @@ async fn a_request_sent_while_it_waits_arrives_whole() {
 
 #[tokio::test]
 async fn who_waits_too_long_is_told_to_come_again() {
-    let stage = Stage::new(0, |settings| settings.wait_timeout = Some(BRIEF)).await;
+    let stage = Stage::new(0, |settings| settings.lease.wait_timeout = Some(BRIEF)).await;
     let mut client = stage.client().await;
     client.send(GET).await;
     let head = client.head().await;
@@ -189,7 +189,7 @@ async fn who_waits_too_long_is_told_to_come_again() {
 
 #[tokio::test]
 async fn when_too_many_wait_the_next_is_turned_away_at_once() {
-    let stage = Stage::new(0, |settings| settings.max_waiting = Some(1)).await;
+    let stage = Stage::new(0, |settings| settings.lease.max_waiting = Some(1)).await;
     let (mut waits, mut turned_away) = (stage.client().await, stage.client().await);
     waits.send(GET).await;
     stage.waiting(1).await;
@@ -206,7 +206,7 @@ async fn when_too_many_wait_the_next_is_turned_away_at_once() {
 
 #[tokio::test]
 async fn an_idle_connection_gives_its_slot_back() {
-    let stage = Stage::new(1, |settings| settings.idle_timeout = Some(BRIEF)).await;
+    let stage = Stage::new(1, |settings| settings.lease.idle_timeout = Some(BRIEF)).await;
     let mut client = stage.client().await;
     client.send(GET).await;
     let mut upstream = stage.upstream().await;
@@ -219,7 +219,7 @@ async fn an_idle_connection_gives_its_slot_back() {
 
 #[tokio::test]
 async fn a_head_that_never_ends_is_cut_off() {
-    let stage = Stage::new(1, |settings| settings.idle_timeout = Some(BRIEF)).await;
+    let stage = Stage::new(1, |settings| settings.lease.idle_timeout = Some(BRIEF)).await;
     let mut client = stage.client().await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Half").await;
     assert!(client.rest().await.starts_with("HTTP/1.1 408 "));
@@ -228,7 +228,7 @@ async fn a_head_that_never_ends_is_cut_off() {
 
 #[tokio::test]
 async fn a_slot_held_too_long_is_given_back_after_the_answer_in_hand() {
-    let stage = Stage::new(1, |settings| settings.max_hold = Some(BRIEF)).await;
+    let stage = Stage::new(1, |settings| settings.lease.max_hold = Some(BRIEF)).await;
     let mut client = stage.client().await;
     client.send(GET).await;
     let mut upstream = stage.upstream().await;
@@ -251,7 +251,7 @@ async fn a_slot_held_too_long_is_given_back_after_the_answer_in_hand() {
 
 #[tokio::test]
 async fn in_request_mode_each_request_leases_anew() {
-    let stage = Stage::new(1, |settings| settings.lease_mode = LeaseMode::Request).await;
+    let stage = Stage::new(1, |settings| settings.lease.mode = LeaseMode::Request).await;
     let (mut one, mut two) = (stage.client().await, stage.client().await);
     one.send(GET).await;
     let mut upstream = stage.upstream().await;

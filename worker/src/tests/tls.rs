@@ -48,9 +48,9 @@ async fn answer_over_tls(stream: TcpStream) {
 
 async fn status_with(change: impl FnOnce(&mut WorkerSettings)) -> String {
     let stage = Stage::new(1, |settings| {
-        settings.tls = true;
-        settings.upstream_host = "localhost".into();
-        settings.ca_file = Some(certificates("root.pem"));
+        settings.upstream.tls = true;
+        settings.upstream.host = "localhost".into();
+        settings.upstream.ca_file = Some(certificates("root.pem"));
         change(settings);
     })
     .await;
@@ -75,7 +75,7 @@ async fn an_upstream_with_a_trusted_certificate_is_spoken_to() {
 #[tokio::test]
 async fn a_certificate_of_another_name_is_refused() {
     assert_eq!(
-        status_with(|settings| settings.upstream_host = "127.0.0.1".into()).await,
+        status_with(|settings| settings.upstream.host = "127.0.0.1".into()).await,
         "502"
     );
 }
@@ -84,7 +84,8 @@ async fn a_certificate_of_another_name_is_refused() {
 async fn a_certificate_of_an_unknown_root_is_refused() {
     // Another root: the leaf itself, which signed nothing.
     assert_eq!(
-        status_with(|settings| settings.ca_file = Some(certificates("certificate.pem"))).await,
+        status_with(|settings| settings.upstream.ca_file = Some(certificates("certificate.pem")))
+            .await,
         "502"
     );
 }
@@ -92,9 +93,9 @@ async fn a_certificate_of_an_unknown_root_is_refused() {
 #[tokio::test]
 async fn without_verification_any_certificate_will_do() {
     let status = status_with(|settings| {
-        settings.upstream_host = "another.example".into();
-        settings.ca_file = Some(certificates("certificate.pem"));
-        settings.verify = false;
+        settings.upstream.host = "another.example".into();
+        settings.upstream.ca_file = Some(certificates("certificate.pem"));
+        settings.upstream.verify = false;
     });
     assert_eq!(status.await, "204");
 }
@@ -103,8 +104,8 @@ async fn without_verification_any_certificate_will_do() {
 async fn roots_that_cannot_be_read_are_an_error_and_no_panic() {
     for file in ["none.pem", "key.pem"] {
         let stage = Stage::new(1, |settings| {
-            settings.tls = true;
-            settings.ca_file = Some(certificates(file));
+            settings.upstream.tls = true;
+            settings.upstream.ca_file = Some(certificates(file));
         })
         .await;
         let mut client = stage.client().await;

@@ -65,24 +65,25 @@ impl Upstream {
         settings: &WorkerSettings,
         addresses: &[SocketAddr],
     ) -> Self {
-        let host = if settings.upstream_host.contains(':') {
-            format!("[{}]", settings.upstream_host)
+        let host = if settings.upstream.host.contains(':') {
+            format!("[{}]", settings.upstream.host)
         } else {
-            settings.upstream_host.clone()
+            settings.upstream.host.clone()
         };
         Self {
-            authority: format!("{host}:{}", settings.upstream_port),
+            authority: format!("{host}:{}", settings.upstream.port),
             transport,
             addresses: addresses.to_vec(),
             next: AtomicUsize::new(0),
             idle: Mutex::new(Vec::new()),
             most_idle: AtomicUsize::new(
                 settings
+                    .upstream
                     .max_idle_connections
                     .div_ceil(settings.workers.max(1)),
             ),
-            idle_limit: millis(settings.upstream_idle_timeout),
-            connect_timeout: settings.connect_timeout,
+            idle_limit: millis(settings.upstream.idle_timeout),
+            connect_timeout: settings.upstream.connect_timeout,
             muffler: Muffler::default(),
         }
     }

@@ -51,7 +51,7 @@ pub(crate) enum Unreachable {
 
 impl Transport {
     pub(crate) fn new(settings: &WorkerSettings) -> Self {
-        if settings.tls {
+        if settings.upstream.tls {
             Self::tls(settings)
         } else {
             Self::Plain
@@ -59,14 +59,15 @@ impl Transport {
     }
 
     fn tls(settings: &WorkerSettings) -> Self {
-        if !settings.verify {
+        if !settings.upstream.verify {
             warn!(
-                upstream = settings.upstream_host,
+                upstream = settings.upstream.host,
                 "the upstream's certificate is NOT verified (upstream.verify = false): anybody in between can read the tokens"
             );
         }
         let mut options = ConnectorOptions::new(0);
         options.ca_file = settings
+            .upstream
             .ca_file
             .as_ref()
             .map(|path| path.to_string_lossy().into_owned());
@@ -77,9 +78,9 @@ impl Transport {
         }
         Self::Tls {
             connector: Box::new(TransportConnector::new(Some(options))),
-            host: settings.upstream_host.clone(),
-            verify: settings.verify,
-            handshake_timeout: settings.tls_handshake_timeout,
+            host: settings.upstream.host.clone(),
+            verify: settings.upstream.verify,
+            handshake_timeout: settings.upstream.tls_handshake_timeout,
         }
     }
 
