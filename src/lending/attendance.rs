@@ -150,10 +150,18 @@ impl Desk {
         published_addresses(&self.region)
     }
 
-    /// How often this worker was told to look at its leases: one is to end ([`super::Lease::is_ended`]), or a deadline moved.
+    /// Whether this worker's leases must be looked at ([`super::LeaseWatch::is_ended`]): one was taken back since `seen`, or the
+    /// deadline of a pool has come. To be asked when the bell rang and at each heartbeat; `seen` is the caller's to keep, 0 at
+    /// first.
     #[must_use]
-    pub fn summons(&self) -> u64 {
-        self.seat_words().summons()
+    pub fn look_at_leases(&self, seen: &mut u64) -> bool {
+        let summons = self.seat_words().summons();
+        let was_told = std::mem::replace(seen, summons) != summons;
+        let desks = self.shared.desks();
+        let mut cut = desks
+            .iter()
+            .filter(|desk| desk.terms().is_cut(monotonic_millis));
+        was_told || cut.next().is_some()
     }
 
     /// Says that this worker goes by plan `generation`, and by none before it any more.

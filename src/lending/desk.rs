@@ -15,7 +15,7 @@ use crate::{
     bells::BellBoard,
     clock::monotonic_millis,
     ids::{Epoch, PoolId, SeatIndex, SlotIndex, Ticket},
-    pool::{Bells, Claim, Collected, LineKeeper, Pool},
+    pool::{Bells, Claim, Collected, LineKeeper, Pool, Slot},
     region::{PoolParts, Region},
     shared::{Publication, Terms, TokenWords},
 };
@@ -175,6 +175,10 @@ impl Desk {
     #[must_use]
     pub fn terms(&self) -> &Terms {
         self.region.terms_at(&self.parts)
+    }
+
+    pub(super) fn slot(&self, slot: SlotIndex) -> &Slot {
+        &self.region.slots_at(&self.parts)[slot.get()]
     }
 
     pub(super) fn token(&self, slot: SlotIndex) -> Publication<'_> {

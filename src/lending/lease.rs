@@ -148,13 +148,13 @@ impl Lease {
     /// From now on, however the lease ends and even if this process dies, token `version` is not lent again.
     pub fn mark_spent(&mut self, version: u64) {
         self.spent = Some(version);
-        self.desk.pool().slots[self.slot.get()].mark_spent(version);
+        self.desk.slot(self.slot).mark_spent(version);
     }
 
     /// The token may be lent again after all.
     pub fn mark_sound(&mut self) {
         self.spent = None;
-        self.desk.pool().slots[self.slot.get()].mark_spent(0);
+        self.desk.slot(self.slot).mark_spent(0);
     }
 
     /// Whether a request may be stamped with its token now: before [`crate::shared::Terms::lend_until`], and it is not to end.
@@ -167,16 +167,45 @@ impl Lease {
     }
 
     /// Whether it is to end at once: the supervisor took the slot back, or the pool's deadline
-    /// ([`crate::shared::Terms::cut_at`]) has come. To be asked whenever [`Desk::summons`] rises, and every now and then.
+    /// ([`crate::shared::Terms::cut_at`]) has come.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.desk.pool().slots[self.slot.get()].is_ended(self.claim)
-            || self.desk.terms().is_cut(monotonic_millis)
+        is_ended(&self.desk, self.slot, self.claim)
+    }
+
+    /// For whoever keeps an eye on it from outside of the task that has it.
+    #[must_use]
+    pub fn watch(&self) -> LeaseWatch {
+        LeaseWatch {
+            desk: Arc::clone(&self.desk),
+            slot: self.slot,
+            claim: self.claim,
+        }
     }
 
     /// Counts a request sent with this slot.
     pub fn count_use(&self) {
         self.words().count_use();
+    }
+}
+
+fn is_ended(desk: &Desk, slot: SlotIndex, claim: Claim) -> bool {
+    desk.slot(slot).is_ended(claim) || desk.terms().is_cut(monotonic_millis)
+}
+
+/// Tells whether a lease is to end. It keeps nothing: the lease ends without it, and then it says no more.
+#[derive(Debug)]
+pub struct LeaseWatch {
+    desk: Arc<Desk>,
+    slot: SlotIndex,
+    claim: Claim,
+}
+
+impl LeaseWatch {
+    /// [`Lease::is_ended`]. To be asked when [`Desk::look_at_leases`] says so.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        is_ended(&self.desk, self.slot, self.claim)
     }
 }
 

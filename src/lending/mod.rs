@@ -19,7 +19,7 @@ mod tests;
 #[cfg(not(tpp_loom))]
 pub use self::{
     desk::Desk,
-    lease::{Lease, Refreshed, Waiting},
+    lease::{Lease, LeaseWatch, Refreshed, Waiting},
     settings::{TokenSettings, WorkerSettings},
     stock::{Legacy, Stock},
 };

@@ -12,10 +12,10 @@ use std::{
 
 use crate::{
     bells::BellBoard,
-    ids::{Epoch, SeatIndex, SlotIndex, Ticket},
-    pool::{Bells, Holder, Released, SlotState, SlotWord},
+    ids::{SlotIndex, Ticket},
+    pool::Released,
     region::{Geometry, Region},
-    roster::{SeatState, SeatWord},
+    roster::SeatWord,
 };
 
 use super::*;

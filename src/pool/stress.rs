@@ -12,6 +12,8 @@ use std::{
     thread,
 };
 
+use crate::shared::{Publication, TokenWords};
+
 use super::{words::*, *};
 
 const WORKERS: usize = 3;
@@ -65,7 +67,7 @@ impl Actor {
         }
         self.collect();
         for (slot, _) in &self.held {
-            words.slots[slot.get()].count_use();
+            words.tokens[slot.get()].count_use();
             self.uses.fetch_add(1, Relaxed);
         }
     }
@@ -121,7 +123,7 @@ fn workers_at_random_share_no_slot_and_lose_none() {
         });
         words.assert_nobody_forgotten();
         assert_eq!(words.free_slots(), SLOTS, "run {run}: a slot is lost");
-        let counted: u64 = words.slots.iter().map(Slot::uses).sum();
+        let counted: u64 = words.tokens.iter().map(TokenWords::uses).sum();
         assert_eq!(
             counted,
             uses.load(Relaxed),

@@ -6,7 +6,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::{
     ids::{PoolId, SlotIndex},
-    pool::{Bitmap, Pool, SeatSet},
+    pool::{Bitmap, Pool, SeatSet, Slot},
     shared::{PoolWords, Publication, Suspects, Terms, TokenWords},
     sync::AtomicU64,
 };
@@ -149,6 +149,12 @@ impl Region {
         }
     }
 
+    /// The slots of the pool at `parts`, configured or not: for whoever needs nothing else of it.
+    #[must_use]
+    pub fn slots_at(&self, parts: &PoolParts) -> &[Slot] {
+        self.mapping.section(parts.slots)
+    }
+
     fn words_at(&self, parts: &PoolParts) -> &PoolWords {
         &self.mapping.section(parts.words)[0]
     }
@@ -186,7 +192,7 @@ impl Region {
         let all: &[AtomicU64] = self.mapping.section(parts.token_bytes);
         let at = slot.get() * parts.token_words;
         Publication::new(
-            &self.pool_at(parts).slots[slot.get()].version,
+            &self.slots_at(parts)[slot.get()].version,
             &all[at..at + parts.token_words],
         )
     }

@@ -3,6 +3,7 @@ use std::os::fd::AsFd;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ids::SlotIndex;
 
 const SMALL: Geometry = Geometry {
     slots: 8,

@@ -15,6 +15,8 @@ use std::{
 
 use parking_lot::Mutex;
 
+use crate::leash::Leash;
+
 /// How often the clock is read.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
@@ -55,6 +57,8 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 
 /// One connection's deadline.
 pub(crate) struct Timer {
+    /// It goes wherever the timer goes, and is woken with it.
+    pub(crate) leash: Leash,
     due: AtomicU64,
     waker: Waker,
 }
@@ -91,6 +95,7 @@ impl Timers {
     /// A timer for the task that `waker` wakes. It lives as long as the connection keeps it.
     pub(crate) fn add(&self, waker: Waker) -> Arc<Timer> {
         let timer = Arc::new(Timer {
+            leash: Leash::default(),
             due: AtomicU64::new(NEVER),
             waker,
         });

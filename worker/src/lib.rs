@@ -35,6 +35,7 @@ mod door;
 pub mod fuzzing;
 mod gateway;
 mod http1;
+mod leash;
 mod life;
 mod log;
 mod message;

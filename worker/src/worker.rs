@@ -32,6 +32,9 @@ pub(crate) struct Worker {
     generation: AtomicU64,
     draining: AtomicBool,
     cut: AtomicBool,
+    /// How often leases had to be looked at, and what was known at the last time.
+    looks_at_leases: AtomicU64,
+    summons: Mutex<u64>,
     connections: AtomicUsize,
     emptied: Notify,
     /// Of what the upstream does to requests.
@@ -97,6 +100,8 @@ impl Worker {
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             cut: AtomicBool::new(false),
+            looks_at_leases: AtomicU64::new(0),
+            summons: Mutex::new(0),
             connections: AtomicUsize::new(0),
             emptied: Notify::new(),
             muffler: Muffler::default(),
@@ -144,6 +149,19 @@ impl Worker {
                 false
             }
         }
+    }
+
+    /// Has each connection look at its lease, if one was taken back or a deadline has come.
+    pub(crate) fn look_at_leases(&self) {
+        if self.desk.look_at_leases(&mut self.summons.lock()) {
+            self.looks_at_leases.fetch_add(1, Relaxed);
+            self.timers.wake_all();
+        }
+    }
+
+    /// Rises whenever a connection is to look at its lease.
+    pub(crate) fn looks_at_leases(&self) -> u64 {
+        self.looks_at_leases.load(Relaxed)
     }
 
     /// Counts a connection in.

@@ -49,7 +49,12 @@ pub(crate) struct Connection {
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream) {
-    let mut connection = Connection::new(worker, stream).await;
+    let connection = Connection::new(worker, stream).await;
+    let timer = Arc::clone(&connection.timer);
+    timer.leash.hold(worker, serve_requests(connection)).await;
+}
+
+async fn serve_requests(mut connection: Connection) {
     let mut is_first = true;
     while let Some(request) = connection.next_request(is_first).await {
         match connection.answer(&request).await {

@@ -141,6 +141,10 @@ impl Connection {
     fn put_request(&mut self, upload: &Upload, upstream: &mut Wire) -> Result<u64, Failure> {
         // A request is never sent without a token.
         let held = self.held.as_mut().ok_or(Failure::Silent)?;
+        if !held.lease().may_stamp() {
+            self.held = None;
+            return Err(Failure::Reply(Reply::no_token("their time is over")));
+        }
         let (end_of_head, version) = held.end_of_head();
         upstream.reserve_outbox();
         upstream.outbox.extend_from_slice(&self.head);

@@ -1,12 +1,12 @@
 //! A lease in use, with the header line that it stands for.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use tpp::lending::Lease;
 use tracing::debug;
 use zeroize::Zeroizing;
 
-use crate::worker::Worker;
+use crate::{clock::Timer, worker::Worker};
 
 const PREFIX: &[u8] = b"Authorization: Bearer ";
 /// The line is the last of its head.
@@ -21,11 +21,14 @@ pub(crate) struct Held {
     line: Zeroizing<Vec<u8>>,
     since: u64,
     requests: u64,
+    timer: Arc<Timer>,
 }
 
 impl Held {
-    pub(crate) fn new(lease: Lease, worker: &Worker) -> Self {
+    pub(crate) fn new(lease: Lease, worker: &Worker, timer: &Arc<Timer>) -> Self {
+        timer.leash.bind(&lease);
         Self {
+            timer: Arc::clone(timer),
             lease,
             worker: worker.seat(),
             version: 0,
@@ -66,6 +69,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        self.timer.leash.free();
         debug!(
             worker = self.worker,
             slot = self.lease.slot().get(),

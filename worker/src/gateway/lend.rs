@@ -34,7 +34,7 @@ impl Connection {
             wait_ms = millis(waited),
             "lease acquired"
         );
-        self.held = Some(Held::new(lease, &self.worker));
+        self.held = Some(Held::new(lease, &self.worker, &self.timer));
         Ok(())
     }
 

@@ -168,6 +168,7 @@ async fn answer_bell(worker: Arc<Worker>, bell: AsyncFd<OwnedFd>, log: Log) {
         // Before it is silenced: a ring in between is seen as a new one.
         ready.clear_ready();
         worker.desk.answer_bell();
+        worker.look_at_leases();
         if worker.look() {
             log.set_filter(&worker.view().settings.log_filter);
         }
@@ -188,6 +189,7 @@ async fn keep_time(worker: Arc<Worker>, deposed: oneshot::Sender<()>) {
         }
         worker.desk.heartbeat();
         worker.timers.tick(&worker.clock);
+        worker.look_at_leases();
         if count % TICKS_PER_TENDING == 0 {
             worker.view().upstream.tend(worker.clock.now());
         }
