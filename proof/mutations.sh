@@ -11,10 +11,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 target=$PWD/target/loom-mutations # its own: cargo takes a copy's build for the original's
 copy=$PWD/target/mutations
-pool=src/pool
-files=(slot bitmap line publication dispatch seat)
+rooms=(pool roster shared lending limits) # what is modelled, under src
+files=(pool/slot pool/bitmap pool/line pool/dispatch roster/seat shared/publication shared/suspects)
 # Orderings outside of the models, each argued where it stands: the region is mapped memory, and loom's atomics are not.
-argued=(region/layout.rs)
+argued=(region/directory shared/terms)
 seconds=300 # a model that has not ended by then hangs, since all together take a few seconds
 
 list=

@@ -102,6 +102,7 @@ pub fn credentials(bytes: &[u8]) {
     }
     let account = format!("[[credentials]]\nusername = \"u\"\npassword_file = \"{path}\"\n");
     if let Ok(config) = parse(&format!("{UPSTREAM}{account}"), Format::Toml) {
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         let password = config.credentials[0].password.expose().as_bytes();
         assert!(bytes.starts_with(password), "a password nobody wrote");
         assert!(bytes.len() <= password.len() + 2, "a password cut short");

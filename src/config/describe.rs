@@ -1,8 +1,8 @@
 //! The table of keys in words, for manuals.
 
 use super::{
-    key::{Change, Default},
-    schema,
+    section,
+    text::key::{Default, Effect},
 };
 
 /// One key, in words.
@@ -16,14 +16,14 @@ pub struct KeyDescription {
     pub default: Option<String>,
     /// It must be given.
     pub required: bool,
-    /// A reload puts a change in force; else it takes a start anew.
-    pub reloads: bool,
+    /// What it takes to put a change in force.
+    pub effect: Effect,
 }
 
 /// Every key, in the order of `tpp.toml`.
 #[must_use]
 pub fn describe() -> Vec<KeyDescription> {
-    let keys = schema::KEYS.iter().map(|key| KeyDescription {
+    let keys = section::keys().map(|key| KeyDescription {
         path: key.path,
         allowed: key.kind.allowed(),
         default: match key.default {
@@ -34,7 +34,7 @@ pub fn describe() -> Vec<KeyDescription> {
             Default::Unset | Default::Required => None,
         },
         required: matches!(key.default, Default::Required),
-        reloads: key.change == Change::Reload,
+        effect: key.effect,
     });
     keys.collect()
 }

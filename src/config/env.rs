@@ -1,41 +1,17 @@
 //! The environment laid over the file.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::ffi::OsString;
 
 use super::{
-    key::{Key, Kind},
-    problem::{Place, Problem},
-    schema,
-    tree::{Node, Origin, Value},
+    section,
+    text::{
+        key::{Key, Kind},
+        problem::{Place, Problem},
+        reader::Overrides,
+        tree::{Node, Origin, Value},
+        vars::Vars,
+    },
 };
-
-/// Environment variables, read through a trait so that a test can bring its own.
-pub trait Vars {
-    /// The value of `name`, if it is set.
-    fn var(&self, name: &str) -> Option<OsString>;
-}
-
-/// The variables of this process.
-#[derive(Debug, Clone, Copy)]
-pub struct ProcessVars;
-
-impl Vars for ProcessVars {
-    fn var(&self, name: &str) -> Option<OsString> {
-        std::env::var_os(name)
-    }
-}
-
-impl Vars for BTreeMap<String, String> {
-    fn var(&self, name: &str) -> Option<OsString> {
-        self.get(name).map(OsString::from)
-    }
-}
-
-/// Values that stand for the file's, by the path of their keys.
-pub(super) type Overrides = BTreeMap<&'static str, Node>;
-
-/// The usual filter variable of programs that log by `tracing`; `TPP_TELEMETRY_LOG_FILTER` is nearer and wins.
-const RUST_LOG: &str = "RUST_LOG";
 
 /// The predecessor's variables that are not read any more, and what to use instead.
 const GONE: [(&str, &str); 3] = [
@@ -53,10 +29,10 @@ const GONE: [(&str, &str); 3] = [
 /// Reads every variable that a key names. A variable that is set but empty counts as not set.
 pub(super) fn overrides(vars: &dyn Vars, problems: &mut Vec<Problem>) -> Overrides {
     let mut found = Overrides::new();
-    let own = schema::KEYS
-        .iter()
-        .filter_map(|key| Some((*key, key.variable?)));
-    for (key, name) in std::iter::once((&schema::LOG_FILTER, RUST_LOG)).chain(own) {
+    // The nearest comes last, and stays.
+    let named =
+        section::keys().flat_map(|key| key.variables.iter().rev().map(move |name| (key, *name)));
+    for (key, name) in named {
         match vars
             .var(name)
             .filter(|value| !value.is_empty())

@@ -3,10 +3,17 @@
 use std::path::Path;
 
 use super::{
-    Config, Format, Problems, Vars, check, credentials, env, file,
-    paths::Paths,
-    problem::{Place, Problem},
-    reader::Check,
+    Config, Format, Problems, Vars,
+    check::{self, Checked},
+    env,
+    section::{self, credentials},
+    text::{
+        file::Files,
+        notation,
+        paths::Paths,
+        problem::{Place, Problem},
+        reader::Reader,
+    },
 };
 
 /// Reads and checks the configuration in `path`, with the variables of `vars` laid over it. Names that
@@ -16,7 +23,8 @@ use super::{
 /// All that is wrong, at once. [`Problems::is_unreadable`] tells a file that could not be read from one
 /// with wrong content.
 pub fn load(path: &Path, vars: &dyn Vars) -> Result<Config, Problems> {
-    let content = file::read(path).map_err(|reason| {
+    let mut files = Files::new();
+    let content = files.read(path).map_err(|reason| {
         Problems::unreadable(Problem {
             place: Place::file(path, None),
             key: String::new(),
@@ -25,7 +33,13 @@ pub fn load(path: &Path, vars: &dyn Vars) -> Result<Config, Problems> {
         })
     })?;
     let base_dir = path.parent().unwrap_or(Path::new(""));
-    let checked = check_text(&content.text, path, Format::of(path), base_dir, vars)?;
+    let checked = check_text(
+        &content.text,
+        path,
+        Format::of(path),
+        base_dir,
+        (files, vars),
+    )?;
     let mut config = checked.config;
     if content.open_to_all && checked.inline_passwords {
         config
@@ -47,13 +61,8 @@ pub fn parse(
     base_dir: &Path,
     vars: &dyn Vars,
 ) -> Result<Config, Problems> {
-    check_text(text, file_name, format, base_dir, vars).map(|checked| checked.config)
-}
-
-struct Checked {
-    config: Config,
-    /// Whether the file itself holds passwords, not only the names of files that do.
-    inline_passwords: bool,
+    check_text(text, file_name, format, base_dir, (Files::new(), vars))
+        .map(|checked| checked.config)
 }
 
 fn check_text(
@@ -61,26 +70,27 @@ fn check_text(
     file_name: &Path,
     format: Format,
     base_dir: &Path,
-    vars: &dyn Vars,
+    (files, vars): (Files, &dyn Vars),
 ) -> Result<Checked, Problems> {
     let root =
-        file::parse(text, file_name, format).map_err(|list| Problems::new(list, file_name))?;
-    let mut check = Check {
+        notation::parse(text, file_name, format).map_err(|list| Problems::new(list, file_name))?;
+    let mut reader = Reader {
         file: file_name,
         format,
         paths: Paths::new(base_dir, vars),
+        files,
+        keys: section::KEYS,
         problems: Vec::new(),
         warnings: env::gone(vars),
-        inline_passwords: false,
     };
-    let overrides = env::overrides(vars, &mut check.problems);
-    let mut config = check::config(&mut check, &root, &overrides);
-    if !check.problems.is_empty() {
-        return Err(Problems::new(check.problems, file_name));
+    let overrides = env::overrides(vars, &mut reader.problems);
+    let checked = check::config(&mut reader, &root, &overrides);
+    if !reader.problems.is_empty() {
+        return Err(Problems::new(reader.problems, file_name));
     }
-    config.load_warnings = check.warnings;
-    Ok(Checked {
-        config,
-        inline_passwords: check.inline_passwords,
-    })
+    let config = Config {
+        load_warnings: reader.warnings,
+        ..checked.config
+    };
+    Ok(Checked { config, ..checked })
 }

@@ -4,11 +4,13 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    Format,
-    file::parse,
-    key::{Change, Default, Key},
-    schema, shape,
-    tree::{Node, Value},
+    Format, section,
+    text::{
+        key::{Default, Effect, Key},
+        notation::parse,
+        shape,
+        tree::{Node, Value},
+    },
 };
 
 const EXAMPLE: &str = include_str!("../../tpp.toml");
@@ -61,14 +63,14 @@ fn shown<'a>(all: &'a [Shown], key: &Key) -> &'a Shown {
 #[test]
 fn the_example_shows_every_key_once_in_the_order_of_the_table() {
     let shown: Vec<String> = shown_keys().into_iter().map(|key| key.path).collect();
-    let table: Vec<&str> = schema::KEYS.iter().map(|key| key.path).collect();
+    let table: Vec<&str> = section::keys().map(|key| key.path).collect();
     assert_eq!(table, shown);
 }
 
 #[test]
 fn the_example_gives_each_default() {
     let all = shown_keys();
-    for key in schema::KEYS {
+    for key in section::keys() {
         let shown = shown(&all, key);
         let expected = match key.default {
             Default::Flag(flag) => flag.to_string(),
@@ -99,19 +101,19 @@ fn the_example_gives_each_default() {
 #[test]
 fn the_example_says_when_a_change_takes_hold_and_which_variable_overrides() {
     let all = shown_keys();
-    for key in schema::KEYS {
+    for key in section::keys() {
         let comment = &shown(&all, key).comment;
-        let mark = match key.change {
-            Change::Reload => "[reload]",
-            Change::Restart => "[restart]",
+        let mark = match key.effect {
+            Effect::Live | Effect::Workers => "[reload]",
+            Effect::Restart => "[restart]",
         };
         assert!(
             comment.ends_with(mark),
             "{}: {mark} expected, got: {comment}",
             key.path
         );
-        for other in schema::KEYS.iter().filter_map(|key| key.variable) {
-            let expected = key.variable == Some(other);
+        for other in section::keys().flat_map(|key| key.variables) {
+            let expected = key.variables.contains(other);
             assert_eq!(expected, comment.contains(other), "{}: {other}", key.path);
         }
     }

@@ -202,10 +202,11 @@ pub struct LeaseWatch {
 }
 
 impl LeaseWatch {
-    /// [`Lease::is_ended`]. To be asked when [`Desk::look_at_leases`] says so.
+    /// Whether it is under way, and [`Lease::is_ended`]. To be asked when [`Desk::look_at_leases`] says so.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        is_ended(&self.desk, self.slot, self.claim)
+        self.desk.slot(self.slot).is_held_under(self.claim)
+            && is_ended(&self.desk, self.slot, self.claim)
     }
 }
 

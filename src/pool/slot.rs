@@ -252,6 +252,12 @@ impl Slot {
         Some(seat)
     }
 
+    /// Whether the lease made under `claim` is under way.
+    #[must_use]
+    pub fn is_held_under(&self, claim: Claim) -> bool {
+        self.word().holder == claim.holder()
+    }
+
     /// Whether the lease made under `claim` is to end.
     #[must_use]
     pub fn is_ended(&self, claim: Claim) -> bool {

@@ -1,7 +1,5 @@
 //! Puts another configuration in force while all goes on: all of it, or nothing.
 
-use std::collections::BTreeMap;
-
 use tokio::sync::watch;
 use tpp::{
     config::{self, Config, ProcessVars, Upstream},
@@ -69,14 +67,12 @@ impl Panel {
     /// Whatever can fail comes first; what follows cannot.
     async fn put_in_force(&self, new: Config) -> Result<String, String> {
         let old = self.in_force().config.clone();
-        let fixed = fixed_keys(&old, &new);
+        let diff = old.diff(&new);
+        let fixed = diff.at_restart();
         if !fixed.is_empty() {
             return Err(format!("a change of {} needs a restart", fixed.join(", ")));
         }
-        let changes = match changes(&old, &new) {
-            changes if changes.is_empty() => "nothing has changed".to_owned(),
-            changes => format!("changed: {}", changes.join(", ")),
-        };
+        let changes = diff.to_string();
         let seats = self.stock.pool().seats.len();
         let workers = worker_count(&new);
         if 2 * workers > seats {
@@ -170,130 +166,5 @@ impl Panel {
             // All texts among them are bounded, far below the room there is.
             error!(%error, "the workers keep their old settings");
         }
-    }
-}
-
-/// Keys that differ and cannot be put in force without a restart.
-fn fixed_keys(old: &Config, new: &Config) -> Vec<&'static str> {
-    let keys = [
-        ("health_listen", old.health_listen != new.health_listen),
-        ("control_socket", old.control_socket != new.control_socket),
-        (
-            "token.max_token_bytes",
-            old.token.max_token_bytes != new.token.max_token_bytes,
-        ),
-        (
-            "telemetry.log_format",
-            old.telemetry.log_format != new.telemetry.log_format,
-        ),
-        (
-            "telemetry.otlp_endpoint",
-            old.telemetry.otlp_endpoint != new.telemetry.otlp_endpoint,
-        ),
-    ];
-    changed(keys)
-}
-
-/// What differs, a few words each; empty if nothing does. No secret is among them.
-fn changes(old: &Config, new: &Config) -> Vec<String> {
-    let sections = [
-        ("listen", old.listen != new.listen),
-        (
-            "trust_forwarded",
-            old.trust_forwarded != new.trust_forwarded,
-        ),
-        ("workers", old.workers != new.workers),
-        ("upstream", old.upstream != new.upstream),
-        ("client", old.client != new.client),
-        ("token", old.token != new.token),
-        ("lease", old.lease != new.lease),
-        ("telemetry", old.telemetry != new.telemetry),
-    ];
-    let mut changes: Vec<_> = changed(sections).into_iter().map(str::to_owned).collect();
-    changes.extend(accounts(old, new));
-    changes
-}
-
-/// The keys of those that differ.
-pub(crate) fn changed<const N: usize>(keys: [(&'static str, bool); N]) -> Vec<&'static str> {
-    keys.into_iter()
-        .filter_map(|(key, differs)| differs.then_some(key))
-        .collect()
-}
-
-/// `accounts (1 added, 2 changed)`, if any were.
-fn accounts(old: &Config, new: &Config) -> Option<String> {
-    let by_name = |config: &Config| -> BTreeMap<String, _> {
-        let accounts = config.credentials.iter().cloned();
-        accounts
-            .map(|account| (account.username.clone(), account))
-            .collect()
-    };
-    let (old, new) = (by_name(old), by_name(new));
-    let added = new.keys().filter(|user| !old.contains_key(*user)).count();
-    let removed = old.keys().filter(|user| !new.contains_key(*user)).count();
-    let differs =
-        |(user, account): &(&String, &_)| new.get(*user).is_some_and(|new| new != *account);
-    let changed = old.iter().filter(differs).count();
-    let counts = [(added, "added"), (removed, "removed"), (changed, "changed")];
-    let words: Vec<_> = counts
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, how)| format!("{count} {how}"))
-        .collect();
-    (!words.is_empty()).then(|| format!("accounts ({})", words.join(", ")))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{collections::BTreeMap, path::Path};
-
-    use tpp::config::{Format, parse};
-
-    use super::*;
-
-    fn config(text: &str) -> Config {
-        let text = format!("{text}\n[upstream]\nhost = \"h\"\n");
-        let variables = BTreeMap::<String, String>::new();
-        parse(
-            &text,
-            Path::new("tpp.toml"),
-            Format::Toml,
-            Path::new("/"),
-            &variables,
-        )
-        .expect("a good configuration")
-    }
-
-    fn account(user: &str, password: &str) -> String {
-        format!("[[credentials]]\nusername = \"{user}\"\npassword = \"{password}\"\n")
-    }
-
-    #[test]
-    fn the_same_configuration_changes_nothing() {
-        let config = config(&account("a", "x"));
-        assert!(changes(&config, &config).is_empty());
-        assert!(fixed_keys(&config, &config).is_empty());
-    }
-
-    #[test]
-    fn accounts_are_counted_by_what_became_of_them() {
-        let old = config(&[account("a", "x"), account("b", "x"), account("c", "x")].concat());
-        let new = config(&[account("b", "other"), account("c", "x"), account("d", "x")].concat());
-        assert_eq!(
-            changes(&old, &new),
-            ["accounts (1 added, 1 removed, 1 changed)"]
-        );
-    }
-
-    #[test]
-    fn what_needs_a_restart_is_named_by_its_key() {
-        let old = config(&account("a", "x"));
-        let new = config(&format!(
-            "listen = \"127.0.0.1:1\"\n[token]\nmax_token_bytes = 512\n{}",
-            account("a", "x")
-        ));
-        assert_eq!(fixed_keys(&old, &new), ["token.max_token_bytes"]);
-        assert_eq!(changes(&old, &new), ["listen", "token"]);
     }
 }

@@ -16,6 +16,7 @@ fn a_password_file_loses_one_line_break_and_nothing_else() {
         ("p\r\n", "p"),
         ("p\n\n", "p\n"),
         (" p: # \n", " p: # "),
+        ("\u{feff}p\r\n", "p"),
     ] {
         fs::write(directory.path().join("password"), content).unwrap();
         let config = config::parse(
@@ -169,4 +170,66 @@ fn passwords_open_to_all_users_are_warned_of() {
     assert_eq!(vec![blank], warnings(by_file, 0o644, 0o640));
     assert!(warnings(LEAST, 0o640, 0o640).is_empty());
     assert_eq!(vec![open(&path)], warnings(LEAST, 0o604, 0o640));
+}
+
+#[test]
+fn a_password_that_begins_or_ends_in_white_space_is_warned_of_once_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("secret");
+    let warnings = |key: &str, content: &str| -> Vec<String> {
+        fs::write(&file, content).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let text = match key {
+            "credentials_file" => "credentials_file = 'secret'\n[upstream]\nhost = 'db'\n",
+            _ => {
+                "[upstream]\nhost = 'db'\n[[credentials]]\nusername = 'a'\npassword_file = 'secret'\n"
+            }
+        };
+        let (name, base) = (Path::new("tpp.toml"), directory.path());
+        let config = config::parse(text, name, Format::Toml, base, &Variables::new());
+        config.unwrap().warnings()
+    };
+    let odd = |how: &str| {
+        let file = file.display();
+        format!("{file}: a password {how} white space, which is taken as part of it")
+    };
+    let (begins, ends) = (odd("begins with"), odd("ends in"));
+    for (key, content, expected) in [
+        ("password_file", "p\n\n", vec![&ends]),
+        ("password_file", " p\n", vec![&begins]),
+        ("password_file", "\u{feff}p\r\n", vec![]),
+        ("credentials_file", "a: p\nb: p\n", vec![&begins]),
+        ("credentials_file", "a:p\r\nb: p \r\n", vec![&begins, &ends]),
+        ("credentials_file", "\u{feff}a:p\r\n\r\n", vec![]),
+    ] {
+        let said = warnings(key, content);
+        let said: Vec<_> = said.iter().collect();
+        assert_eq!(expected, said, "{key}: {content:?}");
+    }
+}
+
+#[test]
+fn a_pipe_in_a_files_place_is_named_and_keeps_nobody_waiting() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let lines = |text: &str| {
+        let (name, base) = (Path::new("tpp.toml"), directory.path());
+        let read = config::parse(text, name, Format::Toml, base, &Variables::new());
+        read.unwrap_err().to_string()
+    };
+    let what = format!("found {pipe:?} (a pipe that nobody writes to); allowed: the path of a");
+    let text = "[upstream]\nhost = 'db'\n[[credentials]]\nusername = 'a'\npassword_file = 'pipe'\n";
+    let line = lines(text);
+    assert!(
+        line.starts_with(&format!("tpp.toml:5: credentials[0].password_file: {what}")),
+        "{line}"
+    );
+    let line = lines("credentials_file = 'pipe'\n[upstream]\nhost = 'db'\n");
+    assert!(
+        line.starts_with(&format!("tpp.toml:1: credentials_file: {what}")),
+        "{line}"
+    );
+    let problems = config::load(&pipe, &Variables::new()).unwrap_err();
+    assert!(problems.is_unreadable(), "{problems}");
 }

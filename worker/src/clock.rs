@@ -10,17 +10,20 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::Waker,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
+// The runtime's clock, so that a test may stop it.
+use tokio::time::Instant;
 
 use crate::leash::Leash;
 
 /// How often the clock is read.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-const NEVER: u64 = u64::MAX;
+/// A time that does not come.
+pub(crate) const NEVER: u64 = u64::MAX;
 
 /// Milliseconds since the worker began, as of the last tick.
 #[derive(Debug)]
@@ -55,6 +58,14 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(NEVER)
 }
 
+/// When `after` is over that began at `begun`, both by the worker's clock; `None`: never.
+pub(crate) fn due(begun: u64, after: Option<Duration>) -> u64 {
+    // One tick more: the clock may be that much behind.
+    after.map_or(NEVER, |after| {
+        (begun + millis(TICK)).saturating_add(millis(after))
+    })
+}
+
 /// One connection's deadline.
 pub(crate) struct Timer {
     /// It goes wherever the timer goes, and is woken with it.
@@ -66,10 +77,11 @@ pub(crate) struct Timer {
 impl Timer {
     /// Sets the deadline to `after` from now; `None`: no deadline.
     pub(crate) fn set(&self, clock: &Clock, after: Option<Duration>) {
-        let due = after.map_or(NEVER, |after| {
-            // One tick more: the clock may be that much behind.
-            (clock.now() + millis(TICK)).saturating_add(millis(after))
-        });
+        self.set_due(due(clock.now(), after));
+    }
+
+    /// Sets the deadline to a time of the worker's clock.
+    pub(crate) fn set_due(&self, due: u64) {
         self.due.store(due, Relaxed);
     }
 

@@ -25,14 +25,9 @@ pub(crate) struct Leash {
 }
 
 impl Leash {
-    /// The connection has a lease from now on.
+    /// The connection has this lease from now on. When the lease is over the leash says nothing any more.
     pub(crate) fn bind(&self, lease: &Lease) {
         *self.lease.lock() = Some(lease.watch());
-    }
-
-    /// It has none.
-    pub(crate) fn free(&self) {
-        *self.lease.lock() = None;
     }
 
     fn is_to_end(&self, worker: &Worker) -> bool {

@@ -39,6 +39,8 @@ pub(crate) struct Worker {
     emptied: Notify,
     /// Of what the upstream does to requests.
     pub(crate) muffler: Muffler,
+    /// Of waits that end.
+    pub(crate) wait_muffler: Muffler,
 }
 
 /// What is in force: the settings, and the upstream as they describe it.
@@ -105,6 +107,7 @@ impl Worker {
             connections: AtomicUsize::new(0),
             emptied: Notify::new(),
             muffler: Muffler::default(),
+            wait_muffler: Muffler::default(),
         }))
     }
 

@@ -1,7 +1,7 @@
 //! tpp.toml(5): the table of keys, in the words of the commented example.
 
 use anyhow::{Context, ensure};
-use tpp::config::{KeyDescription, describe};
+use tpp::config::{Effect, KeyDescription, describe};
 
 use crate::page::{Page, title};
 
@@ -66,9 +66,11 @@ fn entry(page: &mut Page, key: &KeyDescription) -> anyhow::Result<()> {
         None if key.required => facts += ". It must be given",
         None => {}
     }
-    if !key.reloads {
-        facts += ". A change takes a restart";
-    }
+    facts += match key.effect {
+        Effect::Live => "",
+        Effect::Workers => ". A change starts other workers, and drains those they stand for",
+        Effect::Restart => ". A change takes a restart",
+    };
     facts.push('.');
     page.entry(split(key.path).1, &[&explanation, &facts]);
     Ok(())

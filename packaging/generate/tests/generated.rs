@@ -68,8 +68,13 @@ fn every_key_stands_in_its_section_of_the_manual_page() {
             "{name}: {default} is not in:\n{entry}"
         );
         assert_eq!(
-            !key.reloads,
+            key.effect == tpp::config::Effect::Restart,
             entry.contains("takes a restart"),
+            "{name}:\n{entry}"
+        );
+        assert_eq!(
+            key.effect == tpp::config::Effect::Workers,
+            entry.contains("other workers"),
             "{name}:\n{entry}"
         );
     }

@@ -19,7 +19,6 @@ use crate::{
     control::Operator,
     fleet::{Answer, Heir, Order},
     http::Source,
-    reload::changed,
     succession::upgrade,
 };
 
@@ -104,12 +103,7 @@ impl Panel {
     fn check_unchanged(&self) -> Result<(), String> {
         let new = config::load(&self.identity.config_file, &ProcessVars)
             .map_err(|problems| problems.to_string())?;
-        let old = &self.in_force().config;
-        let keys = changed([
-            ("listen", old.listen != new.listen),
-            ("health_listen", old.health_listen != new.health_listen),
-            ("control_socket", old.control_socket != new.control_socket),
-        ]);
+        let keys = self.in_force().config.diff(&new).sockets();
         if keys.is_empty() {
             Ok(())
         } else {

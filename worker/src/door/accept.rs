@@ -20,7 +20,7 @@ use nix::{
 };
 use pingora_core::{
     apps::ServerApp,
-    protocols::{GetSocketDigest as _, SocketDigest, Stream, l4::stream::Stream as TcpLayer},
+    protocols::{SocketDigest, Stream},
     server::ShutdownWatch,
     services::listening::Service,
 };
@@ -33,7 +33,7 @@ use tokio::{
 };
 use tracing::{debug, error, warn};
 
-use crate::{door::connection, upstream::transport::KEEPALIVE, worker::Worker};
+use crate::{door::connection, upstream::transport::KEEPALIVE, wire::tcp::Tcp, worker::Worker};
 
 /// How long a worker gives way at once.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -168,9 +168,7 @@ fn stream(tcp: std::net::TcpStream, address: SocketAddr) -> io::Result<Stream> {
     let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
     // The cell is new, so this cannot fail; without it the address would be asked for once more.
     let _ = digest.peer_addr.set(Some(address.into()));
-    let mut stream = TcpLayer::from(tcp);
-    stream.set_socket_digest(digest);
-    Ok(Box::new(stream))
+    Ok(Box::new(Tcp::new(tcp, digest)))
 }
 
 /// A failed accept: the connection's own trouble, or ours.

@@ -155,6 +155,7 @@ pub fn http_answer_head(bytes: &[u8]) {
         is_idempotent: true,
         is_old: choices & 2 != 0,
         keep_alive: choices & 4 != 0,
+        expects_continue: false,
         is_websocket: choices & 3 == 0 && choices & 8 != 0,
         body: Body::EMPTY,
     };

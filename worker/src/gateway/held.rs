@@ -1,12 +1,12 @@
 //! A lease in use, with the header line that it stands for.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use tpp::lending::Lease;
+use tpp::{config::Reset, lending::Lease};
 use tracing::debug;
 use zeroize::Zeroizing;
 
-use crate::{clock::Timer, worker::Worker};
+use crate::worker::Worker;
 
 const PREFIX: &[u8] = b"Authorization: Bearer ";
 /// The line is the last of its head.
@@ -21,25 +21,36 @@ pub(crate) struct Held {
     line: Zeroizing<Vec<u8>>,
     since: u64,
     requests: u64,
-    timer: Arc<Timer>,
+    reset: Reset,
 }
 
 impl Held {
-    pub(crate) fn new(lease: Lease, worker: &Worker, timer: &Arc<Timer>) -> Self {
-        timer.leash.bind(&lease);
+    pub(crate) fn new(lease: Lease, worker: &Worker, reset: Reset) -> Self {
         Self {
-            timer: Arc::clone(timer),
             lease,
             worker: worker.seat(),
             version: 0,
             line: Zeroizing::default(),
             since: worker.clock.now(),
             requests: 0,
+            reset,
         }
     }
 
     pub(crate) fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// However the lease ends, its token is not lent again: the upstream may still work for it.
+    pub(crate) fn mark_spent(&mut self) {
+        if self.version != 0 {
+            self.lease.mark_spent(self.version);
+        }
+    }
+
+    /// The upstream has done all that it was asked for.
+    pub(crate) fn mark_sound(&mut self) {
+        self.lease.mark_sound();
     }
 
     /// When it was acquired, by the worker's clock.
@@ -69,7 +80,10 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.timer.leash.free();
+        // What was taken back may still be at work at the upstream.
+        if self.reset == Reset::Login || self.lease.is_ended() {
+            self.mark_spent();
+        }
         debug!(
             worker = self.worker,
             slot = self.lease.slot().get(),

@@ -1,71 +1,87 @@
-//! Getting a lease: at once, or in line.
+//! Getting a lease: at once, or in line. And giving it back after the request, where that is the rule.
 
 use std::time::{Duration, Instant};
 
-use tpp::lending::Lease;
+use tpp::{config::LeaseMode, lending::Lease};
 use tracing::debug;
 
 use crate::{
     clock::millis,
-    door::connection::Connection,
-    gateway::exchange::Failure,
-    gateway::held::Held,
+    gateway::{
+        client::Client,
+        flight::{Failure, Flight, Next},
+        held::Held,
+    },
     message::reply::Reply,
-    wire::attend::{Interrupt, attend},
+    wire::attend::{AtEnd, Interrupt, attend},
 };
 
-impl Connection {
-    /// Sees to it that the connection holds a lease.
-    pub(crate) async fn acquire(&mut self) -> Result<(), Failure> {
-        if self.held.is_some() {
-            return Ok(());
-        }
-        let (lease, waited) = match self.worker.desk.try_lease() {
-            Some(lease) => (lease, Duration::ZERO),
-            None => {
-                let begun = Instant::now();
-                (self.stand_in_line().await?, begun.elapsed())
-            }
-        };
-        self.worker.counters().acquisition_wait.observe(waited);
-        debug!(
-            worker = self.worker.seat(),
-            slot = lease.slot().get(),
-            wait_ms = millis(waited),
-            "lease acquired"
-        );
-        self.held = Some(Held::new(lease, &self.worker, &self.timer));
-        Ok(())
+/// Sees to it that the client holds a lease.
+pub(crate) async fn lend(flight: &mut Flight<'_>) -> Result<(), Failure> {
+    let client = &mut *flight.client;
+    if client.held.is_some() {
+        return Ok(());
     }
+    let (lease, waited) = match client.worker.desk.try_lease() {
+        Some(lease) => (lease, Duration::ZERO),
+        None => {
+            let begun = Instant::now();
+            (stand_in_line(client).await?, begun.elapsed())
+        }
+    };
+    client.worker.counters().acquisition_wait.observe(waited);
+    debug!(
+        worker = client.worker.seat(),
+        slot = lease.slot().get(),
+        wait_ms = millis(waited),
+        "lease acquired"
+    );
+    let reset = client.view.settings.lease.reset;
+    client.timer.leash.bind(&lease);
+    client.held = Some(Held::new(lease, &client.worker, reset));
+    Ok(())
+}
 
-    /// Waits for a slot, unless too many do already. A client that leaves leaves the line at once.
-    async fn stand_in_line(&mut self) -> Result<Lease, Failure> {
-        let worker = &*self.worker;
-        let (desk, counters) = (&worker.desk, worker.counters());
-        let settings = &self.view.settings;
-        if settings
-            .lease
-            .max_waiting
-            .is_some_and(|most| desk.waiting() >= most as u64)
-        {
-            counters.queue_rejections.add(1);
-            return Err(Failure::Reply(Reply::no_token(
-                "too many wait for one already",
-            )));
-        }
-        let limit = settings.lease.wait_timeout;
-        attend(worker, &self.timer, &mut self.client, limit, desk.join())
-            .await
-            .map_err(|interrupt| match interrupt {
-                Interrupt::Gone => {
-                    counters.clients_left.add(1);
-                    Failure::Silent
-                }
-                Interrupt::Late => {
-                    counters.queue_timeouts.add(1);
-                    Failure::Reply(Reply::no_token("none came free in time"))
-                }
-                Interrupt::Cut => Failure::from(interrupt),
-            })
+/// Gives the lease back after each request, if that is the mode.
+pub(crate) fn give_back(flight: &mut Flight<'_>) {
+    if flight.client.view.settings.lease.mode == LeaseMode::Request {
+        flight.client.held = None;
     }
+}
+
+/// Waits for a slot, unless too many do already. A client that leaves leaves the line at once, and so does one that ends its
+/// side: it would hold a place that others wait behind, and cannot be told from one that is gone.
+async fn stand_in_line(client: &mut Client) -> Result<Lease, Failure> {
+    let worker = &*client.worker;
+    let (desk, counters) = (&worker.desk, worker.counters());
+    let settings = &client.view.settings.lease;
+    if settings
+        .max_waiting
+        .is_some_and(|most| desk.waiting() >= most as u64)
+    {
+        counters.queue_rejections.add(1);
+        return Err(Failure::Reply(Reply::no_token(
+            "too many wait for one already",
+        )));
+    }
+    attend(
+        worker,
+        &client.timer,
+        &mut client.wire,
+        AtEnd::Leave,
+        settings.wait_timeout,
+        desk.join(),
+    )
+    .await
+    .map_err(|interrupt| match interrupt {
+        Interrupt::Gone => {
+            counters.clients_left.add(1);
+            Failure::Over(Next::Drop)
+        }
+        Interrupt::Late => {
+            counters.queue_timeouts.add(1);
+            Failure::Reply(Reply::no_token("none came free in time"))
+        }
+        Interrupt::Cut => Failure::from(interrupt),
+    })
 }

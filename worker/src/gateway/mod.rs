@@ -1,7 +1,18 @@
-//! The way of a request, from its head to the end of its answer.
+//! The way of a request, from its head to the end of its answer. `exchange` is the list of its steps.
 
+pub(crate) mod attempt;
+mod choose;
+pub(crate) mod client;
 pub(crate) mod exchange;
+pub(crate) mod flight;
+mod gather;
 pub(crate) mod held;
-pub(crate) mod lend;
-pub(crate) mod relay;
+mod leftover;
+mod lend;
+mod pace;
+pub(crate) mod record;
+mod relay;
+mod stamp;
+mod tunnel;
 pub(crate) mod upload;
+mod verdict;

@@ -11,6 +11,13 @@ use crate::{
 /// Bytes of a request body that are kept, should it have to be sent again.
 const KEPT: usize = 64 * 1024;
 
+/// Whether enough of a body is in to ask for a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gathered {
+    Enough,
+    TooLittle,
+}
+
 /// The request body on its way, over all attempts to send the request.
 #[derive(Debug)]
 pub(crate) struct Upload {
@@ -47,12 +54,53 @@ impl Upload {
         self.is_over
     }
 
+    /// Whether anything was taken of the body that `request` announced.
+    pub(crate) fn has_begun(&self, request: &Request) -> bool {
+        self.body != request.body
+    }
+
     /// Whether what went out so far can be sent again.
     pub(crate) fn can_replay(&self) -> bool {
         self.kept.is_some()
     }
 
-    /// Writes again what went out so far.
+    /// Sees whether the whole body is in, or as much of it as can be kept. A body of known length is left in `inbox`;
+    /// what is there of another one is taken.
+    pub(crate) fn gather(&mut self, inbox: &mut BytesMut) -> Result<Gathered, BadFrame> {
+        if let Body::Length(length) = self.body {
+            return Ok(if inbox.len() as u64 >= length.min(KEPT as u64) {
+                Gathered::Enough
+            } else {
+                Gathered::TooLittle
+            });
+        }
+        while let Some(room) = self.room() {
+            match self.body.next(inbox)? {
+                Piece::Content(length) => {
+                    let length = length.min(room);
+                    self.keep(&inbox[..length]);
+                    self.body.took(length);
+                    inbox.advance(length);
+                }
+                Piece::End => {
+                    self.is_over = true;
+                    break;
+                }
+                Piece::More => return Ok(Gathered::TooLittle),
+            }
+        }
+        Ok(Gathered::Enough)
+    }
+
+    /// How many bytes more can be kept; `None`: none.
+    fn room(&self) -> Option<usize> {
+        self.kept
+            .as_ref()
+            .map(|kept| KEPT - kept.len())
+            .filter(|&room| room > 0)
+    }
+
+    /// Writes again what went out so far, and for the first time what was gathered.
     pub(crate) fn replay(&self, out: &mut BytesMut) {
         if let Some(kept) = self.kept.as_ref().filter(|kept| !kept.is_empty()) {
             self.frame.put(kept, out);
@@ -105,6 +153,7 @@ mod tests {
             is_old: false,
             keep_alive: true,
             is_websocket: false,
+            expects_continue: false,
             body,
         })
     }
@@ -122,6 +171,34 @@ mod tests {
         assert_eq!(upload.advance(&mut inbox, &mut again), Ok(false));
         assert_eq!(again, "4\r\nabcd\r\n1\r\ne\r\n0\r\n\r\n");
         assert!(upload.is_over() && inbox == "next");
+    }
+
+    #[test]
+    fn what_was_gathered_goes_out_once() {
+        let mut upload = upload(Body::CHUNKED);
+        let mut inbox = BytesMut::from("3\r\nabc\r\n2\r\nd");
+        assert_eq!(upload.gather(&mut inbox), Ok(Gathered::TooLittle));
+        inbox.extend_from_slice(b"e\r\n0\r\n\r\nnext");
+        assert_eq!(upload.gather(&mut inbox), Ok(Gathered::Enough));
+        let mut outbox = BytesMut::new();
+        upload.replay(&mut outbox);
+        assert_eq!(upload.advance(&mut inbox, &mut outbox), Ok(false));
+        assert_eq!(outbox, "5\r\nabcde\r\n0\r\n\r\n");
+        assert!(upload.is_over() && inbox == "next");
+    }
+
+    #[test]
+    fn of_a_long_body_as_much_is_gathered_as_can_be_kept() {
+        let mut chunked = upload(Body::CHUNKED);
+        let mut inbox = BytesMut::new();
+        Frame::Chunked.put(&vec![b'x'; KEPT + 1], &mut inbox);
+        assert_eq!(chunked.gather(&mut inbox), Ok(Gathered::Enough));
+        assert!(!chunked.is_over() && chunked.can_replay());
+        let mut long = upload(Body::Length(1 << 40));
+        let mut inbox = BytesMut::zeroed(KEPT - 1);
+        assert_eq!(long.gather(&mut inbox), Ok(Gathered::TooLittle));
+        inbox.extend_from_slice(b"x");
+        assert_eq!(long.gather(&mut inbox), Ok(Gathered::Enough));
     }
 
     #[test]

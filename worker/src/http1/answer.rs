@@ -237,6 +237,7 @@ mod tests {
         is_old: false,
         keep_alive: true,
         is_websocket: false,
+        expects_continue: false,
         body: Body::EMPTY,
     };
 

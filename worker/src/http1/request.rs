@@ -26,6 +26,8 @@ pub(crate) struct Request {
     pub(crate) keep_alive: bool,
     /// It asks for a WebSocket.
     pub(crate) is_websocket: bool,
+    /// The client waits to be told to go on before it sends the body.
+    pub(crate) expects_continue: bool,
     /// Its body.
     pub(crate) body: Body,
 }
@@ -179,6 +181,7 @@ struct Facts<'a> {
     body: Body,
     /// The value of `Upgrade` is `websocket`.
     upgrade_websocket: bool,
+    expects_continue: bool,
 }
 
 impl<'a> Facts<'a> {
@@ -188,6 +191,7 @@ impl<'a> Facts<'a> {
             host: None,
             body: Body::EMPTY,
             upgrade_websocket: false,
+            expects_continue: false,
         };
         let (mut length, mut coding) = (None, None);
         for field in fields {
@@ -208,6 +212,7 @@ impl<'a> Facts<'a> {
                         details: "the only expectation that can be met is 100-continue",
                     });
                 }
+                Field::Expect => facts.expects_continue = true,
                 Field::Upgrade => {
                     facts.upgrade_websocket = list(field.value)
                         .any(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
@@ -235,6 +240,8 @@ impl<'a> Facts<'a> {
                 && !line.is_old
                 && line.method == "GET"
                 && self.body.is_over(),
+            // HTTP/1.0 knows no such thing.
+            expects_continue: self.expects_continue && !line.is_old,
             body: self.body,
         }
     }

@@ -208,7 +208,7 @@ async fn neither_a_slow_upload_nor_a_slow_answer_is_late() {
     };
     let mut client = stage.client().await;
     client
-        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1")
+        .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n1")
         .await;
     let mut upstream = stage.upstream().await;
     upstream.head().await;
@@ -226,7 +226,8 @@ async fn neither_a_slow_upload_nor_a_slow_answer_is_late() {
 
 #[tokio::test]
 async fn whenever_a_client_leaves_its_slot_comes_back() {
-    let stage = Stage::new(1, |_| {}).await;
+    // One that ends its side may still want its answer: it is waited for, but not for ever.
+    let stage = Stage::new(1, |settings| settings.lease.abandoned_wait = BRIEF).await;
     for leave in [|client: Peer| drop(client), Peer::reset] {
         // Before the answer.
         let mut client = stage.client().await;
@@ -239,7 +240,7 @@ async fn whenever_a_client_leaves_its_slot_comes_back() {
         // In its request body.
         let mut client = stage.client().await;
         client
-            .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nsome")
+            .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\nsome")
             .await;
         let mut upstream = stage.upstream().await;
         upstream.head().await;

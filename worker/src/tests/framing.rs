@@ -63,7 +63,7 @@ async fn a_broken_chunk_breaks_the_upstream_request_off() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
     client
-        .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
         .await;
     let mut upstream = stage.upstream().await;
     upstream.head().await;
@@ -75,11 +75,11 @@ async fn a_broken_chunk_breaks_the_upstream_request_off() {
 }
 
 #[tokio::test]
-async fn a_request_body_streams_while_it_comes() {
+async fn the_body_of_a_request_that_expects_to_be_told_to_go_on_streams_while_it_comes() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
     client
-        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+        .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 6\r\n\r\nabc")
         .await;
     let mut upstream = stage.upstream().await;
     assert!(upstream.head().await.contains("\r\nContent-Length: 6\r\n"));
@@ -253,7 +253,9 @@ async fn an_answer_before_the_end_of_the_request_ends_the_connection() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
     client
-        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nsome")
+        .send(
+            "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\nsome",
+        )
         .await;
     let mut upstream = stage.upstream().await;
     upstream.head().await;
@@ -277,7 +279,7 @@ async fn large_bodies_pass_in_both_directions_at_once() {
     let mut client = stage.client().await;
     client
         .send(format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n"
+            "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {LENGTH}\r\n\r\n"
         ))
         .await;
     let mut upstream = stage.upstream().await;

@@ -114,7 +114,7 @@ async fn a_client_that_leaves_while_it_waits_leaves_the_line() {
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n{}",
         "x".repeat(40000)
     );
-    let unsent = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
+    let unsent = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n";
     let mut left = 0;
     for request in [GET, body, &large, unsent] {
         for leave in 0..3 {
@@ -134,7 +134,7 @@ async fn a_client_that_leaves_while_it_waits_leaves_the_line() {
         }
     }
     assert_eq!(stage.stock.totals().clients_left, left);
-    drop(holder);
+    holder.reset();
     stage.in_use(0).await;
 }
 
@@ -147,11 +147,13 @@ async fn a_request_sent_while_it_waits_arrives_whole() {
     upstream.head().await;
     let mut client = stage.client().await;
     client
-        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n")
+        .send(
+            "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 200000\r\n\r\n",
+        )
         .await;
     stage.waiting(1).await;
     let body = "0123456789".repeat(20000);
-    let (sent, ()) = tokio::join!(client.send(&body), async { drop(holder) });
+    let (sent, ()) = tokio::join!(client.send(&body), async { holder.reset() });
     let () = sent;
     let mut upstream = stage.upstream().await;
     upstream.head().await;
@@ -194,7 +196,7 @@ async fn when_too_many_wait_the_next_is_turned_away_at_once() {
     waits.send(GET).await;
     stage.waiting(1).await;
     turned_away
-        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+        .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
         .await;
     let answer = turned_away.rest().await;
     assert!(

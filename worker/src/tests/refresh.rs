@@ -67,7 +67,7 @@ async fn a_request_body_is_sent_again_with_the_new_token() {
 #[tokio::test]
 async fn a_chunked_body_that_is_still_coming_goes_on_after_the_refusal() {
     let stage = Stage::new(1, |_| {}).await;
-    let request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
     let (mut client, mut upstream, _) = refused_once(&stage, request, "3\r\nabc\r\n").await;
     client.send("2\r\nde\r\n0\r\n\r\n").await;
     assert_eq!(
@@ -130,7 +130,7 @@ async fn a_body_too_large_to_keep_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_during_the_refresh_gives_its_slot_back() {
+async fn a_client_that_breaks_off_during_the_refresh_gives_its_slot_back() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -138,6 +138,6 @@ async fn a_client_that_leaves_during_the_refresh_gives_its_slot_back() {
     upstream.head().await;
     upstream.send(REFUSAL).await;
     until("the refusal is reported", || stage.stock.is_suspect(SLOT())).await;
-    drop(client);
+    client.reset();
     stage.in_use(0).await;
 }

@@ -24,12 +24,33 @@ pub(crate) enum Interrupt {
     Cut,
 }
 
+/// What it means that a client has ended its side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtEnd {
+    /// It has left.
+    Leave,
+    /// It has nothing more to say, and may still want to hear.
+    Stay,
+}
+
+/// How a client stands to its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Both sides are open, as far as is known.
+    Here,
+    /// It has ended its side: it cannot be told from one that is gone.
+    Ended,
+    /// It broke off.
+    Gone,
+}
+
 /// Polls `future` until it is done, the client leaves, `limit` is over or the worker closes what is left. What the client sends
 /// meanwhile goes to its inbox.
 pub(crate) async fn attend<F: Future>(
     worker: &Worker,
     timer: &Timer,
     client: &mut Wire,
+    at_end: AtEnd,
     limit: Option<Duration>,
     future: F,
 ) -> Result<F::Output, Interrupt> {
@@ -39,8 +60,10 @@ pub(crate) async fn attend<F: Future>(
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        if has_left(client, cx) {
-            return Poll::Ready(Err(Interrupt::Gone));
+        match presence(client, cx) {
+            Presence::Here => {}
+            Presence::Ended if at_end == AtEnd::Stay => {}
+            Presence::Ended | Presence::Gone => return Poll::Ready(Err(Interrupt::Gone)),
         }
         if worker.is_cut() {
             return Poll::Ready(Err(Interrupt::Cut));
@@ -53,15 +76,20 @@ pub(crate) async fn attend<F: Future>(
     .await
 }
 
-/// Whether the client ended its side or broke off. A client that ends its side before it has its answer counts as
-/// gone: it cannot be told from one that is.
-pub(crate) fn has_left(client: &mut Wire, cx: &mut Context<'_>) -> bool {
-    while client.inbox.len() < READ_AHEAD {
+/// Takes what the client has sent, and sees whether it is still there.
+pub(crate) fn presence(client: &mut Wire, cx: &mut Context<'_>) -> Presence {
+    while !client.has_ended() && client.inbox.len() < READ_AHEAD {
         match client.poll_fill(cx) {
-            Poll::Ready(Ok(0) | Err(_)) => return true,
             Poll::Ready(Ok(_)) => {}
-            Poll::Pending => return false,
+            Poll::Ready(Err(_)) => return Presence::Gone,
+            Poll::Pending => return Presence::Here,
         }
     }
-    false
+    if !client.has_ended() {
+        Presence::Here
+    } else if client.is_broken() {
+        Presence::Gone
+    } else {
+        Presence::Ended
+    }
 }

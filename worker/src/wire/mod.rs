@@ -1,9 +1,13 @@
 //! One side of an exchange: a stream, with the bytes read from it that nobody has used yet and the bytes
 //! that are still to be sent on it.
 //!
+//! What was written is unsent as long as it was not flushed: TLS, and any buffer below, takes bytes without having sent
+//! them. So whoever waits asks [`Wire::has_unsent`], never the outbox alone.
+//!
 //! An idle connection owns no buffer: reads land in one scratch buffer of the thread and only what arrived is kept.
 
 pub(crate) mod attend;
+pub(crate) mod tcp;
 
 use std::{
     cell::RefCell,
@@ -17,6 +21,8 @@ use std::{
 use bytes::{Buf, BytesMut};
 use pingora_core::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use self::tcp::Tcp;
 
 /// Bytes that may wait to be sent before no more are read.
 pub(crate) const HIGH_WATER: usize = 64 * 1024;
@@ -34,8 +40,12 @@ pub(crate) struct Wire {
     stream: Stream,
     /// Read and not yet used.
     pub(crate) inbox: BytesMut,
-    /// Not yet sent.
+    /// Not yet written.
     pub(crate) outbox: BytesMut,
+    /// Something was written since the last flush.
+    unflushed: bool,
+    /// The peer has ended its side.
+    ended: bool,
 }
 
 impl Wire {
@@ -44,39 +54,89 @@ impl Wire {
             stream,
             inbox: BytesMut::new(),
             outbox: BytesMut::new(),
+            unflushed: false,
+            ended: false,
         }
     }
 
     /// Reads once and appends to the inbox. Ready with 0: the peer has ended its side.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.ended {
+            return Poll::Ready(Ok(0));
+        }
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
             self.inbox.extend_from_slice(buffer.filled());
+            self.ended = buffer.filled().is_empty();
             Poll::Ready(Ok(buffer.filled().len()))
         })
     }
 
-    /// Sends the whole outbox.
+    /// Whether the peer was seen to end its side.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether something that was put into the outbox, or written, may not have been sent yet.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.unflushed || !self.outbox.is_empty()
+    }
+
+    /// Sends all that is unsent.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outbox.is_empty() {
             let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.outbox))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.unflushed = true;
             self.outbox.advance(sent);
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
-    /// Sends from `bytes` without a copy, as many as the peer takes. The outbox must be empty.
+    /// Writes from `bytes` without a copy, as many as the peer takes. The outbox must be empty. They may be unsent
+    /// afterwards.
     pub(crate) fn poll_send_directly(
         &mut self,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         debug_assert!(self.outbox.is_empty(), "bytes must not overtake others");
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.unflushed = true;
+        Poll::Ready(Ok(written))
+    }
+
+    /// Ends our side, in order: the peer reads all that was sent, then the end.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    /// As [`Self::poll_end`].
+    pub(crate) async fn end(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_end(cx)).await
+    }
+
+    /// Whether the peer, having ended its side, broke the connection off altogether. Costs a system call.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.tcp().is_some_and(Tcp::is_broken)
+    }
+
+    /// The close that follows is a reset, where the stream knows such a thing.
+    pub(crate) fn reset_at_close(&self) {
+        if let Some(tcp) = self.tcp() {
+            tcp.reset_at_close();
+        }
+    }
+
+    fn tcp(&self) -> Option<&Tcp> {
+        self.stream.as_any().downcast_ref()
     }
 
     /// Room for a message head, so that it is not built by many small growths.
@@ -98,11 +158,6 @@ impl Wire {
         let mut cx = Context::from_waker(Waker::noop());
         self.inbox.is_empty() && self.poll_fill(&mut cx).is_pending()
     }
-
-    /// Ends our side, in order: the peer reads all that was sent, then the end.
-    pub(crate) async fn end(&mut self) -> io::Result<()> {
-        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
-    }
 }
 
 impl fmt::Debug for Wire {
@@ -111,6 +166,8 @@ impl fmt::Debug for Wire {
         f.debug_struct("Wire")
             .field("inbox", &self.inbox.len())
             .field("outbox", &self.outbox.len())
+            .field("unflushed", &self.unflushed)
+            .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
 }

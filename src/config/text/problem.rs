@@ -38,7 +38,7 @@ pub enum Place {
 
 impl Place {
     /// A line of a file, or the file as a whole.
-    pub(super) fn file(file: &Path, line: Option<usize>) -> Self {
+    pub(in crate::config) fn file(file: &Path, line: Option<usize>) -> Self {
         Self::File {
             file: file.to_owned(),
             line,
@@ -56,7 +56,7 @@ pub struct Problems {
 
 impl Problems {
     /// Orders what was found. The file's own lines come first, then other files, then variables.
-    pub(super) fn new(mut list: Vec<Problem>, main: &Path) -> Self {
+    pub(in crate::config) fn new(mut list: Vec<Problem>, main: &Path) -> Self {
         list.sort_by(|a, b| rank(a, main).cmp(&rank(b, main)));
         Self {
             list,
@@ -65,7 +65,7 @@ impl Problems {
     }
 
     /// The configuration file itself could not be read.
-    pub(super) fn unreadable(problem: Problem) -> Self {
+    pub(in crate::config) fn unreadable(problem: Problem) -> Self {
         Self {
             list: vec![problem],
             unreadable: true,

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 /// Where a value came from.
 #[derive(Clone, Copy)]
-pub(super) enum Origin {
+pub(in crate::config) enum Origin {
     /// A line of the configuration file, counted from 1.
     Line(usize),
     /// An environment variable.
@@ -16,14 +16,14 @@ pub(super) enum Origin {
 
 /// A value and its place.
 #[derive(Clone)]
-pub(super) struct Node {
-    pub(super) origin: Origin,
-    pub(super) value: Value,
+pub(in crate::config) struct Node {
+    pub(in crate::config) origin: Origin,
+    pub(in crate::config) value: Value,
 }
 
 /// What may be written in a file.
 #[derive(Clone)]
-pub(super) enum Value {
+pub(in crate::config) enum Value {
     /// YAML's `null`, which counts as a key that was left out.
     Null,
     Flag(bool),
@@ -39,14 +39,14 @@ pub(super) enum Value {
 
 /// A key and its value.
 #[derive(Clone)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) node: Node,
+pub(in crate::config) struct Entry {
+    pub(in crate::config) name: String,
+    pub(in crate::config) node: Node,
 }
 
 impl Node {
     /// A text node, such as an environment variable yields.
-    pub(super) fn text(origin: Origin, text: &str) -> Self {
+    pub(in crate::config) fn text(origin: Origin, text: &str) -> Self {
         Self {
             origin,
             value: Value::text(text),
@@ -55,12 +55,12 @@ impl Node {
 }
 
 impl Value {
-    pub(super) fn text(text: &str) -> Self {
+    pub(in crate::config) fn text(text: &str) -> Self {
         Self::Text(Zeroizing::new(text.to_owned()))
     }
 
     /// A noun phrase for a message.
-    pub(super) fn describe(&self) -> String {
+    pub(in crate::config) fn describe(&self) -> String {
         match self {
             Self::Flag(flag) => flag.to_string(),
             Self::Whole(number) => number.to_string(),
@@ -71,7 +71,7 @@ impl Value {
     }
 
     /// A noun phrase that gives nothing of the value away, for keys that bear a secret.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(in crate::config) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Flag(_) => "true or false without quotes",
@@ -91,7 +91,7 @@ const SHOWN: usize = 60;
 
 /// `text` in quotes, its control characters escaped, cut when it is long. What stands before an `@` is
 /// left out: an address pasted with its `user:password@` must not reach a log.
-pub(super) fn quoted(text: &str) -> String {
+pub(in crate::config) fn quoted(text: &str) -> String {
     let (hidden, rest) = match text.rfind('@') {
         Some(at) => ("…", &text[at..]),
         None => ("", text),
@@ -106,7 +106,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A key as a message shows it: bare when it is plain, else quoted and cut.
-pub(super) fn shown_key(name: &str) -> String {
+pub(in crate::config) fn shown_key(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.len() <= SHOWN && name.chars().all(plain) {
         name.to_owned()

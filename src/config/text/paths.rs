@@ -2,19 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Vars;
+use super::vars::Vars;
 
 /// Set by systemd for a unit with `LoadCredential=`: a directory that the service alone may read.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// What relative paths are relative to.
-pub(super) struct Paths<'a> {
+pub(in crate::config) struct Paths<'a> {
     base: &'a Path,
     credentials: Option<PathBuf>,
 }
 
 impl<'a> Paths<'a> {
-    pub(super) fn new(base: &'a Path, vars: &dyn Vars) -> Self {
+    pub(in crate::config) fn new(base: &'a Path, vars: &dyn Vars) -> Self {
         let credentials = vars
             .var(CREDENTIALS_DIRECTORY)
             .filter(|value| !value.is_empty());
@@ -25,14 +25,14 @@ impl<'a> Paths<'a> {
     }
 
     /// Relative to the directory of the configuration file.
-    pub(super) fn resolve(&self, text: &str) -> PathBuf {
+    pub(in crate::config) fn resolve(&self, text: &str) -> PathBuf {
         self.base.join(text)
     }
 
     /// The same for a file with passwords, which may also be one of systemd's credentials: a relative path that
     /// exists there, or one that begins with `$CREDENTIALS_DIRECTORY/`. Of a directory that a unit loads, systemd
     /// makes flat names: `credentials/user1` is looked for as `credentials_user1`.
-    pub(super) fn resolve_secret(&self, text: &str) -> PathBuf {
+    pub(in crate::config) fn resolve_secret(&self, text: &str) -> PathBuf {
         let Some(directory) = &self.credentials else {
             return self.resolve(text);
         };

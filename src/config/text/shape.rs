@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 /// A host name or an address literal, IPv6 without brackets, neither scheme nor port.
-pub(super) fn host(text: &str) -> bool {
+pub(in crate::config) fn host(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || host_name(text)
 }
 
@@ -28,17 +28,17 @@ fn label(text: &str) -> bool {
 }
 
 /// A path as it stands in a request line.
-pub(super) fn request_path(text: &str) -> bool {
+pub(in crate::config) fn request_path(text: &str) -> bool {
     text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
 }
 
 /// A regular expression that says something: one that matches empty text would match every text.
-pub(super) fn pattern(text: &str) -> bool {
+pub(in crate::config) fn pattern(text: &str) -> bool {
     regex::Regex::new(text).is_ok_and(|pattern| !pattern.is_match(""))
 }
 
 /// An `http` or `https` URL with a host.
-pub(super) fn http_url(text: &str) -> bool {
+pub(in crate::config) fn http_url(text: &str) -> bool {
     let rest = text
         .strip_prefix("http://")
         .or_else(|| text.strip_prefix("https://"));
@@ -51,19 +51,19 @@ pub(super) fn http_url(text: &str) -> bool {
 }
 
 /// A path of the file system.
-pub(super) fn file_path(text: &str) -> bool {
+pub(in crate::config) fn file_path(text: &str) -> bool {
     !text.is_empty() && !text.contains('\0')
 }
 
 /// A user name: short, visible, not empty.
-pub(super) fn user_name(text: &str) -> bool {
+pub(in crate::config) fn user_name(text: &str) -> bool {
     (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// A `tracing` filter: directives between commas, each a level, `target=level` or
 /// `target[span{field=value}]=level`. A target alone, which would mean all its levels, is refused:
 /// it is how a mistyped level looks.
-pub(super) fn log_filter(text: &str) -> bool {
+pub(in crate::config) fn log_filter(text: &str) -> bool {
     directives(text).is_some_and(|list| list.iter().all(|one| directive(one.trim())))
 }
 

@@ -3,19 +3,20 @@
 use super::tree::Value;
 
 /// One key.
-pub(super) struct Key {
+#[derive(Debug)]
+pub(in crate::config) struct Key {
     /// Section and name, such as `upstream.port`.
-    pub(super) path: &'static str,
-    pub(super) kind: Kind,
-    pub(super) default: Default,
-    /// When a change in the file takes hold.
-    pub(super) change: Change,
-    /// The environment variable that overrides the file.
-    pub(super) variable: Option<&'static str>,
+    pub(in crate::config) path: &'static str,
+    pub(in crate::config) kind: Kind,
+    pub(in crate::config) default: Default,
+    pub(in crate::config) effect: Effect,
+    /// The environment variables that override the file, the nearest first.
+    pub(in crate::config) variables: &'static [&'static str],
 }
 
 /// What a key takes.
-pub(super) enum Kind {
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) enum Kind {
     Flag,
     /// A number within bounds, both included. Where 0 has a meaning of its own, it is given in words.
     Whole {
@@ -41,8 +42,8 @@ pub(super) enum Kind {
 }
 
 /// What holds when the key is left out.
-#[derive(Clone, Copy)]
-pub(super) enum Default {
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) enum Default {
     Flag(bool),
     Whole(u64),
     Text(&'static str),
@@ -53,104 +54,93 @@ pub(super) enum Default {
     Required,
 }
 
-/// When a change takes hold.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Change {
-    /// At the next reload.
-    Reload,
-    /// When the supervisor is started anew.
+/// What it takes to put a change of a key in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// A reload: all processes go on and take it over.
+    Live,
+    /// A reload, which starts other workers or ends some.
+    Workers,
+    /// A start of the supervisor anew.
     Restart,
 }
-
-use Change::{Reload, Restart};
 
 const ADDRESS: &str = "an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\"";
 
 const STATUSES: &str = "a list of HTTP statuses from 400 to 599";
 
 impl Key {
-    pub(super) const fn new(
-        path: &'static str,
-        kind: Kind,
-        default: Default,
-        change: Change,
-    ) -> Self {
-        let variable = None;
+    pub(in crate::config) const fn new(path: &'static str, kind: Kind, default: Default) -> Self {
         Self {
             path,
             kind,
             default,
-            change,
-            variable,
+            effect: Effect::Live,
+            variables: &[],
         }
     }
 
-    pub(super) const fn flag(path: &'static str, default: bool, change: Change) -> Self {
-        Self::new(path, Kind::Flag, Default::Flag(default), change)
+    pub(in crate::config) const fn flag(path: &'static str, default: bool) -> Self {
+        Self::new(path, Kind::Flag, Default::Flag(default))
     }
 
-    pub(super) const fn whole(
+    pub(in crate::config) const fn number(
         path: &'static str,
         (min, max): (u64, u64),
         default: u64,
-        change: Change,
     ) -> Self {
         let zero = "";
-        let kind = Kind::Whole { min, max, zero };
-        Self::new(path, kind, Default::Whole(default), change)
-    }
-
-    pub(super) const fn seconds(path: &'static str, (min, max): (u64, u64), default: u64) -> Self {
-        Self::limit(path, (min, max), "", default)
-    }
-
-    /// A number, such as one of seconds, of which 0 has a meaning of its own.
-    pub(super) const fn limit(
-        path: &'static str,
-        (min, max): (u64, u64),
-        zero: &'static str,
-        default: u64,
-    ) -> Self {
         Self::new(
             path,
             Kind::Whole { min, max, zero },
             Default::Whole(default),
-            Reload,
         )
     }
 
-    pub(super) const fn text(
+    pub(in crate::config) const fn text(
         path: &'static str,
         allowed: &'static str,
         valid: fn(&str) -> bool,
         default: Default,
     ) -> Self {
-        Self::new(path, Kind::Text { allowed, valid }, default, Reload)
+        Self::new(path, Kind::Text { allowed, valid }, default)
     }
 
-    pub(super) const fn variable(self, name: &'static str) -> Self {
-        Self {
-            variable: Some(name),
-            ..self
-        }
+    /// One of these words, of which the first is the default.
+    pub(in crate::config) const fn choice(
+        path: &'static str,
+        words: &'static [&'static str],
+    ) -> Self {
+        Self::new(path, Kind::Choice(words), Default::Text(words[0]))
     }
 
-    pub(super) const fn at_restart(self) -> Self {
-        Self {
-            change: Restart,
-            ..self
-        }
+    /// What 0 means, where that is not plain.
+    pub(in crate::config) const fn zero(self, zero: &'static str) -> Self {
+        let kind = match self.kind {
+            Kind::Whole { min, max, .. } => Kind::Whole { min, max, zero },
+            kind => kind,
+        };
+        Self { kind, ..self }
+    }
+
+    /// The variables that override the file, the nearest first.
+    pub(in crate::config) const fn variables(self, variables: &'static [&'static str]) -> Self {
+        Self { variables, ..self }
+    }
+
+    pub(in crate::config) const fn takes(self, effect: Effect) -> Self {
+        Self { effect, ..self }
     }
 
     /// The name within its section.
-    pub(super) fn leaf(&self) -> &'static str {
+    pub(in crate::config) fn leaf(&self) -> &'static str {
         self.path
             .rsplit_once('.')
             .map_or(self.path, |(_, leaf)| leaf)
     }
 
     /// The section, empty for the top of the file.
-    pub(super) fn section(&self) -> &'static str {
+    pub(in crate::config) fn section(&self) -> &'static str {
         self.path
             .rsplit_once('.')
             .map_or("", |(section, _)| section)
@@ -159,7 +149,7 @@ impl Key {
 
 impl Kind {
     /// A noun phrase for what may stand there.
-    pub(super) fn allowed(&self) -> String {
+    pub(in crate::config) fn allowed(&self) -> String {
         match self {
             Self::Flag => "true or false".to_owned(),
             Self::Whole { min, max, zero: "" } => format!("a whole number from {min} to {max}"),
@@ -184,7 +174,7 @@ impl Kind {
     }
 
     /// A noun phrase for a value that does not fit.
-    pub(super) fn found(&self, value: &Value) -> String {
+    pub(in crate::config) fn found(&self, value: &Value) -> String {
         match (self, value) {
             (Self::Secret, value) => value.kind().to_owned(),
             // YAML makes a number of a text that looks like one.

@@ -9,7 +9,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 use zeroize::Zeroizing;
 
 use super::Break;
-use crate::config::tree::{Entry, Node, Origin, Value};
+use crate::config::text::tree::{Entry, Node, Origin, Value};
 
 /// Deepest nesting; a configuration needs three.
 const DEEPEST: usize = 64;

@@ -7,7 +7,7 @@ use toml::{
 use zeroize::Zeroizing;
 
 use super::Break;
-use crate::config::tree::{Entry, Node, Origin, Value};
+use crate::config::text::tree::{Entry, Node, Origin, Value};
 
 /// More than this many breaks are the echo of one mistake.
 const MOST_BREAKS: usize = 10;
@@ -51,11 +51,11 @@ fn node_value(value: DeValue<'_>, lines: &Lines<'_>) -> Value {
         DeValue::Datetime(_) => Value::Other("a date or a time"),
         DeValue::Table(entries) => table(entries, lines),
         DeValue::Array(items) => {
-            let item = |item: &Spanned<DeValue<'_>>| Node {
+            let item = |item: Spanned<DeValue<'_>>| Node {
                 origin: Origin::Line(lines.line(item.span().start)),
-                value: node_value(item.get_ref().clone(), lines),
+                value: node_value(item.into_inner(), lines),
             };
-            Value::List(items.iter().map(item).collect())
+            Value::List(items.into_iter().map(item).collect())
         }
     }
 }

@@ -1,0 +1,127 @@
+//! The top of the file: where tpp listens.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use crate::config::{
+    Config,
+    text::{
+        key::{Default, Effect, Key, Kind},
+        reader::{Bound, Reader, Table},
+        shape,
+        values::Read,
+    },
+};
+
+const LISTEN: Key = Key::new("listen", Kind::Addresses, Default::Text("0.0.0.0:8080"))
+    .takes(Effect::Workers)
+    .variables(&["TPP_LISTEN"]);
+const TRUST_FORWARDED: Key = Key::flag("trust_forwarded", false);
+const HEALTH_LISTEN: Key = Key::new(
+    "health_listen",
+    Kind::Address,
+    Default::Text("0.0.0.0:9090"),
+)
+.takes(Effect::Restart)
+.variables(&["TPP_HEALTH_LISTEN"]);
+const CONTROL_SOCKET: Key = Key::text(
+    "control_socket",
+    "a path of at most 107 bytes",
+    shape::file_path,
+    Default::Text("/run/tpp/control.sock"),
+)
+.takes(Effect::Restart);
+
+pub(in crate::config) const KEYS: &[Key] =
+    &[LISTEN, TRUST_FORWARDED, HEALTH_LISTEN, CONTROL_SOCKET];
+
+/// Those of them that open a socket.
+pub(in crate::config) const SOCKETS: [&str; 3] =
+    [LISTEN.path, HEALTH_LISTEN.path, CONTROL_SOCKET.path];
+
+/// What stands there.
+pub(in crate::config) struct Listen {
+    pub(in crate::config) listen: Vec<SocketAddr>,
+    pub(in crate::config) trust_forwarded: bool,
+    pub(in crate::config) health_listen: SocketAddr,
+    pub(in crate::config) control_socket: PathBuf,
+}
+
+impl Listen {
+    pub(in crate::config) fn read(reader: &mut Reader<'_>, top: &Table<'_>) -> Self {
+        let listen = reader.addresses(top, &LISTEN);
+        let health = reader.addresses(top, &HEALTH_LISTEN);
+        note_overlaps(reader, &listen, &health);
+        let none = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self {
+            listen: listen.iter().map(|one| one.address).collect(),
+            trust_forwarded: bool::read(reader, top, &TRUST_FORWARDED),
+            health_listen: health.first().map_or(none, |one| one.address),
+            control_socket: control_socket(reader, top),
+        }
+    }
+}
+
+/// Those keys whose values are not the same.
+pub(in crate::config) fn differing(old: &Config, new: &Config) -> Vec<&'static Key> {
+    let keys = [
+        (const { &LISTEN }, old.listen != new.listen),
+        (
+            const { &TRUST_FORWARDED },
+            old.trust_forwarded != new.trust_forwarded,
+        ),
+        (
+            const { &HEALTH_LISTEN },
+            old.health_listen != new.health_listen,
+        ),
+        (
+            const { &CONTROL_SOCKET },
+            old.control_socket != new.control_socket,
+        ),
+    ];
+    keys.into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect()
+}
+
+fn note_overlaps(reader: &mut Reader<'_>, listen: &[Bound], health: &[Bound]) {
+    let all: Vec<_> = listen.iter().chain(health).collect();
+    for (index, one) in all.iter().enumerate() {
+        let before = &all[..index];
+        let Some(other) = before
+            .iter()
+            .find(|other| overlap(one.address, other.address))
+        else {
+            continue;
+        };
+        let default = match one.origin {
+            None => "the default ",
+            Some(_) => "",
+        };
+        let found = format!(
+            "{default}\"{}\", which overlaps {} \"{}\"",
+            one.address, other.key, other.address
+        );
+        reader.note(one.origin, &one.key, found, "addresses that do not overlap");
+    }
+}
+
+/// Whether the second of the two could not be bound. Port 0 is whichever the kernel has free.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let any = |address: SocketAddr| address.ip().is_unspecified();
+    a.port() != 0
+        && a.port() == b.port()
+        && (a.ip() == b.ip() || a.is_ipv4() == b.is_ipv4() && (any(a) || any(b)))
+}
+
+fn control_socket(reader: &mut Reader<'_>, top: &Table<'_>) -> PathBuf {
+    let key = &CONTROL_SOCKET;
+    let path = PathBuf::read(reader, top, key);
+    let bytes = path.as_os_str().len();
+    // The kernel's room for a socket's path, less its closing zero.
+    if bytes > 107 {
+        let origin = top.find(key).map(|node| node.origin);
+        let found = format!("a path of {bytes} bytes");
+        reader.note(origin, key.path, found, key.kind.allowed());
+    }
+    path
+}

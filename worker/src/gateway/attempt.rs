@@ -1,0 +1,158 @@
+//! One attempt to get an answer: a connection to the upstream, and how far what is said on it has come.
+
+use std::{future::poll_fn, io};
+
+use tpp::shared::WaitEnd;
+
+use crate::{
+    gateway::{flight::Flight, pace::Direction, tunnel::Tunnel, upload::Upload},
+    http1::answer::{Answer, Head, Nonsense},
+    http1::body::{Body, Frame},
+    wire::Wire,
+};
+
+/// Why an attempt broke off.
+#[derive(Debug)]
+pub(crate) enum Break {
+    /// The client left.
+    ClientGone,
+    /// Somebody kept us waiting for too long.
+    Late(WaitEnd),
+    /// The body's frame is broken.
+    BadBody,
+    /// The upstream ended the connection too early.
+    UpstreamEnded,
+    /// The connection to the upstream broke.
+    UpstreamLost(io::Error),
+    /// The upstream does not speak HTTP/1.
+    Nonsense(&'static str),
+    /// The worker closes what is left.
+    Cut,
+}
+
+impl From<Nonsense> for Break {
+    fn from(Nonsense(details): Nonsense) -> Self {
+        Self::Nonsense(details)
+    }
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) wire: Wire,
+    pub(crate) state: State,
+    /// The connection was used before.
+    pub(crate) is_reused: bool,
+    /// Version of the token that the request carries.
+    pub(crate) version: u64,
+}
+
+/// How far an attempt is.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// Some byte of the request has gone out.
+    pub(crate) is_sent: bool,
+    /// The upstream has said something.
+    pub(crate) heard: bool,
+    /// The final head of the answer is there.
+    pub(crate) is_begun: bool,
+    /// Where in the client's outbox the answer begins, as long as nothing of it is delivered.
+    pub(crate) answer_at: usize,
+    /// Something of the answer is delivered.
+    pub(crate) is_delivered: bool,
+    /// The client took nothing when it was last offered something of the answer.
+    pub(crate) client_is_full: bool,
+    /// The upstream takes no more of the request; its answer may be there all the same.
+    pub(crate) upload_broke: Option<io::Error>,
+    pub(crate) tunnel: Option<Tunnel>,
+    /// Of the answer.
+    pub(crate) body: Body,
+    pub(crate) frame: Frame,
+    pub(crate) is_over: bool,
+    /// The request on its way.
+    pub(crate) up: Direction,
+    /// The answer on its way.
+    pub(crate) down: Direction,
+    /// When the client was first seen to have ended its side, or took something after that, by the worker's clock.
+    pub(crate) half_closed_at: Option<u64>,
+}
+
+impl Attempt {
+    pub(crate) fn new(wire: Wire, is_reused: bool) -> Self {
+        Self {
+            wire,
+            is_reused,
+            version: 0,
+            state: State {
+                is_sent: false,
+                heard: false,
+                is_begun: false,
+                answer_at: 0,
+                is_delivered: false,
+                client_is_full: false,
+                upload_broke: None,
+                tunnel: None,
+                body: Body::EMPTY,
+                frame: Frame::Plain,
+                is_over: false,
+                up: Direction::default(),
+                down: Direction::default(),
+                half_closed_at: None,
+            },
+        }
+    }
+
+    /// Sends the request, and as much of its body as there is, until the head of the answer has come.
+    pub(crate) async fn head(&mut self, flight: &mut Flight<'_>) -> Result<Head, Break> {
+        let head = poll_fn(|cx| self.poll_head(flight, cx)).await?;
+        self.state.is_begun = true;
+        match head {
+            Head::Final(Answer { body, frame, .. }) => {
+                (self.state.body, self.state.frame) = (body, frame);
+            }
+            Head::Switched => {
+                flight.upload = Upload::tunnel();
+                self.state.body = Body::UntilClose;
+                self.state.tunnel = Some(Tunnel::default());
+            }
+            Head::Interim => {}
+        }
+        Ok(head)
+    }
+
+    /// Passes on what is left of the request, and the answer's body to its end; of a tunnel, all until both sides have
+    /// ended.
+    pub(crate) async fn rest(&mut self, flight: &mut Flight<'_>) -> Result<(), Break> {
+        poll_fn(|cx| self.poll_rest(flight, cx)).await
+    }
+
+    /// Takes the answer back, if nothing of it is delivered. Returns whether it did.
+    pub(crate) fn withdraw(&mut self, flight: &mut Flight<'_>) -> bool {
+        let undelivered = !self.state.is_delivered;
+        if undelivered && self.state.is_begun {
+            flight.client.wire.outbox.truncate(self.state.answer_at);
+        }
+        undelivered
+    }
+
+    /// Whether the request can be sent again: no part of an answer has come, what went out was kept, and to do it
+    /// twice does no harm, or it was not even done once (RFC 9110, 9.2.2).
+    pub(crate) fn can_begin_again(&self, flight: &Flight<'_>) -> bool {
+        let is_harmless = flight.request.is_idempotent || !self.state.is_sent;
+        !self.state.heard && is_harmless && flight.upload.can_replay()
+    }
+
+    /// Whether the upstream's connection is where a next request can begin.
+    pub(crate) fn upstream_is_clean(&self, flight: &Flight<'_>) -> bool {
+        flight.upload.is_over()
+            && self.state.upload_broke.is_none()
+            && !self.wire.has_unsent()
+            && self.wire.inbox.is_empty()
+    }
+
+    /// Whether the upstream has the whole request, or may have it, and has not ended its answer.
+    pub(crate) fn upstream_is_at_work(&self, flight: &Flight<'_>) -> bool {
+        let has_all = self.state.tunnel.is_some() || flight.upload.is_over();
+        has_all && self.state.is_sent && self.state.upload_broke.is_none() && !self.state.is_over
+    }
+}

@@ -1,0 +1,73 @@
+//! A client, and what it holds.
+
+use std::{future::poll_fn, sync::Arc, task::Poll};
+
+use tpp::shared::WaitEnd;
+
+use crate::{
+    clock::{Timer, due},
+    gateway::{held::Held, record},
+    message::reply::Reply,
+    wire::{Wire, attend::Interrupt},
+    worker::{View, Worker},
+};
+
+/// A client, from its first request to its last.
+pub(crate) struct Client {
+    pub(crate) worker: Arc<Worker>,
+    /// What is in force for the request in hand.
+    pub(crate) view: Arc<View>,
+    pub(crate) wire: Wire,
+    pub(crate) timer: Arc<Timer>,
+    /// The lease, from the first request on.
+    pub(crate) held: Option<Held>,
+}
+
+impl Client {
+    /// When the lease has been held long enough, by the worker's clock: the answer in hand is the last one.
+    pub(crate) fn hold_end(&self) -> Option<u64> {
+        let most = self.view.settings.lease.max_hold?;
+        Some(due(self.held.as_ref()?.since(), Some(most)))
+    }
+
+    /// When the answer in hand is cut, because the lease has been held long enough and the grace is over.
+    pub(crate) fn hold_cut(&self) -> Option<u64> {
+        let grace = self.view.settings.lease.max_hold_grace;
+        Some(due(self.hold_end()?, Some(grace)))
+    }
+
+    /// Sends an answer of tpp's own.
+    pub(crate) async fn say(
+        &mut self,
+        reply: &Reply,
+        is_head: bool,
+        close: bool,
+    ) -> Result<(), Interrupt> {
+        self.worker.counters().request_errors.add(1);
+        reply.write(is_head, close, &mut self.wire.outbox);
+        self.flush().await
+    }
+
+    /// Sends what waits for the client.
+    pub(crate) async fn flush(&mut self) -> Result<(), Interrupt> {
+        let limit = self.view.settings.client.stall_timeout;
+        self.timer.set(&self.worker.clock, limit);
+        let flushed = poll_fn(|cx| match self.wire.poll_send(cx) {
+            Poll::Ready(sent) => Poll::Ready(sent.map_err(|_| Interrupt::Gone)),
+            Poll::Pending if self.worker.is_cut() => Poll::Ready(Err(Interrupt::Cut)),
+            Poll::Pending if self.timer.is_due(&self.worker.clock) => {
+                Poll::Ready(Err(Interrupt::Late))
+            }
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+        if flushed == Err(Interrupt::Late) {
+            record::wait_ended(
+                &self.worker,
+                self.held.as_ref(),
+                WaitEnd::ClientReadsNothing,
+            );
+        }
+        flushed
+    }
+}

@@ -1,0 +1,67 @@
+//! First the body: no lease is taken for a client that has not sent it yet.
+
+use std::{future::poll_fn, task::Poll};
+
+use crate::{
+    gateway::{
+        flight::{Failure, Flight, Next},
+        pace::{Direction, Turn},
+        record,
+        upload::Gathered,
+    },
+    http1::body::BadFrame,
+    message::reply::Reply,
+};
+
+/// Why the body did not come.
+enum Missing {
+    Gone,
+    Cut,
+    Bad,
+    Late(tpp::shared::WaitEnd),
+}
+
+/// Waits until the request's body is in, or as much of it as is kept. A client that holds a lease already, or one that waits
+/// to be told to go on, is not waited for: its bounds hold from there.
+pub(crate) async fn gather(flight: &mut Flight<'_>) -> Result<(), Failure> {
+    if flight.upload.is_over() || flight.client.held.is_some() || flight.request.expects_continue {
+        return Ok(());
+    }
+    let Flight { client, upload, .. } = flight;
+    let mut pace = Direction::default();
+    let gathered = poll_fn(|cx| {
+        loop {
+            match upload.gather(&mut client.wire.inbox) {
+                Ok(Gathered::Enough) => return Poll::Ready(Ok(())),
+                Ok(Gathered::TooLittle) => {}
+                Err(BadFrame) => return Poll::Ready(Err(Missing::Bad)),
+            }
+            match client.wire.poll_fill(cx) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Missing::Gone)),
+                Poll::Ready(Ok(bytes)) => pace.moved(bytes),
+                Poll::Pending => break,
+            }
+        }
+        let (now, settings) = (client.worker.clock.now(), &client.view.settings);
+        match pace.look(Turn::ClientSends, false, now, settings) {
+            Err(end) => return Poll::Ready(Err(Missing::Late(end))),
+            Ok(due) => client.timer.set_due(due),
+        }
+        if client.worker.is_cut() {
+            return Poll::Ready(Err(Missing::Cut));
+        }
+        Poll::Pending
+    })
+    .await;
+    gathered.map_err(|missing| match missing {
+        Missing::Gone => Failure::Over(Next::Drop),
+        Missing::Cut => Failure::Reply(Reply::no_token("this worker is being replaced")),
+        Missing::Bad => Failure::Reply(Reply::bad_body()),
+        Missing::Late(end) => {
+            record::wait_ended(&flight.client.worker, None, end);
+            Failure::Reply(Reply::request_timeout(
+                "the request body did not arrive in time",
+            ))
+        }
+    })
+}

@@ -1,0 +1,161 @@
+//! What the upstream still does for a client that left, or waited too long: its token is not lent to the next one as long as
+//! that goes on (`lease.abandoned`).
+
+use std::{future::poll_fn, io, sync::Arc, task::Poll};
+
+use bytes::{Buf as _, BytesMut};
+use tokio::time::timeout;
+use tpp::{config::Abandoned, shared::WaitEnd};
+use tracing::debug;
+
+use crate::{
+    gateway::{
+        attempt::{Attempt, State},
+        flight::Flight,
+        held::Held,
+        record,
+    },
+    http1::answer::{self, Answer, Head},
+    http1::body::{Body, Piece},
+    http1::request::Request,
+    wire::Wire,
+    worker::{View, Worker},
+};
+
+/// An answer that nobody waits for.
+struct Leftover {
+    worker: Arc<Worker>,
+    view: Arc<View>,
+    /// Its token is marked as spent: whatever becomes of this, it is not lent on but after the answer's end.
+    held: Held,
+    wire: Wire,
+    request: Request,
+    body: Body,
+    is_begun: bool,
+    /// The upstream's connection can be used again afterwards.
+    stays: bool,
+}
+
+/// Sees to it that the token of a request on which the upstream is still at work is not lent on at once. The lease goes with
+/// it.
+pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
+    let client = &mut *flight.client;
+    let mode = client.view.settings.lease.abandoned;
+    if mode == Abandoned::Release {
+        return;
+    }
+    let Some(mut held) = client.held.take() else {
+        return;
+    };
+    flight.has_lost_its_lease = true;
+    held.mark_spent();
+    let Attempt { wire, state, .. } = attempt;
+    let State {
+        tunnel,
+        body,
+        is_begun,
+        ..
+    } = state;
+    // A tunnel has no end of its own to wait for.
+    if mode == Abandoned::Login || tunnel.is_some() {
+        return;
+    }
+    let leftover = Leftover {
+        worker: Arc::clone(&client.worker),
+        view: Arc::clone(&client.view),
+        held,
+        wire,
+        request: *flight.request,
+        body,
+        is_begun,
+        stays: !is_begun,
+    };
+    // It counts as no connection, so that no drain waits for it: should the worker end before it does, the mark stays.
+    tokio::spawn(leftover.wait());
+}
+
+impl Leftover {
+    /// Waits for the end of the answer; then the lease ends. Unless it is taken back before.
+    async fn wait(self) {
+        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        let worker = Arc::clone(&self.worker);
+        let timer = worker.timers.add(waker);
+        timer.leash.bind(self.held.lease());
+        timer.leash.hold(&worker, self.wait_for_the_end()).await;
+    }
+
+    async fn wait_for_the_end(mut self) {
+        let limit = self.view.settings.lease.abandoned_wait;
+        match timeout(limit, self.read_to_end()).await {
+            Ok(Ok(())) => {
+                self.held.mark_sound();
+                if self.stays && self.wire.inbox.is_empty() {
+                    self.view.upstream.keep(self.wire, self.worker.clock.now());
+                }
+            }
+            Ok(Err(error)) => {
+                debug!(worker = self.worker.seat(), %error, "what was left of an answer broke off");
+            }
+            Err(_) => record::wait_ended(&self.worker, Some(&self.held), WaitEnd::Abandoned),
+        }
+    }
+
+    async fn read_to_end(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.wire.poll_send(cx)).await?;
+        loop {
+            if self.look()? {
+                return Ok(());
+            }
+            if poll_fn(|cx| self.wire.poll_fill(cx)).await? == 0 {
+                return if self.is_begun && self.body == Body::UntilClose {
+                    Ok(())
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                };
+            }
+        }
+    }
+
+    /// Discards what is there. Whether that was the end.
+    fn look(&mut self) -> io::Result<bool> {
+        let mut discarded = BytesMut::new();
+        let nonsense = |_| io::Error::from(io::ErrorKind::InvalidData);
+        while !self.is_begun {
+            let read = answer::parse(&self.wire.inbox, &self.request, false, &mut discarded);
+            let Some((head, length)) = read.map_err(|answer::Nonsense(details)| {
+                io::Error::new(io::ErrorKind::InvalidData, details)
+            })?
+            else {
+                return Ok(false);
+            };
+            self.wire.inbox.advance(length);
+            match head {
+                Head::Interim => {}
+                Head::Final(Answer {
+                    body,
+                    upstream_stays,
+                    ..
+                }) => {
+                    (self.body, self.stays, self.is_begun) = (body, upstream_stays, true);
+                }
+                // Nobody is there to speak on.
+                Head::Switched => return Err(io::ErrorKind::InvalidData.into()),
+            }
+        }
+        loop {
+            match self
+                .body
+                .next(&mut self.wire.inbox)
+                .map_err(|_| ())
+                .map_err(nonsense)?
+            {
+                Piece::Content(length) => {
+                    self.body.took(length);
+                    self.wire.inbox.advance(length);
+                }
+                Piece::End => return Ok(true),
+                Piece::More => return Ok(false),
+            }
+        }
+    }
+}

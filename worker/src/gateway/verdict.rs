@@ -1,0 +1,200 @@
+//! What the end of an attempt means: its answer is passed on, or another attempt is made, or tpp answers.
+
+use std::time::Duration;
+
+use tpp::shared::WaitEnd;
+use tracing::{debug, warn};
+
+use crate::{
+    gateway::{
+        attempt::{Attempt, Break},
+        client::Client,
+        flight::{Failure, Flight, Next},
+        leftover, record,
+    },
+    http1::answer::{Answer, Head},
+    http1::body::{Body, Frame},
+    message::reply::Reply,
+    wire::attend::{AtEnd, Interrupt, attend},
+};
+
+/// What a new token may take to arrive, beyond the login itself.
+const REFRESH_MARGIN: Duration = Duration::from_secs(5);
+
+/// Judges what an attempt has brought: its answer is the client's; `None`: there is to be another attempt.
+pub(crate) async fn judge(
+    flight: &mut Flight<'_>,
+    mut attempt: Attempt,
+    head: Result<Head, Break>,
+) -> Result<Option<(Attempt, Head)>, Failure> {
+    let head = match head {
+        Ok(head) => head,
+        // The upstream closed an idle connection just as it was used: nothing was lost but that.
+        Err(Break::UpstreamEnded | Break::UpstreamLost(_))
+            if attempt.is_reused && attempt.can_begin_again(flight) =>
+        {
+            flight.may_reuse = false;
+            return Ok(None);
+        }
+        Err(cause) => return Err(fail(flight, attempt, cause).await),
+    };
+    if matches!(head, Head::Final(Answer { status: 401, .. })) {
+        let client = &*flight.client;
+        client.worker.counters().token_errors.add(1);
+        if let Some(held) = &client.held {
+            held.lease().report_refused(attempt.version);
+        }
+        if !flight.was_refused
+            && flight.upload.can_replay()
+            && refresh(flight.client, attempt.version).await?
+        {
+            attempt.withdraw(flight);
+            flight.was_refused = true;
+            return Ok(None);
+        }
+    }
+    Ok(Some((attempt, head)))
+}
+
+/// Passes the answer on, to its end.
+pub(crate) async fn pass(
+    flight: &mut Flight<'_>,
+    mut attempt: Attempt,
+    head: Head,
+) -> Result<Next, Failure> {
+    if let Err(cause) = attempt.rest(flight).await {
+        return Err(fail(flight, attempt, cause).await);
+    }
+    Ok(match head {
+        Head::Final(answer) => {
+            if answer.upstream_stays && attempt.upstream_is_clean(flight) {
+                let client = &*flight.client;
+                let now = client.worker.clock.now();
+                client.view.upstream.keep(attempt.wire, now);
+            }
+            if answer.client_closes {
+                Next::End
+            } else {
+                Next::Request
+            }
+        }
+        Head::Switched | Head::Interim => Next::End,
+    })
+}
+
+/// Reports token `version` as refused and waits for the next one. Whether there is one.
+async fn refresh(client: &mut Client, version: u64) -> Result<bool, Failure> {
+    let limit = client.view.settings.token.login_timeout + REFRESH_MARGIN;
+    let held = client.held.as_ref().ok_or(Failure::Over(Next::Drop))?;
+    let refreshed = held.lease().refreshed(version);
+    let wire = &mut client.wire;
+    match attend(
+        &client.worker,
+        &client.timer,
+        wire,
+        AtEnd::Stay,
+        Some(limit),
+        refreshed,
+    )
+    .await
+    {
+        Err(Interrupt::Late) => Ok(false),
+        outcome => outcome.map_err(Failure::from),
+    }
+}
+
+/// An attempt broke off: says so to the client, if it can still be told, and sees to what the upstream still does.
+async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: Break) -> Failure {
+    if let Break::Late(end) = cause {
+        record::wait_ended(&flight.client.worker, flight.client.held.as_ref(), end);
+    }
+    let failure = if attempt.withdraw(flight) {
+        no_answer(flight.client, &cause)
+    } else {
+        cut_short(flight.client, &attempt, &cause).await
+    };
+    let is_at_work = match cause {
+        Break::ClientGone | Break::Late(_) | Break::Cut => attempt.upstream_is_at_work(flight),
+        // It has ended, or is not to be understood.
+        Break::BadBody | Break::UpstreamEnded | Break::UpstreamLost(_) | Break::Nonsense(_) => {
+            false
+        }
+    };
+    if is_at_work {
+        leftover::leave(flight, attempt);
+    }
+    failure
+}
+
+/// No answer came of an attempt.
+fn no_answer(client: &Client, cause: &Break) -> Failure {
+    let reply = match cause {
+        Break::ClientGone => return Failure::Over(Next::Drop),
+        Break::Late(end) => match end {
+            WaitEnd::ClientSendsNothing | WaitEnd::ClientSendsSlowly => {
+                Reply::request_timeout("the request body did not arrive in time")
+            }
+            WaitEnd::UpstreamReadsNothing => Reply::gateway_timeout(
+                "the upstream does not take the request (upstream.response_header_timeout_seconds)",
+            ),
+            WaitEnd::UpstreamHead => Reply::gateway_timeout(
+                "the upstream did not answer in time (upstream.response_header_timeout_seconds)",
+            ),
+            WaitEnd::UpstreamSendsNothing => Reply::gateway_timeout(
+                "the upstream fell silent in its answer (upstream.read_timeout_seconds)",
+            ),
+            WaitEnd::Hold => {
+                Reply::gateway_timeout("the token was held for too long (lease.max_hold_seconds)")
+            }
+            _ => return Failure::Over(Next::Drop),
+        },
+        Break::BadBody => Reply::bad_body(),
+        Break::UpstreamEnded => {
+            Reply::bad_gateway("the upstream closed the connection without an answer")
+        }
+        Break::UpstreamLost(error) => {
+            Reply::bad_gateway(format!("the connection to the upstream broke: {error}"))
+        }
+        Break::Nonsense(details) => {
+            Reply::bad_gateway(format!("the upstream's answer is not HTTP/1: {details}"))
+        }
+        Break::Cut => Reply::no_token("this worker is being replaced"),
+    };
+    if matches!(reply.status, 502 | 504) && client.worker.muffler.may_speak() {
+        warn!(
+            worker = client.worker.seat(),
+            status = reply.status,
+            ?reply,
+            "no answer from the upstream"
+        );
+    }
+    Failure::Reply(reply)
+}
+
+/// An answer broke off half-way. The client gets what came of it, and sees that it is not all.
+async fn cut_short(client: &mut Client, attempt: &Attempt, cause: &Break) -> Failure {
+    let worker = client.worker.seat();
+    match cause {
+        Break::UpstreamEnded
+        | Break::UpstreamLost(_)
+        | Break::Nonsense(_)
+        | Break::Late(WaitEnd::UpstreamSendsNothing) => {
+            if client.worker.muffler.may_speak() {
+                warn!(worker, ?cause, "answer cut short by the upstream");
+            }
+            // Whether it arrives or not, the connection is closed next.
+            let _ = client.flush().await;
+        }
+        _ => debug!(worker, ?cause, "exchange broke off"),
+    }
+    let state = &attempt.state;
+    // Neither a length nor chunks: an orderly end would say that this was all.
+    let end_says_all = state.tunnel.is_none()
+        && state.frame == Frame::Plain
+        && !matches!(state.body, Body::Length(_));
+    Failure::Over(if end_says_all {
+        Next::Reset
+    } else {
+        Next::Drop
+    })
+}
