@@ -6,6 +6,7 @@
 //! - [`region`]: the shared mapping that pools lie in;
 //! - [`lending`]: a pool in use: a worker's half, the supervisor's half;
 //! - [`bells`]: how one process makes another look;
+//! - [`limits`]: rates and breakers, exact over all processes;
 //! - [`estate`]: what a supervisor leaves to the next one, and how it gets there;
 //! - [`control`]: the protocol between `tppctl` and the supervisor.
 //!
@@ -29,6 +30,7 @@ pub mod fuzzing;
 pub mod handover;
 pub mod ids;
 pub mod lending;
+pub mod limits;
 pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;

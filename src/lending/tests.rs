@@ -516,9 +516,11 @@ fn a_reader_never_sees_half_a_token() {
 /// A second pool on the fixture's region, and the desks' view of it.
 fn limit(fixture: &Fixture, permits: usize) -> (Stock, Vec<Arc<Desk>>) {
     let limit = fixture.stock.add_limit(7, permits).expect("room");
+    let id = limit.pool_id();
     let desks = fixture.desks.iter();
-    let desks = desks.map(|desk| desk.open(limit.pool_id()).expect("it is there"));
-    (limit, desks.collect())
+    let desks = desks.map(|desk| desk.open(id).expect("it is there"));
+    let desks = desks.collect();
+    (limit, desks)
 }
 
 #[test]

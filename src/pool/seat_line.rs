@@ -54,7 +54,7 @@ impl SeatLine {
 
     /// Forgets all who waited here; nobody looks at it meanwhile.
     pub(crate) fn clear(&self) {
-        // Relaxed: nobody looks into a seat that is dead; filling it anew (Release) publishes these.
+        // Relaxed: nobody looks into a seat that is dead; filling it anew publishes these.
         for word in [
             &self.window_first,
             &self.behind_window,

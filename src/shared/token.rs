@@ -141,7 +141,7 @@ impl TokenWords {
     /// Counts a request sent with this slot; only the holder may call it.
     pub fn count_use(&self) {
         // Relaxed load and store, no read-modify-write: the holder is the only writer, and the hand-over of
-        // the slot itself (AcqRel) orders one holder's count before the next one's.
+        // the slot itself orders one holder's count before the next one's.
         self.uses
             .store(self.uses.load(Relaxed).wrapping_add(1), Relaxed);
     }

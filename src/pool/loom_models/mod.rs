@@ -5,7 +5,7 @@ use loom::{sync::Arc, thread};
 
 use crate::{
     roster::{SeatState, SeatWord},
-    shared::Publication,
+    shared::{Publication, Suspects},
     sync::AtomicU64,
 };
 
@@ -13,5 +13,6 @@ use super::{word::Place, words::*, *};
 
 mod death;
 mod meetings;
+mod pause;
 mod tokens;
 mod windows;

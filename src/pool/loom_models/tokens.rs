@@ -155,3 +155,30 @@ fn loom_a_token_called_spent_by_one_who_died_is_not_lent() {
         assert!(words.slots[0].is_spent());
     });
 }
+
+/// Two reports of one slot, while the supervisor takes the list: the last one is seen, by this look or by the next.
+#[test]
+fn loom_a_report_made_while_the_list_is_taken_is_not_lost() {
+    use std::sync::atomic::Ordering::Relaxed;
+    loom::model(|| {
+        let words = Words::new(1, 1);
+        let shared = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
+        let (theirs, other) = (Arc::clone(&shared), Arc::clone(&words));
+        let worker = thread::spawn(move || {
+            for round in [1, 2] {
+                theirs.1.store(round, Relaxed);
+                Suspects::new(&theirs.0, &other.tokens).push(SlotIndex::new(0));
+            }
+        });
+        let mut seen = 0;
+        let mut look = || {
+            if !Suspects::new(&shared.0, &words.tokens).take().is_empty() {
+                seen = shared.1.load(Relaxed);
+            }
+        };
+        look();
+        worker.join().unwrap();
+        look();
+        assert_eq!(seen, 2, "the last report");
+    });
+}

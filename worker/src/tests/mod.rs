@@ -5,4 +5,5 @@ mod framing;
 mod leases;
 mod play;
 mod refresh;
+mod take_back;
 mod tls;

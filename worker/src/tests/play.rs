@@ -124,6 +124,7 @@ fn hire(
             ticks.tick().await;
             ticking.desk.heartbeat();
             ticking.desk.answer_bell();
+            ticking.look_at_leases();
             ticking.look();
             ticking.timers.tick(&ticking.clock);
             ticking.view().upstream.tend(ticking.clock.now());
