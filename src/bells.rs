@@ -7,7 +7,7 @@ use nix::{
     sys::eventfd::{EfdFlags, EventFd},
 };
 
-use crate::{estate::Role, ids::SeatIndex, pool::Bells};
+use crate::{handover::Role, ids::SeatIndex, pool::Bells};
 
 /// The bells of all seats and the supervisor's.
 #[derive(Debug)]

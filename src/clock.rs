@@ -1,4 +1,6 @@
-//! The clocks that all processes of one machine share.
+//! The clocks: the monotonic one that all processes of one machine share, and the one that people read.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -21,4 +23,11 @@ pub fn monotonic_millis() -> u64 {
     // Neither part of a monotonic time is negative.
     let (seconds, nanos) = (now.tv_sec().unsigned_abs(), now.tv_nsec().unsigned_abs());
     (seconds * 1000 + nanos / 1_000_000).max(1)
+}
+
+/// Seconds since 1970; 0 for a clock that is set before it.
+#[must_use]
+pub fn unix_seconds() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.unwrap_or_default().as_secs()
 }

@@ -7,11 +7,11 @@
 //! - [`lending`]: a pool in use: a worker's half, the supervisor's half;
 //! - [`bells`]: how one process makes another look;
 //! - [`limits`]: rates and breakers, exact over all processes;
-//! - [`estate`]: what a supervisor leaves to the next one, and how it gets there;
+//! - [`handover`]: the descriptors that processes leave to each other, and how they get there;
 //! - [`control`]: the protocol between `tppctl` and the supervisor.
 //!
 //! It has no tokio, no HTTP, no logger: it returns values. `unsafe` stands in `region::mapping` and
-//! `handover` alone.
+//! `handover::inherit` alone.
 
 #[cfg(not(tpp_loom))]
 pub mod bells;
@@ -21,8 +21,6 @@ pub mod clock;
 pub mod config;
 #[cfg(not(tpp_loom))]
 pub mod control;
-#[cfg(not(tpp_loom))]
-pub mod estate;
 #[cfg(all(any(test, fuzzing), not(tpp_loom)))]
 #[doc(hidden)]
 pub mod fuzzing;

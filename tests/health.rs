@@ -167,11 +167,16 @@ fn what_is_missing_is_said() {
         .account(&upstream, "good", 1);
     let proxy = Proxy::start_without_tokens(&settings);
     wait_until("the good account is in", || proxy.pool().total == 1);
-    wait_until("the bad account is named", || {
+    wait_until("the refused account is counted", || {
         let health = proxy.health("/health").json();
         assert_ne!(health["status"], "healthy");
-        health["reasons"].to_string().contains("bad")
+        health["reasons"]
+            .to_string()
+            .contains("login refused for 1 account")
     });
+    // Whoever reaches the health endpoint is not told whose it is; whoever may order is.
+    let told = proxy.ctl(&["status", "--json"]).out;
+    assert!(told.contains("login refused for bad"), "{told}");
     assert_eq!(proxy.health("/readyz").status, 200);
 }
 

@@ -4,9 +4,9 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    Format, section,
+    Client, Format, Lease, Token, Upstream, describe, section,
     text::{
-        key::{Default, Effect, Key},
+        key::{Default, Effect, Key, Kind},
         notation::parse,
         shape,
         tree::{Node, Value},
@@ -152,6 +152,68 @@ fn the_example_equals_a_file_that_leaves_all_defaults_out() {
     };
     let short = "[upstream]\nhost = 'dolphindb.example.com'\n[[credentials]]\nusername = 'user1'\npassword = 'password1'\n";
     assert_eq!(read(short), read(EXAMPLE));
+}
+
+#[test]
+fn a_section_by_default_is_what_a_file_without_it_yields() {
+    let none = BTreeMap::new();
+    let text =
+        "[upstream]\nhost = 'db'\nport = 1\n[[credentials]]\nusername = 'u'\npassword = 'p'\n";
+    let (name, base) = (Path::new("tpp.toml"), Path::new(""));
+    let config = super::parse(text, name, Format::Toml, base, &none).unwrap();
+    assert_eq!(Client::default(), config.client);
+    assert_eq!(Token::default(), config.token);
+    assert_eq!(Lease::default(), config.lease);
+    assert_eq!(Upstream::at("db", 1), config.upstream);
+}
+
+#[test]
+fn each_word_of_a_choice_is_read_and_published_as_it_is_written() {
+    let none = BTreeMap::new();
+    for key in section::keys() {
+        let Kind::Choice(words) = key.kind else {
+            continue;
+        };
+        for word in words {
+            let host = |section| match section {
+                "upstream" => "",
+                _ => "[upstream]\n",
+            };
+            let text = format!(
+                "[{}]\n{} = '{word}'\n{}host = 'db'\n[[credentials]]\nusername = 'u'\npassword = 'p'\n",
+                key.section(),
+                key.leaf(),
+                host(key.section()),
+            );
+            let (name, base) = (Path::new("tpp.toml"), Path::new(""));
+            let config = super::parse(&text, name, Format::Toml, base, &none).unwrap();
+            let sections = serde_json::json!({
+                "upstream": config.upstream,
+                "token": config.token,
+                "lease": config.lease,
+                "telemetry": config.telemetry,
+            });
+            assert_eq!(sections[key.section()][key.leaf()], *word, "{}", key.path);
+        }
+    }
+}
+
+#[test]
+fn every_key_is_described_with_its_default_as_it_stands_in_the_example() {
+    let all = shown_keys();
+    let described = describe();
+    assert_eq!(all.len(), described.len());
+    for (shown, key) in all.iter().zip(described) {
+        assert_eq!(shown.path, key.path);
+        assert!(!key.allowed.is_empty(), "{}", key.path);
+        assert_eq!(
+            key.required,
+            matches!(key.path, "upstream.host" | "credentials.username")
+        );
+        if let Some(default) = key.default {
+            assert_eq!(shown.value, default, "{}", key.path);
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     bells::BellBoard,
     clock::monotonic_millis,
-    estate::Role,
+    handover::Role,
     ids::SeatIndex,
     roster::{Seat, SeatState, SeatWord},
     shared::SeatCounters,

@@ -7,11 +7,10 @@ use clap::Args;
 use tpp::config::{self, Format, Secret};
 
 use crate::{
-    limits,
-    logging::Log,
-    prepare::Supervisor,
-    run::runtime,
+    prepare::Prepared,
+    run::{run_prepared, runtime},
     standin::{StandIn, StandInOptions},
+    system::{limits, logging::Log},
 };
 
 /// The stand-in's account.
@@ -74,9 +73,9 @@ pub fn run(args: DevArgs) -> anyhow::Result<()> {
         )?;
         let log = Log::begin(&config.telemetry)?;
         limits::prepare();
-        let supervisor = Supervisor::prepare(config, PathBuf::new(), log, Vec::new())?;
-        announce(&supervisor, standin.addr(), &control_socket).context("print the addresses")?;
-        supervisor.run().await
+        let prepared = Prepared::of(config, PathBuf::new(), log, Vec::new())?;
+        announce(&prepared, standin.addr(), &control_socket).context("print the addresses")?;
+        run_prepared(prepared).await
     })
 }
 
@@ -114,20 +113,20 @@ log_filter = {filter:?}
 }
 
 fn announce(
-    supervisor: &Supervisor,
+    prepared: &Prepared,
     upstream: SocketAddr,
     control_socket: &std::path::Path,
 ) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let control = control_socket.display();
-    let health = supervisor.health_address();
-    for address in supervisor.addresses() {
+    let health = prepared.health_address();
+    for address in prepared.addresses() {
         writeln!(out, "proxy    http://{address}")?;
     }
     writeln!(out, "health   http://{health}")?;
     writeln!(out, "upstream http://{upstream}")?;
     writeln!(out, "control  {control}")?;
-    let proxy = supervisor
+    let proxy = prepared
         .addresses()
         .next()
         .map(|address| address.to_string())

@@ -1,26 +1,21 @@
 //! The worker processes: as many as wanted, replaced when they die or hang, drained when they shall go.
 
-mod post;
-mod replacement;
+mod adopt;
+mod instance;
+mod order;
+mod replace;
 mod report;
-mod takeover;
 
 use std::{
     collections::VecDeque,
-    fmt,
-    os::fd::OwnedFd,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinSet,
-    time::MissedTickBehavior,
-};
+use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 use tpp::{
-    estate::{Role, meeting_place},
+    handover::{Role, meeting::meeting_place},
     lending::Stock,
     roster::SeatState,
 };
@@ -28,11 +23,12 @@ use tracing::{error, info, warn};
 
 use crate::{
     process::{Ending, Launch, WorkerProcess},
-    sockets::ForWorkers,
-    systemd,
+    system::{sockets::ForWorkers, systemd},
 };
 
-use post::{Post, Worker};
+use instance::{Instance, Worker};
+use order::Answer;
+pub(crate) use order::{FleetHandle, NextSupervisor, Order, Wanted};
 pub(crate) use report::{FleetReport, WorkerReport};
 
 /// How often the heartbeats are looked at.
@@ -42,58 +38,18 @@ const PASS_BY_AFTER: Duration = Duration::from_secs(1);
 /// What a worker may take, beyond its time to drain, to end by itself.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
 
-/// Told when all workers are ready and none is left to be replaced, with what was done; or why that failed.
-pub(crate) type Answer = oneshot::Sender<Result<String, String>>;
-
-/// What the fleet can be told.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// Replace all workers one by one.
-    Restart(Answer),
-    /// Want other workers: more are started, fewer drained, and those with other sockets replaced one by one.
-    Want(Wanted, Vec<ForWorkers>, Answer),
-    /// Drain all workers and end. The second time: kill them.
-    Stop,
-    /// End, and leave the workers to the next supervisor.
-    Leave,
-    /// Have workers replaced that another supervisor left: all, or those that would be started otherwise now.
-    Renew { all: bool, answer: Answer },
-    /// Call the heir with what it needs of the fleet. If it returns, all goes on as before.
-    Bequeath(Heir),
-}
-
-/// Takes the fleet's descriptors, and does not return if all goes well.
-pub(crate) struct Heir(pub(crate) Box<Inherit>);
-
-/// What an heir does with the descriptors.
-pub(crate) type Inherit = dyn FnOnce(Vec<(Role, OwnedFd)>) + Send;
-
-impl fmt::Debug for Heir {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Heir")
-    }
-}
-
-/// The wanted set of workers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
-    pub(crate) workers: usize,
-    pub(crate) drain_timeout: Duration,
-    pub(crate) worker_timeout: Duration,
-}
-
 /// Keeps the wanted workers running.
 pub(crate) struct Fleet {
     stock: Arc<Stock>,
     launch: Launch,
     wanted: Wanted,
-    posts: Vec<Post>,
+    instances: Vec<Instance>,
     /// Workers that drain, with the time by which they must have ended.
     leaving: Vec<(Worker, Instant)>,
     /// Workers of a predecessor that sit in no seat of this pool; with that time once they drain.
-    strangers: Vec<(WorkerProcess, Option<Instant>)>,
+    former: Vec<(WorkerProcess, Option<Instant>)>,
     ended: JoinSet<(u32, Ending)>,
-    /// Posts whose workers are still to be replaced.
+    /// Instances whose workers are still to be replaced.
     to_replace: VecDeque<usize>,
     askers: Vec<Answer>,
     stopping: bool,
@@ -108,9 +64,9 @@ impl Fleet {
             stock,
             launch,
             wanted,
-            posts: (0..wanted.workers).map(|_| Post::default()).collect(),
+            instances: (0..wanted.workers).map(|_| Instance::default()).collect(),
             leaving: Vec::new(),
-            strangers: Vec::new(),
+            former: Vec::new(),
             ended: JoinSet::new(),
             to_replace: VecDeque::new(),
             askers: Vec::new(),
@@ -157,7 +113,7 @@ impl Fleet {
                 let _ = answer.send(Err("tpp is stopping".to_owned()));
             }
             Order::Restart(answer) => {
-                info!(workers = self.posts.len(), "replacing all workers");
+                info!(workers = self.instances.len(), "replacing all workers");
                 self.enqueue_all();
                 self.askers.push(answer);
             }
@@ -182,21 +138,24 @@ impl Fleet {
             Order::Stop => self.begin_stop(Instant::now()),
             // Workers that drain already go on to their end, supervisor or not.
             Order::Leave => self.left = true,
-            // An heir would not know that tpp is to stop. Whoever sent it sees it dropped.
-            Order::Bequeath(_) if self.stopping => {}
-            Order::Bequeath(heir) => self.bequeath(heir),
+            // A successor would not know that tpp is to stop. Whoever sent it sees it dropped.
+            Order::HandOver(_) if self.stopping => {}
+            Order::HandOver(next) => self.hand_over(next),
         }
     }
 
     fn want(&mut self, wanted: Wanted, sockets: Vec<ForWorkers>, now: Instant) {
         self.wanted = wanted;
         self.launch.change_sockets(sockets);
-        let surplus = self.posts.split_off(wanted.workers.min(self.posts.len()));
+        let surplus = self
+            .instances
+            .split_off(wanted.workers.min(self.instances.len()));
         self.dismiss(surplus, now);
-        self.posts.resize_with(wanted.workers, Post::default);
+        self.instances
+            .resize_with(wanted.workers, Instance::default);
         self.to_replace.retain(|at| *at < wanted.workers);
         self.enqueue_outdated();
-        self.fill_posts(now);
+        self.fill_instances(now);
     }
 
     fn begin_stop(&mut self, now: Instant) {
@@ -207,31 +166,32 @@ impl Fleet {
         systemd::forget(&Role::Listener.to_string());
         self.give_up_replacing("tpp is stopping");
         info!(workers = self.processes().count(), "draining all workers");
-        let posts = std::mem::take(&mut self.posts);
-        self.dismiss(posts, now);
-        self.dismiss_strangers(now);
+        let instances = std::mem::take(&mut self.instances);
+        self.dismiss(instances, now);
+        self.dismiss_former(now);
     }
 
-    /// Gives up posts, and drains their workers.
-    fn dismiss(&mut self, posts: Vec<Post>, now: Instant) {
-        let workers: Vec<_> = posts.into_iter().flat_map(Post::into_workers).collect();
+    /// Gives up instances, and drains their workers.
+    fn dismiss(&mut self, instances: Vec<Instance>, now: Instant) {
+        let workers: Vec<_> = instances
+            .into_iter()
+            .flat_map(Instance::into_workers)
+            .collect();
         workers
             .into_iter()
             .for_each(|worker| self.order_out(worker, now));
     }
 
     fn workers(&self) -> impl Iterator<Item = &Worker> {
-        self.posts
+        self.instances
             .iter()
-            .flat_map(Post::workers)
+            .flat_map(Instance::workers)
             .chain(self.leaving.iter().map(|(worker, _)| worker))
     }
 
     fn processes(&self) -> impl Iterator<Item = &WorkerProcess> {
-        let strangers = self.strangers.iter().map(|(process, _)| process);
-        self.workers()
-            .map(|worker| &worker.process)
-            .chain(strangers)
+        let former = self.former.iter().map(|(process, _)| process);
+        self.workers().map(|worker| &worker.process).chain(former)
     }
 
     /// Once a tick: start what is due, follow a replacement, judge the heartbeats, mend the hints.
@@ -245,7 +205,7 @@ impl Fleet {
         }
         self.kill_overdue(now);
         if !self.stopping {
-            self.fill_posts(now);
+            self.fill_instances(now);
             self.replace_next(now);
             self.answer_if_settled();
         }
@@ -254,8 +214,8 @@ impl Fleet {
 
     fn note_states(&mut self, now: Instant) {
         let mut draining = Vec::new();
-        for (at, post) in self.posts.iter_mut().enumerate() {
-            for worker in post.workers_mut() {
+        for (at, instance) in self.instances.iter_mut().enumerate() {
+            for worker in instance.workers_mut() {
                 let state = self.stock.pool().seats[worker.seat.get()].word().state;
                 if !worker.ready && state == SeatState::Ready {
                     worker.ready = true;
@@ -269,7 +229,7 @@ impl Fleet {
         // Told by somebody else: its place is taken by another one at once, not when it has ended.
         let deadline = self.exit_deadline(now);
         for (at, pid) in draining {
-            if let Some(worker) = self.posts[at].remove(pid) {
+            if let Some(worker) = self.instances[at].remove(pid) {
                 warn!(worker = %worker.seat, pid, "worker drains unasked");
                 self.leaving.push((worker, deadline));
             }
@@ -298,9 +258,9 @@ impl Fleet {
     fn kill_overdue(&self, now: Instant) {
         let leaving = self.leaving.iter();
         let leaving = leaving.map(|(worker, deadline)| (&worker.process, Some(*deadline)));
-        let strangers = self.strangers.iter();
-        let strangers = strangers.map(|(process, deadline)| (process, *deadline));
-        for (process, deadline) in leaving.chain(strangers) {
+        let former = self.former.iter();
+        let former = former.map(|(process, deadline)| (process, *deadline));
+        for (process, deadline) in leaving.chain(former) {
             if deadline.is_some_and(|deadline| now > deadline) {
                 warn!(pid = process.pid, "worker did not end in time: killing it");
                 process.signal(Signal::KILL);
@@ -308,19 +268,19 @@ impl Fleet {
         }
     }
 
-    fn fill_posts(&mut self, now: Instant) {
-        for at in 0..self.posts.len() {
-            if self.posts[at].is_due(now) {
+    fn fill_instances(&mut self, now: Instant) {
+        for at in 0..self.instances.len() {
+            if self.instances[at].is_due(now) {
                 match self.start_worker() {
                     Ok(worker) => {
-                        self.posts[at].current = Some(worker);
+                        self.instances[at].current = Some(worker);
                         // As new as a successor would be.
                         self.to_replace.retain(|one| *one != at);
                     }
                     Err(reason) => {
                         error!(reason, "worker not started");
                         self.give_up_replacing(&format!("worker not started: {reason}"));
-                        self.posts[at].note_end(now, None, reason);
+                        self.instances[at].note_end(now, None, reason);
                     }
                 }
             }
@@ -370,14 +330,14 @@ impl Fleet {
 
     fn process_ended(&mut self, pid: u32, ending: Ending) {
         let is_it = |process: &WorkerProcess| process.pid == pid;
-        if let Some(at) = self.strangers.iter().position(|(one, _)| is_it(one)) {
-            self.strangers.remove(at);
+        if let Some(at) = self.former.iter().position(|(one, _)| is_it(one)) {
+            self.former.remove(at);
             info!(pid, how = %ending, "worker of the former pool gone");
         } else if let Some(at) = self.leaving.iter().position(|(one, _)| is_it(&one.process)) {
             let (worker, _) = self.leaving.remove(at);
             let reclaimed = self.stock.reclaim(worker.seat);
             info!(worker = %worker.seat, pid, how = %ending, leases = reclaimed.leases, "worker gone");
-        } else if let Some(at) = self.posts.iter().position(|post| post.has(pid)) {
+        } else if let Some(at) = self.instances.iter().position(|instance| instance.has(pid)) {
             self.worker_died(at, pid, ending);
         }
         // Last: systemd may be slow to hear, and the line waits for what the dead held.
@@ -389,7 +349,7 @@ impl Fleet {
 
     /// An end that nobody ordered.
     fn worker_died(&mut self, at: usize, pid: u32, ending: Ending) {
-        let Some(worker) = self.posts[at].remove(pid) else {
+        let Some(worker) = self.instances[at].remove(pid) else {
             return;
         };
         let how = ending.to_string();
@@ -401,22 +361,22 @@ impl Fleet {
             self.give_up_replacing(&format!("the new worker died before it was ready: {how}"));
         }
         let now = Instant::now();
-        self.posts[at].note_end(now, Some(&worker), how);
-        if let Some(delay) = self.posts[at].delay(now) {
+        self.instances[at].note_end(now, Some(&worker), how);
+        if let Some(delay) = self.instances[at].delay(now) {
             warn!(
-                post = at,
+                instance = at,
                 delay_ms = delay.as_millis(),
                 "workers keep dying at once: the next one starts later"
             );
         }
         if !self.stopping {
-            self.fill_posts(now);
+            self.fill_instances(now);
         }
     }
 
     fn publish_report(&self) {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        report.update(&self.posts, &self.leaving, Instant::now());
+        report.update(&self.instances, &self.leaving, Instant::now());
     }
 }
 

@@ -2,47 +2,36 @@
 //!
 //! | room | what it does |
 //! |---|---|
-//! | [`run`] | the supervisor's life: open, publish, start the parts, follow the signals |
+//! | [`run`], `prepare` | the supervisor's life: what is taken over or opened, what is started, and the end |
 //! | `fleet`, `process` | the worker processes: started, watched, replaced, drained |
 //! | `refresh` | runs the logins that are due and installs their tokens |
 //! | [`login`] | one credential in, one token or one clear error out |
 //! | [`schedule`] | pure rules: which slot logs in when |
 //! | [`resolve`], `upstream` | the upstream's name to addresses, kept fresh, told to the workers |
-//! | `reload` | puts another configuration in force, all of it or nothing |
-//! | `succession` | from one supervisor to the next: taking over, upgrading in place |
-//! | `signals`, `systemd` | what the system asks of it, and is told |
+//! | [`outlook`] | what there is to see: one snapshot, and pure views of it |
+//! | `orders` | what can be ordered: reload, restart, refresh, upgrade |
+//! | [`doors`] | who asks and orders: the control socket, the health endpoint |
+//! | [`succession`] | from one supervisor to the next: taking over, upgrading in place |
+//! | [`system`] | signals, sockets, limits, log lines, systemd |
 //! | `doorbell` | passes the workers' rings on |
-//! | `panel` | the picture of the whole, and the door for orders |
-//! | [`control`] | the socket that `tppctl` asks |
-//! | [`http`] | the health endpoint |
-//! | [`health`] | pure rules: healthy, ready, and why not |
-//! | [`metrics`] | all numbers as Prometheus text |
 //! | [`standin`], [`dev`] | a stand-in for DolphinDB, and the whole thing in front of it |
 #![forbid(unsafe_code)]
 
-mod accept;
-mod announce;
-pub mod control;
 pub mod dev;
 mod doorbell;
+pub mod doors;
 mod fleet;
-pub mod health;
-pub mod http;
-pub mod limits;
-pub mod logging;
+mod in_force;
 pub mod login;
-pub mod metrics;
-mod panel;
+mod orders;
+pub mod outlook;
 mod prepare;
 mod process;
 mod refresh;
-mod reload;
 pub mod resolve;
 pub mod run;
 pub mod schedule;
-mod signals;
-mod sockets;
 pub mod standin;
 pub mod succession;
-mod systemd;
+pub mod system;
 mod upstream;

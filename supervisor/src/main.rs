@@ -10,7 +10,11 @@ use tpp::{
     config::{self, ProcessVars},
     handover,
 };
-use tpp_supervisor::{dev, limits, logging::Log, run, succession::upgrade};
+use tpp_supervisor::{
+    dev, run,
+    succession::upgrade,
+    system::{limits, logging::Log},
+};
 
 use crate::cli::{Cli, Command, ConfigArgs};
 
@@ -25,7 +29,7 @@ fn main() -> ExitCode {
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => {
             // Before anything is opened: the numbers of what is inherited are still its own.
-            let inherited = handover::receive_estate();
+            let inherited = handover::receive();
             with_config(&args, |config| {
                 let log = Log::begin(&config.telemetry)?;
                 limits::prepare();

@@ -15,18 +15,21 @@ use anyhow::Context;
 use tpp::{
     bells::BellBoard,
     config::Config,
-    estate::{INHERITED_VARIABLE, Role, meeting_prefix},
+    handover::{Role, exec, meeting::meeting_prefix},
     lending::{Stock, WorkerSettings},
     region::{Geometry, Region},
 };
 use tracing::{info, warn};
 
 use crate::{
-    control::ControlSocket,
-    logging::Log,
+    doors::control::ControlSocket,
+    fleet::Wanted,
     process::{HASH_BEGIN, WorkerProcess, hash_on},
-    sockets::{Listening, listen},
-    succession::{self, Estate, Found},
+    succession::{self, Found, Takeover},
+    system::{
+        logging::Log,
+        sockets::{Listening, listen},
+    },
 };
 
 /// Least room for slots and seats: more accounts and workers can come without a new region.
@@ -39,7 +42,7 @@ const POOL_ROOM: usize = 512 << 20;
 
 /// How a supervisor comes into charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Accession {
+pub(crate) enum StartKind {
     /// With a new pool.
     Started,
     /// Of the pool of one that is gone.
@@ -48,7 +51,7 @@ pub(crate) enum Accession {
     Upgraded,
 }
 
-impl Accession {
+impl StartKind {
     /// In one word, for the history.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -59,8 +62,8 @@ impl Accession {
     }
 }
 
-/// A supervisor that has all it needs and has started nothing yet.
-pub(crate) struct Supervisor {
+/// All that a supervisor needs: nothing of it has been started yet.
+pub(crate) struct Prepared {
     pub(crate) config: Config,
     pub(crate) config_file: PathBuf,
     pub(crate) log: Log,
@@ -68,24 +71,24 @@ pub(crate) struct Supervisor {
     pub(crate) health: (SocketAddr, TcpListener),
     pub(crate) control: ControlSocket,
     pub(crate) stock: Arc<Stock>,
-    pub(crate) workers: usize,
-    pub(crate) accession: Accession,
+    pub(crate) wanted: Wanted,
+    pub(crate) start_kind: StartKind,
     /// Workers on this pool, of a predecessor.
     pub(crate) found: Found,
     /// Workers on another one.
-    pub(crate) strangers: Vec<WorkerProcess>,
+    pub(crate) former: Vec<WorkerProcess>,
     /// What was inherited, taken or not: systemd may keep it still.
     pub(crate) inherited: BTreeSet<String>,
     /// Who waits for the end of an upgrade.
-    pub(crate) asker: Option<UnixStream>,
+    pub(crate) caller: Option<UnixStream>,
 }
 
-impl Supervisor {
+impl Prepared {
     /// Takes over what a predecessor left, `inherited` or found beside the control socket, and opens the rest.
     ///
     /// # Errors
     /// If something it needs is not to be had: an address, the control socket, memory.
-    pub(crate) fn prepare(
+    pub(crate) fn of(
         config: Config,
         config_file: PathBuf,
         log: Log,
@@ -95,17 +98,17 @@ impl Supervisor {
             .warnings()
             .iter()
             .for_each(|warning| warn!("{warning}"));
-        let workers = worker_count(&config);
+        let wanted = Wanted::of(&config);
         let mut inherited = inherited;
         // First of all: whoever has it is the supervisor.
         let control = control_socket(&config, &mut inherited)?;
         let roles: BTreeSet<_> = inherited.iter().map(|(role, _)| role.to_string()).collect();
-        let mut estate = succession::collect(inherited, &meeting_prefix(&config.control_socket));
+        let mut takeover = succession::collect(inherited, &meeting_prefix(&config.control_socket));
         let listeners = config
             .listen
             .iter()
             .map(|&address| {
-                let socket = match estate.take_listener(address) {
+                let socket = match takeover.take_listener(address) {
                     Some(socket) => socket,
                     None => listen("listen", address)?,
                 };
@@ -115,23 +118,23 @@ impl Supervisor {
             })
             .collect::<Result<_, _>>()?;
         let address = config.health_listen;
-        let health = match estate.take_health(address) {
+        let health = match takeover.take_health(address) {
             Some(socket) => socket,
             None => listen("health_listen", address)?,
         };
         let health_address = health.local_addr().context("address of health_listen")?;
-        let (stock, is_ours) = stock(&config, workers, &mut estate)?;
+        let (stock, is_ours) = stock(&config, wanted.workers, &mut takeover)?;
         let found = if is_ours {
-            estate.adopt(&stock)
+            takeover.adopt(&stock)
         } else {
             Found::default()
         };
-        let accession = if std::env::var_os(INHERITED_VARIABLE).is_some() {
-            Accession::Upgraded
+        let start_kind = if exec::is_in_place() {
+            StartKind::Upgraded
         } else if is_ours {
-            Accession::Adopted
+            StartKind::Adopted
         } else {
-            Accession::Started
+            StartKind::Started
         };
         Ok(Self {
             config,
@@ -141,12 +144,12 @@ impl Supervisor {
             health: (health_address, health),
             control,
             stock: Arc::new(stock),
-            workers,
-            accession,
+            wanted,
+            start_kind,
             found,
-            strangers: estate.take_strangers(),
+            former: takeover.take_former(),
             inherited: roles,
-            asker: estate.asker.take(),
+            caller: takeover.caller.take(),
         })
     }
 
@@ -159,16 +162,6 @@ impl Supervisor {
     pub(crate) fn health_address(&self) -> SocketAddr {
         self.health.0
     }
-}
-
-/// How many workers `config` wants.
-pub(crate) fn worker_count(config: &Config) -> usize {
-    match config.workers.count {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        count => count,
-    }
-    // A successor needs a seat beside its forerunner.
-    .min(MOST_SEATS / 2)
 }
 
 fn control_socket(
@@ -186,8 +179,12 @@ fn control_socket(
 }
 
 /// The pool to go on with, and whether it is a predecessor's.
-fn stock(config: &Config, workers: usize, estate: &mut Estate) -> anyhow::Result<(Stock, bool)> {
-    let inherited = estate.take_region(|region| {
+fn stock(
+    config: &Config,
+    workers: usize,
+    takeover: &mut Takeover,
+) -> anyhow::Result<(Stock, bool)> {
+    let inherited = takeover.take_region(|region| {
         let leased = region.pool().census().in_use;
         fits(config, workers, region.geometry(), leased)?;
         is_of_our_server(config, region)

@@ -20,13 +20,12 @@ use rustix::process::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 use tpp::{
-    estate::{Role, word},
-    handover::Handover,
+    handover::{Role, WorkerArgs, WorkerDescriptors, word},
     lending::Stock,
     pool::{Epoch, SeatIndex},
 };
 
-use crate::{sockets::ForWorkers, systemd};
+use crate::system::{sockets::ForWorkers, systemd};
 
 /// Variables a worker may inherit: they change how a process runs, and hold no secret.
 const INHERITED_VARIABLES: [&str; 6] = [
@@ -235,20 +234,22 @@ fn command(
     (seat, epoch): (SeatIndex, Epoch),
 ) -> std::process::Command {
     // The image this process runs, even if the file has been replaced since: supervisor and worker are of one version.
+    let args = WorkerArgs {
+        seat: seat.get(),
+        epoch: epoch.get(),
+        seats: stock.pool().seats.len(),
+        meeting_prefix: launch.meeting_prefix.clone(),
+        listen: launch
+            .listeners
+            .iter()
+            .map(|(address, _)| address.clone())
+            .collect(),
+    };
     let mut command = std::process::Command::new("/proc/self/exe");
     command
         .arg0("tpp-worker")
         .arg("worker")
-        .args(["--seat", &seat.to_string(), "--epoch", &epoch.to_string()])
-        .args(["--seats", &stock.pool().seats.len().to_string()])
-        .arg("--meeting-prefix")
-        .arg(&launch.meeting_prefix)
-        .args(
-            launch
-                .listeners
-                .iter()
-                .flat_map(|(address, _)| ["--listen", address]),
-        )
+        .args(args.to_arguments())
         .env_clear()
         .envs(
             INHERITED_VARIABLES
@@ -262,7 +263,7 @@ fn command(
 }
 
 fn mappings(launch: &Launch, stock: &Stock, channel: OwnedFd) -> io::Result<Vec<FdMapping>> {
-    let handover = Handover {
+    let handover = WorkerDescriptors {
         region: stock.region().as_fd().try_clone_to_owned()?,
         channel,
         bells: stock.bells().try_clone()?,

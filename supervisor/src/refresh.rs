@@ -27,7 +27,8 @@ use crate::{
 };
 
 use accounts::{Accounts, key, sessions};
-use ledger::{Ledger, number};
+pub(crate) use ledger::Ledger;
+use ledger::number;
 
 /// A login that has ended.
 type Ended = (Login, Result<Token, LoginError>);

@@ -1,36 +1,44 @@
 //! The supervisor's life: start the parts, follow the signals, end.
 
 use std::{
-    io,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::PathBuf,
     sync::{Arc, Mutex},
 };
 
 use anyhow::Context;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 use tpp::{
-    config::Config,
+    clock::unix_seconds,
+    config::{Config, Upstream},
     control::{Reply, SupervisorEvent},
-    estate::{self, Role, meeting_prefix},
+    handover::{self, Role, meeting::meeting_prefix},
+    lending::Stock,
 };
 use tracing::{info, warn};
 
 use crate::{
-    announce,
-    control::reply_to,
     doorbell,
-    fleet::{self, Fleet, Order},
-    http,
-    logging::Log,
-    panel::{Identity, InForce, Panel, Started, unix_seconds},
-    prepare::{Accession, Supervisor, image},
+    doors::{control::reply_to, probes},
+    fleet::{Fleet, FleetHandle, Order},
+    in_force::InForce,
+    orders::{Orders, Reload, Upgrade},
+    outlook::{Outlook, Started},
+    prepare::{Prepared, StartKind, image},
     process::Launch,
-    refresh::{Refresher, Setup},
-    reload::Reloader,
-    signals::{Request, Signals},
+    refresh::{RefreshHandle, Refresher, Setup},
     succession::{history, upgrade::Invocation},
-    systemd,
+    system::{
+        announce::announce,
+        signals::{Request, Signals},
+        systemd,
+    },
     upstream::{self, UpstreamAddresses},
 };
 
@@ -41,13 +49,15 @@ use crate::{
 pub fn run(
     config: Config,
     config_file: PathBuf,
-    log: Log,
+    log: crate::system::logging::Log,
     inherited: Vec<(Role, OwnedFd)>,
 ) -> anyhow::Result<()> {
-    runtime()?.block_on(async {
-        let supervisor = Supervisor::prepare(config, config_file, log, inherited)?;
-        supervisor.run().await
-    })
+    let runtime = runtime()?;
+    let ended = runtime
+        .block_on(async { run_prepared(Prepared::of(config, config_file, log, inherited)?).await });
+    // What a name server or a file still keeps a thread with is nobody's business any more.
+    runtime.shutdown_background();
+    ended
 }
 
 /// The supervisor's runtime: one thread is plenty for work that is small and slow.
@@ -58,160 +68,235 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("start the runtime")
 }
 
-impl Supervisor {
-    pub(crate) async fn run(mut self) -> anyhow::Result<()> {
-        // Registered first: a signal that comes while we start is not lost.
-        let signals = Signals::register()?;
-        self.say_where();
-        self.note_accession();
-        let own_sockets = self.own_sockets().context("duplicate the own sockets")?;
-        let (rings, bell) = watch::channel(());
-        let doorbell = doorbell::answer(&self.stock, rings)?;
-        let setup = Setup::of(&self.config)?;
-        let refresher = Refresher::new(setup, Arc::clone(&self.stock), bell.clone())?;
-        let fleet = self.fleet()?;
-        let (orders, received) = mpsc::unbounded_channel();
-        renew_workers(self.accession, self.asker.take(), &orders);
-        let upstream = UpstreamAddresses::default();
-        let (upstream_sender, upstream_receiver) = watch::channel(self.config.upstream.clone());
-        let configurations = &self.stock.region().supervisors().configurations;
+/// Starts the parts, follows the signals, and ends.
+pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
+    // Registered first: a signal that comes while we start is not lost.
+    let signals = Signals::register()?;
+    say_where(&prepared);
+    note_start(&prepared);
+    let stock = Arc::clone(&prepared.stock);
+    let (rings, bell) = watch::channel(());
+    tokio::spawn(doorbell::answer(&stock, rings)?);
+    let setup = Setup::of(&prepared.config)?;
+    let refresher = Refresher::new(setup, Arc::clone(&stock), bell.clone())?;
+    let fleet = fleet(&mut prepared)?;
+    let (handle, received) = FleetHandle::new();
+    renew_workers(prepared.start_kind, prepared.caller.take(), &handle);
+    let addresses = UpstreamAddresses::default();
+    let (upstream, followed) = watch::channel(prepared.config.upstream.clone());
+    let parts = Parts {
+        report: fleet.report(),
+        fleet: handle.clone(),
+        refresher: refresher.handle(),
+        addresses: addresses.clone(),
+        upstream,
+    };
+    let (orders, outlook, doors) = parts.join(prepared)?;
+    let following = upstream::follow(followed, stock, addresses, bell);
+    let following = tokio::spawn(following);
+    let refreshing = tokio::spawn(refresher.run());
+    tokio::spawn(follow(signals, handle, Arc::clone(&orders)));
+    tokio::spawn(announce(Arc::clone(&outlook)));
+    let servers = doors.open(orders, outlook);
+    fleet.run(received).await;
+    // From here on the pool may be another supervisor's to write to.
+    refreshing.abort();
+    following.abort();
+    servers.close().await?;
+    info!("stopped");
+    Ok(())
+}
+
+/// Handles of the parts, for those that look at them and give them orders.
+struct Parts {
+    report: Arc<Mutex<crate::fleet::FleetReport>>,
+    fleet: FleetHandle,
+    refresher: RefreshHandle,
+    addresses: UpstreamAddresses,
+    upstream: watch::Sender<Upstream>,
+}
+
+impl Parts {
+    /// Joins them with what was prepared. What is dropped of that is the fleet's alone from here on.
+    fn join(self, prepared: Prepared) -> anyhow::Result<(Arc<Orders>, Arc<Outlook>, Doors)> {
+        let Prepared {
+            config,
+            config_file,
+            log,
+            listeners,
+            health,
+            control,
+            stock,
+            ..
+        } = prepared;
+        let configurations = &stock.region().supervisors().configurations;
         configurations.add(1);
-        let listeners = self.listeners.iter().map(|(listening, _)| *listening);
-        let in_force = InForce::first(self.config, listeners.collect(), configurations.get());
-        // From here on the fleet alone has them: what is closed there is closed.
-        drop(self.listeners);
-        let panel = Arc::new(Panel {
-            identity: Identity {
-                health_listen: self.health.0.to_string(),
-                config_file: self.config_file,
-                started: Started::now(),
-            },
-            stock: Arc::clone(&self.stock),
-            fleet: fleet.report(),
-            refresher: refresher.handle(),
-            upstream: upstream.clone(),
-            orders: orders.clone(),
-            in_force: Mutex::new(in_force),
-            reloader: Reloader {
-                upstream: upstream_sender,
-                log: self.log,
-                turn: tokio::sync::Mutex::default(),
-            },
-            invocation: Invocation::of_this_process().context("find the own executable")?,
-            own_sockets,
+        let addresses = listeners.iter().map(|(listening, _)| *listening);
+        let in_force = InForce::first(config, addresses.collect(), configurations.get());
+        let in_force = Arc::new(in_force);
+        let turn = Arc::default();
+        let own_sockets = handover::duplicate([
+            (Role::Health, health.1.as_fd()),
+            (Role::Control, control.as_fd()),
+        ]);
+        let outlook = Arc::new(Outlook {
+            stock: Arc::clone(&stock),
+            fleet: self.report,
+            refresher: self.refresher.clone(),
+            upstream: self.addresses.clone(),
+            in_force: Arc::clone(&in_force),
+            health_listen: health.0.to_string(),
+            config_file: config_file.clone(),
+            started: Started::now(),
+            seen: Mutex::default(),
         });
-        let (stopped, stop) = watch::channel(false);
-        let until_stop = move || {
-            let mut stop = stop.clone();
-            async move {
-                // The sender lives as long as we wait.
-                let _ = stop.wait_for(|stopped| *stopped).await;
-            }
+        let orders = Orders {
+            outlook: Arc::clone(&outlook),
+            fleet: self.fleet.clone(),
+            refresher: self.refresher.clone(),
+            upgrade: Upgrade {
+                config_file: config_file.clone(),
+                in_force: Arc::clone(&in_force),
+                stock: Arc::clone(&stock),
+                fleet: self.fleet.clone(),
+                invocation: Invocation::of_this_process().context("find the own executable")?,
+                own_sockets: own_sockets.context("duplicate the own sockets")?,
+                turn: Arc::clone(&turn),
+            },
+            reload: Reload {
+                config_file,
+                in_force,
+                stock,
+                refresher: self.refresher,
+                fleet: self.fleet,
+                log,
+                addresses: self.addresses,
+                upstream: self.upstream,
+                turn,
+            },
         };
-        tokio::spawn(doorbell);
-        let following = tokio::spawn(upstream::follow(
-            upstream_receiver,
-            self.stock,
-            upstream,
-            bell,
-        ));
-        let refreshing = tokio::spawn(refresher.run());
-        tokio::spawn(follow(signals, orders, Arc::clone(&panel)));
-        tokio::spawn(announce::announce(panel.clone()));
-        let health = tokio::spawn(http::serve(self.health.1, panel.clone(), until_stop()));
-        let control = tokio::spawn(self.control.serve(panel, until_stop()));
-        fleet.run(received).await;
-        // From here on the pool may be another supervisor's to write to.
-        refreshing.abort();
-        following.abort();
-        stopped.send_replace(true);
-        for (what, server) in [("health endpoint", health), ("control socket", control)] {
-            server.await.context(what)?.context(what)?;
-        }
-        info!("stopped");
-        Ok(())
-    }
-
-    fn say_where(&self) {
-        for address in self.addresses() {
-            info!(%address, "listening for clients");
-        }
-        info!(address = %self.health.0, "listening for health checks");
-        info!(path = %self.config.control_socket.display(), "listening for tppctl");
-    }
-
-    fn note_accession(&self) {
-        let event = SupervisorEvent {
-            at: unix_seconds(),
-            how: self.accession.word().to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            workers: self.found.workers.len() as u64,
-            leases_freed: self.found.leases_freed,
-        };
-        if self.accession != Accession::Started {
-            let tokens = self.stock.pool().census().usable;
-            info!(
-                how = event.how,
-                version = event.version,
-                workers = event.workers,
-                tokens,
-                leases_freed = event.leases_freed,
-                "took over from the supervisor before"
-            );
-        }
-        history::note(&self.stock, event);
-    }
-
-    /// The sockets that are neither the workers' nor in the region, for a successor in this one's place.
-    fn own_sockets(&self) -> io::Result<Vec<(Role, OwnedFd)>> {
-        estate::duplicate([
-            (Role::Health, self.health.1.as_fd()),
-            (Role::Control, self.control.as_fd()),
-        ])
-    }
-
-    fn fleet(&mut self) -> anyhow::Result<Fleet> {
-        let sockets = self.listeners.iter().map(|(listening, socket)| {
-            Ok((listening.bound.to_string(), socket.try_clone()?.into()))
-        });
-        let launch = Launch {
-            listeners: sockets
-                .collect::<io::Result<_>>()
-                .context("duplicate the listening sockets")?,
-            meeting_prefix: meeting_prefix(&self.config.control_socket),
-            image: image()?,
-        };
-        // What is not gone on with must not come back at the next start; what is, is kept anew.
-        self.inherited.iter().for_each(|name| systemd::forget(name));
-        let region = (Role::Region, self.stock.region().as_fd());
-        let health = (Role::Health, self.health.1.as_fd());
-        systemd::keep_all(launch.sockets().chain([region, health]));
-        systemd::keep_all(self.stock.bells().named());
-        let wanted = wanted(&self.config, self.workers);
-        let mut fleet = Fleet::new(Arc::clone(&self.stock), launch, wanted);
-        fleet.adopt(std::mem::take(&mut self.found.workers));
-        fleet.adopt_strangers(std::mem::take(&mut self.strangers));
-        Ok(fleet)
+        Ok((
+            Arc::new(orders),
+            outlook,
+            Doors {
+                health: health.1,
+                control,
+            },
+        ))
     }
 }
 
+/// The sockets by which others ask.
+struct Doors {
+    health: std::net::TcpListener,
+    control: crate::doors::control::ControlSocket,
+}
+
+/// Those sockets, served.
+struct Servers {
+    stop: watch::Sender<bool>,
+    running: [(&'static str, JoinHandle<std::io::Result<()>>); 2],
+}
+
+impl Doors {
+    fn open(self, orders: Arc<Orders>, outlook: Arc<Outlook>) -> Servers {
+        let (stop, stopped) = watch::channel(false);
+        let until_stop = move || {
+            let mut stopped = stopped.clone();
+            async move {
+                // The sender lives as long as we wait.
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            }
+        };
+        let health = tokio::spawn(probes::serve(self.health, outlook, until_stop()));
+        let control = tokio::spawn(self.control.serve(orders, until_stop()));
+        let running = [("health endpoint", health), ("control socket", control)];
+        Servers { stop, running }
+    }
+}
+
+impl Servers {
+    async fn close(self) -> anyhow::Result<()> {
+        self.stop.send_replace(true);
+        for (what, server) in self.running {
+            server.await.context(what)?.context(what)?;
+        }
+        Ok(())
+    }
+}
+
+fn say_where(prepared: &Prepared) {
+    for address in prepared.addresses() {
+        info!(%address, "listening for clients");
+    }
+    info!(address = %prepared.health.0, "listening for health checks");
+    info!(path = %prepared.config.control_socket.display(), "listening for tppctl");
+}
+
+fn note_start(prepared: &Prepared) {
+    let event = SupervisorEvent {
+        at: unix_seconds(),
+        how: prepared.start_kind.word().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        workers: prepared.found.workers.len() as u64,
+        leases_freed: prepared.found.leases_freed,
+    };
+    if prepared.start_kind != StartKind::Started {
+        let tokens = prepared.stock.pool().census().usable;
+        info!(
+            how = event.how,
+            version = event.version,
+            workers = event.workers,
+            tokens,
+            leases_freed = event.leases_freed,
+            "took over from the supervisor before"
+        );
+    }
+    history::note(&prepared.stock, event);
+}
+
+/// The fleet, with the workers that a predecessor left.
+fn fleet(prepared: &mut Prepared) -> anyhow::Result<Fleet> {
+    let sockets = prepared
+        .listeners
+        .iter()
+        .map(|(listening, socket)| Ok((listening.bound.to_string(), socket.try_clone()?.into())));
+    let launch = Launch {
+        listeners: sockets
+            .collect::<std::io::Result<_>>()
+            .context("duplicate the listening sockets")?,
+        meeting_prefix: meeting_prefix(&prepared.config.control_socket),
+        image: image()?,
+    };
+    // What is not gone on with must not come back at the next start; what is, is kept anew.
+    prepared
+        .inherited
+        .iter()
+        .for_each(|name| systemd::forget(name));
+    let stock: &Stock = &prepared.stock;
+    let region = (Role::Region, stock.region().as_fd());
+    let health = (Role::Health, prepared.health.1.as_fd());
+    systemd::keep_all(launch.sockets().chain([region, health]));
+    systemd::keep_all(stock.bells().named());
+    let mut fleet = Fleet::new(Arc::clone(&prepared.stock), launch, prepared.wanted);
+    fleet.adopt(std::mem::take(&mut prepared.found.workers));
+    fleet.adopt_former(std::mem::take(&mut prepared.former));
+    Ok(fleet)
+}
+
 /// Has those workers replaced that a predecessor started otherwise than we would, and tells who waits for it.
-fn renew_workers(
-    accession: Accession,
-    asker: Option<std::os::unix::net::UnixStream>,
-    orders: &mpsc::UnboundedSender<Order>,
-) {
-    if accession == Accession::Started {
+fn renew_workers(start_kind: StartKind, caller: Option<UnixStream>, fleet: &FleetHandle) {
+    if start_kind == StartKind::Started {
         return;
     }
-    let all = accession == Accession::Upgraded;
+    let all = start_kind == StartKind::Upgraded;
     let (answer, answered) = oneshot::channel();
     // The fleet has not begun yet, and so not ended.
-    let _ = orders.send(Order::Renew { all, answer });
+    fleet.tell(Order::Renew { all, answer });
     tokio::spawn(async move {
         let outcome = answered.await;
-        if let Some(asker) = asker {
+        if let Some(caller) = caller {
             let version = env!("CARGO_PKG_VERSION");
             let reply = match outcome {
                 Ok(Ok(done)) => Reply::Done(format!("upgraded to {version}: {done}")),
@@ -220,21 +305,13 @@ fn renew_workers(
                 )),
                 Err(_) => Reply::Failed("tpp is stopping".to_owned()),
             };
-            reply_to(asker, reply).await;
+            reply_to(caller, reply).await;
         }
     });
 }
 
-pub(crate) fn wanted(config: &Config, workers: usize) -> fleet::Wanted {
-    fleet::Wanted {
-        workers,
-        drain_timeout: config.workers.drain_timeout,
-        worker_timeout: config.workers.worker_timeout,
-    }
-}
-
 /// Does what signals ask for. A reload or an upgrade that takes its time keeps no other signal waiting.
-async fn follow(mut signals: Signals, orders: mpsc::UnboundedSender<Order>, panel: Arc<Panel>) {
+async fn follow(mut signals: Signals, fleet: FleetHandle, orders: Arc<Orders>) {
     loop {
         let order = match signals.next().await {
             Request::Stop => Order::Stop,
@@ -245,21 +322,21 @@ async fn follow(mut signals: Signals, orders: mpsc::UnboundedSender<Order>, pane
             Request::Restart => Order::Restart(oneshot::channel().0),
             // The outcome of both stands in the log, and in the status.
             Request::Reload => {
-                let panel = Arc::clone(&panel);
+                let orders = Arc::clone(&orders);
                 tokio::spawn(async move {
                     systemd::reloading();
-                    let _ = panel.reload().await;
+                    let _ = orders.reload().await;
                     systemd::ready();
                 });
                 continue;
             }
             Request::Upgrade => {
-                let panel = Arc::clone(&panel);
-                tokio::spawn(async move { panel.upgrade(None, None).await });
+                let orders = Arc::clone(&orders);
+                tokio::spawn(async move { orders.upgrade(None, None).await });
                 continue;
             }
         };
-        if orders.send(order).is_err() {
+        if !fleet.tell(order) {
             return;
         }
     }

@@ -15,7 +15,7 @@ use std::{
 use command_fds::{CommandFdExt, FdMapping};
 use tpp::{
     bells::BellBoard,
-    handover::Handover,
+    handover::WorkerDescriptors,
     lending::{Desk, Stock},
     pool::{Epoch, SeatIndex, SlotIndex},
     region::{Geometry, Region},
@@ -59,7 +59,7 @@ impl WorkerProcess {
         variables: &[(&str, &OsStr)],
     ) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
-        let handover = Handover {
+        let handover = WorkerDescriptors {
             region: stock.region().as_fd().try_clone_to_owned()?,
             channel: OwnedFd::from(theirs),
             bells: stock.bells().try_clone()?,
@@ -119,7 +119,7 @@ impl Part {
         let role = next().to_owned();
         let mut number = || next().parse().expect("a number");
         let (seats, seat, epoch) = (number(), number(), number());
-        let handover = Handover::receive(seats, 0).expect("what a worker inherits");
+        let handover = WorkerDescriptors::receive(seats, 0).expect("what a worker inherits");
         Some(Self {
             role,
             region: Arc::new(Region::open(handover.region).expect("the region")),

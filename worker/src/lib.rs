@@ -2,7 +2,7 @@
 //!
 //! Pingora carries the connections, with TLS to the upstream where it is asked for; what is said on them is read and written here.
 //!
-//! - `life`: ready, draining, gone; the bond with the supervisor, and with a new one when it dies;
+//! - `life`: ready, draining, gone; the link to the supervisor, and to a new one when it dies;
 //! - `door`: new connections, shared out fairly between workers; a client, request after request;
 //! - `wire`: any connection, with its buffers, and waiting with an eye on the client;
 //! - `http1`: the codec: heads read strictly, bodies and where they end;
@@ -21,12 +21,15 @@ use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use nix::sys::prctl;
+
 use tpp::{
-    handover::Handover,
+    handover::WorkerDescriptors,
     lending::Desk,
     pool::{Epoch, SeatIndex},
     region::Region,
 };
+
+pub use tpp::handover::WorkerArgs;
 
 mod clock;
 mod door;
@@ -35,7 +38,6 @@ mod door;
 pub mod fuzzing;
 mod gateway;
 mod http1;
-mod leash;
 mod life;
 mod log;
 mod message;
@@ -44,26 +46,6 @@ mod tests;
 mod upstream;
 mod wire;
 mod worker;
-
-/// What the supervisor tells a worker on its command line.
-#[derive(Debug, Clone, clap::Args)]
-pub struct WorkerArgs {
-    /// Index of its seat
-    #[arg(long)]
-    pub seat: usize,
-    /// Which filling of the seat it is
-    #[arg(long)]
-    pub epoch: u64,
-    /// Number of seats in the region, and so of bells handed down
-    #[arg(long)]
-    pub seats: usize,
-    /// Where a new supervisor can meet it: a path, to which it adds its process id
-    #[arg(long)]
-    pub meeting_prefix: PathBuf,
-    /// Address of each listening socket handed down, in their order
-    #[arg(long)]
-    pub listen: Vec<String>,
-}
 
 /// What a worker inherits from its supervisor.
 #[derive(Debug)]
@@ -84,12 +66,12 @@ impl Inherited {
     /// # Errors
     /// If one is missing, or the region is of another version.
     pub fn receive(args: WorkerArgs) -> anyhow::Result<Self> {
-        let Handover {
+        let WorkerDescriptors {
             region,
             channel,
             bells,
             listeners,
-        } = Handover::receive(args.seats, args.listen.len())
+        } = WorkerDescriptors::receive(args.seats, args.listen.len())
             .context("take over from the supervisor")?;
         let region = Region::open(region).context("open the region")?;
         anyhow::ensure!(
@@ -121,7 +103,7 @@ pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
     // A core would hold tokens; a limit on its size does not stop a handler that takes it through a pipe.
     prctl::set_dumpable(false).context("rule out core dumps")?;
     let inherited = Inherited::receive(args)?;
-    if life::bond::may_begin(&inherited.channel).context("wait for the supervisor's word")? {
+    if life::link::may_begin(&inherited.channel).context("wait for the supervisor's word")? {
         serve(inherited)?;
     }
     Ok(())

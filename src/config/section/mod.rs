@@ -138,16 +138,17 @@ pub(super) fn names_at_top(format: Format) -> Vec<&'static str> {
 /// Finds a section's table and looks for names that are none of its keys.
 pub(super) fn open<'t, S: Section>(reader: &mut Reader<'_>, top: &Table<'t>) -> Table<'t> {
     let node = top.named(S::NAME);
+    let name = top.dotted(S::NAME);
     let entries = match node.map(|node| (&node.value, node.origin)) {
         None => &[],
         Some((Value::Table(entries), _)) => entries.as_slice(),
         Some((other, origin)) => {
-            reader.note(Some(origin), S::NAME, other.describe(), "a table of keys");
+            reader.note(Some(origin), &name, other.describe(), "a table of keys");
             &[]
         }
     };
     let table = Table {
-        name: S::NAME.to_owned(),
+        name,
         origin: node.map(|node| node.origin),
         entries,
         overrides: top.overrides,

@@ -68,7 +68,7 @@ impl Files {
     pub(in crate::config) fn read(&mut self, path: &Path) -> Result<Content, String> {
         let thread = match self.thread.take() {
             Some(thread) => thread,
-            None => Thread::start()?,
+            None => Thread::start(&READERS)?,
         };
         let left = self.until.saturating_duration_since(Instant::now());
         // A thread that has ended answers nothing either.
@@ -83,9 +83,10 @@ impl Files {
 }
 
 impl Thread {
-    fn start() -> Result<Self, String> {
-        let counted = Arc::clone(&READERS);
-        // Its own count and the static's are no stuck ones.
+    /// `readers` is cloned by each thread that reads.
+    fn start(readers: &Arc<()>) -> Result<Self, String> {
+        let counted = Arc::clone(readers);
+        // Its own clone and the first are no stuck ones.
         if Arc::strong_count(&counted) > MOST_STUCK + 2 {
             return Err(format!(
                 "not tried: {MOST_STUCK} files of earlier readings have not answered yet"
@@ -169,6 +170,17 @@ mod tests {
         let path = directory.path().join("pipe");
         mkfifo(&path, Mode::S_IRWXU).unwrap();
         path
+    }
+
+    #[test]
+    fn no_thread_is_added_to_very_many_that_hang() {
+        let readers = Arc::default();
+        let hanging: Vec<_> = (0..MOST_STUCK).map(|_| Arc::clone(&readers)).collect();
+        assert!(Thread::start(&readers).is_ok());
+        let one_more = Arc::clone(&readers);
+        let refused = Thread::start(&readers).err().unwrap();
+        assert!(refused.starts_with("not tried: 16 files"), "{refused}");
+        drop((hanging, one_more));
     }
 
     #[test]

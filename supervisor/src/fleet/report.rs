@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tpp::pool::{Epoch, SeatIndex};
 
-use super::post::{Post, Worker};
+use super::instance::{Instance, Worker};
 
 /// The fleet at one moment.
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub(crate) struct FleetReport {
     pub(crate) workers: Vec<WorkerReport>,
     /// Workers wanted.
     pub(crate) wanted: usize,
-    /// A line for each post whose next worker is put off, and why.
+    /// A line for each instance whose next worker is put off, and why.
     pub(crate) put_off: Vec<String>,
 }
 
@@ -23,41 +23,49 @@ pub(crate) struct WorkerReport {
     pub(crate) epoch: Epoch,
     pub(crate) pid: u32,
     pub(crate) leaving: bool,
-    /// Of its post.
+    /// Of its instance.
     pub(crate) restarts: u64,
-    /// Of its post.
+    /// Of its instance.
     pub(crate) last_exit: Option<String>,
 }
 
 impl FleetReport {
-    pub(super) fn update(&mut self, posts: &[Post], leaving: &[(Worker, Instant)], now: Instant) {
-        let working = posts
+    pub(super) fn update(
+        &mut self,
+        instances: &[Instance],
+        leaving: &[(Worker, Instant)],
+        now: Instant,
+    ) {
+        let working = instances
             .iter()
-            .flat_map(|post| post.workers().map(|worker| row(worker, Some(post))));
+            .flat_map(|instance| instance.workers().map(|worker| row(worker, Some(instance))));
         let leaving = leaving.iter().map(|(worker, _)| row(worker, None));
         self.workers = working.chain(leaving).collect();
-        self.wanted = posts.len();
-        self.put_off = posts.iter().filter_map(|post| put_off(post, now)).collect();
+        self.wanted = instances.len();
+        self.put_off = instances
+            .iter()
+            .filter_map(|instance| put_off(instance, now))
+            .collect();
     }
 }
 
-/// Why a post stands empty for now.
-fn put_off(post: &Post, now: Instant) -> Option<String> {
-    let delay = post.delay(now)?;
-    let how = post.last_exit.as_deref().unwrap_or("not started");
+/// Why an instance stands empty for now.
+fn put_off(instance: &Instance, now: Instant) -> Option<String> {
+    let delay = instance.delay(now)?;
+    let how = instance.last_exit.as_deref().unwrap_or("not started");
     Some(format!(
         "a worker keeps dying at once ({how}): the next one starts in {:.1}s",
         delay.as_secs_f64()
     ))
 }
 
-fn row(worker: &Worker, post: Option<&Post>) -> WorkerReport {
+fn row(worker: &Worker, instance: Option<&Instance>) -> WorkerReport {
     WorkerReport {
         seat: worker.seat,
         epoch: worker.epoch,
         pid: worker.process.pid,
-        leaving: post.is_none(),
-        restarts: post.map_or(0, |post| post.restarts),
-        last_exit: post.and_then(|post| post.last_exit.clone()),
+        leaving: instance.is_none(),
+        restarts: instance.map_or(0, |instance| instance.restarts),
+        last_exit: instance.and_then(|instance| instance.last_exit.clone()),
     }
 }

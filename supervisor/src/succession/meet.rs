@@ -21,13 +21,13 @@ use rustix::{
     net::{RecvFlags, recv},
     process::{Signal, pidfd_send_signal},
 };
-use tpp::estate::{Role, meeting_places, passing, word};
+use tpp::handover::{Role, meeting::meeting_places, passing, word};
 use tracing::{debug, warn};
 
 use crate::process::open_pidfd;
 
 /// How long the workers may take to send its descriptors. One that is stopped sends none, and is taken over all the same.
-const WILL_TIMEOUT: Duration = Duration::from_secs(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is there is taken even when that time is over.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 
@@ -97,29 +97,29 @@ fn is_open(channel: &UnixStream) -> bool {
 
 /// What the workers have from their supervisor, of those that answer. They are asked over connections of their own: an
 /// answer that comes too late must not lie, sockets in it, in a channel that nobody reads.
-pub(super) fn wills(met: &[Met]) -> Vec<Vec<(Role, OwnedFd)>> {
+pub(super) fn ask_all(met: &[Met]) -> Vec<Vec<(Role, OwnedFd)>> {
     let asked: Vec<_> = met
         .iter()
         .filter_map(|worker| Some((worker.pid, ask(&worker.path).ok()?)))
         .collect();
-    let deadline = Instant::now() + WILL_TIMEOUT;
-    let mut wills = Vec::new();
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let mut answers = Vec::new();
     for (pid, connection) in asked {
         let left = deadline.saturating_duration_since(Instant::now());
         let received = connection
             .set_read_timeout(Some(left.max(LEAST_WAIT)))
             .and_then(|()| passing::receive(&connection));
         match received {
-            Ok(will) => wills.push(will),
+            Ok(descriptors) => answers.push(descriptors),
             Err(error) => warn!(pid, %error, "worker does not hand over what it has"),
         }
     }
-    wills
+    answers
 }
 
 fn ask(path: &Path) -> io::Result<UnixStream> {
     let connection = connect(path)?;
-    io::Write::write_all(&mut &connection, &[word::ESTATE])?;
+    io::Write::write_all(&mut &connection, &[word::HAND_OVER])?;
     Ok(connection)
 }
 

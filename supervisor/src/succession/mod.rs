@@ -1,7 +1,7 @@
 //! From one supervisor to the next: what a predecessor left is collected (`collect`, `meet`), and left to a new
 //! executable in turn (`upgrade`). What there was of it stands in the region (`history`).
 //!
-//! It comes on three ways, and all bring the same named descriptors ([`tpp::estate`]): over `exec`, when a new
+//! It comes on three ways, and all bring the same named descriptors ([`tpp::handover`]): over `exec`, when a new
 //! executable starts in this one's place; from systemd's store, when the service is started again; or, without
 //! systemd, from the workers that are still alive.
 
@@ -23,7 +23,7 @@ use std::{
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tpp::{
     bells::BellBoard,
-    estate::Role,
+    handover::Role,
     lending::Stock,
     pool::{Epoch, SeatIndex},
     region::Region,
@@ -42,9 +42,9 @@ pub(crate) type Adopted = (SeatIndex, Epoch, WorkerProcess);
 
 /// What a predecessor left, sorted.
 #[derive(Debug, Default)]
-pub(crate) struct Estate {
+pub(crate) struct Takeover {
     /// Of `tppctl`, which waits for the end of the upgrade.
-    pub(crate) asker: Option<UnixStream>,
+    pub(crate) caller: Option<UnixStream>,
     listeners: Vec<TcpListener>,
     health: Vec<TcpListener>,
     region: Option<(Region, BellBoard)>,
@@ -67,12 +67,12 @@ pub(crate) struct Found {
 }
 
 /// Brings together what was `inherited` and what living workers at `meeting_prefix` have.
-pub(crate) fn collect(inherited: Vec<(Role, OwnedFd)>, meeting_prefix: &Path) -> Estate {
-    let mut estate = Estate::default();
-    let mut processes = estate.sort(inherited);
+pub(crate) fn collect(inherited: Vec<(Role, OwnedFd)>, meeting_prefix: &Path) -> Takeover {
+    let mut takeover = Takeover::default();
+    let mut processes = takeover.sort(inherited);
     let met = meet::workers(meeting_prefix);
-    if estate.region.is_none() {
-        estate.inherit_from(&met);
+    if takeover.region.is_none() {
+        takeover.take_from(&met);
     }
     for worker in met {
         let (pid, pidfd, channel) = worker.into_parts();
@@ -83,16 +83,16 @@ pub(crate) fn collect(inherited: Vec<(Role, OwnedFd)>, meeting_prefix: &Path) ->
     for (pid, (pidfd, channel)) in processes {
         match pidfd {
             Some(pidfd) if has_ended(&pidfd) => drop(reap(pidfd.as_fd())),
-            Some(pidfd) => drop(estate.processes.insert(pid, Held { pidfd, channel })),
+            Some(pidfd) => drop(takeover.processes.insert(pid, Held { pidfd, channel })),
             None => {}
         }
     }
-    estate
+    takeover
 }
 
 type Loose = BTreeMap<u32, (Option<OwnedFd>, Option<UnixStream>)>;
 
-impl Estate {
+impl Takeover {
     /// Puts each descriptor in its place; returns those of processes.
     fn sort(&mut self, named: Vec<(Role, OwnedFd)>) -> Loose {
         let mut processes = Loose::new();
@@ -106,7 +106,7 @@ impl Estate {
                 Role::Health => self.health.push(descriptor.into()),
                 // Whoever asked for it has it already.
                 Role::Control => {}
-                Role::Asker => self.asker = Some(descriptor.into()),
+                Role::Caller => self.caller = Some(descriptor.into()),
                 Role::Process(pid) => processes.entry(pid).or_default().0 = Some(descriptor),
                 Role::Channel(pid) => {
                     processes.entry(pid).or_default().1 = Some(descriptor.into());
@@ -119,9 +119,9 @@ impl Estate {
 
     /// Takes what living workers have: the region of one, of one that accepts if there is such, and the sockets of all,
     /// for one may have more than another.
-    fn inherit_from(&mut self, met: &[meet::Met]) {
-        let wills = meet::wills(met);
-        if wills.is_empty() && !met.is_empty() {
+    fn take_from(&mut self, met: &[meet::Met]) {
+        let sets = meet::ask_all(met);
+        if sets.is_empty() && !met.is_empty() {
             // They hold the sockets, and whoever knew whether they hang is gone.
             warn!(
                 workers = met.len(),
@@ -130,15 +130,15 @@ impl Estate {
             met.iter().for_each(meet::Met::kill);
         }
         let mut best_accepts = false;
-        for named in wills {
-            let mut will = Self::default();
-            will.sort(named);
-            let accepts = !will.listeners.is_empty();
-            if will.region.is_some() && (self.region.is_none() || (accepts && !best_accepts)) {
-                self.region = will.region;
+        for named in sets {
+            let mut theirs = Self::default();
+            theirs.sort(named);
+            let accepts = !theirs.listeners.is_empty();
+            if theirs.region.is_some() && (self.region.is_none() || (accepts && !best_accepts)) {
+                self.region = theirs.region;
                 best_accepts = accepts;
             }
-            for socket in will.listeners {
+            for socket in theirs.listeners {
                 let address = socket.local_addr().ok();
                 let is_known = |one: &TcpListener| one.local_addr().ok() == address;
                 if !self.listeners.iter().any(is_known) {
@@ -236,7 +236,7 @@ impl Estate {
     }
 
     /// Workers that sit on no seat of the region that is gone on with.
-    pub(crate) fn take_strangers(&mut self) -> Vec<WorkerProcess> {
+    pub(crate) fn take_former(&mut self) -> Vec<WorkerProcess> {
         std::mem::take(&mut self.processes)
             .into_iter()
             .map(|(pid, held)| WorkerProcess::adopted(pid, held.pidfd, held.channel))

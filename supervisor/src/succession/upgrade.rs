@@ -1,10 +1,10 @@
 //! Another executable in this one's place, under the same process id: it inherits the pool, the sockets and the workers.
 
 use std::{
-    ffi::{CString, OsString},
+    ffi::{CString, OsStr, OsString},
     io,
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::OwnedFd,
         unix::ffi::{OsStrExt, OsStringExt},
     },
     path::{Path, PathBuf},
@@ -13,30 +13,25 @@ use std::{
 };
 
 use nix::{
-    fcntl::{FcntlArg, FdFlag, fcntl},
     sys::signal::{SigSet, SigmaskHow},
     unistd::execve,
 };
 use tokio::{process::Command, time::timeout};
 use tpp::{
     config::Config,
-    estate::{ESTATE_FORMAT, INHERITED_VARIABLE, Role},
+    handover::{
+        FORMAT, Role,
+        exec::{INHERITED_VARIABLE, hand_over},
+        store::TOLD_BY_SYSTEMD,
+    },
 };
 
-use crate::{refresh::Setup, signals};
+use crate::{refresh::Setup, system::signals};
 
 /// How long a new executable may take to say whether it can take over.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
 /// Lines of its own words that are passed on when it cannot.
 const QUOTED_LINES: usize = 5;
-/// What systemd told this process about descriptors: a successor over `exec` is told otherwise.
-const TOLD_BY_SYSTEMD: [&str; 4] = [
-    "LISTEN_PID",
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-    "LISTEN_PIDFDID",
-];
-
 /// The executable that `check` asks in these words whether it knows what it will inherit says this if it does.
 pub(crate) fn takes_over(format: u32) -> String {
     format!("takes over state format {format}")
@@ -48,8 +43,8 @@ pub(crate) fn takes_over(format: u32) -> String {
 /// If it cannot: one line says why.
 pub fn say_takes_over(format: u32, config: &Config) -> anyhow::Result<()> {
     anyhow::ensure!(
-        format == ESTATE_FORMAT,
-        "the running tpp hands over state format {format}, and this one knows format {ESTATE_FORMAT} alone"
+        format == FORMAT,
+        "the running tpp hands over state format {format}, and this one knows format {FORMAT} alone"
     );
     // What could still fail at the start, as far as it can be tried beforehand: roots that cannot be read, say.
     Setup::of(config)?;
@@ -88,7 +83,7 @@ impl Invocation {
 pub(crate) async fn check(executable: &Path, config_file: &Path) -> Result<(), String> {
     let name = executable.display();
     let output = Command::new(executable)
-        .args(["check", "--takes-over", &ESTATE_FORMAT.to_string()])
+        .args(["check", "--takes-over", &FORMAT.to_string()])
         .arg("--config")
         .arg(config_file)
         .stdin(Stdio::null())
@@ -99,7 +94,7 @@ pub(crate) async fn check(executable: &Path, config_file: &Path) -> Result<(), S
         .map_err(|_| format!("{name} has not checked the configuration within {CHECK_TIMEOUT:?}"))?
         .map_err(|error| format!("{name} cannot be run: {error}"))?;
     let said = String::from_utf8_lossy(&output.stdout);
-    if output.status.success() && said.lines().any(|line| line == takes_over(ESTATE_FORMAT)) {
+    if output.status.success() && said.lines().any(|line| line == takes_over(FORMAT)) {
         return Ok(());
     }
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -114,7 +109,7 @@ pub(crate) async fn check(executable: &Path, config_file: &Path) -> Result<(), S
 pub(crate) fn exec(
     executable: &Path,
     invocation: &Invocation,
-    estate: &[(Role, OwnedFd)],
+    descriptors: &[(Role, OwnedFd)],
 ) -> io::Error {
     // A signal that came before the successor can handle it would end it: they wait until it says so.
     let mut before = SigSet::empty();
@@ -122,7 +117,7 @@ pub(crate) fn exec(
     let failed = match blocked {
         Ok(mask) => {
             before = mask;
-            try_exec(executable, invocation, estate)
+            try_exec(executable, invocation, descriptors)
         }
         Err(errno) => errno.into(),
     };
@@ -131,7 +126,11 @@ pub(crate) fn exec(
     failed
 }
 
-fn try_exec(executable: &Path, invocation: &Invocation, estate: &[(Role, OwnedFd)]) -> io::Error {
+fn try_exec(
+    executable: &Path,
+    invocation: &Invocation,
+    descriptors: &[(Role, OwnedFd)],
+) -> io::Error {
     let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::other);
     let prepare = || {
         let path = text(executable.as_os_str().as_bytes())?;
@@ -140,11 +139,9 @@ fn try_exec(executable: &Path, invocation: &Invocation, estate: &[(Role, OwnedFd
             .iter()
             .map(|word| text(word.as_bytes()));
         let arguments = arguments.collect::<io::Result<Vec<_>>>()?;
-        let variables = environment(estate).map(|variable| text(variable.as_bytes()));
+        let inherited = hand_over(descriptors)?;
+        let variables = environment(&inherited).map(|variable| text(variable.as_bytes()));
         let variables = variables.collect::<io::Result<Vec<_>>>()?;
-        for (_, descriptor) in estate {
-            fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
-        }
         io::Result::Ok((path, arguments, variables))
     };
     match prepare() {
@@ -156,12 +153,10 @@ fn try_exec(executable: &Path, invocation: &Invocation, estate: &[(Role, OwnedFd
     }
 }
 
-fn environment(estate: &[(Role, OwnedFd)]) -> impl Iterator<Item = OsString> {
-    let named: Vec<_> = estate
-        .iter()
-        .map(|(role, descriptor)| format!("{role}:{}", descriptor.as_raw_fd()))
-        .collect();
-    let inherited = OsString::from(format!("{INHERITED_VARIABLE}={}", named.join(",")));
+fn environment(inherited: &OsStr) -> impl Iterator<Item = OsString> {
+    let mut variable = OsString::from(INHERITED_VARIABLE);
+    variable.push("=");
+    variable.push(inherited);
     let is_kept = |name: &OsString| {
         name != INHERITED_VARIABLE && TOLD_BY_SYSTEMD.iter().all(|told| name != told)
     };
@@ -173,7 +168,7 @@ fn environment(estate: &[(Role, OwnedFd)]) -> impl Iterator<Item = OsString> {
             variable.extend(value.into_vec());
             OsString::from_vec(variable)
         })
-        .chain([inherited])
+        .chain([variable])
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The worker's life: ready, draining, gone; and the little it does beside serving.
 
-pub(crate) mod bond;
+pub(crate) mod link;
 
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     Inherited,
     clock::{TICK, millis},
     door::accept::{Accepting, accept},
-    life::bond::{Heirlooms, MeetingPlace},
+    life::link::{MeetingPlace, SpareSockets},
     log::Log,
     worker::Worker,
 };
@@ -57,7 +57,7 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
     tokio::spawn(answer_bell(Arc::clone(&worker), watch(bell)?, log));
     let (deposed, mut was_deposed) = oneshot::channel();
     tokio::spawn(keep_time(Arc::clone(&worker), deposed));
-    let heirlooms = Heirlooms::of(&listeners).context("duplicate the listening sockets")?;
+    let spare_sockets = SpareSockets::of(&listeners).context("duplicate the listening sockets")?;
     let place = MeetingPlace::open(&meeting_prefix)
         .inspect_err(|error| {
             warn!(
@@ -68,11 +68,11 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
         })
         .ok();
     let (orphaned, was_orphaned) = oneshot::channel();
-    let bond = tokio::spawn(bond::keep(
+    let link = tokio::spawn(link::keep(
         Arc::clone(&worker),
         channel,
         place,
-        heirlooms.clone(),
+        spare_sockets.clone(),
         orphaned,
     ));
     let mut accepting = accept(&worker, listeners)?;
@@ -85,11 +85,11 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
         Ok(()) = &mut was_deposed => Cause::Deposed,
         failure = accepting.failure() => anyhow::bail!("accept connections: {failure}"),
     };
-    heirlooms.discard();
+    spare_sockets.discard();
     drain(&worker, &mut accepting, cause, was_deposed).await;
     // With it goes the place where a supervisor could have met this worker.
-    bond.abort();
-    let _ = bond.await;
+    link.abort();
+    let _ = link.await;
     Ok(())
 }
 

@@ -1,8 +1,12 @@
-//! The worker on loopback: a real pool in a real region, real sockets, and both peers played by the test.
+//! The worker on loopback: a real pool in a real region, real sockets, and both peers played by the test. What is about time
+//! is played in memory, on a clock that jumps (`memory`).
 
+mod bounds;
 mod faults;
 mod framing;
 mod leases;
+mod leftovers;
+mod memory;
 mod play;
 mod refresh;
 mod take_back;

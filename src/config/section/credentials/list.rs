@@ -18,14 +18,15 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Table<'_>, accounts: &mut Acco
     };
     let Value::List(items) = &node.value else {
         let allowed = "a list of accounts (in TOML each under a [[credentials]] of its own)";
-        reader.note(Some(node.origin), LIST, node.value.kind(), allowed);
+        let name = top.dotted(LIST);
+        reader.note(Some(node.origin), &name, node.value.kind(), allowed);
         accounts.any = true;
         return;
     };
     accounts.any |= !items.is_empty();
     let known = names_in(LIST);
     for (index, item) in items.iter().enumerate() {
-        let name = format!("{LIST}[{index}]");
+        let name = format!("{}[{index}]", top.dotted(LIST));
         let Some(table) = account_table(reader, top, item, name, &known) else {
             continue;
         };

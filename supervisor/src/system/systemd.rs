@@ -3,7 +3,7 @@
 use std::{io, os::fd::BorrowedFd, time::Duration};
 
 use sd_notify::NotifyState;
-use tpp::estate::Role;
+use tpp::handover::Role;
 use tracing::warn;
 
 /// Whether there is anybody to tell.

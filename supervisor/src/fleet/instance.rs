@@ -28,7 +28,7 @@ pub(super) struct Worker {
 
 /// A place for a worker.
 #[derive(Debug, Default)]
-pub(super) struct Post {
+pub(super) struct Instance {
     pub(super) current: Option<Worker>,
     pub(super) successor: Option<Worker>,
     quick_ends: u32,
@@ -37,7 +37,7 @@ pub(super) struct Post {
     pub(super) last_exit: Option<String>,
 }
 
-impl Post {
+impl Instance {
     pub(super) fn workers(&self) -> impl Iterator<Item = &Worker> {
         self.current.iter().chain(&self.successor)
     }
@@ -140,16 +140,16 @@ mod tests {
 
     #[test]
     fn a_failed_start_counts_as_a_quick_end() {
-        let mut post = Post::default();
+        let mut instance = Instance::default();
         let now = Instant::now();
         for _ in 0..5 {
-            post.note_end(now, None, "no memory".to_owned());
+            instance.note_end(now, None, "no memory".to_owned());
         }
-        assert_eq!(post.delay(now), Some(Duration::from_millis(200)));
-        assert!(!post.is_due(now));
-        assert!(post.is_due(now + Duration::from_millis(200)));
+        assert_eq!(instance.delay(now), Some(Duration::from_millis(200)));
+        assert!(!instance.is_due(now));
+        assert!(instance.is_due(now + Duration::from_millis(200)));
         assert_eq!(
-            (post.restarts, post.last_exit.as_deref()),
+            (instance.restarts, instance.last_exit.as_deref()),
             (5, Some("no memory"))
         );
     }

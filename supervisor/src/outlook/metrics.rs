@@ -1,7 +1,7 @@
 //! What is counted, as Prometheus text.
 //!
-//! The numbers live in the region and in the supervisor; a scrape copies them into a [`MetricsSnapshot`]
-//! and writes that down, always in the same order. A metric's name is a promise to dashboards.
+//! A scrape writes a [`Snapshot`] down, always in the same order. A metric's name is a promise to dashboards:
+//! `tpp_tokens_total` stays a gauge, though a linter takes its ending for a counter's.
 
 use std::time::Duration;
 
@@ -10,70 +10,17 @@ use prometheus::{
     proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
 use tpp::{
-    control::PoolStatus,
+    control::WorkerStatus,
     shared::{Histogram as PoolHistogram, HistogramCounts, Totals, WaitEnd},
 };
 
-/// Everything that a scrape shows.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct MetricsSnapshot {
-    /// Version of the supervisor.
-    pub version: String,
-    /// When the supervisor began, Unix seconds.
-    pub started_at: u64,
-    /// The pool's numbers.
-    pub pool: PoolStatus,
-    /// Slots configured.
-    pub configured_tokens: u64,
-    /// How long the one who waits longest has waited.
-    pub longest_wait: Duration,
-    /// What the workers have counted since the region was made.
-    pub totals: Totals,
-    /// Token refreshes by their results.
-    pub refreshes: Refreshes,
-    /// Logins that failed, the first ones and refreshes alike.
-    pub login_failures: u64,
-    /// Times a worker ended unplanned.
-    pub worker_restarts: u64,
-    /// Each worker, in the order of seats.
-    pub workers: Vec<WorkerGauges>,
-    /// How often a configuration was put in force, the first included.
-    pub config_generation: u64,
-    /// Whether the last reload was put in force; true if there was none.
-    pub last_reload_succeeded: bool,
-    /// Addresses that the upstream's name resolves to.
-    pub upstream_addresses: u64,
-}
-
-/// Token refreshes by their results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Refreshes {
-    /// A new token is in.
-    pub success: u64,
-    /// The server refused the account.
-    pub refused: u64,
-    /// The server could not be reached or understood.
-    pub trouble: u64,
-}
-
-/// One worker as it is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct WorkerGauges {
-    /// Its seat.
-    pub seat: u32,
-    /// Whether it serves.
-    pub ready: bool,
-    /// Open downstream connections.
-    pub connections: u64,
-    /// Connections that wait in it.
-    pub waiting: u64,
-}
+use super::snapshot::{Refreshes, Snapshot};
 
 /// `snapshot` in the text format, version 0.0.4.
 #[must_use]
-pub fn render(snapshot: &MetricsSnapshot) -> String {
+pub fn render(snapshot: &Snapshot) -> String {
     let mut families = pool(snapshot);
-    families.extend(counts(&snapshot.totals));
+    families.extend(counts(&snapshot.numbers.totals));
     families.extend(logins(snapshot));
     families.extend(workers(snapshot));
     families.extend(supervisor(snapshot));
@@ -84,8 +31,8 @@ pub fn render(snapshot: &MetricsSnapshot) -> String {
         .expect("every family has a name and a sample, and a String takes all")
 }
 
-fn pool(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
-    let pool = snapshot.pool;
+fn pool(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let pool = snapshot.numbers.pool;
     vec![
         gauge(
             "tpp_tokens_total",
@@ -110,13 +57,16 @@ fn pool(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
         gauge(
             "tpp_tokens_configured",
             "Slots configured.",
-            snapshot.configured_tokens,
+            snapshot.details.configured_tokens,
         ),
         family(
             "tpp_longest_wait_seconds",
             "How long the one who waits longest has waited.",
             MetricType::GAUGE,
-            vec![gauge_of(snapshot.longest_wait.as_secs_f64(), vec![])],
+            vec![gauge_of(
+                snapshot.numbers.longest_wait.as_secs_f64(),
+                vec![],
+            )],
         ),
     ]
 }
@@ -205,12 +155,12 @@ fn waits_ended(totals: &Totals) -> MetricFamily {
     )
 }
 
-fn logins(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
+fn logins(snapshot: &Snapshot) -> Vec<MetricFamily> {
     let Refreshes {
         success,
         refused,
         trouble,
-    } = snapshot.refreshes;
+    } = snapshot.numbers.refreshes;
     let results = [
         ("success", success),
         ("refused", refused),
@@ -227,15 +177,16 @@ fn logins(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
         counter(
             "tpp_login_failures_total",
             "Logins that failed.",
-            snapshot.login_failures,
+            refused + trouble,
         ),
     ]
 }
 
-fn workers(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
-    let each = |name, help, value: fn(&WorkerGauges) -> u64| {
-        let seat = |worker: &WorkerGauges| vec![label("worker", &worker.seat.to_string())];
+fn workers(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let each = |name, help, value: fn(&WorkerStatus) -> u64| {
+        let seat = |worker: &WorkerStatus| vec![label("worker", &worker.seat.to_string())];
         let samples = snapshot
+            .details
             .workers
             .iter()
             .map(|worker| gauge_of(value(worker) as f64, seat(worker)));
@@ -245,10 +196,10 @@ fn workers(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
         counter(
             "tpp_worker_restarts_total",
             "Times a worker ended unplanned.",
-            snapshot.worker_restarts,
+            snapshot.numbers.worker_restarts,
         ),
         each("tpp_worker_ready", "Whether the worker serves.", |worker| {
-            worker.ready.into()
+            (worker.state == "ready").into()
         }),
         each(
             "tpp_worker_connections",
@@ -263,28 +214,31 @@ fn workers(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
     ]
 }
 
-fn supervisor(snapshot: &MetricsSnapshot) -> Vec<MetricFamily> {
-    let build = gauge_of(1.0, vec![label("version", &snapshot.version)]);
+fn supervisor(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let build = gauge_of(
+        1.0,
+        vec![label("version", &snapshot.details.identity.version)],
+    );
     vec![
         gauge(
             "tpp_config_generation",
             "Configurations put in force, the first included.",
-            snapshot.config_generation,
+            snapshot.details.config_generation,
         ),
         gauge(
             "tpp_config_last_reload_success",
             "Whether the last reload was put in force.",
-            snapshot.last_reload_succeeded.into(),
+            (!snapshot.details.last_reload_failed()).into(),
         ),
         gauge(
             "tpp_upstream_addresses",
             "Addresses the upstream's name resolves to.",
-            snapshot.upstream_addresses,
+            snapshot.details.upstream_addresses.len() as u64,
         ),
         gauge(
             "tpp_start_time_seconds",
             "When the supervisor began, Unix seconds.",
-            snapshot.started_at,
+            snapshot.details.identity.started_at,
         ),
         family(
             "tpp_build_info",

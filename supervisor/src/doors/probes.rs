@@ -16,26 +16,15 @@ use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde_json::json;
 use tokio::{net::TcpStream, time::timeout};
-use tpp::control::{Health, Status};
+use tpp::control::Health;
 
-use crate::{
-    accept::accept,
-    metrics::{self, MetricsSnapshot},
-};
+use super::accept::accept;
+use crate::outlook::{health::readiness, metrics, snapshot::Snapshot, status::PublicHealth};
 
 /// Where the answers come from. Each call is made for one request and must not block.
 pub trait Source: Send + Sync + 'static {
-    /// The whole picture.
-    fn status(&self) -> Status;
-
-    /// All numbers.
-    fn metrics(&self) -> MetricsSnapshot;
-
-    /// Whether clients can be served.
-    ///
-    /// # Errors
-    /// One line that says what is missing.
-    fn ready(&self) -> Result<(), String>;
+    /// The whole at this moment; whoever asks often may be shown some of it a little older.
+    fn glance(&self) -> Snapshot;
 }
 
 /// What one client, and all together, may take.
@@ -106,13 +95,14 @@ fn router(source: Arc<dyn Source>) -> Router {
 }
 
 async fn health(State(source): State<Arc<dyn Source>>) -> Response {
-    let status = source.status();
+    let snapshot = source.glance();
+    let shown = PublicHealth::of(&snapshot);
     // A degraded tpp serves: to take it out of rotation would make things worse.
-    let code = match status.status {
+    let code = match shown.health() {
         Health::Healthy | Health::Degraded => StatusCode::OK,
         Health::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
     };
-    answer(code, &status)
+    answer(code, &shown)
 }
 
 async fn live() -> Response {
@@ -120,7 +110,7 @@ async fn live() -> Response {
 }
 
 async fn ready(State(source): State<Arc<dyn Source>>) -> Response {
-    match source.ready() {
+    match readiness(&source.glance()) {
         Ok(()) => answer(StatusCode::OK, &json!({"status": "ready"})),
         Err(reason) => answer(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -132,7 +122,7 @@ async fn ready(State(source): State<Arc<dyn Source>>) -> Response {
 async fn metrics(State(source): State<Arc<dyn Source>>) -> Response {
     (
         [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)],
-        metrics::render(&source.metrics()),
+        metrics::render(&source.glance()),
     )
         .into_response()
 }

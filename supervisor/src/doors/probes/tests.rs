@@ -5,61 +5,62 @@ use tokio::{
     sync::oneshot,
     task::JoinHandle,
 };
-use tpp::control::PoolStatus;
+use tpp::control::{PoolStatus, WorkerStatus};
 
 use super::*;
+use crate::outlook::snapshot::{Details, Numbers};
 
 /// Answers with whatever the test puts here.
-struct Fixed {
-    status: Mutex<Status>,
-    ready: Mutex<Result<(), String>>,
-}
+struct Fixed(Mutex<Snapshot>);
 
 impl Source for Fixed {
-    fn status(&self) -> Status {
-        self.status.lock().unwrap().clone()
-    }
-
-    fn metrics(&self) -> MetricsSnapshot {
-        MetricsSnapshot {
-            pool: self.status().pool,
-            ..MetricsSnapshot::default()
-        }
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        self.ready.lock().unwrap().clone()
+    fn glance(&self) -> Snapshot {
+        self.0.lock().unwrap().clone()
     }
 }
 
-fn status() -> Status {
-    Status {
-        supervisors: Vec::new(),
-        status: Health::Healthy,
-        reasons: vec![],
-        pool: PoolStatus {
-            total: 200,
-            in_use: 150,
-            available: 50,
-            waiting: 0,
-        },
-        configured_tokens: 200,
-        version: "0.1.0".into(),
+impl Fixed {
+    fn change(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.0.lock().unwrap());
+    }
+}
+
+fn worker() -> WorkerStatus {
+    WorkerStatus {
+        seat: 0,
+        epoch: 1,
         pid: 1,
+        state: "ready".into(),
         uptime_seconds: 1,
-        listen: vec![],
-        health_listen: String::new(),
-        upstream: "127.0.0.1:8848".into(),
-        upstream_addresses: vec![],
-        config_file: String::new(),
-        config_generation: 1,
-        config_loaded_at: 1,
-        last_reload: None,
-        longest_wait_ms: 0,
+        heartbeat_age_ms: 1,
+        connections: 0,
+        leases: 0,
+        waiting: 0,
         requests: 0,
-        request_errors: 0,
-        worker_restarts: 0,
-        workers: vec![],
+        errors: 0,
+        restarts: 0,
+        last_exit: None,
+    }
+}
+
+fn healthy() -> Snapshot {
+    Snapshot {
+        numbers: Numbers {
+            pool: PoolStatus {
+                total: 200,
+                in_use: 150,
+                available: 50,
+                waiting: 0,
+            },
+            ..Numbers::default()
+        },
+        details: Arc::new(Details {
+            workers: vec![worker()],
+            workers_wanted: 1,
+            configured_tokens: 200,
+            upstream_addresses: vec!["127.0.0.1:8848".parse().unwrap()],
+            ..Details::default()
+        }),
     }
 }
 
@@ -74,10 +75,7 @@ impl Server {
     fn start(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let source = Arc::new(Fixed {
-            status: Mutex::new(status()),
-            ready: Mutex::new(Ok(())),
-        });
+        let source = Arc::new(Fixed(Mutex::new(healthy())));
         let (stop, stopped) = oneshot::channel();
         let stopped = async { stopped.await.unwrap_or_default() };
         let running = tokio::spawn(serve_within(
@@ -135,27 +133,27 @@ async fn closed(mut stream: TcpStream) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn health_is_the_status_and_its_code_tells_whether_it_serves() {
+async fn health_is_in_one_word_and_its_code_tells_whether_it_serves() {
     let server = Server::start(LIMITS);
-    for (health, expected) in [
-        (Health::Healthy, 200),
-        (Health::Degraded, 200),
-        (Health::Unhealthy, 503),
+    for (total, health, expected) in [
+        (200, "healthy", 200),
+        (199, "degraded", 200),
+        (0, "unhealthy", 503),
     ] {
-        server.source.status.lock().unwrap().status = health;
+        server.source.change(|now| now.numbers.pool.total = total);
         for path in ["/health", "/healthz"] {
             let (code, head, body) = server.ask("GET", path).await;
-            assert_eq!(code, expected, "{path} {health:?}");
+            assert_eq!(code, expected, "{path} {health}");
             assert!(
                 head.contains("\r\ncontent-type: application/json"),
                 "{head}"
             );
-            assert_eq!(
-                serde_json::from_str::<Status>(&body).unwrap(),
-                server.source.status()
-            );
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(body["status"], health);
+            assert_eq!(body["pool"]["total"], total);
         }
     }
+    server.source.change(|now| *now = healthy());
     let (_, body) = server.get("/health").await;
     assert!(
         body.contains(r#""pool":{"total":200,"in_use":150,"available":50,"waiting":0}"#),
@@ -166,7 +164,7 @@ async fn health_is_the_status_and_its_code_tells_whether_it_serves() {
 #[tokio::test]
 async fn it_is_live_whatever_its_health() {
     let server = Server::start(LIMITS);
-    server.source.status.lock().unwrap().status = Health::Unhealthy;
+    server.source.change(|now| *now = Snapshot::default());
     assert_eq!(
         server.get("/livez").await,
         (200, r#"{"status":"alive"}"#.into())
@@ -180,7 +178,7 @@ async fn readiness_says_what_is_missing() {
         server.get("/readyz").await,
         (200, r#"{"status":"ready"}"#.into())
     );
-    *server.source.ready.lock().unwrap() = Err("no usable token".into());
+    server.source.change(|now| now.numbers.pool.total = 0);
     let expected = r#"{"reason":"no usable token","status":"not ready"}"#;
     assert_eq!(server.get("/readyz").await, (503, expected.into()));
 }
@@ -194,7 +192,7 @@ async fn metrics_are_prometheus_text() {
         head.contains("\r\ncontent-type: text/plain; version=0.0.4"),
         "{head}"
     );
-    assert_eq!(body, metrics::render(&server.source.metrics()));
+    assert_eq!(body, metrics::render(&server.source.glance()));
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ use tpp::control::{
     private_listener,
 };
 
-use crate::accept::accept;
+use crate::doors::accept::accept;
 
 /// Exchanges at once; more wait in the backlog.
 const MAX_EXCHANGES: usize = 32;

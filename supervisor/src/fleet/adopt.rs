@@ -3,14 +3,14 @@
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Instant};
 
 use tpp::{
-    estate::{self, Role},
+    handover::{self, Role},
     pool::SeatIndex,
     roster::SeatState,
 };
 use tracing::{error, info};
 
-use super::{Fleet, Heir, Worker, tell_to_drain};
-use crate::{process::WorkerProcess, succession::Adopted, systemd};
+use super::{Fleet, NextSupervisor, Worker, tell_to_drain};
+use crate::{process::WorkerProcess, succession::Adopted, system::systemd};
 
 impl Fleet {
     /// Takes over a predecessor's workers. Those that serve stay at work; those that drain, and those that are too
@@ -39,10 +39,10 @@ impl Fleet {
                 ready: state == SeatState::Ready,
             };
             let serves = matches!(state, SeatState::Starting | SeatState::Ready);
-            let mut posts = self.posts.iter_mut();
-            match posts.position(|post| serves && post.current.is_none()) {
+            let mut instances = self.instances.iter_mut();
+            match instances.position(|instance| serves && instance.current.is_none()) {
                 Some(at) => {
-                    self.posts[at].current = Some(worker);
+                    self.instances[at].current = Some(worker);
                     if is_alone {
                         self.enqueue(at);
                     }
@@ -53,15 +53,15 @@ impl Fleet {
     }
 
     /// Takes over workers that sit in no seat of this pool: they go on until ours are ready.
-    pub(crate) fn adopt_strangers(&mut self, strangers: Vec<WorkerProcess>) {
-        for process in strangers {
+    pub(crate) fn adopt_former(&mut self, former: Vec<WorkerProcess>) {
+        for process in former {
             let pid = process.pid;
             info!(
                 pid,
                 "worker of the former pool: it drains when others are ready"
             );
             self.follow_adopted(&process);
-            self.strangers.push((process, None));
+            self.former.push((process, None));
         }
     }
 
@@ -79,9 +79,9 @@ impl Fleet {
         }
     }
 
-    pub(super) fn dismiss_strangers(&mut self, now: Instant) {
+    pub(super) fn dismiss_former(&mut self, now: Instant) {
         let deadline = self.exit_deadline(now);
-        for (process, until) in &mut self.strangers {
+        for (process, until) in &mut self.former {
             if until.is_none() {
                 tell_to_drain(process);
                 *until = Some(deadline);
@@ -89,16 +89,16 @@ impl Fleet {
         }
     }
 
-    pub(super) fn bequeath(&self, Heir(heir): Heir) {
+    pub(super) fn hand_over(&self, NextSupervisor(next): NextSupervisor) {
         match self.descriptors() {
-            Ok(descriptors) => heir(descriptors),
-            // The heir is dropped, and whoever sent it sees that.
+            Ok(descriptors) => next(descriptors),
+            // It is dropped, and whoever sent it sees that.
             Err(error) => error!(%error, "the workers cannot be handed over"),
         }
     }
 
     fn descriptors(&self) -> io::Result<Vec<(Role, OwnedFd)>> {
         let workers = self.processes().flat_map(WorkerProcess::descriptors);
-        estate::duplicate(workers.chain(self.launch.sockets()))
+        handover::duplicate(workers.chain(self.launch.sockets()))
     }
 }

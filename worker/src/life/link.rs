@@ -1,4 +1,4 @@
-//! The worker's bond to its supervisor: channels, whose end says that it is gone, and the place where a new one meets
+//! The worker's link to its supervisor: channels, whose end says that it is gone, and the place where a new one meets
 //! this worker and takes it over.
 
 use std::{
@@ -22,7 +22,7 @@ use tokio::{
 };
 use tpp::{
     control::private_listener,
-    estate::{Role, meeting_place, passing, word},
+    handover::{Role, meeting::meeting_place, passing, word},
 };
 use tracing::{info, warn};
 
@@ -49,9 +49,9 @@ pub(crate) fn may_begin(channel: &OwnedFd) -> io::Result<bool> {
 
 /// The listening sockets, for a supervisor that takes over. A worker that drains has none to give.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Heirlooms(Arc<Mutex<Vec<OwnedFd>>>);
+pub(crate) struct SpareSockets(Arc<Mutex<Vec<OwnedFd>>>);
 
-impl Heirlooms {
+impl SpareSockets {
     /// # Errors
     /// If the system has no descriptors left.
     pub(crate) fn of(listeners: &[(String, OwnedFd)]) -> io::Result<Self> {
@@ -60,7 +60,7 @@ impl Heirlooms {
         Ok(Self(Arc::new(Mutex::new(listeners))))
     }
 
-    /// Closes them: a socket that is in a list for heirs would take connections that nobody accepts.
+    /// Closes them: a socket that is in a list for others would take connections that nobody accepts.
     pub(crate) fn discard(&self) {
         self.lock().clear();
     }
@@ -129,13 +129,13 @@ fn is_our_own(stream: &UnixStream) -> bool {
         .is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
 }
 
-/// Keeps up the bond, as long as the worker lives. `orphaned` is told once there has been no supervisor for too long; one
+/// Keeps up the link, as long as the worker lives. `orphaned` is told once there has been no supervisor for too long; one
 /// may still take the worker over while it drains.
 pub(crate) async fn keep(
     worker: Arc<Worker>,
     channel: OwnedFd,
     place: Option<MeetingPlace>,
-    heirlooms: Heirlooms,
+    spare_sockets: SpareSockets,
     orphaned: oneshot::Sender<()>,
 ) {
     let seat = worker.seat();
@@ -143,7 +143,7 @@ pub(crate) async fn keep(
     let mut channels = JoinSet::new();
     match watched(channel) {
         Ok(channel) => {
-            channels.spawn(attend(channel, Arc::clone(&worker), heirlooms.clone()));
+            channels.spawn(attend(channel, Arc::clone(&worker), spare_sockets.clone()));
         }
         Err(error) => {
             warn!(worker = seat, %error, "cannot watch the supervisor");
@@ -174,7 +174,7 @@ pub(crate) async fn keep(
                 }
             }
             stream = met => {
-                channels.spawn(attend(stream, Arc::clone(&worker), heirlooms.clone()));
+                channels.spawn(attend(stream, Arc::clone(&worker), spare_sockets.clone()));
                 if alone_since.take().is_some() {
                     info!(worker = seat, "a new supervisor has taken over");
                 }
@@ -195,11 +195,11 @@ fn watched(channel: OwnedFd) -> io::Result<UnixStream> {
 }
 
 /// Does what is asked over a channel, until it ends.
-async fn attend(mut channel: UnixStream, worker: Arc<Worker>, heirlooms: Heirlooms) {
+async fn attend(mut channel: UnixStream, worker: Arc<Worker>, spare_sockets: SpareSockets) {
     let mut said = [0];
     while channel.read(&mut said).await.is_ok_and(|length| length > 0) {
-        if said == [word::ESTATE]
-            && let Err(error) = heirlooms.send(&channel, &worker)
+        if said == [word::HAND_OVER]
+            && let Err(error) = spare_sockets.send(&channel, &worker)
         {
             warn!(worker = worker.seat(), %error, "descriptors not handed over");
             return;

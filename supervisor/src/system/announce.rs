@@ -8,7 +8,8 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval};
 use tpp::control::{Health, Status};
 
-use crate::{http::Source, panel::Panel, systemd};
+use super::systemd;
+use crate::outlook::{Outlook, status::status};
 
 /// How often the line is renewed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -19,7 +20,7 @@ const UNTIL_READY: Duration = Duration::from_millis(50);
 const FIRST_TOKEN: Duration = Duration::from_secs(10);
 
 /// Runs as long as the supervisor does, if systemd started it. That it runs shows that the one thread of the supervisor is not stuck.
-pub(crate) async fn announce(panel: Arc<Panel>) {
+pub(crate) async fn announce(outlook: Arc<Outlook>) {
     if !systemd::listens() {
         return;
     }
@@ -33,7 +34,7 @@ pub(crate) async fn announce(panel: Arc<Panel>) {
     loop {
         ticks.tick().await;
         systemd::feed_watchdog();
-        let status = panel.status();
+        let status = status(&outlook.glance());
         if !is_ready && has_started(&status, started.elapsed()) {
             is_ready = true;
             systemd::ready();

@@ -1,6 +1,9 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
+
+use tpp::control::PoolStatus;
 
 use super::*;
+use crate::outlook::snapshot::{Details, Identity, Numbers};
 
 fn histogram_of(counts: &[(usize, u64)], sum_micros: u64) -> HistogramCounts {
     let mut histogram = HistogramCounts {
@@ -13,58 +16,73 @@ fn histogram_of(counts: &[(usize, u64)], sum_micros: u64) -> HistogramCounts {
     histogram
 }
 
-fn snapshot() -> MetricsSnapshot {
-    MetricsSnapshot {
-        version: "0.1.0".into(),
-        started_at: 1_700_000_000,
-        pool: PoolStatus {
-            total: 199,
-            in_use: 150,
-            available: 49,
-            waiting: 3,
-        },
-        configured_tokens: 200,
-        longest_wait: Duration::from_millis(1250),
-        totals: Totals {
-            connections_opened: 5000,
-            connections_closed: 4850,
-            requests: 123_456,
-            request_errors: 5,
-            acquisitions: 4990,
-            releases: 4840,
-            token_errors: 12,
-            queue_timeouts: 4,
-            queue_rejections: 2,
-            clients_left: 1,
-            drain_cut: 7,
-            acquisition_wait: histogram_of(&[(0, 4000), (3, 900), (15, 90)], 1_500_000_250),
-            connection_duration: histogram_of(&[(8, 4850)], 2_425_000_000),
-            waits_ended: std::array::from_fn(|at| at as u64),
-        },
-        refreshes: Refreshes {
-            success: 400,
-            refused: 1,
-            trouble: 6,
-        },
-        login_failures: 9,
-        worker_restarts: 1,
-        workers: vec![
-            WorkerGauges {
-                seat: 0,
-                ready: true,
-                connections: 100,
-                waiting: 1,
+fn worker(seat: u32, state: &str, connections: u64, waiting: u64) -> WorkerStatus {
+    WorkerStatus {
+        seat,
+        epoch: 1,
+        pid: 1,
+        state: state.to_owned(),
+        uptime_seconds: 1,
+        heartbeat_age_ms: 1,
+        connections,
+        leases: 0,
+        waiting,
+        requests: 0,
+        errors: 0,
+        restarts: 0,
+        last_exit: None,
+    }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        numbers: Numbers {
+            pool: PoolStatus {
+                total: 199,
+                in_use: 150,
+                available: 49,
+                waiting: 3,
             },
-            WorkerGauges {
-                seat: 1,
-                ready: false,
-                connections: 50,
-                waiting: 2,
+            longest_wait: Duration::from_millis(1250),
+            totals: Totals {
+                connections_opened: 5000,
+                connections_closed: 4850,
+                requests: 123_456,
+                request_errors: 5,
+                acquisitions: 4990,
+                releases: 4840,
+                token_errors: 12,
+                queue_timeouts: 4,
+                queue_rejections: 2,
+                clients_left: 1,
+                waits_ended: std::array::from_fn(|at| at as u64),
+                drain_cut: 7,
+                acquisition_wait: histogram_of(&[(0, 4000), (3, 900), (15, 90)], 1_500_000_250),
+                connection_duration: histogram_of(&[(8, 4850)], 2_425_000_000),
             },
-        ],
-        config_generation: 2,
-        last_reload_succeeded: true,
-        upstream_addresses: 2,
+            refreshes: Refreshes {
+                success: 400,
+                refused: 1,
+                trouble: 6,
+            },
+            worker_restarts: 1,
+            uptime: Duration::from_secs(1),
+        },
+        details: Arc::new(Details {
+            workers: vec![worker(0, "ready", 100, 1), worker(1, "starting", 50, 2)],
+            configured_tokens: 200,
+            config_generation: 2,
+            upstream_addresses: vec![
+                "10.0.0.1:80".parse().unwrap(),
+                "10.0.0.2:80".parse().unwrap(),
+            ],
+            identity: Identity {
+                version: "0.1.0".into(),
+                started_at: 1_700_000_000,
+                ..Identity::default()
+            },
+            ..Details::default()
+        }),
     }
 }
 
@@ -181,7 +199,7 @@ tpp_token_refreshes_total{result=\"refused\"} 1
 tpp_token_refreshes_total{result=\"trouble\"} 6
 # HELP tpp_login_failures_total Logins that failed.
 # TYPE tpp_login_failures_total counter
-tpp_login_failures_total 9
+tpp_login_failures_total 7
 # HELP tpp_worker_restarts_total Times a worker ended unplanned.
 # TYPE tpp_worker_restarts_total counter
 tpp_worker_restarts_total 1
@@ -308,7 +326,7 @@ fn a_scraper_can_read_the_text() {
 
 #[test]
 fn the_text_before_the_first_worker_is_valid_too() {
-    let text = render(&MetricsSnapshot::default());
+    let text = render(&Snapshot::default());
     valid(&text);
     assert!(!text.contains("tpp_worker_ready"), "{text}");
     assert!(text.contains("\ntpp_tokens_total 0\n"), "{text}");
@@ -316,10 +334,9 @@ fn the_text_before_the_first_worker_is_valid_too() {
 
 #[test]
 fn a_version_cannot_break_out_of_its_label() {
-    let text = render(&MetricsSnapshot {
-        version: "1\"\\\n".into(),
-        ..snapshot()
-    });
+    let mut snapshot = snapshot();
+    Arc::make_mut(&mut snapshot.details).identity.version = "1\"\\\n".into();
+    let text = render(&snapshot);
     assert!(
         text.ends_with("tpp_build_info{version=\"1\\\"\\\\\\n\"} 1\n"),
         "{text}"

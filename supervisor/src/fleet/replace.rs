@@ -1,23 +1,23 @@
-//! Replacing workers one by one: a successor first; once it is ready its forerunner drains, and the next post's turn comes.
+//! Replacing workers one by one: a successor first; once it is ready its forerunner drains, and the next instance's turn comes.
 
 use std::time::Instant;
 
 use tracing::{error, info};
 
-use super::{Fleet, Post};
+use super::{Fleet, Instance};
 
 impl Fleet {
-    /// Has the worker of a post replaced when its turn comes.
+    /// Has the worker of an instance replaced when its turn comes.
     pub(super) fn enqueue(&mut self, at: usize) {
         if !self.to_replace.contains(&at) {
             self.to_replace.push_back(at);
         }
     }
 
-    /// The same of all posts that have one.
+    /// The same of all instances that have one.
     pub(super) fn enqueue_all(&mut self) {
-        for at in 0..self.posts.len() {
-            if self.posts[at].current.is_some() {
+        for at in 0..self.instances.len() {
+            if self.instances[at].current.is_some() {
                 self.enqueue(at);
             }
         }
@@ -25,7 +25,7 @@ impl Fleet {
 
     /// Has those replaced that were given other things at their start than a worker would be given now.
     pub(super) fn enqueue_outdated(&mut self) {
-        for at in 0..self.posts.len() {
+        for at in 0..self.instances.len() {
             if self.is_outdated(at) {
                 self.enqueue(at);
             }
@@ -34,14 +34,14 @@ impl Fleet {
 
     fn is_outdated(&self, at: usize) -> bool {
         let wanted = self.launch.fingerprint();
-        let current = self.posts[at].current.as_ref();
+        let current = self.instances[at].current.as_ref();
         current.is_some_and(|worker| self.stock.pool().seats[worker.seat.get()].launch() != wanted)
     }
 
     /// Puts successors that are ready in their forerunners' places, and starts the next one.
     pub(super) fn replace_next(&mut self, now: Instant) {
-        for at in 0..self.posts.len() {
-            if let Some(forerunner) = self.posts[at].promote_ready_successor() {
+        for at in 0..self.instances.len() {
+            if let Some(forerunner) = self.instances[at].promote_ready_successor() {
                 if let Some(forerunner) = forerunner {
                     self.order_out(forerunner, now);
                 }
@@ -55,29 +55,29 @@ impl Fleet {
         let Some(&at) = self.to_replace.front() else {
             return;
         };
-        if self.posts[at].successor.is_some() || self.posts[at].delay(now).is_some() {
+        if self.instances[at].successor.is_some() || self.instances[at].delay(now).is_some() {
             return;
         }
         match self.start_worker() {
-            Ok(worker) => self.posts[at].successor = Some(worker),
+            Ok(worker) => self.instances[at].successor = Some(worker),
             Err(reason) => {
                 self.give_up_replacing(&format!("worker not started: {reason}"));
-                self.posts[at].note_end(now, None, reason);
+                self.instances[at].note_end(now, None, reason);
             }
         }
     }
 
     /// Once nothing is left to do: says so to whoever waits for it.
     pub(super) fn answer_if_settled(&mut self) {
-        let all_ready = self.posts.iter().all(Post::is_ready);
+        let all_ready = self.instances.iter().all(Instance::is_ready);
         if !all_ready || !self.to_replace.is_empty() {
             return;
         }
-        self.dismiss_strangers(Instant::now());
+        self.dismiss_former(Instant::now());
         if self.askers.is_empty() {
             return;
         }
-        let done = format!("{} workers ready", self.posts.len());
+        let done = format!("{} workers ready", self.instances.len());
         info!("{done}");
         for asker in self.askers.drain(..) {
             // Whoever asked may have gone.

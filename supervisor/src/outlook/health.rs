@@ -2,8 +2,37 @@
 
 use tpp::control::{Health, PoolStatus};
 
+use super::snapshot::Snapshot;
+
 /// Users named in a reason; more are counted.
 const NAMED: usize = 5;
+/// For those who are not told the names.
+const WHICH: &str = "a bad password or a locked user, `tppctl status` says whose";
+
+/// Who is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever may order: users are named.
+    Operator,
+    /// Whoever reaches the health endpoint: users are counted.
+    Anybody,
+}
+
+/// Health, and a line for each reason why it is not [`Health::Healthy`].
+#[must_use]
+pub fn assess(snapshot: &Snapshot, audience: Audience) -> (Health, Vec<String>) {
+    let (health, mut reasons) = Inputs::of(snapshot).assess(audience);
+    reasons.extend(snapshot.details.put_off.iter().cloned());
+    (health, reasons)
+}
+
+/// Whether clients can be served.
+///
+/// # Errors
+/// One line that says what is missing.
+pub fn readiness(snapshot: &Snapshot) -> Result<(), String> {
+    Inputs::of(snapshot).readiness()
+}
 
 /// What health is judged by.
 #[derive(Debug, Clone, Copy)]
@@ -24,16 +53,29 @@ pub struct Inputs<'a> {
     pub last_reload_failed: bool,
 }
 
-impl Inputs<'_> {
+impl<'a> Inputs<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        let details = &*snapshot.details;
+        Self {
+            pool: snapshot.numbers.pool,
+            configured_tokens: details.configured_tokens,
+            workers_ready: details.workers_ready(),
+            workers_wanted: details.workers_wanted,
+            refused_users: &details.refused_users,
+            upstream_resolved: !details.upstream_addresses.is_empty(),
+            last_reload_failed: details.last_reload_failed(),
+        }
+    }
+
     /// Health, and a line for each reason why it is not [`Health::Healthy`]: unhealthy without a ready
     /// worker or a usable token, degraded if anything else is missing.
     #[must_use]
-    pub fn assess(&self) -> (Health, Vec<String>) {
+    pub fn assess(&self, audience: Audience) -> (Health, Vec<String>) {
         let fatal = [self.without_worker(), self.without_token()];
         let partial = [
             self.missing_workers(),
             self.missing_tokens(),
-            self.refused(),
+            self.refused(audience),
             (!self.upstream_resolved).then(|| "no address of the upstream is known".to_owned()),
             self.last_reload_failed
                 .then(|| "the last reload was refused".to_owned()),
@@ -83,15 +125,25 @@ impl Inputs<'_> {
             .then(|| format!("{usable} of {configured} tokens usable"))
     }
 
-    fn refused(&self) -> Option<String> {
+    fn refused(&self, audience: Audience) -> Option<String> {
+        match (audience, self.refused_users.len()) {
+            (_, 0) => None,
+            (Audience::Operator, _) => Some(self.refused_by_name()),
+            (Audience::Anybody, 1) => Some(format!("login refused for 1 account: {WHICH}")),
+            (Audience::Anybody, count) => {
+                Some(format!("login refused for {count} accounts: {WHICH}"))
+            }
+        }
+    }
+
+    fn refused_by_name(&self) -> String {
         let (named, more) = self
             .refused_users
             .split_at(self.refused_users.len().min(NAMED));
         let named = named.join(", ");
         match more.len() {
-            _ if named.is_empty() => None,
-            0 => Some(format!("login refused for {named}")),
-            more => Some(format!("login refused for {named} and {more} more")),
+            0 => format!("login refused for {named}"),
+            more => format!("login refused for {named} and {more} more"),
         }
     }
 }
@@ -125,7 +177,7 @@ mod tests {
     #[track_caller]
     fn assessed(inputs: Inputs<'_>, health: Health, reasons: &[&str]) {
         assert_eq!(
-            inputs.assess(),
+            inputs.assess(Audience::Operator),
             (health, reasons.iter().map(ToString::to_string).collect())
         );
     }
@@ -218,6 +270,22 @@ mod tests {
             neither.readiness(),
             Err("no worker is ready, no usable token".into())
         );
+    }
+
+    #[test]
+    fn anybody_is_told_how_many_accounts_are_refused_and_not_whose() {
+        let refused = ["a-user", "b-user"].map(String::from);
+        let inputs = Inputs {
+            refused_users: &refused,
+            ..WELL
+        };
+        let (health, reasons) = inputs.assess(Audience::Anybody);
+        assert_eq!(health, Health::Degraded);
+        assert!(
+            reasons[0].starts_with("login refused for 2 accounts"),
+            "{reasons:?}"
+        );
+        assert!(!reasons[0].contains("-user"), "{reasons:?}");
     }
 
     #[test]

@@ -1,32 +1,12 @@
-//! What a supervisor leaves to the next one: descriptors, each with a name that says what it is for.
-//!
-//! The same names are used on all three ways by which they travel: over `exec` into a new executable, through
-//! systemd's file descriptor store, and from a living worker over a socket ([`passing`]).
-
-pub mod passing;
+//! The names of descriptors: each says what its descriptor is for, on every way by which they travel.
 
 use std::{
     fmt, io,
     os::fd::{BorrowedFd, OwnedFd},
-    path::{Path, PathBuf},
     str::FromStr,
 };
 
 use crate::ids::SeatIndex;
-
-/// Version of the names and of what they stand for. A new executable that does not know it must not take over.
-pub const ESTATE_FORMAT: u32 = 1;
-
-/// The variable that names the descriptors inherited over `exec`: `name:number,…`.
-pub const INHERITED_VARIABLE: &str = "TPP_INHERITED";
-
-/// What the supervisor says to a worker over a channel, a byte each.
-pub mod word {
-    /// Begin: your seat is filled and your process noted. A worker whose channel ends before has never served.
-    pub const GO: u8 = b'g';
-    /// Send me your descriptors ([`super::passing`]).
-    pub const ESTATE: u8 = b'e';
-}
 
 /// What a descriptor is for. Its text form has no colon and no comma: systemd and the variable allow neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +24,7 @@ pub enum Role {
     /// The control socket.
     Control,
     /// A connection of `tppctl` that waits for the end of an upgrade.
-    Asker,
+    Caller,
     /// A pidfd of the worker with this process id.
     Process(u32),
     /// The supervisor's end of the channel to the worker with this process id.
@@ -60,7 +40,7 @@ impl fmt::Display for Role {
             Self::Listener => f.write_str("listen"),
             Self::Health => f.write_str("health"),
             Self::Control => f.write_str("control"),
-            Self::Asker => f.write_str("asker"),
+            Self::Caller => f.write_str("asker"),
             Self::Process(pid) => write!(f, "process-{pid}"),
             Self::Channel(pid) => write!(f, "channel-{pid}"),
         }
@@ -85,7 +65,7 @@ impl FromStr for Role {
                 "listen" => Self::Listener,
                 "health" => Self::Health,
                 "control" => Self::Control,
-                "asker" => Self::Asker,
+                "asker" => Self::Caller,
                 _ => return Err(unknown()),
             },
             Some(("bell", seat)) => {
@@ -115,48 +95,6 @@ pub fn duplicate<'a>(
         .collect()
 }
 
-/// Where the workers of the supervisor at `control_socket` can be met: the path, but for the process id at its end.
-#[must_use]
-pub fn meeting_prefix(control_socket: &Path) -> PathBuf {
-    let mut prefix = control_socket.as_os_str().to_owned();
-    prefix.push(".worker-");
-    prefix.into()
-}
-
-/// Where the worker `pid` can be met.
-#[must_use]
-pub fn meeting_place(prefix: &Path, pid: u32) -> PathBuf {
-    let mut path = prefix.as_os_str().to_owned();
-    path.push(pid.to_string());
-    path.into()
-}
-
-/// The meeting places that there are under `prefix`, of living workers and of dead ones.
-///
-/// # Errors
-/// If the directory cannot be read.
-pub fn meeting_places(prefix: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
-    let (Some(directory), Some(name)) = (prefix.parent(), prefix.file_name()) else {
-        return Ok(Vec::new());
-    };
-    let directory = if directory.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        directory
-    };
-    let mut found = Vec::new();
-    for entry in directory.read_dir()? {
-        let entry = entry?;
-        let pid = entry
-            .file_name()
-            .to_str()
-            .zip(name.to_str())
-            .and_then(|(file, prefix)| file.strip_prefix(prefix)?.parse().ok());
-        found.extend(pid.map(|pid| (pid, entry.path())));
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,7 +109,7 @@ mod tests {
             Role::Listener,
             Role::Health,
             Role::Control,
-            Role::Asker,
+            Role::Caller,
             Role::Process(4711),
             Role::Channel(u32::MAX),
         ] {
@@ -194,24 +132,5 @@ mod tests {
         ] {
             assert!(name.parse::<Role>().is_err(), "{name}");
         }
-    }
-
-    #[test]
-    fn meeting_places_are_found_by_their_name_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let prefix = meeting_prefix(&directory.path().join("control.sock"));
-        for name in [
-            "control.sock",
-            "control.sock.worker-",
-            "control.sock.worker-12x",
-            "other.sock.worker-3",
-        ] {
-            std::fs::write(directory.path().join(name), "").unwrap();
-        }
-        std::fs::write(meeting_place(&prefix, 12), "").unwrap();
-        assert_eq!(
-            meeting_places(&prefix).unwrap(),
-            [(12, directory.path().join("control.sock.worker-12"))]
-        );
     }
 }

@@ -1,0 +1,5 @@
+//! The doors to the supervisor: what comes in there is asked of `outlook` or ordered from `orders`, and nothing is decided here.
+
+pub(crate) mod accept;
+pub mod control;
+pub mod probes;

@@ -1,0 +1,75 @@
+//! Orders, from `tppctl` and from signals: one struct each, with just the handles it needs. Each is answered when it is
+//! carried out.
+
+mod reload;
+mod upgrade;
+
+use std::{os::fd::BorrowedFd, path::PathBuf, sync::Arc};
+
+use tpp::control::{Command, Reply};
+
+use crate::{
+    doors::control::Operator,
+    fleet::{FleetHandle, Order},
+    outlook::{Outlook, status::status},
+    refresh::RefreshHandle,
+};
+
+pub(crate) use reload::Reload;
+pub(crate) use upgrade::Upgrade;
+
+/// Everything that can be asked and ordered.
+pub(crate) struct Orders {
+    pub(crate) outlook: Arc<Outlook>,
+    pub(crate) fleet: FleetHandle,
+    pub(crate) refresher: RefreshHandle,
+    pub(crate) reload: Reload,
+    pub(crate) upgrade: Upgrade,
+}
+
+impl Orders {
+    /// Reads the configuration file again.
+    pub(crate) async fn reload(&self) -> Reply {
+        self.reload.run().await
+    }
+
+    /// Starts another executable in this one's place. `caller` is who waits for the outcome.
+    pub(crate) async fn upgrade(
+        &self,
+        path: Option<PathBuf>,
+        caller: Option<BorrowedFd<'_>>,
+    ) -> Reply {
+        self.upgrade.run(path, caller).await
+    }
+
+    async fn restart(&self) -> Reply {
+        match self.fleet.ask(Order::Restart).await {
+            Ok(done) => Reply::Done(format!("all workers replaced: {done}")),
+            Err(reason) => Reply::Failed(reason),
+        }
+    }
+
+    async fn refresh(&self, user: Option<String>) -> Reply {
+        let unknown = user
+            .as_ref()
+            .map(|user| format!("no account has the user name {user:?}"));
+        match (self.refresher.renew(user).await, unknown) {
+            (0, Some(unknown)) => Reply::Failed(unknown),
+            (slots, _) => Reply::Done(format!("logging in anew for {slots} slots")),
+        }
+    }
+}
+
+impl Operator for Orders {
+    async fn run(&self, command: Command, caller: BorrowedFd<'_>) -> Reply {
+        match command {
+            Command::Status => Reply::Status(Box::new(status(&self.outlook.snapshot()))),
+            Command::Workers => Reply::Workers(self.outlook.workers()),
+            Command::Tokens => Reply::Tokens(self.outlook.tokens()),
+            Command::Refresh { user } => self.refresh(user).await,
+            Command::Restart => self.restart().await,
+            Command::Reload => self.reload().await,
+            Command::Upgrade { path } => self.upgrade(path, Some(caller)).await,
+        }
+    }
+}

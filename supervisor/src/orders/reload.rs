@@ -1,0 +1,235 @@
+//! Puts another configuration in force while all goes on: all of it, or nothing.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Mutex, watch},
+    task::spawn_blocking,
+    time::timeout,
+};
+use tpp::{
+    config::{self, Config, Problems, ProcessVars, Upstream},
+    control::Reply,
+    lending::{Stock, WorkerSettings},
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    fleet::{FleetHandle, Order, Wanted},
+    in_force::InForce,
+    refresh::{RefreshHandle, Setup},
+    system::{
+        logging::Log,
+        sockets::{ForWorkers, Listening, listen},
+    },
+    upstream::{self, UpstreamAddresses},
+};
+
+/// How long the file, and those it names, may take to be read: one of them may be on a server that does not answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a reload works on.
+pub(crate) struct Reload {
+    /// Empty if there is none.
+    pub(crate) config_file: PathBuf,
+    pub(crate) in_force: Arc<InForce>,
+    pub(crate) stock: Arc<Stock>,
+    pub(crate) refresher: RefreshHandle,
+    pub(crate) fleet: FleetHandle,
+    pub(crate) log: Log,
+    /// The upstream's addresses, as the workers know them.
+    pub(crate) addresses: UpstreamAddresses,
+    /// Whoever follows the upstream's name.
+    pub(crate) upstream: watch::Sender<Upstream>,
+    /// Held through a reload, and through an upgrade: another one waits.
+    pub(crate) turn: Arc<Mutex<()>>,
+}
+
+/// All of a new configuration that could fail, done.
+struct Prepared {
+    /// In words, for people.
+    changes: String,
+    wanted: Wanted,
+    listeners: Vec<Listening>,
+    sockets: Vec<ForWorkers>,
+    setup: Setup,
+    settings: WorkerSettings,
+    /// Addresses of another server, if it is another one.
+    moves_to: Option<Vec<std::net::SocketAddr>>,
+}
+
+/// Reads the configuration file on a thread of its own: nothing that it waits for keeps the supervisor waiting.
+///
+/// # Errors
+/// What is wrong with it; or, on the outside, that it could not be read in time.
+pub(super) async fn read(file: PathBuf) -> Result<Result<Config, Problems>, String> {
+    let shown = file.display().to_string();
+    let reading = spawn_blocking(move || config::load(&file, &ProcessVars));
+    match timeout(READ_TIMEOUT, reading).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) => Err(format!("{shown} cannot be read: {error}")),
+        Err(_) => Err(format!(
+            "{shown}, or a file that it names, was not read within {READ_TIMEOUT:?}"
+        )),
+    }
+}
+
+impl Reload {
+    /// Reads the configuration file again and puts it in force, or changes nothing and says why.
+    pub(crate) async fn run(&self) -> Reply {
+        let _turn = self.turn.lock().await;
+        if self.config_file.as_os_str().is_empty() {
+            return Reply::Failed("there is no configuration file to read again".to_owned());
+        }
+        let outcome = match read(self.config_file.clone()).await {
+            Ok(Ok(config)) => self.put_in_force(config).await,
+            Ok(Err(problems)) => {
+                let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                self.refuse(&lines.join("; "));
+                return Reply::Invalid(lines);
+            }
+            Err(reason) => Err(reason),
+        };
+        match outcome {
+            Ok(changes) => {
+                info!(changes, "configuration reloaded");
+                Reply::Done(changes)
+            }
+            Err(reason) => {
+                self.refuse(&reason);
+                Reply::Failed(reason)
+            }
+        }
+    }
+
+    fn refuse(&self, reason: &str) {
+        error!(
+            reason,
+            "reload refused: the old configuration stays in force"
+        );
+        self.in_force.refuse(reason.to_owned());
+    }
+
+    async fn put_in_force(&self, new: Config) -> Result<String, String> {
+        let old = self.in_force.now().config.clone();
+        let prepared = self.prepare(&old, &new).await?;
+        self.apply(&old, new, prepared).await
+    }
+
+    /// Whatever can fail, but for what must be taken back again if the rest fails.
+    async fn prepare(&self, old: &Config, new: &Config) -> Result<Prepared, String> {
+        let diff = old.diff(new);
+        let fixed = diff.at_restart();
+        if !fixed.is_empty() {
+            return Err(format!("a change of {} needs a restart", fixed.join(", ")));
+        }
+        let changes = diff.to_string();
+        let seats = self.stock.pool().seats.len();
+        let wanted = Wanted::of(new);
+        let workers = wanted.workers;
+        if 2 * workers > seats {
+            return Err(format!(
+                "{workers} workers need a restart: there are {seats} seats, two for each"
+            ));
+        }
+        let (listeners, sockets) = self.listeners(new)?;
+        let setup = Setup::of(new).map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
+        let settings = WorkerSettings::of(new, workers);
+        let moves_to = if settings.lead_to(&old.upstream) {
+            None
+        } else {
+            Some(upstream::resolve(&new.upstream).await?)
+        };
+        Ok(Prepared {
+            changes,
+            wanted,
+            listeners,
+            sockets,
+            setup,
+            settings,
+            moves_to,
+        })
+    }
+
+    /// From the second step on nothing can fail.
+    async fn apply(&self, old: &Config, new: Config, with: Prepared) -> Result<String, String> {
+        self.log
+            .set_filter(&new.telemetry.log_filter)
+            .map_err(|error| format!("{error:#}"))?;
+        if let Err(reason) = self.refresher.reconfigure(with.setup).await {
+            // It was in force a moment ago.
+            let _ = self.log.set_filter(&old.telemetry.log_filter);
+            return Err(reason);
+        }
+        if let Some(addresses) = &with.moves_to {
+            self.addresses.publish(addresses, &self.stock);
+        }
+        self.publish(&with.settings);
+        if with.moves_to.is_some() {
+            // Its tokens are the other server's.
+            self.refresher.renew(None).await;
+        }
+        self.upstream.send_if_modified(|upstream| {
+            let differs = *upstream != new.upstream;
+            new.upstream.clone_into(upstream);
+            differs
+        });
+        new.warnings().iter().for_each(|warning| warn!("{warning}"));
+        let listeners = with.listeners;
+        let is_new = |one: &&Listening| !old.listen.contains(&one.wanted);
+        for one in listeners.iter().filter(is_new) {
+            info!(address = %one.bound, "listening for clients");
+        }
+        let counter = &self.stock.region().supervisors().configurations;
+        counter.add(1);
+        let changes = with.changes;
+        self.in_force
+            .replace(new, listeners, counter.get(), changes.clone());
+        // In force it is now, and whole when the workers are there: sooner or later, whatever comes of the first ones.
+        let (wanted, sockets) = (with.wanted, with.sockets);
+        let settled = self
+            .fleet
+            .ask(|answer| Order::Want(wanted, sockets, answer))
+            .await;
+        match settled {
+            Ok(_) => Ok(changes),
+            Err(reason) => {
+                warn!(reason, "the configuration is in force, the workers follow");
+                Ok(format!("{changes}; workers follow: {reason}"))
+            }
+        }
+    }
+
+    /// The addresses of `new`, and the sockets for them: those that are open, and others newly opened.
+    fn listeners(&self, new: &Config) -> Result<(Vec<Listening>, Vec<ForWorkers>), String> {
+        let mut open = self.in_force.now().listeners.clone();
+        let mut listeners = Vec::new();
+        let mut sockets = Vec::new();
+        for &wanted in &new.listen {
+            let kept = open.iter().position(|one| one.wanted == wanted);
+            let one = match kept {
+                Some(at) => {
+                    let one = open.swap_remove(at);
+                    sockets.push(ForWorkers::Kept(one.bound));
+                    one
+                }
+                None => {
+                    let socket = listen("listen", wanted)
+                        .map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
+                    let one = Listening::on(wanted, &socket).map_err(|error| error.to_string())?;
+                    sockets.push(ForWorkers::New(one.bound, socket.into()));
+                    one
+                }
+            };
+            listeners.push(one);
+        }
+        Ok((listeners, sockets))
+    }
+
+    fn publish(&self, settings: &WorkerSettings) {
+        if let Err(error) = self.stock.publish_settings(settings) {
+            // All texts among them are bounded, far below the room there is.
+            error!(%error, "the workers keep their old settings");
+        }
+    }
+}

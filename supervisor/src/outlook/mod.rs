@@ -1,0 +1,198 @@
+//! What there is to see of the whole.
+//!
+//! [`Outlook`] has the handles and takes a [`Snapshot`]: one walk over the region, the fleet's report and the refresher's
+//! ledger. All that is shown is a pure function of it: [`health`], [`status`], [`metrics`].
+
+pub mod health;
+pub mod metrics;
+mod numbers;
+pub mod snapshot;
+pub mod status;
+mod tokens;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tpp::{
+    clock::unix_seconds,
+    control::{TokenStatus, WorkerStatus},
+    lending::Stock,
+};
+
+use crate::{
+    doors::probes::Source, fleet::FleetReport, in_force::InForce, refresh::RefreshHandle,
+    succession::history, upstream::UpstreamAddresses,
+};
+
+use numbers::{pool_status, worker};
+use snapshot::{Details, Identity, Numbers, Snapshot};
+
+/// Of the supervisor's one thread, what looking at details may take: one part in so many, however often it is asked.
+const SHARE: u32 = 20;
+/// Details older than this are looked at anew whatever that costs.
+const OLDEST: Duration = Duration::from_millis(250);
+
+/// When the supervisor began, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Started {
+    pub(crate) at: Instant,
+    pub(crate) unix_seconds: u64,
+}
+
+impl Started {
+    pub(crate) fn now() -> Self {
+        Self {
+            at: Instant::now(),
+            unix_seconds: unix_seconds(),
+        }
+    }
+}
+
+/// The handles by which all is seen.
+pub(crate) struct Outlook {
+    pub(crate) stock: Arc<Stock>,
+    pub(crate) fleet: Arc<Mutex<FleetReport>>,
+    pub(crate) refresher: RefreshHandle,
+    pub(crate) upstream: UpstreamAddresses,
+    pub(crate) in_force: Arc<InForce>,
+    pub(crate) health_listen: String,
+    pub(crate) config_file: PathBuf,
+    pub(crate) started: Started,
+    /// The details as they were last looked at.
+    pub(crate) seen: Mutex<Option<Seen>>,
+}
+
+/// Details, and until when they are good enough.
+pub(crate) struct Seen {
+    details: Arc<Details>,
+    until: Instant,
+}
+
+impl Outlook {
+    /// The whole, as it is now: for whoever may order as well as ask.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.numbers_with(Arc::new(self.look()))
+    }
+
+    /// The same for anybody who asks: its numbers are of now, its details at most [`OLDEST`], so that no crowd of askers
+    /// takes the supervisor's thread from its work.
+    pub(crate) fn glance(&self) -> Snapshot {
+        let now = Instant::now();
+        let seen = self.seen();
+        let known = seen.as_ref().filter(|seen| now < seen.until);
+        let known = known.map(|seen| Arc::clone(&seen.details));
+        drop(seen);
+        let details = known.unwrap_or_else(|| {
+            let details = Arc::new(self.look());
+            let until = good_until(now, Instant::now());
+            *self.seen() = Some(Seen {
+                details: Arc::clone(&details),
+                until,
+            });
+            details
+        });
+        self.numbers_with(details)
+    }
+
+    /// Each slot.
+    pub(crate) fn tokens(&self) -> Vec<TokenStatus> {
+        tokens::each(&self.stock, &self.refresher.ledger(), Instant::now())
+    }
+
+    /// Each worker.
+    pub(crate) fn workers(&self) -> Vec<WorkerStatus> {
+        let report = self.fleet();
+        let workers = report.workers.iter();
+        workers.map(|one| worker(&self.stock, one)).collect()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fleet(&self) -> MutexGuard<'_, FleetReport> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What costs a walk over accounts, or text.
+    fn look(&self) -> Details {
+        let workers = self.workers();
+        let (wanted, put_off) = {
+            let report = self.fleet();
+            (report.wanted, report.put_off.clone())
+        };
+        let (configured_tokens, refused_users) = {
+            let ledger = self.refresher.ledger();
+            let refused = tokens::refused_users(&self.stock, &ledger);
+            (ledger.configured(), refused)
+        };
+        let configured = self.in_force.now();
+        let upstream = &configured.config.upstream;
+        let listeners = configured.listeners.iter();
+        Details {
+            workers_wanted: wanted,
+            workers,
+            put_off,
+            configured_tokens,
+            refused_users,
+            listen: listeners.map(|one| one.bound.to_string()).collect(),
+            upstream: format!("{}:{}", upstream.host, upstream.port),
+            upstream_addresses: self.upstream.list(),
+            config_generation: configured.generation,
+            config_loaded_at: configured.loaded_at,
+            last_reload: configured.last_reload.clone(),
+            history: history::read(&self.stock),
+            identity: Identity {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                health_listen: self.health_listen.clone(),
+                config_file: self.config_file.display().to_string(),
+                pid: std::process::id(),
+                started_at: self.started.unix_seconds,
+            },
+        }
+    }
+
+    /// Adds what is read from a few words of the region, and so may be read as often as anybody likes.
+    fn numbers_with(&self, details: Arc<Details>) -> Snapshot {
+        let region = self.stock.region();
+        Snapshot {
+            details,
+            numbers: Numbers {
+                pool: pool_status(&self.stock),
+                longest_wait: numbers::longest_wait(&self.stock),
+                totals: self.stock.totals(),
+                refreshes: numbers::refreshes(region.supervisors()),
+                worker_restarts: region.supervisors().worker_restarts.get(),
+                uptime: self.started.at.elapsed(),
+            },
+        }
+    }
+}
+
+impl Source for Outlook {
+    fn glance(&self) -> Snapshot {
+        Self::glance(self)
+    }
+}
+
+/// Until when details are good enough that took from `began` to `ended` to look at.
+fn good_until(began: Instant, ended: Instant) -> Instant {
+    ended + (ended.saturating_duration_since(began) * SHARE).min(OLDEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_takes_a_twentieth_of_the_thread_and_is_never_old() {
+        let began = Instant::now();
+        let after = |took: Duration| good_until(began, began + took) - (began + took);
+        assert_eq!(after(Duration::ZERO), Duration::ZERO);
+        assert_eq!(after(Duration::from_millis(1)), Duration::from_millis(20));
+        assert_eq!(after(Duration::from_millis(100)), OLDEST);
+    }
+}

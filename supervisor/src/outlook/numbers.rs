@@ -1,0 +1,77 @@
+//! What is read from the region's words.
+
+use std::time::Duration;
+
+use tpp::{
+    clock::monotonic_millis,
+    control::{PoolStatus, WorkerStatus},
+    lending::Stock,
+    pool::Census,
+    roster::SeatState,
+    shared::SupervisorCounters,
+};
+
+use super::snapshot::Refreshes;
+use crate::fleet::WorkerReport;
+
+pub(super) fn pool_status(stock: &Stock) -> PoolStatus {
+    let Census {
+        usable,
+        in_use,
+        available,
+        waiting,
+        ..
+    } = stock.pool().census();
+    PoolStatus {
+        total: usable,
+        in_use,
+        available,
+        waiting,
+    }
+}
+
+pub(super) fn longest_wait(stock: &Stock) -> Duration {
+    let pool = stock.pool();
+    let waits = pool.lines.iter().filter_map(|line| line.oldest_since());
+    let oldest = waits.min();
+    Duration::from_millis(oldest.map_or(0, |since| monotonic_millis().saturating_sub(since)))
+}
+
+pub(super) fn refreshes(counters: &SupervisorCounters) -> Refreshes {
+    Refreshes {
+        success: counters.logins_succeeded.get(),
+        refused: counters.logins_refused.get(),
+        trouble: counters.logins_failed.get(),
+    }
+}
+
+/// A worker as its seat and the fleet's report show it.
+pub(super) fn worker(stock: &Stock, report: &WorkerReport) -> WorkerStatus {
+    let pool = stock.pool();
+    let seat = &pool.seats[report.seat.get()];
+    let counters = stock.region().counters(report.seat);
+    let word = seat.word();
+    let state = match word.state {
+        _ if word.stalled => "stalled",
+        _ if report.leaving => "draining",
+        SeatState::Ready => "ready",
+        SeatState::Draining => "draining",
+        SeatState::Starting => "starting",
+        SeatState::Vacant | SeatState::Dead => "gone",
+    };
+    WorkerStatus {
+        seat: u32::try_from(report.seat.get()).expect("seats are counted in 8 bits"),
+        epoch: report.epoch.get(),
+        pid: report.pid,
+        state: state.to_owned(),
+        uptime_seconds: monotonic_millis().saturating_sub(seat.filled_at()) / 1000,
+        heartbeat_age_ms: stock.heartbeat_age(report.seat),
+        connections: counters.open_connections(),
+        leases: pool.leases_of(report.seat),
+        waiting: pool.lines[report.seat.get()].waiting(),
+        requests: counters.requests.get(),
+        errors: counters.request_errors.get(),
+        restarts: report.restarts,
+        last_exit: report.last_exit.clone(),
+    }
+}

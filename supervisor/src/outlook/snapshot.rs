@@ -1,0 +1,106 @@
+//! The whole at one moment: plain values, of which everything that is shown is made.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tpp::{
+    control::{PoolStatus, SupervisorEvent, WorkerStatus},
+    shared::Totals,
+};
+
+/// All that is to be seen.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Of the moment it was asked for.
+    pub numbers: Numbers,
+    /// Perhaps a little older.
+    pub details: Arc<Details>,
+}
+
+/// What is read from a few words of the region.
+#[derive(Debug, Clone, Default)]
+pub struct Numbers {
+    /// The pool's numbers, of one census.
+    pub pool: PoolStatus,
+    /// How long the one who waits longest has waited.
+    pub longest_wait: Duration,
+    /// What the workers have counted since the region was made.
+    pub totals: Totals,
+    /// Token refreshes by their results.
+    pub refreshes: Refreshes,
+    /// Times a worker ended unplanned.
+    pub worker_restarts: u64,
+    /// Since the supervisor began.
+    pub uptime: Duration,
+}
+
+/// What costs a walk over accounts, or text.
+#[derive(Debug, Clone, Default)]
+pub struct Details {
+    /// Each worker process.
+    pub workers: Vec<WorkerStatus>,
+    /// Workers that should serve.
+    pub workers_wanted: usize,
+    /// A line for each place whose next worker is put off.
+    pub put_off: Vec<String>,
+    /// Slots configured.
+    pub configured_tokens: u64,
+    /// Users whose logins the server refuses, each once.
+    pub refused_users: Vec<String>,
+    /// Addresses that take clients.
+    pub listen: Vec<String>,
+    /// `host:port` of the upstream.
+    pub upstream: String,
+    /// Addresses that its name resolves to.
+    pub upstream_addresses: Vec<SocketAddr>,
+    /// How often a configuration was put in force, the first included.
+    pub config_generation: u64,
+    /// When, Unix seconds.
+    pub config_loaded_at: u64,
+    /// What the last reload changed, or why it was refused.
+    pub last_reload: Option<Result<String, String>>,
+    /// The supervisors of this pool.
+    pub history: Vec<SupervisorEvent>,
+    /// What does not change.
+    pub identity: Identity,
+}
+
+/// What does not change while a supervisor runs.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// Of the supervisor.
+    pub version: String,
+    /// Address of the health endpoint.
+    pub health_listen: String,
+    /// Path of the configuration file; empty for `tpp dev`.
+    pub config_file: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it began, Unix seconds.
+    pub started_at: u64,
+}
+
+/// Token refreshes by their results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Refreshes {
+    /// A new token is in.
+    pub success: u64,
+    /// The server refused the account.
+    pub refused: u64,
+    /// The server could not be reached or understood.
+    pub trouble: u64,
+}
+
+impl Details {
+    /// Workers that serve.
+    #[must_use]
+    pub fn workers_ready(&self) -> usize {
+        let ready = |worker: &&WorkerStatus| worker.state == "ready";
+        self.workers.iter().filter(ready).count()
+    }
+
+    /// Whether the last reload was refused, so that the file and what is in force differ.
+    #[must_use]
+    pub fn last_reload_failed(&self) -> bool {
+        matches!(self.last_reload, Some(Err(_)))
+    }
+}

@@ -1,0 +1,77 @@
+//! Each slot: what the schedule knows of its token, and the region of its holder.
+
+use std::{collections::BTreeSet, time::Instant};
+
+use tpp::{control::TokenStatus, lending::Stock, pool::SlotState};
+
+use crate::{refresh::Ledger, schedule::SlotState as TokenState};
+
+/// State of a slot whose user the server refuses.
+const REFUSED: &str = "refused";
+/// State of a slot that is still held, and not to be lent again.
+const RETIRING: &str = "retiring";
+
+pub(super) fn each(stock: &Stock, ledger: &Ledger, now: Instant) -> Vec<TokenStatus> {
+    let pool = stock.pool();
+    (0..)
+        .zip(0..ledger.slots())
+        .filter_map(|(number, index)| {
+            let view = ledger.schedule.view(number);
+            let note = ledger.note(index);
+            let held = pool.slot_state(index);
+            // A slot that is nobody's any more is shown as long as somebody holds it.
+            let state = match (&view, held) {
+                (Some(view), held) => token_state(view.state, held),
+                (None, SlotState::Retiring(_)) => RETIRING,
+                (None, _) => return None,
+            };
+            let since = view.as_ref().and_then(|view| view.since);
+            let next_login = view.as_ref().and_then(|view| view.next_login);
+            Some(TokenStatus {
+                slot: number,
+                user: note.user.clone(),
+                state: state.to_owned(),
+                age_seconds: since.map(|since| now.saturating_duration_since(since).as_secs()),
+                refresh_in_seconds: since
+                    .and(next_login)
+                    .map(|at| at.saturating_duration_since(now).as_secs()),
+                holder: match held {
+                    SlotState::Leased(seat)
+                    | SlotState::Offered(seat)
+                    | SlotState::Retiring(seat) => u32::try_from(seat.get()).ok(),
+                    SlotState::Free | SlotState::Unusable => None,
+                },
+                uses: stock.uses(SlotIndex::new(index)),
+                errors: note.errors,
+                last_error: note.last_error.clone(),
+                fingerprint: note.fingerprint.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Users whose logins the server refuses, each once.
+pub(super) fn refused_users(stock: &Stock, ledger: &Ledger) -> Vec<String> {
+    let pool = stock.pool();
+    let refused = (0..).zip(0..ledger.slots()).filter_map(|(number, index)| {
+        let view = ledger.schedule.view(number)?;
+        let is_refused = token_state(view.state, pool.slot_state(index)) == REFUSED;
+        is_refused.then(|| ledger.note(index).user.as_str())
+    });
+    let users: BTreeSet<_> = refused.collect();
+    users.into_iter().map(str::to_owned).collect()
+}
+
+/// A slot in one word: trouble with its token first, then who has it.
+fn token_state(token: TokenState, held: SlotState) -> &'static str {
+    match (token, held) {
+        (_, SlotState::Retiring(_)) => RETIRING,
+        // A token that nobody complained of is out of use only when its renewal was refused.
+        (TokenState::Refused, _) | (TokenState::Usable, SlotState::Unusable) => REFUSED,
+        (TokenState::Suspect, _) => "suspect",
+        (TokenState::Empty, _) => "empty",
+        (TokenState::Usable, SlotState::Free) => "free",
+        (TokenState::Usable, SlotState::Leased(_)) => "leased",
+        (TokenState::Usable, SlotState::Offered(_)) => "offered",
+    }
+}

@@ -1,0 +1,8 @@
+//! What the operating system gives, and is told: signals, sockets, limits, log lines, systemd.
+
+pub(crate) mod announce;
+pub mod limits;
+pub mod logging;
+pub(crate) mod signals;
+pub(crate) mod sockets;
+pub(crate) mod systemd;
