@@ -80,6 +80,54 @@ fn who_the_client_is_is_said_and_what_it_claims_is_not() {
 }
 
 #[test]
+fn no_other_name_for_who_the_client_is_is_believed() {
+    let (upstream, proxy) = pair();
+    let forged = [
+        "Forwarded",
+        "X-Real-IP",
+        "X-Client-IP",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+        "X_Forwarded_For",
+        "X_Real_IP",
+        "Transfer_Encoding",
+        "Content_Length",
+        "Proxy",
+    ];
+    let request = Request::get("/head")
+        .field("X-Forwarded-Host", "evil.test")
+        .field("user_id", "7");
+    let request = forged
+        .iter()
+        .fold(request, |request, name| request.field(name, "6.6.6.6"));
+    let head = head_as_forwarded(&proxy, &upstream, &request);
+    for name in forged {
+        assert_eq!(head.all(&name.to_ascii_lowercase()), [""; 0], "{name}");
+    }
+    assert_eq!(head.all("x-forwarded-host"), ["tpp.test"]);
+    assert_eq!(head.all("via"), ["1.1 tpp"]);
+    assert_eq!(head.all("user_id"), ["7"], "other names may have one");
+}
+
+#[test]
+fn a_uri_in_place_of_a_path_says_which_host_is_asked() {
+    let (upstream, proxy) = pair();
+    let head = head_as_forwarded(&proxy, &upstream, &Request::get("http://b.test:80/head?q"));
+    assert_eq!(head.line, "GET /head?q HTTP/1.1");
+    assert_eq!(head.all("host"), ["b.test:80"]);
+}
+
+#[test]
+fn a_path_passes_in_whatever_script_it_is() {
+    let (upstream, proxy) = pair();
+    let target = "/head?\u{8868}={\"a\":[1|2]}^~`<>";
+    let head = head_as_forwarded(&proxy, &upstream, &Request::get(target));
+    assert_eq!(head.line, format!("GET {target} HTTP/1.1"));
+}
+
+#[test]
 fn what_a_trusted_client_claims_is_kept_and_its_address_appended() {
     let upstream = Upstream::start();
     let settings = Settings::in_front_of(&upstream).accounts(&upstream, 1);

@@ -71,8 +71,12 @@ fn a_host_that_is_missing_or_doubtful_is_refused() {
             b"GET /malformed HTTP/1.1\r\nHost: u@a\r\n\r\n".to_vec(),
         ),
         (
-            "a URI of another host",
-            b"GET http://b/malformed HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+            "no Host beside a URI",
+            b"GET http://b/malformed HTTP/1.1\r\n\r\n".to_vec(),
+        ),
+        (
+            "a Host with a zone",
+            b"GET /malformed HTTP/1.1\r\nHost: [fe80::1%25eth0]\r\n\r\n".to_vec(),
         ),
     ]);
 }
@@ -83,8 +87,8 @@ fn first_lines_that_are_none_are_refused() {
     are_refused(&[
         ("HTTP/0.9", b"GET /malformed\r\n\r\n".to_vec()),
         (
-            "HTTP/1.2",
-            format!("GET /malformed HTTP/1.2\r\n{head}").into(),
+            "HTTP/1.10",
+            format!("GET /malformed HTTP/1.10\r\n{head}").into(),
         ),
         (
             "HTTP/2.0",
@@ -100,8 +104,8 @@ fn first_lines_that_are_none_are_refused() {
         ),
         ("no path", format!("GET  HTTP/1.1\r\n{head}").into()),
         (
-            "a path that is not UTF-8",
-            [b"GET /malformed\xff\xfe HTTP/1.1\r\n", head.as_bytes()].concat(),
+            "a path with a DEL",
+            [b"GET /malformed\x7f HTTP/1.1\r\n", head.as_bytes()].concat(),
         ),
         (
             "CONNECT",
@@ -124,6 +128,17 @@ fn things_that_are_not_http_are_refused() {
         (
             "binary",
             [b"\x00\x01\x02\xff\xfe".repeat(100), b"\r\n\r\n".to_vec()].concat(),
+        ),
+        (
+            "the PROXY protocol",
+            format!(
+                "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET /malformed HTTP/1.1\r\nHost: a\r\n\r\n"
+            )
+            .into(),
+        ),
+        (
+            "the PROXY protocol, version 2",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\0\x01\0\x02".to_vec(),
         ),
         ("another protocol", b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec()),
     ]);

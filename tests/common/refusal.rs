@@ -10,7 +10,14 @@ pub(crate) fn exchange(proxy: &Proxy, bytes: &[u8]) -> String {
     client.read_verdict()
 }
 
-/// Each of `requests` gets a 4xx or a closed connection, nothing of it reaches the upstream, and good requests
+/// Whether an answer's line is that of a refusal: 4xx, or what no server needs to do (501, 505).
+pub(crate) fn is_refusal(answer: &str) -> bool {
+    ["HTTP/1.1 4", "HTTP/1.1 501 ", "HTTP/1.1 505 "]
+        .iter()
+        .any(|refusal| answer.starts_with(refusal))
+}
+
+/// Each of `requests` gets a refusal or a closed connection, nothing of it reaches the upstream, and good requests
 /// are served afterwards.
 #[track_caller]
 pub(crate) fn are_refused(requests: &[(&str, Vec<u8>)]) {
@@ -20,7 +27,7 @@ pub(crate) fn are_refused(requests: &[(&str, Vec<u8>)]) {
     for (what, bytes) in requests {
         let before = upstream.seen().len();
         let answer = exchange(&proxy, bytes);
-        if !(answer.is_empty() || answer.starts_with("HTTP/1.1 4")) {
+        if !(answer.is_empty() || is_refusal(&answer)) {
             wrong.push(format!("{what}: answered {answer:?}"));
         }
         let good = proxy.client(&upstream).get("/who").status;

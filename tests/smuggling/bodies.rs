@@ -198,7 +198,7 @@ fn a_length_in_disguise_is_refused_or_holds_what_follows() {
 
 #[test]
 fn names_that_only_resemble_a_length_or_a_coding_frame_nothing() {
-    // The upstream gets them as any other field, and the request without a body.
+    // The request has no body. Of those that a CGI program would take for the real one the upstream sees none.
     meet_their_fates(&[
         (
             OneRequest,
@@ -245,8 +245,18 @@ fn chunk_lines_with_two_meanings_end_the_request() {
         ),
         (
             Cut,
-            "a space before an extension",
-            chunks(&format!("3 ;a\r\nabc\r\n{next}")),
+            "an extension without a name",
+            chunks(&format!("3;\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "an extension with an open quote",
+            chunks(&format!("3;a=\"b\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "an extension of other bytes",
+            chunks(&format!("3;bad[=x\r\nabc\r\n{next}")),
         ),
         (
             Cut,
@@ -298,6 +308,26 @@ fn chunk_lines_with_two_meanings_end_the_request() {
             "a trailer line that ends with LF",
             chunks(&format!("0\r\nX: y\n\r\n{HIDDEN}")),
         ),
+        (
+            Cut,
+            "a request for a trailer",
+            chunks(&format!("3\r\nabc\r\n0\r\n{HIDDEN}\r\n\r\n")),
+        ),
+        (
+            Cut,
+            "a trailer with a space before its colon",
+            chunks(&format!("3\r\nabc\r\n0\r\nX : y\r\n\r\n{HIDDEN}")),
+        ),
+        (
+            Cut,
+            "a trailer with a lone CR",
+            chunks(&format!("3\r\nabc\r\n0\r\nX: y\rZ: z\r\n\r\n{HIDDEN}")),
+        ),
+        (
+            Cut,
+            "a trailer with a NUL",
+            chunks(&format!("3\r\nabc\r\n0\r\nX: \0\r\n\r\n{HIDDEN}")),
+        ),
         (Cut, "no last chunk", chunks("3\r\nabc\r\n")),
         (
             Cut,
@@ -308,12 +338,22 @@ fn chunk_lines_with_two_meanings_end_the_request() {
 }
 
 #[test]
-fn extensions_and_trailers_stay_behind() {
+fn extensions_and_trailers_that_frame_route_or_authorize_stay_behind() {
     meet_their_fates(&[
         (
             OneRequest,
             "extensions",
             chunks("3;a=b;c=\"d\"\r\nabc\r\n0;e\r\n\r\n"),
+        ),
+        (
+            OneRequest,
+            "spaces around extensions",
+            chunks("3 ; a = \"b\"\r\nabc\r\n0 ;e\r\n\r\n"),
+        ),
+        (
+            OneRequest,
+            "very many zeros before a size",
+            chunks("00000000000000000003\r\nabc\r\n0\r\n\r\n"),
         ),
         (
             OneRequest,

@@ -71,10 +71,26 @@ fn request_lines_with_two_meanings_are_refused() {
             line("GET http://u@a/who HTTP/1.1"),
         ),
         (
-            Refused,
+            OneRequest,
             "a URI of another port",
             line("GET http://a:81/who HTTP/1.1"),
         ),
+        (
+            OneRequest,
+            "a URI of another host",
+            line("GET http://b/who HTTP/1.1"),
+        ),
+        (
+            Refused,
+            "a URI of another host, and two Hosts",
+            line("GET http://b/who HTTP/1.1\r\nHost: b"),
+        ),
+        (
+            Refused,
+            "a URI without a host",
+            line("GET http:///who HTTP/1.1"),
+        ),
+        (OneRequest, "a later version", line("GET /who HTTP/1.2")),
         (Refused, "an asterisk for GET", line("GET * HTTP/1.1")),
         (
             OneRequest,

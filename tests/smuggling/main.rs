@@ -12,7 +12,9 @@ mod heads;
 
 use std::io::ErrorKind;
 
-use common::{client::Client, proxy::Proxy, settings::Settings, upstream::Upstream};
+use common::{
+    client::Client, proxy::Proxy, refusal::is_refusal, settings::Settings, upstream::Upstream,
+};
 
 /// What must never arrive as a request of its own.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: a\r\nX: ";
@@ -20,7 +22,7 @@ const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: a\r\nX: ";
 /// What must become of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// 4xx, and nothing reaches the upstream.
+    /// 4xx, 501 or 505, and nothing reaches the upstream.
     Refused,
     /// The head may reach the upstream, a whole request does not: it is answered 4xx or cut off.
     Cut,
@@ -70,7 +72,7 @@ fn meet_their_fates(cases: &[Case<'_>]) {
         let was_served = answer.starts_with("HTTP/1.1 2");
         let is_met = !answer.starts_with("neither")
             && match fate {
-                Fate::Refused => !was_served && seen.is_empty() && answer.starts_with("HTTP/1.1 4"),
+                Fate::Refused => !was_served && seen.is_empty() && is_refusal(&answer),
                 Fate::Cut => !was_served && seen.len() <= 1,
                 Fate::OneRequest => was_served && seen.len() == 1,
             };

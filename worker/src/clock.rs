@@ -10,9 +10,10 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::Waker,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use httpdate::HttpDate;
 use parking_lot::Mutex;
 // The runtime's clock, so that a test may stop it.
 use tokio::time::Instant;
@@ -30,6 +31,39 @@ pub(crate) const NEVER: u64 = u64::MAX;
 pub(crate) struct Clock {
     origin: Instant,
     now: AtomicU64,
+    date: Mutex<Date>,
+}
+
+/// The time of day as a `Date` line, made once a second.
+#[derive(Debug)]
+struct Date {
+    /// Since 1970.
+    seconds: u64,
+    line: [u8; DATE_LINE],
+}
+
+/// `Date: Sun, 06 Nov 1994 08:49:37 GMT` and the line's end.
+const DATE_LINE: usize = 37;
+/// Of the year 9999, beyond which a date has no form.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+impl Date {
+    fn at(seconds: u64) -> Self {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND));
+        let mut line = [b' '; DATE_LINE];
+        let text = format!("Date: {}\r\n", HttpDate::from(time));
+        line.iter_mut()
+            .zip(text.bytes())
+            .for_each(|(place, byte)| *place = byte);
+        Self { seconds, line }
+    }
+}
+
+/// Since 1970; a clock that is set to an earlier time stands at its beginning.
+fn seconds_now() -> u64 {
+    SystemTime::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |since| since.as_secs())
 }
 
 impl Clock {
@@ -37,6 +71,7 @@ impl Clock {
         Self {
             origin: Instant::now(),
             now: AtomicU64::new(0),
+            date: Mutex::new(Date::at(seconds_now())),
         }
     }
 
@@ -46,7 +81,18 @@ impl Clock {
         self.now.load(Relaxed)
     }
 
+    /// The time of day as a whole `Date` line (RFC 9110, 6.6.1), as of the last tick.
+    pub(crate) fn date_line(&self) -> [u8; DATE_LINE] {
+        self.date.lock().line
+    }
+
     fn tick(&self) -> u64 {
+        let seconds = seconds_now();
+        let mut date = self.date.lock();
+        if date.seconds != seconds {
+            *date = Date::at(seconds);
+        }
+        drop(date);
         let now = millis(self.origin.elapsed());
         self.now.store(now, Relaxed);
         now

@@ -5,8 +5,8 @@
 //! - `life`: ready, draining, gone; the link to the supervisor, and to a new one when it dies;
 //! - `door`: new connections, shared out fairly between workers; a client, request after request;
 //! - `wire`: any connection, with its buffers, and waiting with an eye on the client;
-//! - `http1`: the codec: heads read strictly, bodies and where they end;
-//! - `message`: fields, and what tpp answers itself;
+//! - `http1`: the codec: heads read strictly and written anew, bodies and where they end;
+//! - `message`: a head whatever its protocol, what fields mean, and what tpp answers itself;
 //! - `gateway`: the way of a request: its lease, its attempts, the relay between the two wires;
 //! - `upstream`: connections to the upstream, kept and new;
 //! - `worker`: what all connections share; `clock`: how long things wait.

@@ -9,14 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use pingora_core::protocols::Stream;
 use tpp::shared::WaitEnd;
 
 use crate::{
     clock::due,
+    gateway::stamp::check_hops,
     gateway::{client::Client, exchange, flight::Next, record},
-    http1::request::{self, Origin, Request},
+    http1::line,
+    http1::request::{self, Request},
+    message::head::Head,
     message::headers::HEAD_LIMIT as HEAD_BYTES,
     message::reply::Reply,
     wire::Wire,
@@ -32,10 +35,8 @@ const LINGER_SILENCE: Duration = Duration::from_secs(5);
 /// A client's connection.
 pub(crate) struct Connection {
     client: Client,
-    /// The client's address, as it is written into requests.
-    address: String,
-    /// The head for the upstream, without its end.
-    head: BytesMut,
+    /// The head of the request in hand.
+    head: Head,
     opened: Instant,
 }
 
@@ -80,9 +81,9 @@ impl Connection {
                 wire: Wire::new(stream),
                 timer: worker.timers.add(waker),
                 held: None,
+                address,
             },
-            address,
-            head: BytesMut::new(),
+            head: Head::default(),
             opened: Instant::now(),
         }
     }
@@ -90,7 +91,7 @@ impl Connection {
     /// The next request; `None`: there is none, and whoever sent something else was told.
     async fn next_request(&mut self, is_first: bool) -> Option<Request> {
         self.client.wire.forget_buffers();
-        let mut has_begun = !self.client.wire.inbox.is_empty();
+        let mut has_begun = self.has_begun();
         self.set_timer(if is_first || has_begun {
             self.head_limit()
         } else {
@@ -111,8 +112,11 @@ impl Connection {
             match self.more().await {
                 Ok(()) if has_begun => {}
                 Ok(()) => {
-                    has_begun = true;
-                    self.set_timer(self.head_limit());
+                    seen = 0;
+                    has_begun = self.has_begun();
+                    if has_begun {
+                        self.set_timer(self.head_limit());
+                    }
                 }
                 Err(Interrupt::Late) if has_begun => {
                     self.refuse_late_head().await;
@@ -164,19 +168,22 @@ impl Connection {
             .min()
     }
 
+    /// Whether there is the beginning of a head. Line ends are none: some clients send one behind a body (RFC 9112, 2.2), and
+    /// are not late with a request that they did not begin.
+    fn has_begun(&mut self) -> bool {
+        let inbox = &mut self.client.wire.inbox;
+        inbox.advance(line::blank(inbox));
+        !matches!(**inbox, [] | [b'\r'])
+    }
+
     fn read_request(&mut self) -> Result<Option<Request>, Reply> {
         let client = &mut self.client;
         // Now, not when the wait for it began: it may have been long.
         client.worker.renew(&mut client.view);
-        let origin = Origin {
-            client: &self.address,
-            trust_forwarded: client.view.settings.trust_forwarded,
-            upstream_authority: client.view.upstream.authority(),
-        };
-        let Some((request, length)) = request::parse(&client.wire.inbox, origin, &mut self.head)?
-        else {
+        let Some((request, length)) = request::read(&client.wire.inbox, &mut self.head)? else {
             return Ok(None);
         };
+        check_hops(&self.head)?;
         client.wire.inbox.advance(length);
         Ok(Some(request))
     }
@@ -201,7 +208,7 @@ impl Connection {
 
     /// Refuses what is no request. The connection ends, for nobody knows where the next one would begin.
     async fn refuse(&mut self, reply: &Reply) {
-        if self.client.say(reply, false, true).await.is_ok() {
+        if self.client.say(reply, None, true).await.is_ok() {
             self.end().await;
         }
     }

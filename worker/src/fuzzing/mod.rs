@@ -8,9 +8,12 @@ mod strict;
 use bytes::BytesMut;
 
 use crate::{
-    http1::answer::{self, Answer, Head},
+    gateway::head,
+    http1::answer::{Answer, Head},
     http1::body::{Body, Frame, Piece},
-    http1::request::{self, Origin, Request},
+    http1::request::{self, Request},
+    http1::write::{self, Host, Seal, Stamp},
+    message::head::Head as RequestHead,
 };
 use strict::Framing;
 
@@ -23,17 +26,18 @@ pub fn http_request_head(bytes: &[u8]) {
     let Some((&choices, bytes)) = bytes.split_first() else {
         return;
     };
-    let origin = Origin {
+    let stamp = Stamp {
         client: CLIENT,
         trust_forwarded: choices & 1 != 0,
-        upstream_authority: AUTHORITY,
+        host: Host::Client { or: AUTHORITY },
     };
-    let mut out = BytesMut::new();
-    let Ok(Some((request, length))) = request::parse(bytes, origin, &mut out) else {
+    let (mut head, mut out) = (RequestHead::default(), BytesMut::new());
+    let Ok(Some((request, length))) = request::read(bytes, &mut head) else {
         return;
     };
-    out.extend_from_slice(TOKEN_LINE);
-    judge_request_head(&bytes[..length], &out, request, origin);
+    write::request(&head, &request, stamp, TOKEN_LINE, &mut out);
+    judge_request_head(&bytes[..length], &out, request, stamp);
+    judge_reread(&head, &out, request);
     let mut rest = bytes[length..].into();
     if let Some(content) = relay(request.body, request.frame(), &mut rest, &mut out) {
         judge_request(&out, &content);
@@ -41,7 +45,7 @@ pub fn http_request_head(bytes: &[u8]) {
 }
 
 /// The head that was read, in the second reader's view, against the one that was written.
-fn judge_request_head(read: &[u8], written: &[u8], request: Request, origin: Origin<'_>) {
+fn judge_request_head(read: &[u8], written: &[u8], request: Request, stamp: Stamp<'_>) {
     // Empty lines before a request are no part of it.
     let start = read.iter().position(|byte| !b"\r\n".contains(byte));
     let (read, after) = strict::head(&read[start.expect("a head")..]).expect("strictly a head");
@@ -53,24 +57,52 @@ fn judge_request_head(read: &[u8], written: &[u8], request: Request, origin: Ori
     assert!(after.is_empty(), "two heads for one");
     assert!(head.is_request(), "{:?}", head.start);
     assert_eq!(head.start[0], read.start[0], "the method");
-    assert!(
-        read.start[1].ends_with(head.start[1]) || head.start[1] == b"/",
-        "the target"
-    );
+    let (asked, authority) = target(read.start[0], read.start[1]);
+    assert_eq!(head.start[1], asked, "the target");
     assert_eq!(head.all("authorization"), [&b"Bearer a-token"[..]]);
-    let host = read.all("host").first().copied();
+    let host = authority.or_else(|| read.all("host").first().copied());
     assert_eq!(head.all("host"), [host.unwrap_or(AUTHORITY.as_bytes())]);
     assert!(!head.all("x-forwarded-proto").is_empty());
+    let via = head.all("via");
+    assert!(
+        via.last().is_some_and(|hop| hop.ends_with(b" tpp")),
+        "{via:?}"
+    );
+    for name in [
+        "forwarded",
+        "x-real-ip",
+        "x-forwarded-port",
+        "true-client-ip",
+    ] {
+        assert!(
+            stamp.trust_forwarded || head.all(name).is_empty(),
+            "{name} passed on"
+        );
+    }
+    for (name, _) in &head.fields {
+        let sound = name.replace('_', "-");
+        assert!(
+            sound == *name
+                || !sound.starts_with("x-forwarded-")
+                    && sound != "content-length"
+                    && sound != "transfer-encoding",
+            "{name} passed on"
+        );
+    }
+    if !stamp.trust_forwarded {
+        let told = head.all("x-forwarded-host");
+        assert_eq!(told, host.into_iter().collect::<Vec<_>>());
+    }
     let forwarded = head.all("x-forwarded-for");
     assert!(forwarded.len() == 1 && forwarded[0].ends_with(CLIENT.as_bytes()));
     assert!(
-        origin.trust_forwarded || forwarded[0] == CLIENT.as_bytes(),
+        stamp.trust_forwarded || forwarded[0] == CLIENT.as_bytes(),
         "a claim believed"
     );
     let is_framed_as_said = match (head.framing(), request.body) {
         (Framing::None, body) => body == Body::EMPTY,
         (Framing::Length(said), body) => body == Body::Length(said),
-        (Framing::Chunked, body) => body == Body::CHUNKED,
+        (Framing::Chunked, body) => matches!(body, Body::Chunked(_)),
         (Framing::Wrong, _) => false,
     };
     assert!(
@@ -86,7 +118,6 @@ fn judge_request_head(read: &[u8], written: &[u8], request: Request, origin: Ori
     );
     for name in [
         "te",
-        "trailer",
         "keep-alive",
         "proxy-connection",
         "http2-settings",
@@ -99,6 +130,40 @@ fn judge_request_head(read: &[u8], written: &[u8], request: Request, origin: Ori
         usize::from(request.is_websocket)
     );
     assert_eq!(head.all("upgrade").len(), usize::from(request.is_websocket));
+}
+
+/// What a target asks for, and whom, by a second reader's lights.
+fn target<'a>(method: &[u8], target: &'a [u8]) -> (Vec<u8>, Option<&'a [u8]>) {
+    if target[0] == b'/' || target == b"*" {
+        return (target.to_vec(), None);
+    }
+    let rest = &target[b"http://".len()..];
+    let end = rest.iter().position(|byte| b"/?".contains(byte));
+    let (authority, path) = rest.split_at(end.unwrap_or(rest.len()));
+    let path = match path {
+        [] if method == b"OPTIONS" => b"*".to_vec(),
+        [b'/', ..] => path.to_vec(),
+        _ => [b"/", path].concat(),
+    };
+    (path, Some(authority))
+}
+
+/// What is written is read as the same request.
+fn judge_reread(head: &RequestHead, written: &[u8], request: Request) {
+    let mut again = RequestHead::default();
+    let (reread, length) = request::read(written, &mut again)
+        .ok()
+        .flatten()
+        .expect("what is written can be read");
+    assert_eq!(length, written.len());
+    assert_eq!((again.method(), again.path()), (head.method(), head.path()));
+    assert_eq!(
+        again.authority(),
+        head.authority().or(Some(AUTHORITY.as_bytes()))
+    );
+    assert_eq!(again.hops, head.hops + 1);
+    assert_eq!(reread.is_websocket, request.is_websocket);
+    assert_eq!(reread.frame(), request.frame());
 }
 
 /// Exactly one request in `wire`, with this content.
@@ -123,7 +188,7 @@ fn judge_request(wire: &[u8], content: &[u8]) {
 /// Passes a body on as the relay does; its content, if it ends within `inbox`.
 fn relay(
     mut body: Body,
-    frame: Frame,
+    mut frame: Frame,
     inbox: &mut BytesMut,
     out: &mut BytesMut,
 ) -> Option<Vec<u8>> {
@@ -134,6 +199,10 @@ fn relay(
                 let piece = inbox.split_to(bytes);
                 frame.put(&piece, out);
                 content.extend_from_slice(&piece);
+                body.took(bytes);
+            }
+            Piece::Trailer(bytes) => {
+                frame.put_trailer(&inbox.split_to(bytes), out);
                 body.took(bytes);
             }
             // The end of the bytes stands for the end of the connection.
@@ -159,12 +228,16 @@ pub fn http_answer_head(bytes: &[u8]) {
         is_websocket: choices & 3 == 0 && choices & 8 != 0,
         body: Body::EMPTY,
     };
-    let close = choices & 16 != 0;
+    let seal = Seal {
+        close: choices & 16 != 0,
+        keep_alive: None,
+        date: b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+    };
     let (mut out, mut rest) = (BytesMut::new(), bytes);
-    while let Ok(Some((head, length))) = answer::parse(rest, &request, close, &mut out) {
+    while let Ok(Some((head, length))) = head::pass(rest, &request, seal, &mut out) {
         rest = &rest[length..];
         match head {
-            Head::Interim => {}
+            Head::Interim { .. } => {}
             Head::Switched => return judge_switch(&out, &request),
             Head::Final(answer) => {
                 let mut inbox = rest.into();
@@ -205,6 +278,7 @@ fn judge_answer(wire: &[u8], request: &Request, answer: Answer, content: Option<
     let (head, body) = after_interim(wire, request);
     assert_eq!(head.status(), Some(answer.status));
     assert_ne!(head.framing(), Framing::Wrong);
+    assert!(!head.all("date").is_empty(), "no date");
     let says_close = head.all("connection") == [&b"close"[..]];
     assert_eq!(
         says_close, answer.client_closes,

@@ -113,16 +113,45 @@ fn number(digits: &[u8], radix: u32) -> Option<u64> {
     is_sound.then(|| u64::from_str_radix(text, radix).ok())?
 }
 
-/// The content of a chunked body without extensions and trailers, and what follows it; `None`: it is none.
+/// The content of a chunked body without extensions, and what follows it; `None`: it is none. Its trailer may hold nothing that
+/// would frame, route or authorize.
 pub(super) fn chunked(mut bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut content = Vec::new();
     loop {
         let (size, rest) = line(bytes)?;
         let size = usize::try_from(number(size, 16)?).ok()?;
         if size == 0 {
-            return Some((content, rest.strip_prefix(b"\r\n")?));
+            return Some((content, after_trailer(rest)?));
         }
         content.extend_from_slice(rest.get(..size)?);
         bytes = rest[size..].strip_prefix(b"\r\n")?;
+    }
+}
+
+fn after_trailer(mut bytes: &[u8]) -> Option<&[u8]> {
+    loop {
+        let (field, rest) = line(bytes)?;
+        if field.is_empty() {
+            return Some(rest);
+        }
+        let colon = field.iter().position(|&byte| byte == b':')?;
+        let (name, value) = (&field[..colon], &field[colon + 1..]);
+        let is_sound = !name.is_empty()
+            && name.iter().copied().all(is_token)
+            && value.iter().copied().all(is_text);
+        let name = String::from_utf8_lossy(name)
+            .to_ascii_lowercase()
+            .replace('_', "-");
+        let is_misplaced = [
+            "content-length",
+            "transfer-encoding",
+            "host",
+            "authorization",
+            "x-forwarded-for",
+        ];
+        if !is_sound || is_misplaced.contains(&&*name) {
+            return None;
+        }
+        bytes = rest;
     }
 }

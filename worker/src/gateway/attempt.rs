@@ -65,6 +65,8 @@ pub(crate) struct State {
     /// The upstream takes no more of the request; its answer may be there all the same.
     pub(crate) upload_broke: Option<io::Error>,
     pub(crate) tunnel: Option<Tunnel>,
+    /// An interim answer said that the upstream's connection ends.
+    pub(crate) was_closing: bool,
     /// Of the answer.
     pub(crate) body: Body,
     pub(crate) frame: Frame,
@@ -92,6 +94,7 @@ impl Attempt {
                 client_is_full: false,
                 upload_broke: None,
                 tunnel: None,
+                was_closing: false,
                 body: Body::EMPTY,
                 frame: Frame::Plain,
                 is_over: false,
@@ -115,7 +118,7 @@ impl Attempt {
                 self.state.body = Body::UntilClose;
                 self.state.tunnel = Some(Tunnel::default());
             }
-            Head::Interim => {}
+            Head::Interim { .. } => {}
         }
         Ok(head)
     }

@@ -20,7 +20,7 @@ use crate::{
 pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> {
     let client = &mut *flight.client;
     if flight.may_reuse
-        && let Some(wire) = client.view.upstream.reuse()
+        && let Some(wire) = client.view.upstream.reuse(client.worker.clock.now())
     {
         return Ok(Attempt::new(wire, true));
     }

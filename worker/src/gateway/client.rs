@@ -7,6 +7,8 @@ use tpp::shared::WaitEnd;
 use crate::{
     clock::{Timer, due},
     gateway::{held::Held, record},
+    http1::request::Request,
+    http1::write::{self, Seal},
     message::reply::Reply,
     wire::{Wire, attend::Interrupt},
     worker::{View, Worker},
@@ -21,6 +23,8 @@ pub(crate) struct Client {
     pub(crate) timer: Arc<Timer>,
     /// The lease, from the first request on.
     pub(crate) held: Option<Held>,
+    /// Its address, as it is written into requests.
+    pub(crate) address: String,
 }
 
 impl Client {
@@ -36,15 +40,20 @@ impl Client {
         Some(due(self.hold_end()?, Some(grace)))
     }
 
-    /// Sends an answer of tpp's own.
+    /// Sends an answer of tpp's own; to `request`, if one could be read.
     pub(crate) async fn say(
         &mut self,
         reply: &Reply,
-        is_head: bool,
+        request: Option<&Request>,
         close: bool,
     ) -> Result<(), Interrupt> {
         self.worker.counters().request_errors.add(1);
-        reply.write(is_head, close, &mut self.wire.outbox);
+        let seal = Seal {
+            close,
+            keep_alive: None,
+            date: &self.worker.clock.date_line(),
+        };
+        write::reply(reply, request, seal, &mut self.wire.outbox);
         self.flush().await
     }
 

@@ -1,7 +1,5 @@
 //! The way of a request, top to bottom. Each step is a file of its name; a new rule is a new step, and a line here.
 
-use bytes::BytesMut;
-
 use crate::{
     gateway::{
         choose::choose,
@@ -13,11 +11,12 @@ use crate::{
         verdict::{judge, pass},
     },
     http1::request::Request,
+    message::head::Head,
     message::reply::Reply,
 };
 
 /// Takes a request its way: to the upstream's answer, or to one of tpp's own.
-pub(crate) async fn run(client: &mut Client, request: &Request, head: &BytesMut) -> Next {
+pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> Next {
     client.worker.counters().requests.add(1);
     let mut flight = Flight::new(client, request, head);
     let outcome = way(&mut flight).await;
@@ -48,7 +47,7 @@ async fn answer(flight: &mut Flight<'_>, reply: &Reply) -> Next {
         && flight.request.keep_alive
         && !flight.has_lost_its_lease
         && !client.worker.is_draining();
-    match client.say(reply, flight.request.is_head, !stays).await {
+    match client.say(reply, Some(flight.request), !stays).await {
         Err(_) => Next::Drop,
         Ok(()) if stays => Next::Request,
         Ok(()) => Next::End,

@@ -1,10 +1,9 @@
 //! A request on its way: what its steps know and change.
 
-use bytes::BytesMut;
-
 use crate::{
     gateway::{client::Client, upload::Upload},
     http1::request::Request,
+    message::head::Head,
     message::reply::Reply,
     wire::attend::Interrupt,
 };
@@ -13,8 +12,7 @@ use crate::{
 pub(crate) struct Flight<'a> {
     pub(crate) client: &'a mut Client,
     pub(crate) request: &'a Request,
-    /// The head for the upstream, without its end.
-    pub(crate) head: &'a BytesMut,
+    pub(crate) head: &'a Head,
     pub(crate) upload: Upload,
     /// A connection to the upstream that was used before will do.
     pub(crate) may_reuse: bool,
@@ -25,7 +23,7 @@ pub(crate) struct Flight<'a> {
 }
 
 impl<'a> Flight<'a> {
-    pub(crate) fn new(client: &'a mut Client, request: &'a Request, head: &'a BytesMut) -> Self {
+    pub(crate) fn new(client: &'a mut Client, request: &'a Request, head: &'a Head) -> Self {
         Self {
             client,
             request,

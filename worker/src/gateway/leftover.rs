@@ -1,7 +1,7 @@
 //! What the upstream still does for a client that left, or waited too long: its token is not lent to the next one as long as
 //! that goes on (`lease.abandoned`).
 
-use std::{future::poll_fn, io, sync::Arc, task::Poll};
+use std::{future::poll_fn, io, sync::Arc, task::Poll, time::Duration};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::time::timeout;
@@ -12,12 +12,14 @@ use crate::{
     gateway::{
         attempt::{Attempt, State},
         flight::Flight,
+        head,
         held::Held,
         record,
     },
-    http1::answer::{self, Answer, Head},
+    http1::answer::{Answer, Head, Nonsense},
     http1::body::{Body, Piece},
     http1::request::Request,
+    http1::write::Seal,
     wire::Wire,
     worker::{View, Worker},
 };
@@ -34,6 +36,10 @@ struct Leftover {
     is_begun: bool,
     /// The upstream's connection can be used again afterwards.
     stays: bool,
+    /// For how long, if it says so.
+    keep_for: Option<Duration>,
+    /// An interim answer said that it ends.
+    was_closing: bool,
 }
 
 /// Sees to it that the token of a request on which the upstream is still at work is not lent on at once. The lease goes with
@@ -69,6 +75,8 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
         body,
         is_begun,
         stays: !is_begun,
+        keep_for: None,
+        was_closing: false,
     };
     // It counts as no connection, so that no drain waits for it: should the worker end before it does, the mark stays.
     tokio::spawn(leftover.wait());
@@ -90,7 +98,8 @@ impl Leftover {
             Ok(Ok(())) => {
                 self.held.mark_sound();
                 if self.stays && self.wire.inbox.is_empty() {
-                    self.view.upstream.keep(self.wire, self.worker.clock.now());
+                    let now = self.worker.clock.now();
+                    self.view.upstream.keep(self.wire, self.keep_for, now);
                 }
             }
             Ok(Err(error)) => {
@@ -121,22 +130,29 @@ impl Leftover {
         let mut discarded = BytesMut::new();
         let nonsense = |_| io::Error::from(io::ErrorKind::InvalidData);
         while !self.is_begun {
-            let read = answer::parse(&self.wire.inbox, &self.request, false, &mut discarded);
-            let Some((head, length)) = read.map_err(|answer::Nonsense(details)| {
-                io::Error::new(io::ErrorKind::InvalidData, details)
-            })?
+            let seal = Seal {
+                close: false,
+                keep_alive: None,
+                date: b"",
+            };
+            let read = head::pass(&self.wire.inbox, &self.request, seal, &mut discarded);
+            let Some((head, length)) = read
+                .map_err(|Nonsense(details)| io::Error::new(io::ErrorKind::InvalidData, details))?
             else {
                 return Ok(false);
             };
             self.wire.inbox.advance(length);
             match head {
-                Head::Interim => {}
+                Head::Interim { closes } => self.was_closing |= closes,
                 Head::Final(Answer {
                     body,
                     upstream_stays,
+                    keep_for,
                     ..
                 }) => {
-                    (self.body, self.stays, self.is_begun) = (body, upstream_stays, true);
+                    (self.body, self.is_begun) = (body, true);
+                    self.stays = upstream_stays && !self.was_closing;
+                    self.keep_for = keep_for;
                 }
                 // Nobody is there to speak on.
                 Head::Switched => return Err(io::ErrorKind::InvalidData.into()),
@@ -149,7 +165,7 @@ impl Leftover {
                 .map_err(|_| ())
                 .map_err(nonsense)?
             {
-                Piece::Content(length) => {
+                Piece::Content(length) | Piece::Trailer(length) => {
                     self.body.took(length);
                     self.wire.inbox.advance(length);
                 }

@@ -14,11 +14,13 @@ use crate::{
     gateway::{
         attempt::{Attempt, Break},
         flight::Flight,
+        head,
         pace::Turn,
         tunnel::Half,
     },
-    http1::answer::{self, Head},
+    http1::answer::{Answer, Head},
     http1::body::{BadFrame, Body, Frame, Piece},
+    http1::write::Seal,
     wire::HIGH_WATER,
     wire::attend::{Presence, presence},
 };
@@ -66,23 +68,37 @@ impl Attempt {
             .is_some_and(|end| end <= client.worker.clock.now());
         let close = is_held_too_long || client.worker.is_draining() || !flight.upload.is_over();
         client.wire.reserve_outbox();
+        let seal = Seal {
+            close,
+            keep_alive: None,
+            date: &client.worker.clock.date_line(),
+        };
         loop {
             let before = client.wire.outbox.len();
-            let Some((head, length)) = answer::parse(
+            let Some((head, length)) = head::pass(
                 &self.wire.inbox,
                 flight.request,
-                close,
+                seal,
                 &mut client.wire.outbox,
             )?
             else {
                 return Ok(None);
             };
             self.wire.inbox.advance(length);
-            if head != Head::Interim {
-                self.state.answer_at = before;
-                self.state.is_delivered = false;
-                return Ok(Some(head));
-            }
+            let head = match head {
+                Head::Interim { closes } => {
+                    self.state.was_closing |= closes;
+                    continue;
+                }
+                Head::Final(answer) => Head::Final(Answer {
+                    upstream_stays: answer.upstream_stays && !self.state.was_closing,
+                    ..answer
+                }),
+                Head::Switched => head,
+            };
+            self.state.answer_at = before;
+            self.state.is_delivered = false;
+            return Ok(Some(head));
         }
     }
 
@@ -199,6 +215,13 @@ impl Attempt {
                     self.state.body.took(taken);
                     self.wire.inbox.advance(taken);
                     moved = true;
+                }
+                Piece::Trailer(length) => {
+                    let trailer = &self.wire.inbox[..length];
+                    let outbox = &mut flight.client.wire.outbox;
+                    self.state.frame.put_trailer(trailer, outbox);
+                    self.state.body.took(length);
+                    self.wire.inbox.advance(length);
                 }
                 Piece::End => self.end_download(flight),
                 Piece::More => match self.wire.poll_fill(cx) {

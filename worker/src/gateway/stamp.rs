@@ -1,32 +1,54 @@
-//! The request as the upstream gets it: its head, the token, and what of the body is there.
+//! The request as the upstream gets it: its head, with what the gateway says in it, the token, and what of the body is there.
 
 use crate::{
     gateway::{
         attempt::Attempt,
+        client::Client,
         flight::{Failure, Flight, Next},
     },
-    message::reply::Reply,
+    http1::write::{self, Stamp},
+    message::{head::Head, reply::Reply},
 };
+
+/// Most tpps that a request may have gone through before: some stand behind one another on purpose, none behind itself.
+const MOST_HOPS: usize = 4;
+
+/// Refuses what goes round in a circle, before it takes a token in each round.
+pub(crate) fn check_hops(head: &Head) -> Result<(), Reply> {
+    if head.hops > MOST_HOPS {
+        return Err(Reply::loop_detected(
+            "the request has come through tpp too often: does its upstream lead back to it?",
+        ));
+    }
+    Ok(())
+}
 
 /// Writes the request for the upstream, unless the time to do so is over.
 pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<(), Failure> {
+    let Client {
+        held,
+        view,
+        address,
+        ..
+    } = &mut *flight.client;
     // A request is never sent without a token.
-    let held = flight
-        .client
-        .held
-        .as_mut()
-        .ok_or(Failure::Over(Next::Drop))?;
-    if !held.lease().may_stamp() {
-        flight.client.held = None;
-        let reply = Reply::no_token("the time of its tokens is over");
-        return Err(Failure::Reply(reply));
+    let lent = held.as_mut().ok_or(Failure::Over(Next::Drop))?;
+    if !lent.lease().may_stamp() {
+        *held = None;
+        return Err(Failure::Reply(Reply::no_token(
+            "the time of its tokens is over",
+        )));
     }
-    let (end_of_head, version) = held.end_of_head();
+    let (end_of_head, version) = lent.end_of_head();
     attempt.version = version;
+    let stamp = Stamp {
+        client: address,
+        trust_forwarded: view.settings.trust_forwarded,
+        host: view.upstream.host(),
+    };
+    attempt.wire.reserve_outbox();
     let outbox = &mut attempt.wire.outbox;
-    outbox.reserve(flight.head.len() + end_of_head.len());
-    outbox.extend_from_slice(flight.head);
-    outbox.extend_from_slice(end_of_head);
+    write::request(flight.head, flight.request, stamp, end_of_head, outbox);
     flight.upload.replay(outbox);
     Ok(())
 }

@@ -22,10 +22,14 @@ pub(crate) enum Gathered {
 #[derive(Debug)]
 pub(crate) struct Upload {
     body: Body,
+    first_frame: Frame,
+    /// How far its writing is.
     frame: Frame,
     is_over: bool,
     /// All content so far; `None`: it was too much to keep.
     kept: Option<BytesMut>,
+    /// The trailer, once it is there.
+    trailer: BytesMut,
 }
 
 impl Upload {
@@ -33,9 +37,11 @@ impl Upload {
         let fits = !matches!(request.body, Body::Length(length) if length > KEPT as u64);
         Self {
             body: request.body,
+            first_frame: request.frame(),
             frame: request.frame(),
             is_over: request.body.is_over(),
             kept: fits.then(BytesMut::new),
+            trailer: BytesMut::new(),
         }
     }
 
@@ -43,9 +49,11 @@ impl Upload {
     pub(crate) fn tunnel() -> Self {
         Self {
             body: Body::UntilClose,
+            first_frame: Frame::Plain,
             frame: Frame::Plain,
             is_over: false,
             kept: None,
+            trailer: BytesMut::new(),
         }
     }
 
@@ -82,6 +90,11 @@ impl Upload {
                     self.body.took(length);
                     inbox.advance(length);
                 }
+                Piece::Trailer(length) => {
+                    self.trailer.extend_from_slice(&inbox[..length]);
+                    self.body.took(length);
+                    inbox.advance(length);
+                }
                 Piece::End => {
                     self.is_over = true;
                     break;
@@ -102,11 +115,15 @@ impl Upload {
 
     /// Writes again what went out so far, and for the first time what was gathered.
     pub(crate) fn replay(&self, out: &mut BytesMut) {
+        let mut frame = self.first_frame;
         if let Some(kept) = self.kept.as_ref().filter(|kept| !kept.is_empty()) {
-            self.frame.put(kept, out);
+            frame.put(kept, out);
+        }
+        if !self.trailer.is_empty() {
+            frame.put_trailer(&self.trailer, out);
         }
         if self.is_over {
-            self.frame.end(out);
+            frame.end(out);
         }
     }
 
@@ -121,6 +138,14 @@ impl Upload {
                 Piece::Content(length) => {
                     self.frame.put(&inbox[..length], outbox);
                     self.keep(&inbox[..length]);
+                    self.body.took(length);
+                    inbox.advance(length);
+                }
+                Piece::Trailer(length) => {
+                    self.frame.put_trailer(&inbox[..length], outbox);
+                    if self.kept.is_some() {
+                        self.trailer.extend_from_slice(&inbox[..length]);
+                    }
                     self.body.took(length);
                     inbox.advance(length);
                 }
@@ -199,6 +224,20 @@ mod tests {
         assert_eq!(long.gather(&mut inbox), Ok(Gathered::TooLittle));
         inbox.extend_from_slice(b"x");
         assert_eq!(long.gather(&mut inbox), Ok(Gathered::Enough));
+    }
+
+    #[test]
+    fn a_trailer_goes_out_again_with_its_body() {
+        let wire = "1\r\na\r\n0\r\nX: y\r\nHost: b\r\n\r\n";
+        let (mut sent, mut gathered) = (upload(Body::CHUNKED), upload(Body::CHUNKED));
+        let (mut once, mut again, mut late) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
+        assert_eq!(sent.advance(&mut wire.into(), &mut once), Ok(false));
+        assert_eq!(once, "1\r\na\r\n0\r\nX: y\r\n\r\n");
+        sent.replay(&mut again);
+        assert_eq!(again, once);
+        assert_eq!(gathered.gather(&mut wire.into()), Ok(Gathered::Enough));
+        gathered.replay(&mut late);
+        assert_eq!(late, once);
     }
 
     #[test]

@@ -70,7 +70,10 @@ pub(crate) async fn pass(
             if answer.upstream_stays && attempt.upstream_is_clean(flight) {
                 let client = &*flight.client;
                 let now = client.worker.clock.now();
-                client.view.upstream.keep(attempt.wire, now);
+                client
+                    .view
+                    .upstream
+                    .keep(attempt.wire, answer.keep_for, now);
             }
             if answer.client_closes {
                 Next::End
@@ -78,7 +81,7 @@ pub(crate) async fn pass(
                 Next::Request
             }
         }
-        Head::Switched | Head::Interim => Next::End,
+        Head::Switched | Head::Interim { .. } => Next::End,
     })
 }
 

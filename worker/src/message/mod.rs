@@ -1,4 +1,7 @@
-//! What a message consists of, whatever the protocol: its fields, and the answers that tpp gives itself.
+//! What a message consists of, whatever the protocol: its head, its fields, and the answers that tpp gives itself.
 
+pub(crate) mod field;
+pub(crate) mod head;
 pub(crate) mod headers;
+pub(crate) mod host;
 pub(crate) mod reply;

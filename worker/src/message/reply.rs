@@ -2,12 +2,22 @@
 
 use std::borrow::Cow;
 
-use bytes::BytesMut;
+/// A request that is refused before it is known what it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed {
+    pub(crate) status: u16,
+    pub(crate) details: &'static str,
+}
 
-use crate::http1::request::{Malformed, put, put_length};
-
-/// Seconds after which a client that got no slot may try again.
-const RETRY_AFTER: &[u8] = b"Retry-After: 1\r\n";
+impl Malformed {
+    /// 400: it breaks the grammar, or could be understood in two ways.
+    pub(crate) const fn bad(details: &'static str) -> Self {
+        Self {
+            status: 400,
+            details,
+        }
+    }
+}
 
 /// An answer of tpp's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,41 +61,32 @@ impl Reply {
         Self::new(400, "bad request", "the chunked body is malformed")
     }
 
-    /// Appends the whole answer to `out`; without the body if `is_head`.
-    pub(crate) fn write(&self, is_head: bool, close: bool, out: &mut BytesMut) {
-        let [error, details] =
-            [self.error, &self.details].map(|text| serde_json::Value::from(text).to_string());
-        let body = format!("{{\"error\":{error},\"details\":{details}}}");
-        put(
-            out,
-            &[
-                b"HTTP/1.1 ",
-                self.status_line().as_bytes(),
-                b"\r\nContent-Type: application/json\r\n",
-            ],
-        );
-        put_length(out, body.len() as u64);
-        if self.status == 503 {
-            put(out, &[RETRY_AFTER]);
-        }
-        if close {
-            put(out, &[b"Connection: close\r\n"]);
-        }
-        put(out, &[b"\r\n"]);
-        if !is_head {
-            put(out, &[body.as_bytes()]);
-        }
+    /// 508: it went round in a circle.
+    pub(crate) fn loop_detected(details: &'static str) -> Self {
+        Self::new(508, "loop detected", details)
     }
 
-    fn status_line(&self) -> &'static str {
+    /// The body: JSON.
+    pub(crate) fn body(&self) -> String {
+        let [error, details] =
+            [self.error, &self.details].map(|text| serde_json::Value::from(text).to_string());
+        format!("{{\"error\":{error},\"details\":{details}}}")
+    }
+
+    /// Status and reason.
+    pub(crate) fn status_line(&self) -> &'static str {
         match self.status {
             400 => "400 Bad Request",
             405 => "405 Method Not Allowed",
             408 => "408 Request Timeout",
+            414 => "414 URI Too Long",
             417 => "417 Expectation Failed",
             431 => "431 Request Header Fields Too Large",
+            501 => "501 Not Implemented",
             503 => "503 Service Unavailable",
             504 => "504 Gateway Timeout",
+            505 => "505 HTTP Version Not Supported",
+            508 => "508 Loop Detected",
             _ => "502 Bad Gateway",
         }
     }
@@ -95,38 +96,13 @@ impl From<Malformed> for Reply {
     fn from(malformed: Malformed) -> Self {
         let error = match malformed.status {
             405 => "method not allowed",
+            414 => "request target too long",
             417 => "expectation failed",
             431 => "request header fields too large",
+            501 => "not implemented",
+            505 => "HTTP version not supported",
             _ => "bad request",
         };
         Self::new(malformed.status, error, malformed.details)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn written(reply: &Reply, is_head: bool, close: bool) -> String {
-        let mut out = BytesMut::new();
-        reply.write(is_head, close, &mut out);
-        String::from_utf8(out.to_vec()).unwrap()
-    }
-
-    #[test]
-    fn a_reply_is_json_of_the_announced_length() {
-        let reply = Reply::bad_gateway("it said \"no\"");
-        let body = "{\"error\":\"bad gateway\",\"details\":\"it said \\\"no\\\"\"}";
-        let head = format!(
-            "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            body.len()
-        );
-        assert_eq!(written(&reply, false, true), format!("{head}{body}"));
-        assert_eq!(written(&reply, true, true), head);
-    }
-
-    #[test]
-    fn who_gets_no_token_is_told_when_to_come_again() {
-        assert!(written(&Reply::no_token("x"), false, false).contains("\r\nRetry-After: 1\r\n"));
     }
 }

@@ -132,6 +132,41 @@ async fn an_answer_that_breaks_off_is_seen_to_break_off() {
 }
 
 #[tokio::test]
+async fn where_nothing_else_tells_that_an_answer_is_cut_a_reset_does() {
+    let stage = Stage::new(1, |_| {}).await;
+    for (end, is_reset) in [("4\r\nmore\r\n0\r\n\r\n", false), ("", true)] {
+        let mut client = stage.client().await;
+        client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
+        let mut upstream = stage.upstream().await;
+        upstream.head().await;
+        upstream
+            .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n")
+            .await;
+        client.through("\r\n\r\nsome").await;
+        upstream.send(end).await;
+        drop(upstream);
+        assert_eq!(client.ends_by_a_reset().await, is_reset, "{end:?}");
+        stage.in_use(0).await;
+    }
+}
+
+#[tokio::test]
+async fn who_breaks_off_after_ending_its_side_is_gone() {
+    let stage = Stage::new(1, |settings| {
+        settings.lease.abandoned_wait = Duration::from_secs(3600);
+    })
+    .await;
+    let mut client = stage.client().await;
+    client.send(GET).await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    client.finish().await;
+    client.reset();
+    stage.in_use(0).await;
+    assert_eq!(upstream.rest().await, "");
+}
+
+#[tokio::test]
 async fn an_answer_of_which_nothing_went_out_yet_becomes_a_bad_gateway() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;

@@ -21,6 +21,16 @@ async fn what_is_no_request_is_refused_and_never_reaches_the_upstream() {
         ("\x16\x03\x01\x02\x00\x01\x00\x01\x7f", "400"),
         ("garbage\r\n\r\n", "400"),
         ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "405"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505"),
+        (
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\n",
+            "400",
+        ),
+        ("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "400"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "501",
+        ),
     ] {
         let mut client = stage.client().await;
         client.send(request).await;
@@ -53,7 +63,7 @@ async fn what_is_no_request_is_refused_and_never_reaches_the_upstream() {
             stage.stock.totals().requests,
             stage.stock.totals().request_errors
         ),
-        (0, 10)
+        (0, 14)
     );
     assert_eq!(stage.stock.totals().acquisitions, 0);
 }
@@ -129,13 +139,155 @@ async fn chunks_are_framed_anew_in_both_directions() {
 }
 
 #[tokio::test]
+async fn trailers_pass_in_both_directions_without_what_has_no_place_in_them() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\nHost: b\r\n\r\n")
+        .await;
+    let mut upstream = stage.upstream().await;
+    assert!(upstream.head().await.contains("\r\nTrailer: X-Sum\r\n"));
+    assert_eq!(
+        upstream.through("1\r\n\r\n").await,
+        "1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n"
+    );
+    upstream
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n0\r\nX-Sum: 2\r\nSet-Cookie: c\r\n\r\n")
+        .await;
+    client.head().await;
+    assert_eq!(
+        client.through("2\r\n\r\n").await,
+        "1\r\nb\r\n0\r\nX-Sum: 2\r\n\r\n"
+    );
+    stage
+        .exchange(
+            &mut client,
+            &mut upstream,
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_no_trailer_is_refused_and_eats_no_request() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nGET /tail HTTP/1.1\r\nHost: t\r\n\r\n")
+        .await;
+    assert!(client.rest().await.starts_with("HTTP/1.1 400 "));
+    stage.in_use(0).await;
+}
+
+#[tokio::test]
+async fn an_answer_is_the_last_one_if_a_head_before_it_said_so() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    upstream
+        .send("HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    assert_eq!(client.head().await, "HTTP/1.1 103 Early Hints\r\n\r\n");
+    assert!(client.head().await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(upstream.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_connection_that_its_server_is_about_to_close_is_not_used_again() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(upstream.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_is_told_that_its_connection_stays_after_a_reply_of_tpps_own() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    client
+        .send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        .await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    upstream.send("nonsense").await;
+    let head = client.head().await;
+    assert!(
+        head.starts_with("HTTP/1.1 502 ") && head.contains("\r\nConnection: keep-alive\r\n"),
+        "{head}"
+    );
+    assert!(head.contains("\r\nDate: "), "{head}");
+}
+
+#[tokio::test]
+async fn line_ends_behind_a_body_begin_no_request() {
+    let brief = std::time::Duration::from_millis(300);
+    let stage = Stage::new(1, |settings| {
+        settings.client.head_timeout = Some(brief);
+        settings.lease.idle_timeout = None;
+    })
+    .await;
+    let mut client = stage.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi\r\n")
+        .await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    assert_eq!(upstream.exactly(2).await, "hi");
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200 OK\r\n"));
+    client.send("\r\n").await;
+    tokio::time::sleep(brief * 3).await;
+    stage
+        .exchange(
+            &mut client,
+            &mut upstream,
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_request_that_goes_round_in_a_circle_is_stopped() {
+    let stage = Stage::new(1, |_| {}).await;
+    let head = |hops: usize| {
+        let via = "Via: 1.1 tpp\r\n".repeat(hops);
+        format!("GET / HTTP/1.1\r\nHost: a\r\n{via}\r\n")
+    };
+    let mut client = stage.client().await;
+    client.send(head(4)).await;
+    let mut upstream = stage.upstream().await;
+    let chained = upstream.head().await;
+    assert_eq!(chained.matches("Via: 1.1 tpp\r\n").count(), 5, "{chained}");
+    let mut client = stage.client().await;
+    client.send(head(5)).await;
+    assert!(
+        client
+            .rest()
+            .await
+            .starts_with("HTTP/1.1 508 Loop Detected\r\n")
+    );
+}
+
+#[tokio::test]
 async fn an_answer_that_ends_with_its_connection_reaches_both_kinds_of_client() {
     let stage = Stage::new(2, |_| {}).await;
     let (mut new, mut old) = (stage.client().await, stage.client().await);
     new.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let mut upstream = stage.upstream().await;
     upstream.head().await;
-    upstream.send("HTTP/1.1 200 OK\r\n\r\nsome").await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nDate: d\r\n\r\nsome")
+        .await;
     assert!(
         new.head()
             .await
@@ -149,11 +301,13 @@ async fn an_answer_that_ends_with_its_connection_reaches_both_kinds_of_client() 
         .await;
     let mut upstream = stage.upstream().await;
     upstream.head().await;
-    upstream.send("HTTP/1.1 200 OK\r\n\r\nsome").await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nDate: d\r\n\r\nsome")
+        .await;
     drop(upstream);
     assert_eq!(
         old.rest().await,
-        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nsome"
+        "HTTP/1.1 200 OK\r\nDate: d\r\nConnection: close\r\n\r\nsome"
     );
 }
 
@@ -170,11 +324,13 @@ async fn a_client_of_http_1_0_gets_chunks_unframed() {
             .starts_with("GET / HTTP/1.1\r\nHost: 127.0.0.1:")
     );
     upstream
-        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        .send(
+            "HTTP/1.1 200 OK\r\nDate: d\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        )
         .await;
     assert_eq!(
         client.rest().await,
-        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc"
+        "HTTP/1.1 200 OK\r\nDate: d\r\nConnection: close\r\n\r\nabc"
     );
 }
 
@@ -217,8 +373,13 @@ async fn an_expectation_is_met_by_the_upstream() {
     assert_eq!(client.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
     client.send("body").await;
     assert_eq!(upstream.exactly(4).await, "body");
-    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
-    assert_eq!(client.head().await, "HTTP/1.1 204 No Content\r\n\r\n");
+    upstream
+        .send("HTTP/1.1 204 No Content\r\nDate: d\r\n\r\n")
+        .await;
+    assert_eq!(
+        client.head().await,
+        "HTTP/1.1 204 No Content\r\nDate: d\r\n\r\n"
+    );
     stage
         .exchange(
             &mut client,
@@ -346,11 +507,11 @@ async fn connection_fields_of_the_answer_stay_behind() {
     let mut upstream = stage.upstream().await;
     upstream.head().await;
     upstream
-        .send("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nX-Own: 2\r\nContent-Length: 0\r\n\r\n")
+        .send("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nDate: d\r\nX-Own: 2\r\nContent-Length: 0\r\n\r\n")
         .await;
     assert_eq!(
         client.head().await,
-        "HTTP/1.1 200 OK\r\nX-Own: 2\r\nContent-Length: 0\r\n\r\n"
+        "HTTP/1.1 200 OK\r\nDate: d\r\nX-Own: 2\r\nContent-Length: 0\r\n\r\n"
     );
     // It closes its connection, not the client's.
     assert_eq!(upstream.rest().await, "");

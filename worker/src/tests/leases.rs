@@ -21,14 +21,14 @@ async fn a_connection_keeps_its_slot_and_its_token_over_all_requests() {
     assert_eq!(
         head,
         "GET /a HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n\
-         Authorization: Bearer token-0-1\r\n\r\n"
+         X-Forwarded-Host: a\r\nVia: 1.1 tpp\r\nAuthorization: Bearer token-0-1\r\n\r\n"
     );
     upstream
-        .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        .send("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 0\r\n\r\n")
         .await;
     assert_eq!(
         client.head().await,
-        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 0\r\n\r\n"
     );
     for _ in 0..3 {
         assert_eq!(stage.exchange(&mut client, &mut upstream, GET).await, head);

@@ -129,7 +129,7 @@ impl Memory {
 
     fn keep(&self, wire: Wire) {
         let worker = &self.worker;
-        worker.view().upstream.keep(wire, worker.clock.now());
+        worker.view().upstream.keep(wire, None, worker.clock.now());
     }
 
     /// Runs `part` beside the test.

@@ -327,6 +327,17 @@ impl Peer {
             .is_ok_and(|length| length > 0)
     }
 
+    /// Reads to the end; whether that is a reset.
+    pub(super) async fn ends_by_a_reset(&mut self) -> bool {
+        loop {
+            match soon("read", self.stream.read_buf(&mut self.inbox)).await {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+            }
+        }
+    }
+
     /// Ends this side, in order.
     pub(super) async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();

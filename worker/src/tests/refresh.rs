@@ -34,11 +34,11 @@ async fn a_refused_token_is_not_the_clients_business() {
     let (mut client, mut upstream, _) =
         refused_once(&stage, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "").await;
     upstream
-        .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        .send("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 2\r\n\r\nok")
         .await;
     assert_eq!(
         client.through("ok").await,
-        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 2\r\n\r\nok"
     );
     assert_eq!(
         (stage.stock.totals().token_errors, stage.census().in_use),

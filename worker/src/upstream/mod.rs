@@ -16,11 +16,12 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tpp::lending::WorkerSettings;
+use tpp::{config::HostHeader, lending::WorkerSettings};
 use tracing::warn;
 
 use crate::{
     clock::millis,
+    http1::write::Host,
     log::Muffler,
     upstream::transport::{Transport, Unreachable},
     wire::Wire,
@@ -28,11 +29,15 @@ use crate::{
 
 /// Most addresses tried for one connection.
 const ATTEMPTS: usize = 4;
+/// How much sooner than its server says a connection is given up: a request that is under way when the server closes is lost.
+const HINT_MARGIN: Duration = Duration::from_secs(1);
 
 /// The upstream as one version of settings and addresses describes it.
 pub(crate) struct Upstream {
-    /// `host:port`.
+    /// Its host, and its port if that is not the usual one.
     authority: String,
+    /// It gets its own name as `Host`, not the one that the client asks for.
+    goes_by_own_name: bool,
     transport: Arc<Transport>,
     addresses: Vec<SocketAddr>,
     /// Index of the address to begin with.
@@ -47,7 +52,8 @@ pub(crate) struct Upstream {
 
 struct Idle {
     wire: Wire,
-    since: u64,
+    /// When it is closed, by the worker's clock.
+    until: u64,
 }
 
 impl Upstream {
@@ -70,8 +76,20 @@ impl Upstream {
         } else {
             settings.upstream.host.clone()
         };
+        let upstream = &settings.upstream;
+        let usual_port = if upstream.tls { 443 } else { 80 };
         Self {
-            authority: format!("{host}:{}", settings.upstream.port),
+            authority: if upstream.port == usual_port {
+                host
+            } else {
+                format!("{host}:{}", upstream.port)
+            },
+            goes_by_own_name: match upstream.host_header {
+                // Behind TLS stand those that serve by name: it must be the one in their certificate.
+                HostHeader::Auto => upstream.tls,
+                HostHeader::Client => false,
+                HostHeader::Upstream => true,
+            },
             transport,
             addresses: addresses.to_vec(),
             next: AtomicUsize::new(0),
@@ -88,36 +106,50 @@ impl Upstream {
         }
     }
 
-    /// `host:port`, as a `Host` field holds it.
-    pub(crate) fn authority(&self) -> &str {
-        &self.authority
+    /// The `Host` of its requests.
+    pub(crate) fn host(&self) -> Host<'_> {
+        if self.goes_by_own_name {
+            Host::Upstream(&self.authority)
+        } else {
+            Host::Client {
+                or: &self.authority,
+            }
+        }
     }
 
     /// A connection that was used before and is still good.
-    pub(crate) fn reuse(&self) -> Option<Wire> {
+    pub(crate) fn reuse(&self, now: u64) -> Option<Wire> {
         let mut idle = self.idle.lock();
         while let Some(mut candidate) = idle.pop() {
-            if candidate.wire.is_quiet() {
+            if now < candidate.until && candidate.wire.is_quiet() {
                 return Some(candidate.wire);
             }
         }
         None
     }
 
-    /// Keeps a connection on which the last exchange ended in order.
-    pub(crate) fn keep(&self, mut wire: Wire, now: u64) {
+    /// Keeps a connection on which the last exchange ended in order, for as long as ours are kept and, less a margin, its
+    /// server said that it does.
+    pub(crate) fn keep(&self, mut wire: Wire, said: Option<Duration>, now: u64) {
+        let said = said.map_or(u64::MAX, |said| millis(said.saturating_sub(HINT_MARGIN)));
+        if said == 0 {
+            return;
+        }
         wire.forget_buffers();
         let mut idle = self.idle.lock();
         if idle.len() < self.most_idle.load(Relaxed) {
-            idle.push(Idle { wire, since: now });
+            idle.push(Idle {
+                wire,
+                until: now.saturating_add(said.min(self.idle_limit)),
+            });
         }
     }
 
     /// Closes idle connections that are too old or were ended by the upstream.
     pub(crate) fn tend(&self, now: u64) {
-        self.idle.lock().retain_mut(|idle| {
-            now.saturating_sub(idle.since) < self.idle_limit && idle.wire.is_quiet()
-        });
+        self.idle
+            .lock()
+            .retain_mut(|idle| now < idle.until && idle.wire.is_quiet());
     }
 
     /// Keeps no connection any more: others are in force than those this was made of.

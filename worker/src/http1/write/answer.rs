@@ -1,0 +1,257 @@
+//! An answer's head for the client: the upstream's, or one of tpp's own.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use super::{put, put_length};
+use crate::{
+    http1::answer::{Answer, AnswerHead},
+    http1::body::{Body, Frame},
+    http1::request::Request,
+    message::field::Field,
+    message::reply::Reply,
+};
+
+/// After how many seconds a client that got no slot may try again.
+const RETRY_AFTER: &[u8] = b"Retry-After: 1\r\n";
+/// Methods that are known to be passed on; those that are refused are not among them (RFC 9110, 15.5.6).
+const ALLOW: &[u8] = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+
+/// What the gateway says in an answer besides the upstream's own fields.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seal<'a> {
+    /// The client's connection ends with the answer.
+    pub(crate) close: bool,
+    /// How long it may be idle, if the client is to know.
+    pub(crate) keep_alive: Option<Duration>,
+    /// A whole `Date` line, for an answer without one (RFC 9110, 6.6.1).
+    pub(crate) date: &'a [u8],
+}
+
+/// Appends an answer of tpp's own to `out`. `request` is what it answers, if that could be read.
+pub(crate) fn reply(reply: &Reply, request: Option<&Request>, seal: Seal<'_>, out: &mut BytesMut) {
+    let body = reply.body();
+    put(
+        out,
+        &[
+            b"HTTP/1.1 ",
+            reply.status_line().as_bytes(),
+            b"\r\nContent-Type: application/json\r\n",
+            seal.date,
+        ],
+    );
+    put_length(out, body.len() as u64);
+    put(
+        out,
+        &[match reply.status {
+            503 => RETRY_AFTER,
+            405 => ALLOW,
+            _ => b"",
+        }],
+    );
+    put_connection(request.is_some_and(|request| request.is_old), seal, out);
+    put(out, &[b"\r\n"]);
+    if !request.is_some_and(|request| request.is_head) {
+        put(out, &[body.as_bytes()]);
+    }
+}
+
+/// What becomes of the client's connection. An HTTP/1.0 client takes silence for its end, a newer one for its going on.
+fn put_connection(is_old: bool, seal: Seal<'_>, out: &mut BytesMut) {
+    use std::fmt::Write as _;
+    if seal.close {
+        put(out, &[b"Connection: close\r\n"]);
+    } else if is_old || seal.keep_alive.is_some() {
+        put(out, &[b"Connection: keep-alive\r\n"]);
+    }
+    if let Some(limit) = seal.keep_alive.filter(|_| !seal.close) {
+        // Writing to a buffer that grows cannot fail.
+        let _ = write!(out, "Keep-Alive: timeout={}\r\n", limit.as_secs());
+    }
+}
+
+/// Appends a 1xx answer's head.
+pub(crate) fn interim(head: &AnswerHead<'_>, out: &mut BytesMut) {
+    put_line(head, out);
+    put_fields(head, None, out);
+    put(out, &[b"\r\n"]);
+}
+
+/// Appends the head after which the connection is a WebSocket.
+pub(crate) fn switch(head: &AnswerHead<'_>, out: &mut BytesMut) {
+    put_line(head, out);
+    put_fields(head, None, out);
+    put(out, &[b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"]);
+}
+
+/// Appends the head of the answer proper.
+pub(crate) fn answer(
+    head: &AnswerHead<'_>,
+    answer: Answer,
+    request: &Request,
+    seal: Seal<'_>,
+    out: &mut BytesMut,
+) {
+    put_line(head, out);
+    put_fields(head, Some(answer), out);
+    if !head.has_date {
+        put(out, &[seal.date]);
+    }
+    match head.length {
+        // To HEAD, and in a 304, it tells the length that a body would have; a 204 has none.
+        Some(length) if !head.is_chunked && head.status != 204 => put_length(out, length),
+        _ if answer.frame == Frame::Chunked => put(out, &[b"Transfer-Encoding: chunked\r\n"]),
+        _ => {}
+    }
+    let close = answer.client_closes;
+    put_connection(request.is_old, Seal { close, ..seal }, out);
+    put(out, &[b"\r\n"]);
+}
+
+fn put_line(head: &AnswerHead<'_>, out: &mut BytesMut) {
+    // The parser took three digits.
+    let digits =
+        [100, 10, 1].map(|place| b'0' + u8::try_from(head.status / place % 10).unwrap_or(0));
+    put(
+        out,
+        &[b"HTTP/1.1 ", &digits, b" ", head.reason.as_bytes(), b"\r\n"],
+    );
+}
+
+/// The fields that concern the client.
+fn put_fields(head: &AnswerHead<'_>, answer: Option<Answer>, out: &mut BytesMut) {
+    for (known, field) in head.fields() {
+        let passes = match known {
+            // Names that mislead a CGI program mislead no client.
+            Field::Other | Field::Misleading => !head.options.nominate(field.name.as_bytes()),
+            Field::Authorization
+            | Field::Date
+            | Field::Expect
+            | Field::Forwarded
+            | Field::ForwardedFor
+            | Field::ForwardedHost
+            | Field::ForwardedProto
+            | Field::Host
+            | Field::Via => true,
+            Field::Trailer => answer.is_some_and(|answer| {
+                matches!(answer.body, Body::Chunked(_)) && answer.frame == Frame::Chunked
+            }),
+            Field::Connection
+            | Field::ContentLength
+            | Field::HopByHop
+            | Field::KeepAlive
+            | Field::Te
+            | Field::TransferEncoding
+            | Field::Upgrade => false,
+        };
+        if passes {
+            put(out, &[field.name.as_bytes(), b": ", field.value, b"\r\n"]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::reply::Malformed;
+
+    const SEAL: Seal<'_> = Seal {
+        close: false,
+        keep_alive: None,
+        date: b"Date: now\r\n",
+    };
+    const GET: Request = Request {
+        is_head: false,
+        is_idempotent: true,
+        is_old: false,
+        keep_alive: true,
+        is_websocket: false,
+        expects_continue: false,
+        body: Body::EMPTY,
+    };
+
+    fn written(what: &Reply, request: Option<&Request>, seal: Seal<'_>) -> String {
+        let mut out = BytesMut::new();
+        reply(what, request, seal, &mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_reply_is_json_of_the_announced_length() {
+        let reply = Reply::bad_gateway("it said \"no\"");
+        let body = "{\"error\":\"bad gateway\",\"details\":\"it said \\\"no\\\"\"}";
+        let head = format!(
+            "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nDate: now\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            body.len()
+        );
+        let close = Seal {
+            close: true,
+            ..SEAL
+        };
+        assert_eq!(written(&reply, None, close), format!("{head}{body}"));
+        let is_head = Request {
+            is_head: true,
+            ..GET
+        };
+        assert_eq!(written(&reply, Some(&is_head), close), head);
+    }
+
+    #[test]
+    fn who_is_refused_is_told_what_would_do() {
+        let busy = written(&Reply::no_token("x"), Some(&GET), SEAL);
+        assert!(busy.contains("\r\nRetry-After: 1\r\n"), "{busy}");
+        let not_allowed = Malformed {
+            status: 405,
+            details: "x",
+        };
+        let not_allowed = written(&not_allowed.into(), None, SEAL);
+        assert!(not_allowed.contains("\r\nAllow: GET, "), "{not_allowed}");
+    }
+
+    #[test]
+    fn a_client_is_told_of_its_connection_what_it_would_not_take_for_granted() {
+        let old = Request {
+            is_old: true,
+            ..GET
+        };
+        let connection = |request: &Request, seal| {
+            let reply = written(&Reply::no_token("x"), Some(request), seal);
+            let lines = reply
+                .split("\r\n")
+                .filter(|line| line.contains("onnection:") || line.starts_with("Keep"));
+            lines.collect::<Vec<_>>().join(", ")
+        };
+        let hint = Seal {
+            keep_alive: Some(Duration::from_secs(60)),
+            ..SEAL
+        };
+        assert_eq!(connection(&GET, SEAL), "");
+        assert_eq!(connection(&old, SEAL), "Connection: keep-alive");
+        assert_eq!(
+            connection(&GET, hint),
+            "Connection: keep-alive, Keep-Alive: timeout=60"
+        );
+        assert_eq!(
+            connection(
+                &GET,
+                Seal {
+                    close: true,
+                    ..hint
+                }
+            ),
+            "Connection: close"
+        );
+        assert_eq!(
+            connection(
+                &old,
+                Seal {
+                    close: true,
+                    ..SEAL
+                }
+            ),
+            "Connection: close"
+        );
+    }
+}

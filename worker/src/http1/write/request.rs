@@ -1,0 +1,120 @@
+//! A request's head for the upstream.
+
+use bytes::BytesMut;
+
+use super::{put, put_length};
+use crate::{
+    http1::body::Body, http1::request::Request, message::field::Field, message::head::Head,
+};
+
+/// What the gateway says in a request besides the client's own fields.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamp<'a> {
+    /// The client's address.
+    pub(crate) client: &'a str,
+    /// Believe and keep what the client says of others before it: `Forwarded`, `X-Forwarded-*` and their like.
+    pub(crate) trust_forwarded: bool,
+    pub(crate) host: Host<'a>,
+}
+
+/// The `Host` that the upstream gets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Host<'a> {
+    /// The one that the client asks; this one, if it did not say (HTTP/1.0).
+    Client { or: &'a str },
+    /// The upstream's own.
+    Upstream(&'a str),
+}
+
+/// Appends a request's head to `out`, up to and with `end`: its last fields and the empty line.
+pub(crate) fn request(
+    head: &Head,
+    request: &Request,
+    stamp: Stamp<'_>,
+    end: &[u8],
+    out: &mut BytesMut,
+) {
+    put(out, &[head.method(), b" ", head.path(), b" HTTP/1.1\r\n"]);
+    let host = match stamp.host {
+        Host::Client { or } => head.authority().unwrap_or(or.as_bytes()),
+        Host::Upstream(own) => own.as_bytes(),
+    };
+    put(out, &[b"Host: ", host, b"\r\n"]);
+    put_fields(head, request, stamp.trust_forwarded, out);
+    match request.body {
+        Body::Length(length) if length > 0 || head.has(Field::ContentLength) => {
+            put_length(out, length);
+        }
+        Body::Chunked(_) => put(out, &[b"Transfer-Encoding: chunked\r\n"]),
+        Body::Length(_) | Body::UntilClose => {}
+    }
+    if request.is_websocket {
+        put(out, &[b"Connection: Upgrade\r\nUpgrade: websocket\r\n"]);
+    }
+    put_forwarded(head, stamp, out);
+    let via: &[u8] = if head.is_old {
+        b"Via: 1.0 tpp\r\n"
+    } else {
+        b"Via: 1.1 tpp\r\n"
+    };
+    put(out, &[via, end]);
+}
+
+/// The client's own fields.
+fn put_fields(head: &Head, request: &Request, trust_forwarded: bool, out: &mut BytesMut) {
+    // Lines that stand together and pass as they are, are copied as one.
+    let mut run = 0..0;
+    for line in head.lines() {
+        let passes = match line.field {
+            Field::Other | Field::Date | Field::Via => true,
+            // HTTP/1.0 knows no expectations (RFC 9110, 10.1.1).
+            Field::Expect => !head.is_old,
+            Field::Trailer => matches!(request.body, Body::Chunked(_)),
+            Field::Forwarded | Field::ForwardedHost | Field::ForwardedProto => trust_forwarded,
+            Field::Authorization
+            | Field::Connection
+            | Field::ContentLength
+            | Field::ForwardedFor
+            | Field::HopByHop
+            | Field::Host
+            | Field::KeepAlive
+            | Field::Misleading
+            | Field::Te
+            | Field::TransferEncoding
+            | Field::Upgrade => false,
+        };
+        if !passes {
+            continue;
+        }
+        let plain = head.plain(line);
+        if let Some(next) = plain.as_ref().filter(|next| next.start == run.end) {
+            run.end = next.end;
+            continue;
+        }
+        put(out, &[&head.bytes()[run]]);
+        run = plain.unwrap_or_else(|| {
+            let (name, value) = (head.text(line.name), head.text(line.value));
+            put(out, &[name, b": ", value, b"\r\n"]);
+            0..0
+        });
+    }
+    put(out, &[&head.bytes()[run]]);
+}
+
+/// Who asks, how, and for what host.
+fn put_forwarded(head: &Head, stamp: Stamp<'_>, out: &mut BytesMut) {
+    let is_told = |field| stamp.trust_forwarded && head.has(field);
+    put(out, &[b"X-Forwarded-For: "]);
+    if stamp.trust_forwarded {
+        for value in head.values(Field::ForwardedFor) {
+            put(out, &[value, b", "]);
+        }
+    }
+    put(out, &[stamp.client.as_bytes(), b"\r\n"]);
+    if !is_told(Field::ForwardedProto) {
+        put(out, &[b"X-Forwarded-Proto: http\r\n"]);
+    }
+    if let Some(host) = head.authority().filter(|_| !is_told(Field::ForwardedHost)) {
+        put(out, &[b"X-Forwarded-Host: ", host, b"\r\n"]);
+    }
+}

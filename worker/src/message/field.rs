@@ -1,0 +1,272 @@
+//! What a field means to a gateway, by its name.
+
+use memchr::memchr;
+
+/// A field, by what is done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Field {
+    Authorization,
+    Connection,
+    ContentLength,
+    Date,
+    Expect,
+    /// Says something about the client that only a trusted front may say; those below have rules of their own.
+    Forwarded,
+    ForwardedFor,
+    ForwardedHost,
+    ForwardedProto,
+    Host,
+    KeepAlive,
+    /// Of a request: read as another field by a CGI program (RFC 3875, 4.1.18), to which `_` is `-`; or as the
+    /// program's own `HTTP_PROXY`.
+    Misleading,
+    Te,
+    Trailer,
+    TransferEncoding,
+    Upgrade,
+    Via,
+    /// Concerns one connection only (RFC 9110, 7.6.1).
+    HopByHop,
+    /// Passed on.
+    Other,
+}
+
+impl Field {
+    /// The meaning of a field of this name, in any case.
+    pub(crate) fn of(name: &[u8]) -> Self {
+        match Self::by_sound(name) {
+            Self::Other => Self::Other,
+            _ if memchr(b'_', name).is_some() => Self::Misleading,
+            field => field,
+        }
+    }
+
+    /// The same, with `_` taken for `-`.
+    fn by_sound(name: &[u8]) -> Self {
+        let is = |known: &[u8]| sounds_like(name, known);
+        // By length first: most fields are told apart without a comparison.
+        match name.len() {
+            2 if is(b"te") => Self::Te,
+            3 if is(b"via") => Self::Via,
+            4 if is(b"host") => Self::Host,
+            4 if is(b"date") => Self::Date,
+            5 if is(b"proxy") => Self::Misleading,
+            6 if is(b"expect") => Self::Expect,
+            7 if is(b"upgrade") => Self::Upgrade,
+            7 if is(b"trailer") => Self::Trailer,
+            10 if is(b"connection") => Self::Connection,
+            10 if is(b"keep-alive") => Self::KeepAlive,
+            13 if is(b"authorization") => Self::Authorization,
+            14 if is(b"content-length") => Self::ContentLength,
+            14 if is(b"http2-settings") => Self::HopByHop,
+            16 if is(b"proxy-connection") => Self::HopByHop,
+            17 if is(b"transfer-encoding") => Self::TransferEncoding,
+            18 if is(b"proxy-authenticate") => Self::HopByHop,
+            19 if is(b"proxy-authorization") => Self::HopByHop,
+            25 if is(b"proxy-authentication-info") => Self::HopByHop,
+            11.. if sounds_like(&name[..11], b"x-forwarded") => Self::forwarded(&name[11..]),
+            9..=24 if is_claim(name) => Self::Forwarded,
+            _ => Self::Other,
+        }
+    }
+
+    /// What begins with `X-Forwarded`, by the rest of the name.
+    fn forwarded(rest: &[u8]) -> Self {
+        match rest {
+            b"" => Self::Forwarded,
+            _ if sounds_like(rest, b"-for") => Self::ForwardedFor,
+            _ if sounds_like(rest, b"-host") => Self::ForwardedHost,
+            _ if sounds_like(rest, b"-proto") => Self::ForwardedProto,
+            [b'-' | b'_', ..] => Self::Forwarded,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Fields by which fronts of all makes tell who the client is, how it came and what it asked for, besides all that begin with
+/// `X-Forwarded-`. Whoever is not trusted could only lie in them (RFC 7239, 8).
+const CLAIMS: [(usize, &[&[u8]]); 11] = [
+    (9, &[b"client-ip", b"forwarded", b"x-real-ip"]),
+    (11, &[b"x-client-ip", b"x-remote-ip"]),
+    (12, &[b"x-url-scheme"]),
+    (13, &[b"x-remote-addr", b"x-rewrite-url"]),
+    (
+        14,
+        &[
+            b"true-client-ip",
+            b"x-original-for",
+            b"x-original-url",
+            b"x-proxyuser-ip",
+        ],
+    ),
+    (15, &[b"front-end-https", b"x-original-host"]),
+    (
+        16,
+        &[
+            b"cf-connecting-ip",
+            b"fastly-client-ip",
+            b"x-azure-clientip",
+            b"x-azure-socketip",
+            b"x-original-proto",
+            b"x-originating-ip",
+        ],
+    ),
+    (18, &[b"cf-connecting-ipv6"]),
+    (19, &[b"x-cluster-client-ip", b"x-appengine-user-ip"]),
+    (21, &[b"x-envoy-original-path"]),
+    (24, &[b"x-envoy-external-address"]),
+];
+
+fn is_claim(name: &[u8]) -> bool {
+    CLAIMS
+        .iter()
+        .find(|(length, _)| *length == name.len())
+        .is_some_and(|(_, claims)| claims.iter().any(|claim| sounds_like(name, claim)))
+}
+
+/// Whether `name` is `known`, which is in lower case, to a reader that knows neither case nor the difference between `_` and `-`.
+fn sounds_like(name: &[u8], known: &[u8]) -> bool {
+    name.len() == known.len()
+        && name.iter().zip(known).all(|(&byte, &known)| {
+            byte.to_ascii_lowercase() == known || byte == b'_' && known == b'-'
+        })
+}
+
+/// Whether a field may stand in a trailer and be passed on there: not what frames a message, routes or modifies a request, says who
+/// asks, controls an answer or tells how to read a content that has been read by then (RFC 9110, 6.5.1).
+pub(crate) fn may_trail(name: &[u8]) -> bool {
+    const NEVER: [&[u8]; 29] = [
+        b"age",
+        b"vary",
+        b"range",
+        b"cookie",
+        b"pragma",
+        b"expires",
+        b"if-match",
+        b"if-range",
+        b"location",
+        b"warning",
+        b"set-cookie",
+        b"retry-after",
+        b"max-forwards",
+        b"content-type",
+        b"cache-control",
+        b"content-range",
+        b"if-none-match",
+        b"accept",
+        b"allow",
+        b"content-encoding",
+        b"content-location",
+        b"www-authenticate",
+        b"if-modified-since",
+        b"if-unmodified-since",
+        b"authentication-info",
+        b"sec-websocket-key",
+        b"sec-websocket-accept",
+        b"sec-websocket-protocol",
+        b"sec-websocket-extensions",
+    ];
+    Field::of(name) == Field::Other && !NEVER.iter().any(|never| sounds_like(name, never))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn field_names_are_known_in_any_case() {
+        for (name, field) in [
+            ("AUTHORIZATION", Field::Authorization),
+            ("Transfer-encoding", Field::TransferEncoding),
+            ("X-Forwarded-For", Field::ForwardedFor),
+            ("X-FORWARDED-Host", Field::ForwardedHost),
+            ("x-forwarded-Proto", Field::ForwardedProto),
+            ("TE", Field::Te),
+            ("via", Field::Via),
+            ("proxy-authorization", Field::HopByHop),
+            ("Accept", Field::Other),
+            ("X-Forwardedly", Field::Other),
+            ("", Field::Other),
+        ] {
+            assert_eq!(Field::of(name.as_bytes()), field, "{name}");
+        }
+    }
+
+    #[test]
+    fn all_that_claims_to_know_the_client_is_known() {
+        for (length, claims) in CLAIMS {
+            for name in claims {
+                assert_eq!(name.len(), length, "{}", name.escape_ascii());
+                assert_eq!(Field::of(&name.to_ascii_uppercase()), Field::Forwarded);
+            }
+        }
+        for name in [
+            "X-Forwarded",
+            "X-Forwarded-Port",
+            "X-Forwarded-Prefix",
+            "X-Forwarded-Server",
+            "X-Forwarded-By",
+            "X-Forwarded-Ssl",
+            "X-Forwarded-Client-Cert",
+            "X-Forwarded-Fox",
+        ] {
+            assert_eq!(Field::of(name.as_bytes()), Field::Forwarded, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_a_cgi_program_takes_for_another_are_known_and_no_more() {
+        for name in [
+            "X_Forwarded_For",
+            "X-Forwarded_Proto",
+            "X_Forwarded-Port",
+            "x_real_ip",
+            "Transfer_Encoding",
+            "Content_Length",
+            "Proxy_Authorization",
+            "CF_Connecting_IP",
+            "Keep_Alive",
+            "Proxy",
+        ] {
+            assert_eq!(Field::of(name.as_bytes()), Field::Misleading, "{name}");
+        }
+        for name in [
+            "user_id",
+            "X_Request_Id",
+            "_",
+            "Content_Lengths",
+            "X_Forwardedly",
+        ] {
+            assert_eq!(Field::of(name.as_bytes()), Field::Other, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_trailer_holds_nothing_that_had_to_be_known_before() {
+        for name in [
+            "X-Checksum",
+            "Digest",
+            "grpc-status",
+            "ETag",
+            "Server-Timing",
+        ] {
+            assert!(may_trail(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "Content-Length",
+            "transfer_encoding",
+            "Host",
+            "Authorization",
+            "Cookie",
+            "Set-Cookie",
+            "X-Forwarded-For",
+            "Connection",
+            "Via",
+            "Content-Type",
+            "Trailer",
+            "Expect",
+        ] {
+            assert!(!may_trail(name.as_bytes()), "{name}");
+        }
+    }
+}

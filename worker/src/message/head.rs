@@ -1,0 +1,161 @@
+//! A request head, whatever protocol it came in: read once, then asked by whoever has to decide, and at last written for the
+//! upstream that was chosen.
+//!
+//! It keeps the bytes as they came and knows where in them everything lies. A connection fills the same one again for each
+//! request, so that a field costs no allocation.
+
+use std::{fmt, ops::Range};
+
+use crate::message::field::Field;
+
+/// A part of a head's bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// Where in `whole` its part `part` lies; empty if it is no part of it, or `whole` is not a head's size.
+    pub(crate) fn of(part: &[u8], whole: &[u8]) -> Self {
+        let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+        match (
+            u32::try_from(start),
+            u32::try_from(start.wrapping_add(part.len())),
+        ) {
+            (Ok(start), Ok(end)) if end as usize <= whole.len() => Self { start, end },
+            _ => Self::default(),
+        }
+    }
+
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// A field and where it lies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line {
+    pub(crate) field: Field,
+    pub(crate) name: Span,
+    pub(crate) value: Span,
+}
+
+/// A request head.
+#[derive(Default)]
+pub(crate) struct Head {
+    bytes: Vec<u8>,
+    lines: Vec<Line>,
+    method: Span,
+    path: Span,
+    authority: Option<Span>,
+    /// How often it went through a tpp before.
+    pub(crate) hops: usize,
+    /// It came as HTTP/1.0.
+    pub(crate) is_old: bool,
+}
+
+impl Head {
+    /// Begins anew with `bytes`, of which the method is a part; so many fields will follow.
+    pub(crate) fn begin(&mut self, bytes: &[u8], method: &[u8], fields: usize) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
+        self.lines.clear();
+        self.lines.reserve_exact(fields);
+        self.method = Span::of(method, bytes);
+        self.path = Span::default();
+        self.authority = None;
+        (self.hops, self.is_old) = (0, false);
+    }
+
+    /// Adds a field.
+    pub(crate) fn push(&mut self, line: Line) {
+        self.lines.push(line);
+    }
+
+    /// Sets what is asked for, path and query, at its place in the bytes.
+    pub(crate) fn set_path(&mut self, path: Span) {
+        self.path = path;
+    }
+
+    /// Sets what is asked for where no place in the bytes holds it in one piece.
+    pub(crate) fn make_path(&mut self, parts: &[&[u8]]) {
+        let start = self.bytes.len();
+        parts
+            .iter()
+            .for_each(|part| self.bytes.extend_from_slice(part));
+        self.path = Span::of(&self.bytes[start..], &self.bytes);
+    }
+
+    /// Sets who is asked.
+    pub(crate) fn set_authority(&mut self, authority: Span) {
+        self.authority = Some(authority);
+    }
+
+    /// Takes the fields for which `is_for_one_hop` out of what is passed on.
+    pub(crate) fn keep_back(&mut self, is_for_one_hop: impl Fn(&[u8]) -> bool) {
+        for line in &mut self.lines {
+            if line.field == Field::Other && is_for_one_hop(&self.bytes[line.name.range()]) {
+                line.field = Field::HopByHop;
+            }
+        }
+    }
+
+    pub(crate) fn method(&self) -> &[u8] {
+        self.text(self.method)
+    }
+
+    /// Path and query, or `*`.
+    pub(crate) fn path(&self) -> &[u8] {
+        self.text(self.path)
+    }
+
+    /// Who is asked: host and perhaps port, as the client has it; `None`: an HTTP/1.0 client did not say.
+    pub(crate) fn authority(&self) -> Option<&[u8]> {
+        self.authority.map(|authority| self.text(authority))
+    }
+
+    /// All fields, in the order in which they came.
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// Whether there is a field of this meaning.
+    pub(crate) fn has(&self, field: Field) -> bool {
+        self.lines.iter().any(|line| line.field == field)
+    }
+
+    /// The values of the fields of this meaning.
+    pub(crate) fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
+        let lines = self.lines.iter().filter(move |line| line.field == field);
+        lines.map(|line| self.text(line.value))
+    }
+
+    /// A part of it.
+    pub(crate) fn text(&self, span: Span) -> &[u8] {
+        &self.bytes[span.range()]
+    }
+
+    /// Where a field lies with its line's end, if it came as it would be written: `name: value`, with nothing more.
+    pub(crate) fn plain(&self, line: &Line) -> Option<Range<usize>> {
+        let (name, value) = (line.name.range(), line.value.range());
+        let is_plain = self.bytes.get(name.end..value.start) == Some(b": ")
+            && self.bytes.get(value.end..value.end + 2) == Some(b"\r\n");
+        is_plain.then_some(name.start..value.end + 2)
+    }
+
+    /// All its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The fields may hold secrets of the client's.
+        f.debug_struct("Head")
+            .field("method", &self.method().escape_ascii().to_string())
+            .field("lines", &self.lines.len())
+            .finish_non_exhaustive()
+    }
+}
