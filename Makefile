@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test crash-points torture chaos mutations fuzz conformance soak miri tsan valgrind proof bench check deps release-pgo deb rpm man systemd-test
+.PHONY: help demo test crash-points torture chaos clients mutations fuzz conformance soak miri tsan valgrind proof bench check deps release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -45,6 +45,10 @@ fuzz: ## fuzz each target (SECS=600 each, TARGET=one of them)
 conformance: ## an HTTP client's own test suite, directly and through tpp: same outcomes
 	$(CARGO) build --workspace --locked
 	proof/conformance.sh
+
+clients: ## real HTTP clients with more connections than there are tokens (Python, Node, Java, Go, ab: those that are there)
+	$(CARGO) build --release --locked -p tpp-supervisor --bin tpp
+	python3 tests/clients/measure.py target/release $(CLIENTS)
 
 soak: ## a steady load for long: memory, descriptors, counters (SECS=1200 RATE=2000)
 	$(CARGO) build --release --locked -p tpp-supervisor --bin tpp

@@ -70,7 +70,7 @@ fn a_connection_that_asks_for_nothing_takes_no_token() {
 }
 
 #[test]
-fn an_idle_connection_keeps_its_token_from_the_next_in_line() {
+fn where_nobody_has_to_give_way_an_idle_connection_keeps_its_token_from_the_next_in_line() {
     let upstream = Upstream::start();
     let proxy = Proxy::start(&Settings::in_front_of(&upstream).accounts(&upstream, 1));
     let mut first = proxy.client(&upstream);
@@ -86,6 +86,29 @@ fn an_idle_connection_keeps_its_token_from_the_next_in_line() {
     second.read_answer().ok();
     drop(second);
     proxy.wait_until_all_is_back(1);
+    upstream.assert_clean();
+}
+
+#[test]
+fn while_somebody_waits_the_idle_give_way_over_all_workers() {
+    let upstream = Upstream::start();
+    let proxy = Proxy::start(&eight_tokens(&upstream).set("lease.contended_idle_ms", 250));
+    // Five times as many connections as tokens, all kept open by their clients.
+    let mut clients: Vec<Client> = (0..40).map(|_| proxy.client(&upstream)).collect();
+    clients
+        .iter_mut()
+        .for_each(|client| client.send(&Request::get("/who")));
+    for client in &mut clients {
+        client.read_answer().ok();
+    }
+    // Of each eight, those after them in line made the first give way; nobody waits behind the last.
+    wait_until("the last eight keep theirs", || {
+        let pool = proxy.pool();
+        (pool.in_use, pool.waiting) == (8, 0)
+    });
+    assert_eq!(proxy.metric("tpp_token_acquisitions_total"), Some(40.0));
+    drop(clients);
+    proxy.wait_until_all_is_back(8);
     upstream.assert_clean();
 }
 

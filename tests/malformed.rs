@@ -131,10 +131,8 @@ fn things_that_are_not_http_are_refused() {
         ),
         (
             "the PROXY protocol",
-            format!(
-                "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET /malformed HTTP/1.1\r\nHost: a\r\n\r\n"
-            )
-            .into(),
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET /malformed HTTP/1.1\r\nHost: a\r\n\r\n"
+                .to_vec(),
         ),
         (
             "the PROXY protocol, version 2",

@@ -25,12 +25,21 @@ struct Line {
 impl Line {
     /// `length` connections line up one after another, by turns in one worker and the other.
     fn of(length: usize) -> Self {
+        let mut line = Self::behind("/holder", length, 0);
+        line.holder.read_answer().ok();
+        line
+    }
+
+    /// The same behind a holder that asks for `target`, where those who are idle for `contended_idle_ms` give way.
+    fn behind(target: &str, length: usize, contended_idle_ms: u64) -> Self {
         let upstream = Upstream::start();
         let settings = Settings::in_front_of(&upstream).accounts(&upstream, 1);
+        let settings = settings.set("lease.contended_idle_ms", contended_idle_ms);
         // The stops that make the turns must not look like hanging.
         let proxy = Proxy::start(&settings.set("workers.worker_timeout_seconds", 120));
         let mut holder = proxy.client(&upstream);
-        holder.get("/holder").ok();
+        holder.send(&Request::get(target));
+        wait_until("it holds the token", || proxy.pool().in_use == 1);
         let workers: Vec<u32> = proxy
             .ready_workers()
             .iter()
@@ -154,4 +163,23 @@ fn a_newcomer_does_not_overtake_when_a_token_falls_free() {
     line.waiting.push(behind);
     let expected = [arrived, vec![newcomer]].concat();
     assert_eq!(line.serve(), expected);
+}
+
+#[test]
+fn a_crowd_that_keeps_its_connections_open_is_served_in_order_of_arrival() {
+    let mut line = Line::behind("/gate/open", 10, 100);
+    let arrived: Vec<ConnId> = line.waiting.iter().map(Client::id).collect();
+    line.upstream.gates().open("open");
+    line.holder.read_answer().ok();
+    // Nobody closes: each in turn gives way to the next one, whichever worker has it.
+    for client in &mut line.waiting {
+        client.read_answer().ok();
+    }
+    let seen = line.upstream.seen();
+    let seen = seen.iter().filter(|seen| seen.target == "/turn");
+    assert_eq!(seen.map(|seen| seen.conn).collect::<Vec<_>>(), arrived);
+    drop(line.holder);
+    drop(line.waiting);
+    line.proxy.wait_until_all_is_back(1);
+    line.upstream.assert_clean();
 }

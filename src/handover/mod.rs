@@ -31,6 +31,9 @@ pub mod word {
     pub const GO: u8 = b'g';
     /// Send me your descriptors ([`super::passing`]).
     pub const HAND_OVER: u8 = b'e';
+    /// tpp stops, and you with it: drain, and let idle clients go soon, for nobody follows you. A worker that is only told
+    /// SIGTERM is being replaced. A supervisor that takes over never has to take this back: who heard it drains.
+    pub const STOP: u8 = b's';
 }
 
 /// Takes over what a supervisor inherits: from the executable that started this one in its place ([`exec`]), or from

@@ -185,8 +185,12 @@ impl Desk {
         self.region.token_at(&self.parts, slot)
     }
 
+    pub(super) fn tokens(&self) -> &[TokenWords] {
+        self.region.tokens_at(&self.parts)
+    }
+
     pub(super) fn token_words(&self, slot: SlotIndex) -> &TokenWords {
-        &self.region.tokens_at(&self.parts)[slot.get()]
+        &self.tokens()[slot.get()]
     }
 
     pub(super) fn line(&self) -> MutexGuard<'_, Line> {
@@ -213,6 +217,10 @@ impl Desk {
 
     pub(super) fn lease(self: &Arc<Self>, slot: SlotIndex, claim: Claim) -> Lease {
         self.counters().acquisitions.add(1);
+        // A permit has no words beside it.
+        if let Some(token) = self.tokens().get(slot.get()) {
+            token.note_idle(0);
+        }
         Lease {
             desk: Arc::clone(self),
             slot,

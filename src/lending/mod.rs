@@ -4,6 +4,8 @@
 #[cfg(not(tpp_loom))]
 mod attendance;
 #[cfg(not(tpp_loom))]
+mod crowd;
+#[cfg(not(tpp_loom))]
 mod desk;
 #[cfg(not(tpp_loom))]
 mod lease;
@@ -18,6 +20,7 @@ mod tests;
 
 #[cfg(not(tpp_loom))]
 pub use self::{
+    crowd::GivingWay,
     desk::Desk,
     lease::{Lease, LeaseWatch, Refreshed, Waiting},
     settings::{TokenSettings, WorkerSettings},

@@ -18,6 +18,8 @@ pub struct TokenWords {
     account: AtomicU64,
     /// When the token was drawn, milliseconds of [`crate::clock::boot_millis`]. For a supervisor that takes over.
     drawn_at: AtomicU64,
+    /// Since when its holder asks nothing of it, milliseconds of the monotonic clock; 0: it is at work. Only its holder writes it.
+    idle_since: AtomicU64,
     /// Token version for which no new login is to be waited for; 0: none. Written by the supervisor, read by holders.
     put_off: AtomicU64,
     /// Token version under which a refusal is the application's own; 0: none.
@@ -30,7 +32,7 @@ pub struct TokenWords {
     pub(super) link: AtomicU64,
     /// Rest of its account after a refused login, in [`Rest`]'s packing; 0: none. For a supervisor that takes over.
     rest: AtomicU64,
-    reserved: [AtomicU64; 5],
+    reserved: [AtomicU64; 4],
 }
 
 /// Until when an account is not to be tried again, as one supervisor notes it for the next.
@@ -67,6 +69,7 @@ impl TokenWords {
             uses: AtomicU64::new(0),
             account: AtomicU64::new(0),
             drawn_at: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
             put_off: AtomicU64::new(0),
             vouched: AtomicU64::new(0),
             vouched_at: AtomicU64::new(0),
@@ -151,6 +154,20 @@ impl TokenWords {
     pub fn uses(&self) -> u64 {
         // Relaxed: a number for people.
         self.uses.load(Relaxed)
+    }
+
+    /// Notes since when the holder asks nothing of the slot, milliseconds of the monotonic clock; 0: it is at work. Only the
+    /// holder may call it, and each new one begins with 0: a holder that was killed leaves its note behind.
+    pub fn note_idle(&self, since: u64) {
+        // Relaxed: a hint by which connections are ranked; what it leads to is an ordinary release.
+        self.idle_since.store(since, Relaxed);
+    }
+
+    /// Since when the holder, if there is one, asks nothing of the slot; `None`: it is at work.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<u64> {
+        // Relaxed: see `note_idle`.
+        Some(self.idle_since.load(Relaxed)).filter(|&since| since != 0)
     }
 }
 

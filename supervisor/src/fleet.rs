@@ -52,6 +52,8 @@ pub(crate) struct Fleet {
     /// Instances whose workers are still to be replaced.
     to_replace: VecDeque<usize>,
     askers: Vec<Answer>,
+    /// When the drain begins, once told to stop.
+    stop_at: Option<Instant>,
     stopping: bool,
     left: bool,
     last_tick: Instant,
@@ -70,6 +72,7 @@ impl Fleet {
             ended: JoinSet::new(),
             to_replace: VecDeque::new(),
             askers: Vec::new(),
+            stop_at: None,
             stopping: false,
             left: false,
             last_tick: Instant::now(),
@@ -107,7 +110,7 @@ impl Fleet {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Restart(answer) | Order::Want(_, _, answer) | Order::Renew { answer, .. }
-                if self.stopping =>
+                if self.is_told_to_stop() =>
             {
                 // Whoever asked may have gone.
                 let _ = answer.send(Err("tpp is stopping".to_owned()));
@@ -130,16 +133,27 @@ impl Fleet {
                 }
                 self.askers.push(answer);
             }
-            Order::Stop if self.stopping => {
+            Order::Stop if self.is_told_to_stop() => {
                 warn!("stopping at once");
+                self.begin_stop(Instant::now());
                 self.processes()
                     .for_each(|process| process.signal(Signal::KILL));
             }
-            Order::Stop => self.begin_stop(Instant::now()),
+            Order::Stop => {
+                let delay = self.wanted.stop_delay;
+                if !delay.is_zero() {
+                    info!(
+                        delay_ms = delay.as_millis(),
+                        "told to stop: new connections are taken for a while yet"
+                    );
+                }
+                self.stop_at = Some(Instant::now() + delay);
+                self.stop_if_due(Instant::now());
+            }
             // Workers that drain already go on to their end, supervisor or not.
             Order::Leave => self.left = true,
             // A successor would not know that tpp is to stop. Whoever sent it sees it dropped.
-            Order::HandOver(_) if self.stopping => {}
+            Order::HandOver(_) if self.is_told_to_stop() => {}
             Order::HandOver(next) => self.hand_over(next),
         }
     }
@@ -158,14 +172,33 @@ impl Fleet {
         self.fill_instances(now);
     }
 
+    /// Whether tpp is to stop; the drain may be still to begin.
+    fn is_told_to_stop(&self) -> bool {
+        self.stop_at.is_some()
+    }
+
+    fn stop_if_due(&mut self, now: Instant) {
+        if self.stop_at.is_some_and(|at| now >= at) {
+            self.begin_stop(now);
+        }
+    }
+
     fn begin_stop(&mut self, now: Instant) {
-        self.stopping = true;
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
+        }
         systemd::stopping();
         // The last of the supervisor's listening sockets: once the workers have closed theirs, clients are refused.
         self.launch.listeners.clear();
         systemd::forget(&Role::Listener.to_string());
         self.give_up_replacing("tpp is stopping");
         info!(workers = self.processes().count(), "draining all workers");
+        // Those that drain already had time for those who wait in them: not any more.
+        let deadline = self.exit_deadline(now);
+        for (_, until) in &mut self.leaving {
+            *until = deadline.min(*until);
+        }
+        self.processes().for_each(WorkerProcess::say_stop);
         let instances = std::mem::take(&mut self.instances);
         self.dismiss(instances, now);
         self.dismiss_former(now);
@@ -199,10 +232,12 @@ impl Fleet {
         // After a stop of ours all heartbeats look old, though it was we who did not look: let them beat first.
         let were_stopped = now.duration_since(self.last_tick) > PASS_BY_AFTER / 2;
         self.last_tick = now;
+        self.stop_if_due(now);
         self.note_states(now);
         if !were_stopped {
             self.judge_heartbeats(now);
         }
+        self.leave_time_to_wait(now);
         self.kill_overdue(now);
         if !self.stopping {
             self.fill_instances(now);
@@ -251,6 +286,20 @@ impl Fleet {
                 warn!(worker = %worker.seat, pid = worker.process.pid, age_ms = age.as_millis(),
                     "worker does not respond: the line passes it by");
                 self.stock.pass_by(worker.seat);
+            }
+        }
+    }
+
+    /// On a replacement, who stands in line is not thrown out: a worker that drains has time as long as somebody waits in it, and
+    /// then the time to serve the last of them.
+    fn leave_time_to_wait(&mut self, now: Instant) {
+        if self.stopping {
+            return;
+        }
+        let deadline = self.exit_deadline(now);
+        for (worker, until) in &mut self.leaving {
+            if self.stock.pool().seats[worker.seat.get()].waiting() > 0 {
+                *until = deadline;
             }
         }
     }
@@ -377,6 +426,7 @@ impl Fleet {
     fn publish_report(&self) {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.update(&self.instances, &self.leaving, Instant::now());
+        report.stopping = self.is_told_to_stop();
     }
 }
 

@@ -159,6 +159,18 @@ impl WorkerProcess {
         }
     }
 
+    /// Tells the worker that all of tpp stops. Signals tell it to drain; this says that nobody follows it.
+    pub(crate) fn say_stop(&self) {
+        if let Some(channel) = &self.channel {
+            // It may have ended already; a channel so full that it takes no byte is that of a process that stands still.
+            let _ = rustix::net::send(
+                channel,
+                &[word::STOP],
+                rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL,
+            );
+        }
+    }
+
     /// Whether it would see our end.
     pub(crate) fn has_channel(&self) -> bool {
         self.channel.is_some()

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 // The runtime's clock, so that a test may stop it.
 use tokio::time::Instant;
 
+use crate::door::standing::Standing;
 use crate::leash::Leash;
 
 /// How often the clock is read.
@@ -112,15 +113,33 @@ pub(crate) fn due(begun: u64, after: Option<Duration>) -> u64 {
     })
 }
 
-/// One connection's deadline.
+/// One connection's deadline, and what ends it early.
 pub(crate) struct Timer {
     /// It goes wherever the timer goes, and is woken with it.
     pub(crate) leash: Leash,
     due: AtomicU64,
     waker: Waker,
+    pub(crate) standing: Standing,
 }
 
 impl Timer {
+    /// Makes the deadline now.
+    pub(crate) fn end_wait(&self) {
+        self.due.store(0, Relaxed);
+        self.waker.wake_by_ref();
+    }
+
+    /// Ends the connection, whatever it is doing.
+    pub(crate) fn cut(&self) {
+        self.standing.cut();
+        self.waker.wake_by_ref();
+    }
+
+    /// Whether the connection is to end, whatever it is doing.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.standing.is_cut()
+    }
+
     /// Sets the deadline to `after` from now; `None`: no deadline.
     pub(crate) fn set(&self, clock: &Clock, after: Option<Duration>) {
         self.set_due(due(clock.now(), after));
@@ -156,6 +175,7 @@ impl Timers {
             leash: Leash::default(),
             due: AtomicU64::new(NEVER),
             waker,
+            standing: Standing::default(),
         });
         self.0.lock().push(Arc::clone(&timer));
         timer
@@ -172,11 +192,8 @@ impl Timers {
         });
     }
 
-    /// Wakes all.
-    pub(crate) fn wake_all(&self) {
-        self.0
-            .lock()
-            .iter()
-            .for_each(|timer| timer.waker.wake_by_ref());
+    /// Does `what` to each.
+    pub(crate) fn for_each(&self, mut what: impl FnMut(&Timer)) {
+        self.0.lock().iter().for_each(|timer| what(timer));
     }
 }

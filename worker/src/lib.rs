@@ -38,6 +38,7 @@ mod door;
 pub mod fuzzing;
 mod gateway;
 mod http1;
+mod leash;
 mod life;
 mod log;
 mod message;

@@ -10,12 +10,14 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tpp::lending::{Desk, WorkerSettings};
-use tpp::shared::SeatCounters;
+use tpp::{
+    lending::{Desk, GivingWay, WorkerSettings},
+    shared::SeatCounters,
+};
 use tracing::error;
 
 use crate::{
-    clock::{Clock, Timers},
+    clock::{Clock, Timer, Timers},
     log::Muffler,
     upstream::Upstream,
 };
@@ -31,10 +33,13 @@ pub(crate) struct Worker {
     /// Of the view in force: a connection compares it with its own view's for each request.
     generation: AtomicU64,
     draining: AtomicBool,
-    cut: AtomicBool,
     /// How often leases had to be looked at, and what was known at the last time.
     looks_at_leases: AtomicU64,
     summons: Mutex<u64>,
+    /// No slot was free when a lease was taken, or at the last tick.
+    scarce: AtomicBool,
+    stopping: AtomicBool,
+    stop_told: Notify,
     connections: AtomicUsize,
     emptied: Notify,
     /// Of what the upstream does to requests.
@@ -101,9 +106,11 @@ impl Worker {
             view: Mutex::new(Arc::new(view)),
             generation: AtomicU64::new(0),
             draining: AtomicBool::new(false),
-            cut: AtomicBool::new(false),
             looks_at_leases: AtomicU64::new(0),
             summons: Mutex::new(0),
+            scarce: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            stop_told: Notify::new(),
             connections: AtomicUsize::new(0),
             emptied: Notify::new(),
             muffler: Muffler::default(),
@@ -207,12 +214,56 @@ impl Worker {
 
     /// Closes what is left.
     pub(crate) fn cut(&self) {
-        self.cut.store(true, Relaxed);
-        self.timers.wake_all();
+        self.timers.for_each(Timer::cut);
     }
 
-    /// Whether what is left is to be closed.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.cut.load(Relaxed)
+    /// Tells idle connections to give way to those who wait. Returns the time until the next of them may be told; `None`:
+    /// nobody waits, or none is idle here.
+    pub(crate) fn relieve_crowd(&self) -> Option<Duration> {
+        self.scarce.store(!self.desk.has_free(), Relaxed);
+        let limit = self.view.lock().settings.lease.contended_idle?;
+        let GivingWay { slots, next } = self.desk.who_gives_way(limit);
+        if !slots.is_empty() {
+            self.timers.for_each(|timer| {
+                if timer
+                    .standing
+                    .idle_slot()
+                    .is_some_and(|slot| slots.contains(&slot))
+                {
+                    timer.end_wait();
+                }
+            });
+        }
+        next
+    }
+
+    /// A lease was taken: whether it was the last one shows at once.
+    pub(crate) fn note_scarcity(&self) {
+        if !self.desk.has_free() {
+            self.scarce.store(true, Relaxed);
+        }
+    }
+
+    /// Whether the next client would have to wait.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.scarce.load(Relaxed)
+    }
+
+    /// The supervisor's word that tpp stops, not only this worker.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Relaxed);
+        self.stop_told.notify_one();
+    }
+
+    /// Whether tpp stops.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+
+    /// Resolves once the supervisor said that tpp stops.
+    pub(crate) async fn stop_told(&self) {
+        while !self.is_stopping() {
+            self.stop_told.notified().await;
+        }
     }
 }

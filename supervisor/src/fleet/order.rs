@@ -46,6 +46,8 @@ pub(crate) struct Wanted {
     pub(crate) workers: usize,
     pub(crate) drain_timeout: Duration,
     pub(crate) worker_timeout: Duration,
+    /// Between the order to stop and the drain; new connections are taken meanwhile.
+    pub(crate) stop_delay: Duration,
 }
 
 impl Wanted {
@@ -59,6 +61,7 @@ impl Wanted {
             workers: workers.min(SeatIndex::CAPACITY / 2),
             drain_timeout: config.workers.drain_timeout,
             worker_timeout: config.workers.worker_timeout,
+            stop_delay: config.workers.stop_delay,
         }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct FleetReport {
     pub(crate) wanted: usize,
     /// A line for each instance whose next worker is put off, and why.
     pub(crate) put_off: Vec<String>,
+    /// tpp was told to stop.
+    pub(crate) stopping: bool,
 }
 
 /// One worker process.

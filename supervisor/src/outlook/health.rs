@@ -31,6 +31,9 @@ pub fn assess(snapshot: &Snapshot, audience: Audience) -> (Health, Vec<String>) 
 /// # Errors
 /// One line that says what is missing.
 pub fn readiness(snapshot: &Snapshot) -> Result<(), String> {
+    if snapshot.details.stopping {
+        return Err("tpp is stopping".to_owned());
+    }
     Inputs::of(snapshot).readiness()
 }
 

@@ -120,9 +120,9 @@ impl Outlook {
     /// What costs a walk over accounts, or text.
     fn look(&self) -> Details {
         let workers = self.workers();
-        let (wanted, put_off) = {
+        let (wanted, put_off, stopping) = {
             let report = self.fleet();
-            (report.wanted, report.put_off.clone())
+            (report.wanted, report.put_off.clone(), report.stopping)
         };
         let (configured_tokens, refused_users) = {
             let ledger = self.refresher.ledger();
@@ -136,6 +136,7 @@ impl Outlook {
             workers_wanted: wanted,
             workers,
             put_off,
+            stopping,
             configured_tokens,
             refused_users,
             listen: listeners.map(|one| one.bound.to_string()).collect(),

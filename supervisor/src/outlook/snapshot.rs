@@ -42,6 +42,8 @@ pub struct Details {
     pub workers_wanted: usize,
     /// A line for each place whose next worker is put off.
     pub put_off: Vec<String>,
+    /// tpp was told to stop.
+    pub stopping: bool,
     /// Slots configured.
     pub configured_tokens: u64,
     /// Users whose logins the server refuses, each once.

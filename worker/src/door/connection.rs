@@ -11,12 +11,13 @@ use std::{
 
 use bytes::Buf;
 use pingora_core::protocols::Stream;
+use tpp::lending::Lease;
 use tpp::shared::WaitEnd;
 
 use crate::{
     clock::due,
     gateway::stamp::check_hops,
-    gateway::{client::Client, exchange, flight::Next, record},
+    gateway::{client::Client, exchange, flight::Next, held::Held, record},
     http1::line,
     http1::request::{self, Request},
     message::head::Head,
@@ -43,7 +44,7 @@ pub(crate) struct Connection {
 /// Serves a connection to its end.
 pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream) {
     let connection = Connection::new(worker, stream).await;
-    let timer = Arc::clone(&connection.timer);
+    let timer = Arc::clone(&connection.client.timer);
     timer.leash.hold(worker, serve_requests(connection)).await;
 }
 
@@ -97,6 +98,9 @@ impl Connection {
         } else {
             self.idle_limit()
         });
+        if !has_begun {
+            self.rest();
+        }
         let mut seen = 0;
         loop {
             if self.may_have_head(seen) {
@@ -113,10 +117,11 @@ impl Connection {
                 Ok(()) if has_begun => {}
                 Ok(()) => {
                     seen = 0;
-                    has_begun = self.has_begun();
-                    if has_begun {
-                        self.set_timer(self.head_limit());
-                    }
+                    has_begun = self.begin();
+                }
+                Err(Interrupt::Late) if !has_begun && self.has_just_spoken().await => {
+                    seen = 0;
+                    has_begun = self.begin();
                 }
                 Err(Interrupt::Late) if has_begun => {
                     self.refuse_late_head().await;
@@ -125,6 +130,44 @@ impl Connection {
                 Err(_) => return None,
             }
         }
+    }
+
+    /// Notes that the client asks nothing now: it may be told to give way.
+    fn rest(&self) {
+        let lease = self.client.held.as_ref().map(Held::lease);
+        let now = self.client.worker.clock.now();
+        let standing = &self.client.timer.standing;
+        standing.rest(now, lease.map(Lease::slot));
+        if let Some(lease) = lease {
+            lease.note_idle();
+        }
+    }
+
+    /// Something came: whether it is a request that begins.
+    fn begin(&mut self) -> bool {
+        let has_begun = self.has_begun();
+        if has_begun {
+            self.rise();
+        }
+        has_begun
+    }
+
+    /// A request has begun.
+    fn rise(&self) {
+        self.client.timer.standing.rise();
+        if let Some(held) = &self.client.held {
+            held.lease().note_busy();
+        }
+        self.set_timer(self.head_limit());
+    }
+
+    /// Whether a request has come of which the runtime did not know yet when the wait for it ended. Asked before an idle
+    /// connection is closed: a request that is there already is served.
+    async fn has_just_spoken(&mut self) -> bool {
+        // Others run meanwhile, and the runtime asks the system for news before it comes back.
+        tokio::task::yield_now().await;
+        let wire = &mut self.client.wire;
+        poll_fn(|cx| Poll::Ready(matches!(wire.poll_fill(cx), Poll::Ready(Ok(1..))))).await
     }
 
     async fn refuse_late_head(&mut self) {
@@ -199,7 +242,7 @@ impl Connection {
         poll_fn(|cx| match wire.poll_fill(cx) {
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(Interrupt::Gone)),
             Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
-            Poll::Pending if worker.is_cut() => Poll::Ready(Err(Interrupt::Cut)),
+            Poll::Pending if timer.is_cut() => Poll::Ready(Err(Interrupt::Cut)),
             Poll::Pending if timer.is_due(&worker.clock) => Poll::Ready(Err(Interrupt::Late)),
             Poll::Pending => Poll::Pending,
         })
@@ -221,6 +264,8 @@ impl Connection {
             return;
         }
         let now = self.client.worker.clock.now();
+        // A stop does not wait for it.
+        self.client.timer.standing.rest(now, None);
         let end = due(now, Some(LINGER_LIMIT));
         loop {
             let now = self.client.worker.clock.now();
@@ -237,7 +282,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let worker = &self.client.worker;
-        if worker.is_cut() {
+        if self.client.timer.is_cut() {
             worker.counters().drain_cut.add(1);
         }
         worker.leave(self.opened.elapsed());

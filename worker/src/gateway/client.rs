@@ -1,8 +1,8 @@
 //! A client, and what it holds.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
-use tpp::shared::WaitEnd;
+use tpp::{config::LeaseMode, shared::WaitEnd};
 
 use crate::{
     clock::{Timer, due},
@@ -13,6 +13,9 @@ use crate::{
     wire::{Wire, attend::Interrupt},
     worker::{View, Worker},
 };
+
+/// What a client is told when no token is left. Node's clients close a connection that may be idle for two seconds or less at once.
+const SCARCE_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// A client, from its first request to its last.
 pub(crate) struct Client {
@@ -50,11 +53,19 @@ impl Client {
         self.worker.counters().request_errors.add(1);
         let seal = Seal {
             close,
-            keep_alive: None,
+            keep_alive: self.keep_alive(),
             date: &self.worker.clock.date_line(),
         };
         write::reply(reply, request, seal, &mut self.wire.outbox);
         self.flush().await
+    }
+
+    /// How long the client is told that its connection may be idle: when the next client would have to wait, so short that
+    /// those who heed it give the token back themselves, before they are made to in the middle of their next request.
+    pub(crate) fn keep_alive(&self) -> Option<Duration> {
+        let lease = &self.view.settings.lease;
+        let must_give_way = lease.mode == LeaseMode::Connection && lease.contended_idle.is_some();
+        (must_give_way && self.worker.is_scarce()).then_some(SCARCE_KEEP_ALIVE)
     }
 
     /// Sends what waits for the client.
@@ -63,7 +74,7 @@ impl Client {
         self.timer.set(&self.worker.clock, limit);
         let flushed = poll_fn(|cx| match self.wire.poll_send(cx) {
             Poll::Ready(sent) => Poll::Ready(sent.map_err(|_| Interrupt::Gone)),
-            Poll::Pending if self.worker.is_cut() => Poll::Ready(Err(Interrupt::Cut)),
+            Poll::Pending if self.timer.is_cut() => Poll::Ready(Err(Interrupt::Cut)),
             Poll::Pending if self.timer.is_due(&self.worker.clock) => {
                 Poll::Ready(Err(Interrupt::Late))
             }

@@ -47,7 +47,7 @@ pub(crate) async fn gather(flight: &mut Flight<'_>) -> Result<(), Failure> {
             Err(end) => return Poll::Ready(Err(Missing::Late(end))),
             Ok(due) => client.timer.set_due(due),
         }
-        if client.worker.is_cut() {
+        if client.timer.is_cut() {
             return Poll::Ready(Err(Missing::Cut));
         }
         Poll::Pending

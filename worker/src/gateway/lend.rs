@@ -38,6 +38,7 @@ pub(crate) async fn lend(flight: &mut Flight<'_>) -> Result<(), Failure> {
     );
     let reset = client.view.settings.lease.reset;
     client.timer.leash.bind(&lease);
+    client.worker.note_scarcity();
     client.held = Some(Held::new(lease, &client.worker, reset));
     Ok(())
 }
@@ -64,7 +65,8 @@ async fn stand_in_line(client: &mut Client) -> Result<Lease, Failure> {
             "too many wait for one already",
         )));
     }
-    attend(
+    client.timer.standing.join_line();
+    let waited = attend(
         worker,
         &client.timer,
         &mut client.wire,
@@ -72,8 +74,11 @@ async fn stand_in_line(client: &mut Client) -> Result<Lease, Failure> {
         settings.wait_timeout,
         desk.join(),
     )
-    .await
-    .map_err(|interrupt| match interrupt {
+    .await;
+    // Served late in a drain, it has as much time as those had who were served at its begin.
+    let spared_until = worker.clock.now() + millis(client.view.settings.drain_timeout);
+    client.timer.standing.leave_line(spared_until);
+    waited.map_err(|interrupt| match interrupt {
         Interrupt::Gone => {
             counters.clients_left.add(1);
             Failure::Over(Next::Drop)
@@ -82,6 +87,6 @@ async fn stand_in_line(client: &mut Client) -> Result<Lease, Failure> {
             counters.queue_timeouts.add(1);
             Failure::Reply(Reply::no_token("none came free in time"))
         }
-        Interrupt::Cut => Failure::from(interrupt),
+        Interrupt::Cut => Failure::Reply(Reply::no_token("tpp is stopping")),
     })
 }

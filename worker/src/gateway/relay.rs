@@ -70,7 +70,7 @@ impl Attempt {
         client.wire.reserve_outbox();
         let seal = Seal {
             close,
-            keep_alive: None,
+            keep_alive: client.keep_alive(),
             date: &client.worker.clock.date_line(),
         };
         loop {
@@ -332,7 +332,7 @@ impl Attempt {
         }
         let client = &*flight.client;
         client.timer.set_due(next);
-        if client.worker.is_cut() {
+        if client.timer.is_cut() {
             return Poll::Ready(Err(Break::Cut));
         }
         Poll::Pending

@@ -198,11 +198,15 @@ fn watched(channel: OwnedFd) -> io::Result<UnixStream> {
 async fn attend(mut channel: UnixStream, worker: Arc<Worker>, spare_sockets: SpareSockets) {
     let mut said = [0];
     while channel.read(&mut said).await.is_ok_and(|length| length > 0) {
-        if said == [word::HAND_OVER]
-            && let Err(error) = spare_sockets.send(&channel, &worker)
-        {
-            warn!(worker = worker.seat(), %error, "descriptors not handed over");
-            return;
+        match said {
+            [word::HAND_OVER] => {
+                if let Err(error) = spare_sockets.send(&channel, &worker) {
+                    warn!(worker = worker.seat(), %error, "descriptors not handed over");
+                    return;
+                }
+            }
+            [word::STOP] => worker.stop(),
+            _ => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The worker's life: ready, draining, gone; and the little it does beside serving.
 
+pub(crate) mod drain;
 pub(crate) mod link;
 
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
@@ -16,26 +17,18 @@ use tracing::{info, warn};
 
 use crate::{
     Inherited,
-    clock::{TICK, millis},
-    door::accept::{Accepting, accept},
-    life::link::{MeetingPlace, SpareSockets},
+    clock::TICK,
+    door::accept::accept,
+    life::{
+        drain::{Cause, drain},
+        link::{MeetingPlace, SpareSockets},
+    },
     log::Log,
     worker::Worker,
 };
 
-/// How long connections that are cut may take to say so.
-const CUT_LIMIT: Duration = Duration::from_secs(1);
 /// Ticks between two looks at the idle upstream connections.
 const TICKS_PER_TENDING: u32 = 10;
-
-/// Why a worker begins to drain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    Told,
-    Orphaned,
-    /// The seat is another worker's: what this one holds may be lent to others any moment.
-    Deposed,
-}
 
 /// Serves until it is told to end, or was left alone for too long.
 pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
@@ -80,25 +73,19 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
     info!(worker = seat, pid = std::process::id(), "worker ready");
 
     let cause = select! {
-        _ = terminate.recv() => Cause::Told,
+        () = worker.stop_told() => Cause::Stopped,
+        _ = terminate.recv() => Cause::Replaced,
         Ok(()) = was_orphaned => Cause::Orphaned,
         Ok(()) = &mut was_deposed => Cause::Deposed,
         failure = accepting.failure() => anyhow::bail!("accept connections: {failure}"),
     };
     spare_sockets.discard();
-    drain(&worker, &mut accepting, cause, was_deposed).await;
+    accepting.stop();
+    drain(&worker, cause, was_deposed).await;
     // With it goes the place where a supervisor could have met this worker.
     link.abort();
     let _ = link.await;
     Ok(())
-}
-
-/// Resolves when the worker is deposed, at once if it was.
-async fn deposed(cause: Cause, was_deposed: oneshot::Receiver<()>) {
-    if cause != Cause::Deposed && was_deposed.await.is_err() {
-        // Nobody will say so any more.
-        std::future::pending::<()>().await;
-    }
 }
 
 /// The supervisor's signals: asked for, and then not looked at. They reach workers too, from a terminal, from `pkill`, and
@@ -112,46 +99,6 @@ fn not_ours() -> std::io::Result<Vec<Signal>> {
         SignalKind::user_defined2(),
     ];
     kinds.into_iter().map(signal).collect()
-}
-
-/// Finishes what is open, as long as there is time. SIGTERM says nothing new any more: a supervisor that takes this worker over
-/// cannot know whether its forerunner has sent one.
-async fn drain(
-    worker: &Worker,
-    accepting: &mut Accepting,
-    cause: Cause,
-    was_deposed: oneshot::Receiver<()>,
-) {
-    let seat = worker.seat();
-    let limit = worker.view().settings.drain_timeout;
-    info!(
-        worker = seat,
-        ?cause,
-        connections = worker.connections(),
-        limit_ms = millis(limit),
-        "worker drains"
-    );
-    worker.desk.set_draining();
-    worker.drain();
-    accepting.stop();
-    let finished = select! {
-        () = worker.empty() => true,
-        () = deposed(cause, was_deposed) => false,
-        () = sleep(limit) => false,
-    };
-    if !finished {
-        warn!(
-            worker = seat,
-            connections = worker.connections(),
-            "time to drain is over, closing what is left"
-        );
-        worker.cut();
-        select! {
-            () = worker.empty() => {}
-            () = sleep(CUT_LIMIT) => {}
-        }
-    }
-    info!(worker = seat, "worker ends");
 }
 
 #[expect(
@@ -180,18 +127,35 @@ async fn keep_time(worker: Arc<Worker>, deposed: oneshot::Sender<()>) {
     let mut deposed = Some(deposed);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    for count in 0_u32.. {
-        ticks.tick().await;
-        if !worker.desk.is_seated() {
-            // The other one beats now. Told once; the receiver may be gone, in a worker that drains.
-            let _ = deposed.take().map(|deposed| deposed.send(()));
-            return;
+    let mut count = 0_u32;
+    let mut next_to_go = None;
+    loop {
+        select! {
+            _ = ticks.tick() => {
+                if !worker.desk.is_seated() {
+                    // The other one beats now. Told once; the receiver may be gone, in a worker that drains.
+                    let _ = deposed.take().map(|deposed| deposed.send(()));
+                    return;
+                }
+                worker.desk.heartbeat();
+                worker.timers.tick(&worker.clock);
+                worker.look_at_leases();
+                if count.is_multiple_of(TICKS_PER_TENDING) {
+                    worker.view().upstream.tend(worker.clock.now());
+                }
+                count = count.wrapping_add(1);
+            }
+            // Between two ticks only while somebody waits and an idle connection is about to give way.
+            () = wait(next_to_go) => {}
         }
-        worker.desk.heartbeat();
-        worker.timers.tick(&worker.clock);
-        worker.look_at_leases();
-        if count % TICKS_PER_TENDING == 0 {
-            worker.view().upstream.tend(worker.clock.now());
-        }
+        next_to_go = worker.relieve_crowd();
+    }
+}
+
+/// Sleeps so long; for ever if there is nothing to sleep for.
+async fn wait(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => sleep(limit).await,
+        None => std::future::pending().await,
     }
 }

@@ -2,6 +2,7 @@
 //! is played in memory, on a clock that jumps (`memory`).
 
 mod bounds;
+mod crowd;
 mod faults;
 mod framing;
 mod leases;

@@ -127,6 +127,7 @@ fn hire(
             ticking.look_at_leases();
             ticking.look();
             ticking.timers.tick(&ticking.clock);
+            let _ = ticking.relieve_crowd();
             ticking.view().upstream.tend(ticking.clock.now());
         }
     }));
@@ -202,6 +203,24 @@ impl Stage {
         timeout(Duration::ZERO, self.upstream.accept())
             .await
             .is_err()
+    }
+
+    /// From now on the upstream answers whatever comes with 204, by itself.
+    pub(super) async fn answer_all(&mut self) {
+        let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = std::mem::replace(&mut self.upstream, unused);
+        self.play(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            loop {
+                let mut peer = Peer::new(upstream.accept().await.unwrap().0);
+                connections.spawn(async move {
+                    while !peer.is_at_end().await {
+                        peer.head().await;
+                        peer.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+                    }
+                });
+            }
+        });
     }
 
     /// Stops listening as the upstream.
@@ -325,6 +344,17 @@ impl Peer {
         soon("read", self.stream.read_buf(&mut self.inbox))
             .await
             .is_ok_and(|length| length > 0)
+    }
+
+    /// Whether the other side has ended, once it says something or ends.
+    pub(super) async fn is_at_end(&mut self) -> bool {
+        self.inbox.is_empty()
+            && (self.stream.read_buf(&mut self.inbox).await).map_or(true, |length| length == 0)
+    }
+
+    /// [`Self::rest`] of one that is needed no more.
+    pub(super) async fn into_rest(mut self) -> String {
+        self.rest().await
     }
 
     /// Reads to the end; whether that is a reset.

@@ -65,7 +65,7 @@ pub(crate) async fn attend<F: Future>(
             Presence::Ended if at_end == AtEnd::Stay => {}
             Presence::Ended | Presence::Gone => return Poll::Ready(Err(Interrupt::Gone)),
         }
-        if worker.is_cut() {
+        if timer.is_cut() {
             return Poll::Ready(Err(Interrupt::Cut));
         }
         if timer.is_due(&worker.clock) {
