@@ -187,6 +187,19 @@ impl Lease {
     pub fn count_use(&self) {
         self.words().count_use();
     }
+
+    /// Says that its connection asks nothing now: while somebody waits it may be told to give way
+    /// ([`Desk::who_gives_way`]). Returns the note, milliseconds of the monotonic clock.
+    pub fn note_idle(&self) -> u64 {
+        let now = monotonic_millis();
+        self.words().note_idle(now);
+        now
+    }
+
+    /// Says that its connection is at work.
+    pub fn note_busy(&self) {
+        self.words().note_idle(0);
+    }
 }
 
 fn is_ended(desk: &Desk, slot: SlotIndex, claim: Claim) -> bool {
@@ -207,19 +220,6 @@ impl LeaseWatch {
     pub fn is_ended(&self) -> bool {
         self.desk.slot(self.slot).is_held_under(self.claim)
             && is_ended(&self.desk, self.slot, self.claim)
-    }
-
-    /// Says that its connection asks nothing now: while somebody waits it may be told to give way
-    /// ([`Desk::who_gives_way`]). Returns the note, milliseconds of the monotonic clock.
-    pub fn note_idle(&self) -> u64 {
-        let now = monotonic_millis();
-        self.words().note_idle(now);
-        now
-    }
-
-    /// Says that its connection is at work.
-    pub fn note_busy(&self) {
-        self.words().note_idle(0);
     }
 }
 

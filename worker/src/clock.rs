@@ -181,6 +181,12 @@ impl Timers {
         timer
     }
 
+    /// Wakes all, to look at their leases.
+    pub(crate) fn wake_all(&self) {
+        let timers = self.0.lock();
+        timers.iter().for_each(|timer| timer.waker.wake_by_ref());
+    }
+
     /// Reads the clock and wakes those that are due.
     pub(crate) fn tick(&self, clock: &Clock) {
         let now = clock.tick();
