@@ -17,7 +17,7 @@ use std::{
 use tpp::{
     bells::BellBoard,
     lending::{Desk, Stock},
-    pool::{Epoch, SeatIndex, SlotIndex},
+    pool::{Epoch, Origin, SeatIndex, SlotIndex},
     region::{Geometry, Region},
 };
 
@@ -60,7 +60,7 @@ fn measure(processes: usize) {
     );
     for slot in 0..SLOTS {
         stock
-            .install(SlotIndex::new(slot), b"token")
+            .install(SlotIndex::new(slot), b"token", Origin::NONE)
             .expect("it fits");
     }
     let mut children: Vec<_> = (0..processes)

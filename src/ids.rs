@@ -3,6 +3,9 @@
 use std::fmt;
 
 /// Index of a slot in its pool.
+use serde::{Deserialize, Serialize};
+
+/// Index of a slot in the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotIndex(u16);
 
@@ -13,6 +16,28 @@ pub struct SeatIndex(u8);
 /// How often a seat was filled, modulo 2^24; never 0 for a filled seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(u32);
+
+/// Where a token was drawn: a fingerprint of scheme, host and port, and of the very address where sessions are kept at
+/// each by itself. A token is sent to its own origin alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Origin(u64);
+
+impl Origin {
+    /// Of no token.
+    pub const NONE: Self = Self(0);
+
+    /// The origin of this fingerprint.
+    #[must_use]
+    pub const fn new(fingerprint: u64) -> Self {
+        Self(fingerprint)
+    }
+
+    /// Its fingerprint.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
 
 /// A place's rank in the order of arrival, over all workers; never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

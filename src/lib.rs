@@ -5,6 +5,7 @@
 //! - [`pool`]: slots, leases, the waiting line: the algorithms, over any memory;
 //! - [`region`]: the shared mapping that pools lie in;
 //! - [`lending`]: a pool in use: a worker's half, the supervisor's half;
+//! - [`plan`]: what workers act on, one value a generation, and where tokens may go;
 //! - [`bells`]: how one process makes another look;
 //! - [`limits`]: rates and breakers, exact over all processes;
 //! - [`handover`]: the descriptors that processes leave to each other, and how they get there;
@@ -26,9 +27,13 @@ pub mod control;
 pub mod fuzzing;
 #[cfg(not(tpp_loom))]
 pub mod handover;
+#[cfg(not(tpp_loom))]
+pub mod hash;
 pub mod ids;
 pub mod lending;
 pub mod limits;
+#[cfg(not(tpp_loom))]
+pub mod plan;
 pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;

@@ -31,6 +31,8 @@ pub mod word {
     pub const GO: u8 = b'g';
     /// Send me your descriptors ([`super::passing`]).
     pub const HAND_OVER: u8 = b'e';
+    /// Act on this plan from now on. Its memory file comes with the byte ([`super::passing::send_word`]).
+    pub const PLAN: u8 = b'p';
     /// tpp stops, and you with it: drain, and let idle clients go soon, for nobody follows you. A worker that is only told
     /// SIGTERM is being replaced. A supervisor that takes over never has to take this back: who heard it drains.
     pub const STOP: u8 = b's';

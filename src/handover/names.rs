@@ -13,6 +13,8 @@ use crate::ids::SeatIndex;
 pub enum Role {
     /// The region's memory file.
     Region,
+    /// The plan in force, in its memory file ([`crate::plan::Sealed`]).
+    Plan,
     /// The supervisor's bell.
     SupervisorBell,
     /// A seat's bell.
@@ -35,6 +37,7 @@ impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Region => f.write_str("region"),
+            Self::Plan => f.write_str("plan"),
             Self::SupervisorBell => f.write_str("bell"),
             Self::Bell(seat) => write!(f, "bell-{}", seat.get()),
             Self::Listener => f.write_str("listen"),
@@ -61,6 +64,7 @@ impl FromStr for Role {
         Ok(match name.split_once('-') {
             None => match name {
                 "region" => Self::Region,
+                "plan" => Self::Plan,
                 "bell" => Self::SupervisorBell,
                 "listen" => Self::Listener,
                 "health" => Self::Health,
@@ -104,6 +108,7 @@ mod tests {
         let seat = SeatIndex::new(17);
         for role in [
             Role::Region,
+            Role::Plan,
             Role::SupervisorBell,
             Role::Bell(seat),
             Role::Listener,

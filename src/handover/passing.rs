@@ -97,6 +97,40 @@ pub fn receive(socket: impl AsFd) -> io::Result<Vec<(Role, OwnedFd)>> {
     Err(malformed("a message without an end"))
 }
 
+/// Sends one word, with a descriptor if it is one that needs it. Never waits: the other end may be stopped.
+///
+/// # Errors
+/// If the other end is gone, or has not read what it was sent before.
+pub fn send_word(
+    socket: impl AsFd,
+    word: u8,
+    descriptor: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptor = descriptor.as_slice();
+    if !descriptor.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptor)) {
+        return Err(io::Error::other("no room for a descriptor"));
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    sendmsg(socket, &[IoSlice::new(&[word])], &mut control, flags)?;
+    Ok(())
+}
+
+/// Receives one word, with the descriptor that came with it. `None`: the other end is gone. Waits as the socket does.
+///
+/// # Errors
+/// If the socket cannot be read, or no descriptor can be taken.
+pub fn receive_word(socket: impl AsFd) -> io::Result<Option<(u8, Option<OwnedFd>)>> {
+    let mut word = [0];
+    let mut fds = Vec::new();
+    match receive_exactly(socket.as_fd(), &mut word, &mut fds) {
+        Ok(()) => Ok(Some((word[0], fds.pop()))),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Fills `bytes`, and collects the descriptors that come with them.
 fn receive_exactly(
     socket: BorrowedFd<'_>,
@@ -172,6 +206,33 @@ mod tests {
         for ((_, fd), file) in received.iter().zip(&files) {
             assert_eq!(inode(fd), inode(file));
         }
+    }
+
+    #[test]
+    fn each_word_comes_with_its_own_descriptor() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let files: [OwnedFd; 2] = [(); 2].map(|()| tempfile::tempfile().unwrap().into());
+        send_word(&ours, b'a', Some(files[0].as_fd())).unwrap();
+        send_word(&ours, b'b', None).unwrap();
+        send_word(&ours, b'c', Some(files[1].as_fd())).unwrap();
+        drop(ours);
+        let mut received = Vec::new();
+        while let Some((word, fd)) = receive_word(&theirs).unwrap() {
+            received.push((word, fd.as_ref().map(inode)));
+        }
+        let expected = [
+            (b'a', Some(inode(&files[0]))),
+            (b'b', None),
+            (b'c', Some(inode(&files[1]))),
+        ];
+        assert_eq!(received, expected);
+    }
+
+    #[test]
+    fn one_who_reads_nothing_is_not_waited_for() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let refused = (0..1_000_000).find_map(|_| send_word(&ours, b'p', None).err());
+        assert_eq!(refused.unwrap().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

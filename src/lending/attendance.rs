@@ -1,7 +1,6 @@
 //! The part of a desk that is its worker's, whatever the pool: bell, heartbeat, state, counters, what the supervisor publishes.
 
 use std::{
-    net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
     task::Waker,
 };
@@ -15,10 +14,7 @@ use crate::{
     shared::SeatCounters,
 };
 
-use super::{
-    desk::{Desk, unpoisoned},
-    settings::{WorkerSettings, published_addresses},
-};
+use super::desk::{Desk, unpoisoned};
 
 /// A worker whose last heartbeat is older is not counted on: three beats were missed.
 const FRESH_HEARTBEAT_MS: u64 = 300;
@@ -124,30 +120,10 @@ impl Desk {
             .min()
     }
 
-    /// The settings in force.
-    ///
-    /// # Errors
-    /// If the supervisor has published none, or another version's.
-    pub fn settings(&self) -> serde_json::Result<WorkerSettings> {
-        WorkerSettings::published_in(&self.region)
-    }
-
-    /// Rises whenever other settings are put in force.
+    /// Generation of the plan in force. One that is newer than the worker's own is on its way to it.
     #[must_use]
-    pub fn settings_version(&self) -> u64 {
-        self.region.settings().version()
-    }
-
-    /// Rises whenever the upstream's name resolves to something else.
-    #[must_use]
-    pub fn upstream_version(&self) -> u64 {
-        self.region.upstream().version()
-    }
-
-    /// The upstream's addresses; none as long as its name did not resolve.
-    #[must_use]
-    pub fn upstream_addresses(&self) -> Vec<SocketAddr> {
-        published_addresses(&self.region)
+    pub fn plan_generation(&self) -> u64 {
+        self.region.plan_generation()
     }
 
     /// Whether this worker's leases must be looked at ([`super::LeaseWatch::is_ended`]): one was taken back since `seen`, or the
@@ -164,9 +140,9 @@ impl Desk {
         was_told || cut.next().is_some()
     }
 
-    /// Says that this worker goes by plan `generation`, and by none before it any more.
-    pub fn set_plan(&self, generation: u64) {
-        self.seat_words().set_plan(generation);
+    /// Shows that this worker acts on the plan of `generation`, and on none before it any more.
+    pub fn show_plan(&self, generation: u64) {
+        self.seat_words().show_plan(generation);
     }
 
     /// Asks the supervisor to resolve the upstream's name again.

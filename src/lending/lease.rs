@@ -10,9 +10,9 @@ use std::{
 
 use crate::{
     clock::monotonic_millis,
-    ids::{SlotIndex, Ticket},
+    ids::{Origin, SlotIndex, Ticket},
     pool::{Claim, Released},
-    shared::TokenWords,
+    shared::{TokenWords, read_token},
 };
 
 use super::desk::{Desk, OwnBellNoted, unpoisoned};
@@ -95,9 +95,9 @@ impl Lease {
         self.desk.token(self.slot).version()
     }
 
-    /// Copies the token over `into` and returns its version.
-    pub fn read_token(&self, into: &mut Vec<u8>) -> u64 {
-        self.desk.token(self.slot).read(into)
+    /// Copies the token over `into`; returns its version, and where alone it may be sent.
+    pub fn read_token(&self, into: &mut Vec<u8>) -> (u64, Origin) {
+        read_token(self.desk.token(self.slot), into)
     }
 
     /// Reports that the upstream refused token `version`: the supervisor logs in anew.

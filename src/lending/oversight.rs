@@ -1,7 +1,7 @@
 //! The part of a stock that is the region's, whatever the pool: what is published, who works here, what the dead held, which
 //! pools there are.
 
-use std::{collections::HashSet, io, net::SocketAddr};
+use std::{collections::HashSet, io};
 
 use crate::{
     clock::monotonic_millis,
@@ -9,48 +9,33 @@ use crate::{
     pool::{Bells, Pool, Reclaimed, pass_by, reclaim},
     region::{PoolGeometry, PoolParts, RegionError},
     roster::{Seat, SeatState, SeatWord},
-    shared::{Publication, TooLong, Totals},
+    shared::Totals,
 };
 
-use super::{
-    desk::unpoisoned,
-    settings::{WorkerSettings, published_addresses},
-    stock::Stock,
-};
+use super::{desk::unpoisoned, stock::Stock};
 
 impl Stock {
-    /// Publishes the settings and rings all workers.
-    ///
-    /// # Errors
-    /// If they do not fit.
-    pub fn publish_settings(&self, settings: &WorkerSettings) -> Result<(), TooLong> {
-        let json = serde_json::to_vec(settings).expect("settings are plain data");
-        self.publish_and_ring(self.region.settings(), &json)
+    /// Says that the plan of `generation` is in force: every worker has it, or will find it in its channel.
+    pub fn put_plan_in_force(&self, generation: u64) {
+        self.region.set_plan_generation(generation);
     }
 
-    /// Publishes the upstream's addresses and rings all workers.
-    ///
-    /// # Errors
-    /// If they do not fit.
-    pub fn publish_upstream(&self, addresses: &[SocketAddr]) -> Result<(), TooLong> {
-        let json = serde_json::to_vec(addresses).expect("addresses are plain data");
-        self.publish_and_ring(self.region.upstream(), &json)
-    }
-
-    /// The upstream's addresses that are published; none if there are none.
+    /// A generation newer than that of any plan there was, be it in force or not.
     #[must_use]
-    pub fn upstream_addresses(&self) -> Vec<SocketAddr> {
-        published_addresses(&self.region)
+    pub fn next_plan_generation(&self) -> u64 {
+        let shown = self.region.seats().iter().map(Seat::plan);
+        // A predecessor may have died between sending one and putting it in force.
+        1 + shown.fold(self.region.plan_generation(), u64::max)
     }
 
-    /// What is published already is not published again: workers would begin anew with it.
-    fn publish_and_ring(&self, publication: Publication<'_>, value: &[u8]) -> Result<(), TooLong> {
-        let mut current = Vec::new();
-        if publication.read(&mut current) == 0 || current != value {
-            publication.publish(value)?;
-            self.ring_all();
-        }
-        Ok(())
+    /// Whether every worker that is ready and responds acts on the plan of `generation`, or a later one.
+    #[must_use]
+    pub fn is_plan_reached(&self, generation: u64) -> bool {
+        let mut seats = self.region.seats().iter();
+        seats.all(|seat| {
+            let word = seat.word();
+            word.state != SeatState::Ready || word.stalled || seat.plan() >= generation
+        })
     }
 
     pub(super) fn ring_all(&self) {

@@ -1,13 +1,10 @@
-//! What a worker needs of the configuration, as the supervisor publishes it in the region.
+//! What a worker needs of the configuration.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::{Client, Config, Lease, LogFormat, TokenScope, Upstream},
-    region::Region,
-};
+use crate::config::{Client, Config, Lease, LogFormat, TokenScope, Upstream};
 
 /// The part of a [`Config`] that workers act on: no account, no address to listen on.
 ///
@@ -22,7 +19,7 @@ pub struct WorkerSettings {
     pub drain_timeout: Duration,
     /// `workers.orphan_timeout_seconds`.
     pub orphan_timeout: Duration,
-    /// `[upstream]`; the addresses behind its host are published on their own.
+    /// `[upstream]`; the plan has the addresses behind its host.
     pub upstream: Upstream,
     /// `[client]`.
     pub client: Client,
@@ -51,31 +48,7 @@ pub struct TokenSettings {
     pub login_timeout: Duration,
 }
 
-/// The upstream's addresses that are published in `region`; none if there are none.
-pub(super) fn published_addresses(region: &Region) -> Vec<SocketAddr> {
-    let mut json = Vec::new();
-    region.upstream().read(&mut json);
-    serde_json::from_slice(&json).unwrap_or_default()
-}
-
 impl WorkerSettings {
-    /// Those that are published in `region`.
-    ///
-    /// # Errors
-    /// If there are none, or they are in another version's words.
-    pub fn published_in(region: &Region) -> serde_json::Result<Self> {
-        let mut json = Vec::new();
-        region.settings().read(&mut json);
-        serde_json::from_slice(&json)
-    }
-
-    /// Whether requests go to `upstream`: its tokens are no other server's business.
-    #[must_use]
-    pub fn lead_to(&self, upstream: &Upstream) -> bool {
-        let ours = &self.upstream;
-        (&ours.host, ours.port, ours.tls) == (&upstream.host, upstream.port, upstream.tls)
-    }
-
     /// What `workers` workers need of `config`.
     #[must_use]
     pub fn of(config: &Config, workers: usize) -> Self {

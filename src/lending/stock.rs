@@ -6,13 +6,15 @@ use std::{
     time::Duration,
 };
 
+use zeroize::Zeroizing;
+
 use crate::{
     bells::BellBoard,
     clock::{boot_millis, monotonic_millis},
-    ids::{PoolId, SlotIndex},
+    ids::{Origin, PoolId, SlotIndex},
     pool::{Bells, Holder, Pool, SlotWord},
     region::{PoolParts, Region},
-    shared::{Publication, Rest, Terms, TokenWords, TooLong},
+    shared::{Publication, Rest, Terms, TokenWords, TooLong, publish_token, read_token},
 };
 
 /// What a supervisor finds in a slot that another one stocked.
@@ -28,6 +30,8 @@ pub struct Legacy {
     pub age: Duration,
     /// Rest of its account after a refused login.
     pub rest: Option<Rest>,
+    /// Where it was drawn.
+    pub origin: Origin,
 }
 
 /// The supervisor's access to one pool of a region, and through it to all of the region. One process at a time may have it.
@@ -121,7 +125,13 @@ impl Stock {
             is_usable: self.pool().slots[slot.get()].word().usable && version != 0,
             age: Duration::from_millis(boot_millis().saturating_sub(found.drawn_at())),
             rest: found.rest(),
+            origin: self.read_token(slot, &mut Zeroizing::default()).1,
         }
+    }
+
+    /// Copies the token of `slot` over `into`; returns its version, 0 if there is none, and its origin.
+    pub fn read_token(&self, slot: SlotIndex, into: &mut Vec<u8>) -> (u64, Origin) {
+        read_token(self.token(slot), into)
     }
 
     /// Has `permits` slots of a pool without tokens lent, and no others. What is above ends with its lease.
@@ -150,12 +160,12 @@ impl Stock {
         }
     }
 
-    /// Publishes a token and puts its slot in use. Its holder, if it has one, goes on with the new token.
+    /// Publishes a token drawn from `origin` and puts its slot in use. Its holder, if it has one, goes on with the new token.
     ///
     /// # Errors
     /// If the token is longer than the region was made for; the slot is as it was.
-    pub fn install(&self, slot: SlotIndex, token: &[u8]) -> Result<u64, TooLong> {
-        let version = self.token(slot).publish(token)?;
+    pub fn install(&self, slot: SlotIndex, token: &[u8], origin: Origin) -> Result<u64, TooLong> {
+        let version = publish_token(self.token(slot), token, origin)?;
         // Afterwards: should we be killed in between, the age is overstated, and the token renewed too early.
         self.token_words(slot).set_drawn_at(boot_millis());
         self.token_words(slot).set_rest(None);

@@ -12,13 +12,16 @@ use std::{
 
 use crate::{
     bells::BellBoard,
-    ids::{SlotIndex, Ticket},
+    ids::{Origin, SlotIndex, Ticket},
     pool::Released,
     region::{Geometry, Region},
     roster::SeatWord,
 };
 
 use super::*;
+
+/// Where all tokens come from.
+const ORIGIN: Origin = Origin::new(7);
 
 /// A supervisor and workers around one region of `slots` slots, all stocked.
 struct Fixture {
@@ -53,7 +56,7 @@ impl Fixture {
     fn install(&self, slot: usize, text: &str) {
         let token = format!("{text} token of slot {slot}");
         self.stock
-            .install(SlotIndex::new(slot), token.as_bytes())
+            .install(SlotIndex::new(slot), token.as_bytes(), ORIGIN)
             .expect("it fits");
     }
 
@@ -338,8 +341,11 @@ fn a_refresh_changes_the_token_under_a_lease_and_never_the_slot() {
     let fixture = Fixture::new(1, 1);
     let lease = fixture.desks[0].try_lease().unwrap();
     let mut token = Vec::new();
-    let version = lease.read_token(&mut token);
-    assert_eq!(token, b"first token of slot 0");
+    let (version, origin) = lease.read_token(&mut token);
+    assert_eq!(
+        (&token[..], origin),
+        (&b"first token of slot 0"[..], ORIGIN)
+    );
     let mut refreshed = lease.refreshed(version);
     let mut look = |cx: &mut Context<'_>| pin!(&mut refreshed).poll(cx);
     let mut cx = Context::from_waker(Waker::noop());
@@ -348,7 +354,7 @@ fn a_refresh_changes_the_token_under_a_lease_and_never_the_slot() {
     fixture.install(0, "second");
     assert_eq!(look(&mut cx), Poll::Ready(true));
     assert!(!fixture.stock.is_suspect(lease.slot()));
-    assert!(lease.read_token(&mut token) > version);
+    assert!(lease.read_token(&mut token).0 > version);
     assert_eq!(token, b"second token of slot 0");
 }
 
@@ -392,14 +398,14 @@ fn a_spent_token_is_lent_to_nobody_until_there_is_a_new_one() {
     assert!(fixture.stock.is_spent(slot) && two.try_lease().is_none());
     fixture.stock.sweep();
     assert!(two.try_lease().is_none(), "a sweep changes nothing");
-    fixture.stock.install(slot, b"new").unwrap();
+    fixture.stock.install(slot, b"new", ORIGIN).unwrap();
     assert!(!fixture.stock.is_spent(slot));
     // One that was replaced while it was held is spent no more, nor is one that was found sound.
     for replace in [true, false] {
         let mut lease = two.try_lease().unwrap();
         lease.mark_spent(lease.token_version());
         if replace {
-            fixture.stock.install(slot, b"newer").unwrap();
+            fixture.stock.install(slot, b"newer", ORIGIN).unwrap();
         } else {
             lease.mark_sound();
         }
@@ -494,16 +500,21 @@ fn a_reader_never_sees_half_a_token() {
             for round in 0..if cfg!(miri) { 50 } else { 20_000_usize } {
                 let letter = b'a' + (round % 26) as u8;
                 let token = vec![letter; 1 + round % 200];
-                fixture.stock.install(SlotIndex::new(0), &token).unwrap();
+                // Of its own origin, too: neither is ever seen with the other's.
+                let origin = Origin::new(u64::from(letter));
+                fixture
+                    .stock
+                    .install(SlotIndex::new(0), &token, origin)
+                    .unwrap();
             }
             done.store(true, Ordering::Release);
         });
         let (mut token, mut last) = (Vec::new(), 0);
         while !done.load(Ordering::Acquire) {
-            let version = lease.read_token(&mut token);
+            let (version, origin) = lease.read_token(&mut token);
             assert!(version >= last);
             last = version;
-            let whole = token.iter().all(|&byte| byte == token[0]);
+            let whole = token.iter().all(|&byte| u64::from(byte) == origin.get());
             assert!(
                 whole || token.starts_with(b"first"),
                 "{:?}",
@@ -564,9 +575,9 @@ fn a_pool_goes_when_no_worker_goes_by_an_older_plan() {
     let fixture = Fixture::new(1, 2);
     let (limit, permits) = limit(&fixture, 2);
     let id = limit.pool_id();
-    fixture.desks[0].set_plan(5);
+    fixture.desks[0].show_plan(5);
     assert!(!fixture.stock.remove_pool(id, 5).unwrap());
-    fixture.desks[1].set_plan(6);
+    fixture.desks[1].show_plan(6);
     drop(permits);
     assert!(fixture.stock.remove_pool(id, 5).unwrap());
     assert!(fixture.desks[0].open(id).is_none());
@@ -597,7 +608,10 @@ fn a_paused_pool_lends_nothing_and_keeps_the_line() {
     assert!(two.try_lease().is_none(), "a free slot is held back");
     let mut waiting = two.join();
     drop(held);
-    fixture.stock.install(SlotIndex::new(1), b"new").unwrap();
+    fixture
+        .stock
+        .install(SlotIndex::new(1), b"new", ORIGIN)
+        .unwrap();
     fixture.stock.sweep();
     assert!(
         poll(&mut waiting).is_none(),

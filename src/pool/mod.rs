@@ -35,7 +35,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::{roster::Seat, sync::AtomicU64};
 
-pub use crate::ids::{Epoch, SeatIndex, SlotIndex, Ticket};
+pub use crate::ids::{Epoch, Origin, SeatIndex, SlotIndex, Ticket};
 pub use bitmap::Bitmap;
 pub use census::{Census, SlotState};
 pub use dispatch::{Bells, SeatSet};

@@ -208,18 +208,17 @@ impl Region {
         &self.mapping.section(self.parts.shared)[0]
     }
 
-    /// What the workers need of the configuration, as JSON.
+    /// Generation of the plan in force; 0: none was ever.
     #[must_use]
-    pub fn settings(&self) -> Publication<'_> {
-        let words = self.mapping.section(self.parts.settings);
-        Publication::new(&self.shared().settings_version, words)
+    pub fn plan_generation(&self) -> u64 {
+        // Relaxed: a number on its own. The plan itself comes over a channel, and who sees the number before that has
+        // come waits for it.
+        self.shared().plan_generation.load(Relaxed)
     }
 
-    /// The upstream's addresses, as JSON.
-    #[must_use]
-    pub fn upstream(&self) -> Publication<'_> {
-        let words = self.mapping.section(self.parts.upstream);
-        Publication::new(&self.shared().upstream_version, words)
+    pub(crate) fn set_plan_generation(&self, generation: u64) {
+        // Relaxed: see `plan_generation`.
+        self.shared().plan_generation.store(generation, Relaxed);
     }
 
     /// What became of the supervisors so far, as JSON; only they read it.

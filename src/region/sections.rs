@@ -6,7 +6,7 @@ use crate::{
     ids::{PoolId, SeatIndex, SlotIndex},
     pool::{SeatLine, Slot},
     roster::Seat,
-    shared::{PoolWords, Publication, SeatCounters, SupervisorCounters, TokenWords},
+    shared::{ORIGIN_BYTES, PoolWords, Publication, SeatCounters, SupervisorCounters, TokenWords},
     sync::AtomicU64,
 };
 
@@ -15,10 +15,6 @@ use super::{
     directory::{Directory, Entry, Span},
 };
 
-/// Room for what the workers need of the configuration.
-const SETTINGS_BYTES: usize = 64 * 1024;
-/// Room for the upstream's addresses.
-const UPSTREAM_BYTES: usize = 16 * 1024;
 /// Room for the history of supervisors.
 const HISTORY_BYTES: usize = 8 * 1024;
 /// Longest token a pool can be made for.
@@ -100,7 +96,7 @@ impl PoolGeometry {
             (Kind::LineSeats, seats.div_ceil(64)),
         ];
         if self.token_bytes > 0 {
-            let words = Publication::words_for(self.token_bytes);
+            let words = Publication::words_for(self.token_bytes + ORIGIN_BYTES);
             sections.extend([
                 (Kind::Tokens, self.slots),
                 (Kind::TokenBytes, self.slots * words),
@@ -114,12 +110,11 @@ impl PoolGeometry {
 #[repr(C)]
 #[derive(Debug)]
 pub(super) struct SharedWords {
-    pub(super) settings_version: AtomicU64,
-    pub(super) upstream_version: AtomicU64,
+    pub(super) plan_generation: AtomicU64,
     pub(super) history_version: AtomicU64,
     /// The number of the pool created last.
     pub(super) last_pool: AtomicU64,
-    reserved: [AtomicU64; 11],
+    reserved: [AtomicU64; 12],
     pub(super) unreachable_reports: CachePadded<AtomicU64>,
     pub(super) supervisors: SupervisorCounters,
 }
@@ -131,9 +126,7 @@ pub(super) enum Kind {
     Shared = 1,
     Seats = 2,
     Counters = 3,
-    Settings = 4,
-    Upstream = 5,
-    History = 6,
+    History = 4,
     PoolWords = 0x100,
     Slots = 0x101,
     Bitmap = 0x102,
@@ -159,9 +152,7 @@ impl Kind {
             Self::Bitmap | Self::LineSeats => size_of::<CachePadded<AtomicU64>>(),
             Self::Lines => size_of::<SeatLine>(),
             Self::Tokens => size_of::<TokenWords>(),
-            Self::Settings | Self::Upstream | Self::History | Self::Places | Self::TokenBytes => {
-                size_of::<AtomicU64>()
-            }
+            Self::History | Self::Places | Self::TokenBytes => size_of::<AtomicU64>(),
         }
     }
 }
@@ -207,19 +198,15 @@ pub(super) struct Parts {
     pub(super) shared: Span<SharedWords>,
     pub(super) seats: Span<Seat>,
     pub(super) counters: Span<SeatCounters>,
-    pub(super) settings: Span<AtomicU64>,
-    pub(super) upstream: Span<AtomicU64>,
     pub(super) history: Span<AtomicU64>,
 }
 
 impl Parts {
-    fn sections(seats: usize) -> [(Kind, usize); 6] {
+    fn sections(seats: usize) -> [(Kind, usize); 4] {
         [
             (Kind::Shared, 1),
             (Kind::Seats, seats),
             (Kind::Counters, seats),
-            (Kind::Settings, Publication::words_for(SETTINGS_BYTES)),
-            (Kind::Upstream, Publication::words_for(UPSTREAM_BYTES)),
             (Kind::History, Publication::words_for(HISTORY_BYTES)),
         ]
     }
@@ -231,20 +218,13 @@ impl Parts {
             shared: span(directory, Kind::Shared, none)?,
             seats: span(directory, Kind::Seats, none)?,
             counters: span(directory, Kind::Counters, none)?,
-            settings: span(directory, Kind::Settings, none)?,
-            upstream: span(directory, Kind::Upstream, none)?,
             history: span(directory, Kind::History, none)?,
         };
         must_be("shared words", parts.shared.count(), 1)?;
         must_be("counters", parts.counters.count(), parts.seats.count())?;
-        for published in [parts.settings, parts.upstream, parts.history] {
-            if published.count() < Publication::words_for(1) {
-                must_be(
-                    "room to publish",
-                    published.count(),
-                    Publication::words_for(1),
-                )?;
-            }
+        if parts.history.count() < Publication::words_for(1) {
+            let least = Publication::words_for(1);
+            must_be("room to publish", parts.history.count(), least)?;
         }
         if parts.seats.count() > SeatIndex::CAPACITY {
             must_be("seats", parts.seats.count(), SeatIndex::CAPACITY)?;
@@ -290,7 +270,8 @@ impl PoolParts {
         PoolGeometry {
             slots: self.slots.count(),
             window: self.window,
-            token_bytes: (self.token_words / 2).saturating_sub(1) * size_of::<AtomicU64>(),
+            token_bytes: ((self.token_words / 2).saturating_sub(1) * size_of::<AtomicU64>())
+                .saturating_sub(ORIGIN_BYTES),
         }
     }
 
@@ -337,8 +318,9 @@ impl PoolParts {
             parts.token_bytes.count(),
             slots * token_words,
         )?;
-        if token_words % 2 != 0 || token_words == 2 {
-            must_be("words of a token", token_words, Publication::words_for(1))?;
+        let least = Publication::words_for(ORIGIN_BYTES);
+        if token_words % 2 != 0 || (1..=least).contains(&token_words) {
+            must_be("words of a token", token_words, least + 2)?;
         }
         Ok(Self {
             window,

@@ -208,7 +208,7 @@ impl Seat {
     }
 
     #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
-    pub(crate) fn set_plan(&self, generation: u64) {
+    pub(crate) fn show_plan(&self, generation: u64) {
         self.plan.store(generation, Release);
     }
 

@@ -2,6 +2,7 @@
 //! one process counts, what a slot's token is. Over any memory; they know nobody.
 
 mod counters;
+mod drawn;
 mod publication;
 mod suspects;
 mod terms;
@@ -9,6 +10,9 @@ mod token;
 mod waits;
 
 pub use counters::{Counter, Histogram, HistogramCounts, SeatCounters, SupervisorCounters, Totals};
+pub use drawn::ORIGIN_BYTES;
+#[cfg_attr(tpp_loom, allow(unused_imports, reason = "the models have no stock"))]
+pub(crate) use drawn::{publish_token, read_token};
 pub use publication::{Publication, TooLong};
 pub use suspects::Suspects;
 pub use terms::{PoolWords, Terms};

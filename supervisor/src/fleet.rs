@@ -8,6 +8,7 @@ mod report;
 
 use std::{
     collections::VecDeque,
+    os::fd::AsFd,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -17,6 +18,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 use tpp::{
     handover::{Role, meeting::meeting_place},
     lending::Stock,
+    plan::Sealed,
     roster::SeatState,
 };
 use tracing::{error, info, warn};
@@ -42,6 +44,8 @@ const EXIT_GRACE: Duration = Duration::from_secs(2);
 pub(crate) struct Fleet {
     stock: Arc<Stock>,
     launch: Launch,
+    /// What workers act on.
+    plan: Arc<Sealed>,
     wanted: Wanted,
     instances: Vec<Instance>,
     /// Workers that drain, with the time by which they must have ended.
@@ -61,10 +65,16 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) fn new(stock: Arc<Stock>, launch: Launch, wanted: Wanted) -> Self {
+    pub(crate) fn new(
+        stock: Arc<Stock>,
+        launch: Launch,
+        plan: Arc<Sealed>,
+        wanted: Wanted,
+    ) -> Self {
         Self {
             stock,
             launch,
+            plan,
             wanted,
             instances: (0..wanted.workers).map(|_| Instance::default()).collect(),
             leaving: Vec::new(),
@@ -87,6 +97,7 @@ impl Fleet {
 
     /// Runs until told to stop and all workers have ended, or told to leave them.
     pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        self.put_plan_in_force();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -133,6 +144,10 @@ impl Fleet {
                 }
                 self.askers.push(answer);
             }
+            Order::Plan(plan) => {
+                self.plan = plan;
+                self.put_plan_in_force();
+            }
             Order::Stop if self.is_told_to_stop() => {
                 warn!("stopping at once");
                 self.begin_stop(Instant::now());
@@ -170,6 +185,23 @@ impl Fleet {
         self.to_replace.retain(|at| *at < wanted.workers);
         self.enqueue_outdated();
         self.fill_instances(now);
+    }
+
+    /// Sends the plan to whoever has it not, and says that it is in force. In this order: who looks for a plan that is in
+    /// force finds it in its channel.
+    fn put_plan_in_force(&mut self) {
+        self.bring_plan();
+        self.stock.put_plan_in_force(self.plan.generation());
+        systemd::forget(&Role::Plan.to_string());
+        systemd::keep_all([(Role::Plan, self.plan.as_fd())]);
+    }
+
+    fn bring_plan(&mut self) {
+        let leaving = self.leaving.iter_mut().map(|(worker, _)| worker);
+        let workers = self.instances.iter_mut().flat_map(Instance::workers_mut);
+        for worker in workers.chain(leaving) {
+            worker.process.bring(&self.plan);
+        }
     }
 
     /// Whether tpp is to stop; the drain may be still to begin.
@@ -239,6 +271,7 @@ impl Fleet {
         }
         self.leave_time_to_wait(now);
         self.kill_overdue(now);
+        self.bring_plan();
         if !self.stopping {
             self.fill_instances(now);
             self.replace_next(now);
@@ -298,7 +331,7 @@ impl Fleet {
         }
         let deadline = self.exit_deadline(now);
         for (worker, until) in &mut self.leaving {
-            if self.stock.pool().seats[worker.seat.get()].waiting() > 0 {
+            if self.stock.pool().lines[worker.seat.get()].waiting() > 0 {
                 *until = deadline;
             }
         }
@@ -346,10 +379,10 @@ impl Fleet {
             Ok(process)
         });
         match followed {
-            Ok(process) => {
+            Ok(mut process) => {
                 let pid = process.pid;
                 // From here on a successor of ours finds it.
-                process.let_begin();
+                process.let_begin(&self.plan);
                 info!(worker = %seat, pid, %epoch, "worker started");
                 Ok(Worker {
                     seat,

@@ -17,8 +17,15 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
 use bytes::Bytes;
-use reqwest::{Client, Response, StatusCode, Url, header, redirect, retry};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, Url, header, redirect, retry};
 use serde::Serialize;
 use tpp::config::{self, Credential};
 use zeroize::Zeroizing;
@@ -31,11 +38,14 @@ use excerpt::Redactor;
 
 /// What an answer may be long besides its token: the other fields, and all white space.
 const ANSWER_SLACK_BYTES: usize = 64 * 1024;
+/// Addresses for which an HTTP client is kept.
+const MOST_ADDRESSES: usize = 64;
 
 /// Logs in to one upstream. Cheap to share: `login` takes `&self`, and any number may run at once.
 #[derive(Debug)]
 pub struct LoginClient {
     http: Client,
+    sender: Sender,
     url: Url,
     peer: error::Peer,
     max_token_bytes: usize,
@@ -58,18 +68,15 @@ impl LoginClient {
         } else {
             upstream.connect_timeout
         };
-        let http = Client::builder()
-            .tls_backend_preconfigured(tls::client_config(upstream)?)
-            .http1_only()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .referer(false)
-            // A kept connection may be closed by the server just as we write a password to it.
-            .pool_max_idle_per_host(0)
-            .connect_timeout(connect_timeout)
-            .timeout(token.login_timeout)
-            .user_agent(concat!("tpp/", env!("CARGO_PKG_VERSION")))
+        let sender = Sender {
+            host: upstream.host.clone(),
+            tls: tls::client_config(upstream)?,
+            connect_timeout,
+            login_timeout: token.login_timeout,
+            at: Mutex::default(),
+        };
+        let http = sender
+            .builder()
             .build()
             .map_err(|source| SetupError::Client { source })?;
         let peer = error::Peer {
@@ -79,6 +86,7 @@ impl LoginClient {
         };
         Ok(Self {
             http,
+            sender,
             url,
             peer,
             max_token_bytes: token.max_token_bytes,
@@ -90,8 +98,40 @@ impl LoginClient {
     /// # Errors
     /// [`LoginError`]; [`LoginError::is_refusal`] tells a refused credential from trouble on the way.
     pub async fn login(&self, credential: &Credential) -> Result<Token, LoginError> {
+        self.login_with(&self.http, credential).await
+    }
+
+    /// The same at `address`, whatever the upstream's name resolves to now.
+    ///
+    /// # Errors
+    /// As of [`Self::login`].
+    pub async fn login_at(
+        &self,
+        credential: &Credential,
+        address: SocketAddr,
+    ) -> Result<Token, LoginError> {
+        let http = self
+            .sender
+            .at(address)
+            .map_err(|error| self.peer.explain(error))?;
+        self.login_with(&http, credential).await
+    }
+
+    /// What a login comes to as long as the upstream's name has no address.
+    pub(crate) fn unresolved(&self) -> LoginError {
+        LoginError::Resolve {
+            address: self.peer.address.clone(),
+            cause: "the name has no address yet".to_owned(),
+        }
+    }
+
+    async fn login_with(
+        &self,
+        http: &Client,
+        credential: &Credential,
+    ) -> Result<Token, LoginError> {
         let redactor = Redactor::new(credential.password.expose());
-        let response = self.send(credential).await?;
+        let response = self.send(http, credential).await?;
         let status = response.status();
         if status.is_redirection() {
             return Err(redirect(&response, &redactor));
@@ -122,9 +162,8 @@ impl LoginClient {
         }
     }
 
-    async fn send(&self, credential: &Credential) -> Result<Response, LoginError> {
-        self.http
-            .post(self.url.clone())
+    async fn send(&self, http: &Client, credential: &Credential) -> Result<Response, LoginError> {
+        http.post(self.url.clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
             .body(request_body(credential))
@@ -177,6 +216,48 @@ impl LoginClient {
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+}
+
+/// Makes HTTP clients: one for each address that is logged in at, since the library has one resolver a client.
+#[derive(Debug)]
+struct Sender {
+    host: String,
+    tls: rustls::ClientConfig,
+    connect_timeout: Duration,
+    login_timeout: Duration,
+    at: Mutex<HashMap<SocketAddr, Client>>,
+}
+
+impl Sender {
+    fn builder(&self) -> ClientBuilder {
+        Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            .http1_only()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            // A kept connection may be closed by the server just as we write a password to it.
+            .pool_max_idle_per_host(0)
+            .connect_timeout(self.connect_timeout)
+            .timeout(self.login_timeout)
+            .user_agent(concat!("tpp/", env!("CARGO_PKG_VERSION")))
+    }
+
+    /// That which connects to `address`.
+    fn at(&self, address: SocketAddr) -> reqwest::Result<Client> {
+        let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = at.get(&address) {
+            return Ok(client.clone());
+        }
+        let client = self.builder().resolve(&self.host, address).build()?;
+        if at.len() >= MOST_ADDRESSES {
+            // Of addresses that are gone, most of them.
+            at.clear();
+        }
+        at.insert(address, client.clone());
+        Ok(client)
     }
 }
 

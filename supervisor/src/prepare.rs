@@ -16,7 +16,9 @@ use tpp::{
     bells::BellBoard,
     config::Config,
     handover::{Role, exec, meeting::meeting_prefix},
-    lending::{Stock, WorkerSettings},
+    hash::{HASH_BEGIN, hash_on},
+    lending::Stock,
+    plan::Plan,
     region::{Geometry, Region},
 };
 use tracing::{info, warn};
@@ -24,7 +26,7 @@ use tracing::{info, warn};
 use crate::{
     doors::control::ControlSocket,
     fleet::Wanted,
-    process::{HASH_BEGIN, WorkerProcess, hash_on},
+    process::WorkerProcess,
     succession::{self, Found, Takeover},
     system::{
         logging::Log,
@@ -77,6 +79,8 @@ pub(crate) struct Prepared {
     pub(crate) found: Found,
     /// Workers on another one.
     pub(crate) former: Vec<WorkerProcess>,
+    /// What a predecessor's workers act on, if it is known.
+    pub(crate) predecessor: Option<Plan>,
     /// What was inherited, taken or not: systemd may keep it still.
     pub(crate) inherited: BTreeSet<String>,
     /// Who waits for the end of an upgrade.
@@ -148,6 +152,7 @@ impl Prepared {
             start_kind,
             found,
             former: takeover.take_former(),
+            predecessor: takeover.take_plan(),
             inherited: roles,
             caller: takeover.caller.take(),
         })
@@ -186,8 +191,7 @@ fn stock(
 ) -> anyhow::Result<(Stock, bool)> {
     let inherited = takeover.take_region(|region| {
         let leased = region.pool().census().in_use;
-        fits(config, workers, region.geometry(), leased)?;
-        is_of_our_server(config, region)
+        fits(config, workers, region.geometry(), leased)
     });
     let is_ours = inherited.is_some();
     let (region, bells) = match inherited {
@@ -198,7 +202,6 @@ fn stock(
         info!(%error, "tokens are not locked in memory: raise the limit (LimitMEMLOCK) to keep them out of swap");
     }
     let stock = Stock::new(Arc::new(region), bells);
-    stock.publish_settings(&WorkerSettings::of(config, workers))?;
     Ok((stock, is_ours))
 }
 
@@ -233,17 +236,6 @@ fn fits(config: &Config, workers: usize, geometry: Geometry, leased: u64) -> Res
     match room.into_iter().find(|(_, there, wanted)| there < wanted) {
         None => Ok(()),
         Some((what, there, wanted)) => Err(format!("{there} {what} are there, {wanted} wanted")),
-    }
-}
-
-/// Whether the tokens in a pool are of the server that the configuration names: no other one may see them.
-fn is_of_our_server(config: &Config, region: &Region) -> Result<(), String> {
-    match WorkerSettings::published_in(region) {
-        Ok(old) if !old.lead_to(&config.upstream) => {
-            Err(format!("its tokens are of {}", old.upstream.host))
-        }
-        // In another version's words, perhaps.
-        _ => Ok(()),
     }
 }
 

@@ -20,8 +20,10 @@ use rustix::process::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 use tpp::{
-    handover::{Role, WorkerArgs, WorkerDescriptors, word},
+    handover::{Role, WorkerArgs, WorkerDescriptors, passing, word},
+    hash::hash_on,
     lending::Stock,
+    plan::Sealed,
     pool::{Epoch, SeatIndex},
 };
 
@@ -93,16 +95,6 @@ impl Launch {
     }
 }
 
-/// FNV-1a, 64 bits (draft-eastlake-fnv): the same in every build, which the standard library's hashers are not.
-pub(crate) fn hash_on(hash: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(hash, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
-/// Where [`hash_on`] begins.
-pub(crate) const HASH_BEGIN: u64 = 0xcbf2_9ce4_8422_2325;
-
 /// A running worker. Dropping it leaves the process alone.
 #[derive(Debug)]
 pub(crate) struct WorkerProcess {
@@ -110,6 +102,8 @@ pub(crate) struct WorkerProcess {
     pidfd: OwnedFd,
     /// The worker sees its other end close when the supervisor is gone. `None`: it could not be met.
     channel: Option<UnixStream>,
+    /// Generation of the newest plan that lies in the channel.
+    sent_plan: u64,
 }
 
 /// How a process ended.
@@ -128,6 +122,7 @@ impl WorkerProcess {
             pid,
             pidfd,
             channel,
+            sent_plan: 0,
         }
     }
 
@@ -151,11 +146,25 @@ impl WorkerProcess {
         Ok(Self::adopted(pid, pidfd, Some(ours)))
     }
 
-    /// Lets a started worker begin. To be called once it is noted in its seat, where a successor of ours will look.
-    pub(crate) fn let_begin(&self) {
+    /// Lets a started worker begin, by `plan`. To be called once it is noted in its seat, where a successor of ours will
+    /// look.
+    pub(crate) fn let_begin(&mut self, plan: &Sealed) {
+        self.bring(plan);
         if let Some(channel) = &self.channel {
             // It may have ended already; that is seen elsewhere.
-            let _ = io::Write::write_all(&mut &*channel, &[word::GO]);
+            let _ = passing::send_word(channel, word::GO, None);
+        }
+    }
+
+    /// Has the worker act on `plan`, unless it was sent already. One that reads nothing is tried again at the next call.
+    pub(crate) fn bring(&mut self, plan: &Sealed) {
+        if self.sent_plan >= plan.generation() {
+            return;
+        }
+        if let Some(channel) = &self.channel
+            && passing::send_word(channel, word::PLAN, Some(plan.as_fd())).is_ok()
+        {
+            self.sent_plan = plan.generation();
         }
     }
 

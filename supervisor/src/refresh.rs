@@ -1,6 +1,7 @@
 //! Keeps the slots stocked: runs the logins that the [schedule](crate::schedule) names and installs what they bring.
 
 mod accounts;
+mod backends;
 mod ledger;
 
 use std::{
@@ -14,8 +15,9 @@ use tokio::{
 };
 use tpp::{
     config::{Config, Credential},
-    lending::Stock,
-    pool::SlotIndex,
+    lending::{Legacy, Stock},
+    plan::Backend,
+    pool::{Origin, SlotIndex},
 };
 use tracing::{debug, error, info, warn};
 
@@ -27,11 +29,12 @@ use crate::{
 };
 
 use accounts::{Accounts, key, sessions};
+use backends::Backends;
 pub(crate) use ledger::Ledger;
 use ledger::number;
 
 /// A login that has ended.
-type Ended = (Login, Result<Token, LoginError>);
+type Ended = (Login, Origin, Result<Token, LoginError>);
 
 /// What the refresher can be told.
 #[derive(Debug)]
@@ -44,7 +47,13 @@ enum Order {
     /// Put other accounts and rules in force.
     Reconfigure {
         setup: Box<Setup>,
+        backends: Vec<Backend>,
         answer: oneshot::Sender<Result<(), String>>,
+    },
+    /// Draw tokens here alone; those drawn elsewhere are out of use when this is answered.
+    Relocate {
+        backends: Vec<Backend>,
+        answer: oneshot::Sender<()>,
     },
 }
 
@@ -90,15 +99,32 @@ impl RefreshHandle {
         answered.await.unwrap_or(0)
     }
 
-    /// Puts other accounts and rules in force.
-    pub(crate) async fn reconfigure(&self, setup: Setup) -> Result<(), String> {
+    /// Puts other accounts and rules in force. Tokens drawn elsewhere than at `backends` are out of use when it returns,
+    /// and none will be installed any more.
+    pub(crate) async fn reconfigure(
+        &self,
+        setup: Setup,
+        backends: Vec<Backend>,
+    ) -> Result<(), String> {
         let (answer, answered) = oneshot::channel();
         let setup = Box::new(setup);
         // A refresher that has ended drops the answer.
-        let _ = self.orders.send(Order::Reconfigure { setup, answer });
+        let _ = self.orders.send(Order::Reconfigure {
+            setup,
+            backends,
+            answer,
+        });
         answered
             .await
             .unwrap_or_else(|_| Err("tpp is stopping".to_owned()))
+    }
+
+    /// Draws tokens at `backends` alone from now on; those drawn elsewhere are out of use when it returns.
+    pub(crate) async fn relocate(&self, backends: Vec<Backend>) {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.orders.send(Order::Relocate { backends, answer });
+        // Without a refresher no token is drawn.
+        let _ = answered.await;
     }
 }
 
@@ -106,6 +132,7 @@ impl RefreshHandle {
 pub(crate) struct Refresher {
     stock: Arc<Stock>,
     client: Arc<LoginClient>,
+    backends: Backends,
     accounts: Accounts,
     handle: RefreshHandle,
     orders: mpsc::UnboundedReceiver<Order>,
@@ -115,12 +142,13 @@ pub(crate) struct Refresher {
 }
 
 impl Refresher {
-    /// A refresher for the accounts of `setup`; `bell` changes whenever a worker rang.
+    /// A refresher for the accounts of `setup`, with sessions at `backends`; `bell` changes whenever a worker rang.
     ///
     /// # Errors
     /// If a predecessor's pool has no room for them.
     pub(crate) fn new(
         setup: Setup,
+        backends: Vec<Backend>,
         stock: Arc<Stock>,
         bell: watch::Receiver<()>,
     ) -> anyhow::Result<Self> {
@@ -133,6 +161,7 @@ impl Refresher {
         let mut refresher = Self {
             stock,
             client: Arc::new(client),
+            backends: Backends::new(backends),
             accounts: Accounts::default(),
             handle: RefreshHandle {
                 ledger: Arc::new(Mutex::new(Ledger::new(rules))),
@@ -168,7 +197,7 @@ impl Refresher {
     fn adopt(&mut self, accounts: &[Credential]) {
         let now = Instant::now();
         let legacies: Vec<_> = (0..self.stock.region().slots_used())
-            .map(|slot| self.stock.legacy(SlotIndex::new(slot)))
+            .map(|slot| self.legacy(SlotIndex::new(slot)))
             .collect();
         self.accounts = Accounts::adopted(accounts, &legacies);
         let mut ledger = self.handle.ledger();
@@ -191,11 +220,22 @@ impl Refresher {
         ledger.schedule.doubt_passwords(now);
     }
 
+    /// What a predecessor left in `slot`. A token of another server is out of use, and as good as none.
+    fn legacy(&self, slot: SlotIndex) -> Legacy {
+        let legacy = self.stock.legacy(slot);
+        if !legacy.is_usable || self.backends.may_have(legacy.origin) {
+            return legacy;
+        }
+        self.stock.take_out_of_use(slot);
+        Legacy {
+            is_usable: false,
+            ..legacy
+        }
+    }
+
     fn fingerprint(&self, slot: SlotIndex) -> String {
-        let token = self.stock.region().token(slot);
-        // Of its full size from the start: what grows leaves copies behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(token.capacity() + 8));
-        token.read(&mut bytes);
+        let mut bytes = Zeroizing::default();
+        self.stock.read_token(slot, &mut bytes);
         login::fingerprint(&bytes)
     }
 
@@ -236,29 +276,46 @@ impl Refresher {
         let client = Arc::clone(&self.client);
         let credential = self.accounts.of(login.slot as usize);
         debug!(slot = login.slot, user = credential.username, "logging in");
+        let choice = self.backends.choice(login.slot);
         self.logins.spawn(async move {
-            let result = client.login(&credential).await;
-            (login, result)
+            let Some(backend) = choice.await else {
+                let unresolved = client.unresolved();
+                return (login, Origin::NONE, Err(unresolved));
+            };
+            let result = client.login_at(&credential, backend.address).await;
+            (login, backend.origin, result)
         });
     }
 
     fn ended(&mut self, ended: Result<Ended, JoinError>) {
         match ended {
-            Ok((login, Ok(token))) => self.logged_in(login, &token),
-            Ok((login, Err(reason))) => self.failed(login, &reason),
+            Ok((login, origin, Ok(token))) => {
+                self.backends.note(origin, true);
+                self.logged_in(login, &token, origin);
+            }
+            Ok((login, origin, Err(reason))) => {
+                self.backends.note(origin, !reason.is_unreachable());
+                self.failed(login, &reason);
+            }
+            // To a server that is in force no more.
+            Err(source) if source.is_cancelled() => {}
             // The slot stays "under way" and is lost until a restart: it must not happen, and be seen if it does.
             Err(source) => error!(error = %source, "a login ended without a result"),
         }
     }
 
-    fn logged_in(&mut self, login: Login, token: &Token) {
+    fn logged_in(&mut self, login: Login, token: &Token, origin: Origin) {
         if !self.handle.ledger().schedule.expects(&login) {
             return;
+        }
+        if !self.backends.have(origin) {
+            let reason = "the upstream has moved meanwhile".to_owned();
+            return self.note_failure(login, Failure::Trouble, reason);
         }
         let slot = login.slot;
         match self
             .stock
-            .install(SlotIndex::new(slot as usize), token.expose())
+            .install(SlotIndex::new(slot as usize), token.expose(), origin)
         {
             Ok(version) => {
                 debug!(
@@ -346,8 +403,16 @@ impl Refresher {
             Order::Renew { user, answer } => {
                 let _ = answer.send(self.renew(user.as_deref()));
             }
-            Order::Reconfigure { setup, answer } => {
-                let _ = answer.send(self.reconfigure(*setup));
+            Order::Reconfigure {
+                setup,
+                backends,
+                answer,
+            } => {
+                let _ = answer.send(self.reconfigure(*setup, backends));
+            }
+            Order::Relocate { backends, answer } => {
+                self.relocate(backends);
+                let _ = answer.send(());
             }
         }
     }
@@ -366,7 +431,34 @@ impl Refresher {
         renewed
     }
 
-    fn reconfigure(&mut self, setup: Setup) -> Result<(), String> {
+    /// Draws tokens at `backends` alone, and puts those out of use that were drawn elsewhere.
+    fn relocate(&mut self, backends: Vec<Backend>) {
+        let now = Instant::now();
+        let moved_away = self.backends.replace(backends);
+        if moved_away {
+            // What they bring is the old server's; what it said of passwords means nothing to this one.
+            self.logins.abort_all();
+        }
+        let mut ledger = self.handle.ledger();
+        for (index, account) in self.accounts.assigned() {
+            let slot = SlotIndex::new(index);
+            let (_, origin) = self.stock.read_token(slot, &mut Zeroizing::default());
+            let is_foreign = origin != Origin::NONE && !self.backends.have(origin);
+            if is_foreign {
+                self.stock.take_out_of_use(slot);
+            }
+            if is_foreign || moved_away {
+                // As if it were new: a login under way for it counts no more.
+                ledger.assign(index, &account.username, now);
+            }
+        }
+        if moved_away {
+            ledger.schedule.doubt_passwords(now);
+            self.ready_said = false;
+        }
+    }
+
+    fn reconfigure(&mut self, setup: Setup, backends: Vec<Backend>) -> Result<(), String> {
         let Setup {
             client,
             rules,
@@ -376,6 +468,7 @@ impl Refresher {
         self.check_room(&accounts)?;
         self.client = Arc::new(client);
         self.handle.ledger().schedule.set_rules(rules);
+        self.relocate(backends);
         self.assign(accounts);
         Ok(())
     }
@@ -415,3 +508,6 @@ impl Refresher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

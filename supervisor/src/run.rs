@@ -19,7 +19,8 @@ use tpp::{
     config::{Config, Upstream},
     control::{Reply, SupervisorEvent},
     handover::{self, Role, meeting::meeting_prefix},
-    lending::Stock,
+    lending::{Stock, WorkerSettings},
+    plan::{Sealed, Server},
 };
 use tracing::{info, warn};
 
@@ -39,7 +40,7 @@ use crate::{
         signals::{Request, Signals},
         systemd,
     },
-    upstream::{self, UpstreamAddresses},
+    upstream::{self, Plans, known_addresses},
 };
 
 /// Runs until told to stop. `inherited` is what a predecessor or systemd handed over.
@@ -78,21 +79,29 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let (rings, bell) = watch::channel(());
     tokio::spawn(doorbell::answer(&stock, rings)?);
     let setup = Setup::of(&prepared.config)?;
-    let refresher = Refresher::new(setup, Arc::clone(&stock), bell.clone())?;
-    let fleet = fleet(&mut prepared)?;
     let (handle, received) = FleetHandle::new();
+    let server = Server::of(&prepared.config.upstream, prepared.config.token.scope);
+    let predecessor = prepared.predecessor.take();
+    let addresses = known_addresses(&prepared.config.upstream, &server, predecessor.as_ref());
+    // Tokens of another server are out of use before the workers are told where this one is.
+    let backends = server.at(&addresses);
+    let refresher = Refresher::new(setup, backends, Arc::clone(&stock), bell.clone())?;
+    let settings = WorkerSettings::of(&prepared.config, prepared.wanted.workers);
+    let publisher = (Arc::clone(&stock), handle.clone());
+    let (plans, plan) = Plans::first(publisher, settings, server, addresses)?;
+    let plans = Arc::new(plans);
+    let fleet = fleet(&mut prepared, plan)?;
     renew_workers(prepared.start_kind, prepared.caller.take(), &handle);
-    let addresses = UpstreamAddresses::default();
     let (upstream, followed) = watch::channel(prepared.config.upstream.clone());
     let parts = Parts {
         report: fleet.report(),
         fleet: handle.clone(),
         refresher: refresher.handle(),
-        addresses: addresses.clone(),
+        plans: Arc::clone(&plans),
         upstream,
     };
     let (orders, outlook, doors) = parts.join(prepared)?;
-    let following = upstream::follow(followed, stock, addresses, bell);
+    let following = upstream::follow(followed, stock, plans, refresher.handle(), bell);
     let following = tokio::spawn(following);
     let refreshing = tokio::spawn(refresher.run());
     tokio::spawn(follow(signals, handle, Arc::clone(&orders)));
@@ -112,7 +121,7 @@ struct Parts {
     report: Arc<Mutex<crate::fleet::FleetReport>>,
     fleet: FleetHandle,
     refresher: RefreshHandle,
-    addresses: UpstreamAddresses,
+    plans: Arc<Plans>,
     upstream: watch::Sender<Upstream>,
 }
 
@@ -143,7 +152,7 @@ impl Parts {
             stock: Arc::clone(&stock),
             fleet: self.report,
             refresher: self.refresher.clone(),
-            upstream: self.addresses.clone(),
+            upstream: self.plans.addresses(),
             in_force: Arc::clone(&in_force),
             health_listen: health.0.to_string(),
             config_file: config_file.clone(),
@@ -170,7 +179,7 @@ impl Parts {
                 refresher: self.refresher,
                 fleet: self.fleet,
                 log,
-                addresses: self.addresses,
+                plans: self.plans,
                 upstream: self.upstream,
                 turn,
             },
@@ -257,7 +266,7 @@ fn note_start(prepared: &Prepared) {
 }
 
 /// The fleet, with the workers that a predecessor left.
-fn fleet(prepared: &mut Prepared) -> anyhow::Result<Fleet> {
+fn fleet(prepared: &mut Prepared, plan: Sealed) -> anyhow::Result<Fleet> {
     let sockets = prepared
         .listeners
         .iter()
@@ -279,7 +288,12 @@ fn fleet(prepared: &mut Prepared) -> anyhow::Result<Fleet> {
     let health = (Role::Health, prepared.health.1.as_fd());
     systemd::keep_all(launch.sockets().chain([region, health]));
     systemd::keep_all(stock.bells().named());
-    let mut fleet = Fleet::new(Arc::clone(&prepared.stock), launch, prepared.wanted);
+    let mut fleet = Fleet::new(
+        Arc::clone(&prepared.stock),
+        launch,
+        Arc::new(plan),
+        prepared.wanted,
+    );
     fleet.adopt(std::mem::take(&mut prepared.found.workers));
     fleet.adopt_former(std::mem::take(&mut prepared.former));
     Ok(fleet)

@@ -17,7 +17,7 @@ use tpp::{
     bells::BellBoard,
     handover::WorkerDescriptors,
     lending::{Desk, Stock},
-    pool::{Epoch, SeatIndex, SlotIndex},
+    pool::{Epoch, Origin, SeatIndex, SlotIndex},
     region::{Geometry, Region},
 };
 
@@ -36,7 +36,7 @@ pub(crate) fn stocked(slots: usize, seats: usize) -> Stock {
     let stock = Stock::new(region, BellBoard::create(seats).expect("bells"));
     for slot in 0..slots {
         stock
-            .install(SlotIndex::new(slot), b"token")
+            .install(SlotIndex::new(slot), b"token", Origin::NONE)
             .expect("it fits");
     }
     stock

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tpp::lending::{Desk, Stock};
-use tpp::pool::SlotIndex;
+use tpp::pool::{Origin, SlotIndex};
 
 use crate::{
     scene::{SLOTS, Scene, look},
@@ -252,6 +252,6 @@ impl Operation {
 
 fn install(stock: &Stock) {
     stock
-        .install(SlotIndex::new(NEW), b"another token")
+        .install(SlotIndex::new(NEW), b"another token", Origin::NONE)
         .expect("it fits");
 }

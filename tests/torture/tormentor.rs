@@ -13,7 +13,7 @@ use nix::{
 };
 use tempfile::TempDir;
 use tpp::lending::{Desk, Stock};
-use tpp::pool::{Census, Epoch, SeatIndex, SlotIndex};
+use tpp::pool::{Census, Epoch, Origin, SeatIndex, SlotIndex};
 
 use crate::{
     LOCKS, SLOTS, WORKERS,
@@ -197,7 +197,9 @@ impl Tormentor {
         if self.dice.one_in(2) {
             self.stock.take_out_of_use(slot);
         }
-        self.stock.install(slot, b"another token").expect("it fits");
+        self.stock
+            .install(slot, b"another token", Origin::NONE)
+            .expect("it fits");
         self.report.refreshes += 1;
     }
 
@@ -235,10 +237,10 @@ impl Tormentor {
         self.publish();
     }
 
-    /// Odd versions of the settings mean calm.
+    /// Odd generations of the plan mean calm.
     fn publish(&self) {
-        let settings = self.stock.region().settings();
-        settings.publish(b"{}").expect("it fits");
+        let generation = self.stock.next_plan_generation();
+        self.stock.put_plan_in_force(generation);
         for worker in &self.workers {
             tpp::pool::Bells::ring(self.stock.bells(), worker.seat);
         }

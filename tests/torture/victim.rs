@@ -76,7 +76,7 @@ impl Victim {
     /// One act. False: the parent is gone.
     fn act(&mut self) -> Result<bool, SecondHolder> {
         // Odd: all are to be calm.
-        let calm = self.desk.settings_version() % 2 == 1;
+        let calm = self.desk.plan_generation() % 2 == 1;
         let idle = if calm {
             while !self.held.is_empty() {
                 self.release(0);

@@ -25,6 +25,7 @@ use nix::sys::prctl;
 use tpp::{
     handover::WorkerDescriptors,
     lending::Desk,
+    plan::{Plan, Sealed},
     pool::{Epoch, SeatIndex},
     region::Region,
 };
@@ -104,26 +105,22 @@ pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
     // A core would hold tokens; a limit on its size does not stop a handler that takes it through a pipe.
     prctl::set_dumpable(false).context("rule out core dumps")?;
     let inherited = Inherited::receive(args)?;
-    if life::link::may_begin(&inherited.channel).context("wait for the supervisor's word")? {
-        serve(inherited)?;
+    match life::link::may_begin(&inherited.channel).context("wait for the supervisor's word")? {
+        Some(plan) => serve(inherited, plan),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// Serves until it is told to end: SIGTERM drains, SIGKILL ends at once. SIGINT is left to the supervisor.
+/// Serves by `plan`, and by those that follow it, until it is told to end: SIGTERM drains, SIGKILL ends at once. SIGINT is left to the supervisor.
 ///
 /// # Errors
-/// If the supervisor published no settings, or the system refuses what a worker needs.
-pub fn serve(inherited: Inherited) -> anyhow::Result<()> {
-    let settings = inherited
-        .desk
-        .settings()
-        .context("read the published settings")?;
-    let log = log::start(&settings);
+/// If the system refuses what a worker needs.
+pub fn serve(inherited: Inherited, plan: (Sealed, Plan)) -> anyhow::Result<()> {
+    let log = log::start(&plan.1.settings);
     // Pingora's own thread pools are not used: one thread, whose tasks need no lock against each other.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the runtime")?;
-    runtime.block_on(life::live(inherited, log))
+    runtime.block_on(life::live(inherited, plan, log))
 }

@@ -9,18 +9,21 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tpp::{
     lending::{Desk, GivingWay, WorkerSettings},
+    plan::{Plan, Sealed},
     shared::SeatCounters,
 };
-use tracing::error;
 
 use crate::{
     clock::{Clock, Timer, Timers},
     log::Muffler,
     upstream::Upstream,
 };
+
+/// Milliseconds between two reports that the upstream is unreachable.
+const RING_INTERVAL: u64 = 500;
 
 /// The worker: one per process. All orderings in it are Relaxed, for one thread reads and writes; the atomics only make
 /// it shareable in the eyes of the type system.
@@ -31,7 +34,12 @@ pub(crate) struct Worker {
     pub(crate) timers: Timers,
     view: Mutex<Arc<View>>,
     /// Of the view in force: a connection compares it with its own view's for each request.
-    generation: AtomicU64,
+    generation_now: AtomicU64,
+    /// The same, for those who wait for the next one.
+    generation: watch::Sender<u64>,
+    sealed: Mutex<Arc<Sealed>>,
+    /// When the supervisor was last told that the upstream is unreachable, plus one; 0: never.
+    last_ring: AtomicU64,
     draining: AtomicBool,
     /// How often leases had to be looked at, and what was known at the last time.
     looks_at_leases: AtomicU64,
@@ -48,63 +56,48 @@ pub(crate) struct Worker {
     pub(crate) wait_muffler: Muffler,
 }
 
-/// What is in force: the settings, and the upstream as they describe it.
+/// What is in force: the plan, and the upstream as it describes it.
 #[derive(Debug)]
 pub(crate) struct View {
     generation: u64,
-    versions: Versions,
     pub(crate) settings: WorkerSettings,
     pub(crate) upstream: Upstream,
 }
 
-/// Of what a view was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Versions {
-    settings: u64,
-    upstream: u64,
-}
-
-impl Versions {
-    fn of(desk: &Desk) -> Self {
+impl View {
+    fn new(plan: Plan, previous: Option<&Self>) -> Self {
+        let upstream = match previous {
+            Some(view) if view.settings.upstream == plan.settings.upstream => {
+                view.upstream.moved(&plan)
+            }
+            _ => Upstream::new(&plan),
+        };
         Self {
-            settings: desk.settings_version(),
-            upstream: desk.upstream_version(),
+            generation: plan.generation,
+            settings: plan.settings,
+            upstream,
         }
     }
-}
 
-impl View {
-    fn new(desk: &Desk, previous: Option<&Self>) -> serde_json::Result<Self> {
-        // The versions first: what changes afterwards is seen as a change later on.
-        let versions = Versions::of(desk);
-        let settings = desk.settings()?;
-        let addresses = desk.upstream_addresses();
-        let upstream = match previous {
-            Some(view) if view.versions.settings == versions.settings => {
-                view.upstream.moved(&settings, &addresses)
-            }
-            _ => Upstream::new(&settings, &addresses),
-        };
-        Ok(Self {
-            generation: previous.map_or(0, |view| view.generation + 1),
-            versions,
-            settings,
-            upstream,
-        })
+    /// Of the plan it shows.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 }
 
 impl Worker {
-    /// # Errors
-    /// If the supervisor has published no settings.
-    pub(crate) fn new(desk: Arc<Desk>) -> serde_json::Result<Arc<Self>> {
-        let view = View::new(&desk, None)?;
-        Ok(Arc::new(Self {
+    /// A worker that begins with `plan`.
+    pub(crate) fn new(desk: Arc<Desk>, (sealed, plan): (Sealed, Plan)) -> Arc<Self> {
+        desk.show_plan(plan.generation);
+        Arc::new(Self {
             desk,
             clock: Clock::new(),
             timers: Timers::default(),
-            view: Mutex::new(Arc::new(view)),
-            generation: AtomicU64::new(0),
+            generation: watch::Sender::new(plan.generation),
+            generation_now: AtomicU64::new(plan.generation),
+            view: Mutex::new(Arc::new(View::new(plan, None))),
+            sealed: Mutex::new(Arc::new(sealed)),
+            last_ring: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             looks_at_leases: AtomicU64::new(0),
             summons: Mutex::new(0),
@@ -115,7 +108,7 @@ impl Worker {
             emptied: Notify::new(),
             muffler: Muffler::default(),
             wait_muffler: Muffler::default(),
-        }))
+        })
     }
 
     /// Its seat, as log lines name it.
@@ -134,30 +127,53 @@ impl Worker {
 
     /// Brings a connection's view up to date; whether it was not. One load as long as nothing changed.
     pub(crate) fn renew(&self, view: &mut Arc<View>) -> bool {
-        let is_old = view.generation != self.generation.load(Relaxed);
+        let is_old = view.generation != self.generation_now.load(Relaxed);
         if is_old {
             *view = self.view();
         }
         is_old
     }
 
-    /// Makes a new view if settings or addresses were published since. Returns whether it did.
-    pub(crate) fn look(&self) -> bool {
+    /// Acts on a plan from now on, unless it has a newer one.
+    pub(crate) fn take_plan(&self, (sealed, plan): (Sealed, Plan)) {
         let mut view = self.view.lock();
-        if view.versions == Versions::of(&self.desk) {
-            return false;
+        if plan.generation <= view.generation {
+            return;
         }
-        match View::new(&self.desk, Some(&view)) {
-            Ok(new) => {
-                view.upstream.retire();
-                self.generation.store(new.generation, Relaxed);
-                *view = Arc::new(new);
-                true
-            }
-            Err(error) => {
-                error!(worker = self.seat(), %error, "published settings are unreadable, the old ones go on");
-                false
-            }
+        let generation = plan.generation;
+        let new = View::new(plan, Some(&view));
+        view.upstream.retire();
+        *view = Arc::new(new);
+        *self.sealed.lock() = Arc::new(sealed);
+        self.generation_now.store(generation, Relaxed);
+        drop(view);
+        self.generation.send_replace(generation);
+        // Last: from here on no request of this worker is begun under an older one.
+        self.desk.show_plan(generation);
+    }
+
+    /// The memory file of the plan in hand, for a supervisor that takes over.
+    pub(crate) fn sealed_plan(&self) -> Arc<Sealed> {
+        Arc::clone(&self.sealed.lock())
+    }
+
+    /// Resolves once a plan newer than `generation` is in hand.
+    pub(crate) async fn plan_after(&self, generation: u64) {
+        // The sender is ours, and so lives.
+        let _ = self
+            .generation
+            .subscribe()
+            .wait_for(|now| *now > generation)
+            .await;
+    }
+
+    /// Asks the supervisor to resolve the upstream's name again: a few times a second at most, however many fail.
+    pub(crate) fn report_unreachable(&self) {
+        let now = self.clock.now() + 1;
+        let last = self.last_ring.load(Relaxed);
+        if last == 0 || now >= last + RING_INTERVAL {
+            self.last_ring.store(now, Relaxed);
+            self.desk.report_unreachable();
         }
     }
 

@@ -144,7 +144,7 @@ fn loom_a_token_called_spent_by_one_who_died_is_not_lent() {
     loom::model(|| {
         let words = Words::new(1, 3);
         words.slots[0]
-            .token_version
+            .version
             .store(1, std::sync::atomic::Ordering::Release);
         let (_, _) = words.claimed(1);
         words.slots[0].mark_spent(1);

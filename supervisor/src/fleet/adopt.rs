@@ -1,6 +1,11 @@
 //! Workers that another supervisor started: taken over, and left in turn to the next one.
 
-use std::{io, os::fd::OwnedFd, sync::Arc, time::Instant};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+    time::Instant,
+};
 
 use tpp::{
     handover::{self, Role},
@@ -21,7 +26,7 @@ impl Fleet {
         let state_of = |seat: SeatIndex| stock.pool().seats[seat.get()].word().state;
         // Those that serve first: one that only starts must not send them away.
         workers.sort_by_key(|(seat, ..)| state_of(*seat) != SeatState::Ready);
-        for (seat, epoch, process) in workers {
+        for (seat, epoch, mut process) in workers {
             let state = state_of(seat);
             info!(worker = %seat, pid = process.pid, %epoch, ?state, "worker taken over");
             self.follow_adopted(&process);
@@ -29,7 +34,7 @@ impl Fleet {
             let is_alone = !process.has_channel();
             if state == SeatState::Starting {
                 // Its supervisor may have died before it said so. Said twice it means nothing more.
-                process.let_begin();
+                process.let_begin(&self.plan);
             }
             let worker = Worker {
                 seat,
@@ -99,6 +104,7 @@ impl Fleet {
 
     fn descriptors(&self) -> io::Result<Vec<(Role, OwnedFd)>> {
         let workers = self.processes().flat_map(WorkerProcess::descriptors);
-        handover::duplicate(workers.chain(self.launch.sockets()))
+        let plan = (Role::Plan, self.plan.as_fd());
+        handover::duplicate(workers.chain(self.launch.sockets()).chain([plan]))
     }
 }

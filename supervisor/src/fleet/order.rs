@@ -1,9 +1,9 @@
 //! What the fleet can be told.
 
-use std::{fmt, os::fd::OwnedFd, time::Duration};
+use std::{fmt, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
-use tpp::{config::Config, handover::Role, pool::SeatIndex};
+use tpp::{config::Config, handover::Role, plan::Sealed, pool::SeatIndex};
 
 use crate::system::sockets::ForWorkers;
 
@@ -17,6 +17,8 @@ pub(crate) enum Order {
     Restart(Answer),
     /// Want other workers: more are started, fewer drained, and those with other sockets replaced one by one.
     Want(Wanted, Vec<ForWorkers>, Answer),
+    /// Have all workers act on this plan, and those that are started from now on.
+    Plan(Arc<Sealed>),
     /// Drain all workers and end. The second time: kill them.
     Stop,
     /// End, and leave the workers to the next supervisor.

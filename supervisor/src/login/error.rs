@@ -121,6 +121,15 @@ impl LoginError {
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. })
     }
+
+    /// Whether nobody that speaks was met: another address of the upstream may do better.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Tls { .. }
+        )
+    }
 }
 
 /// Why no login can be attempted at all: something in the configuration or on this machine.

@@ -11,6 +11,7 @@ use tpp::{
     config::{self, Config, Problems, ProcessVars, Upstream},
     control::Reply,
     lending::{Stock, WorkerSettings},
+    plan::Server,
 };
 use tracing::{error, info, warn};
 
@@ -22,7 +23,7 @@ use crate::{
         logging::Log,
         sockets::{ForWorkers, Listening, listen},
     },
-    upstream::{self, UpstreamAddresses},
+    upstream::{self, Plans, Turn},
 };
 
 /// How long the file, and those it names, may take to be read: one of them may be on a server that does not answer.
@@ -37,8 +38,8 @@ pub(crate) struct Reload {
     pub(crate) refresher: RefreshHandle,
     pub(crate) fleet: FleetHandle,
     pub(crate) log: Log,
-    /// The upstream's addresses, as the workers know them.
-    pub(crate) addresses: UpstreamAddresses,
+    /// What the workers act on.
+    pub(crate) plans: Arc<Plans>,
     /// Whoever follows the upstream's name.
     pub(crate) upstream: watch::Sender<Upstream>,
     /// Held through a reload, and through an upgrade: another one waits.
@@ -53,9 +54,7 @@ struct Prepared {
     listeners: Vec<Listening>,
     sockets: Vec<ForWorkers>,
     setup: Setup,
-    settings: WorkerSettings,
-    /// Addresses of another server, if it is another one.
-    moves_to: Option<Vec<std::net::SocketAddr>>,
+    plan: upstream::Prepared,
 }
 
 /// Reads the configuration file on a thread of its own: nothing that it waits for keeps the supervisor waiting.
@@ -112,12 +111,18 @@ impl Reload {
 
     async fn put_in_force(&self, new: Config) -> Result<String, String> {
         let old = self.in_force.now().config.clone();
-        let prepared = self.prepare(&old, &new).await?;
-        self.apply(&old, new, prepared).await
+        let turn = self.plans.turn().await;
+        let prepared = self.prepare(&old, &new, &turn).await?;
+        self.apply(&old, new, prepared, turn).await
     }
 
     /// Whatever can fail, but for what must be taken back again if the rest fails.
-    async fn prepare(&self, old: &Config, new: &Config) -> Result<Prepared, String> {
+    async fn prepare(
+        &self,
+        old: &Config,
+        new: &Config,
+        turn: &Turn<'_>,
+    ) -> Result<Prepared, String> {
         let diff = old.diff(new);
         let fixed = diff.at_restart();
         if !fixed.is_empty() {
@@ -135,45 +140,49 @@ impl Reload {
         let (listeners, sockets) = self.listeners(new)?;
         let setup = Setup::of(new).map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
         let settings = WorkerSettings::of(new, workers);
-        let moves_to = if settings.lead_to(&old.upstream) {
-            None
-        } else {
-            Some(upstream::resolve(&new.upstream).await?)
+        let server = Server::of(&new.upstream, new.token.scope);
+        let addresses = match turn.addresses_of(&server) {
+            Some(addresses) => addresses,
+            None => upstream::resolve(&new.upstream).await?,
         };
+        let plan = turn
+            .prepare(settings, server, addresses)
+            .map_err(|error| error.to_string())?;
         Ok(Prepared {
             changes,
             wanted,
             listeners,
             sockets,
             setup,
-            settings,
-            moves_to,
+            plan,
         })
     }
 
     /// From the second step on nothing can fail.
-    async fn apply(&self, old: &Config, new: Config, with: Prepared) -> Result<String, String> {
+    async fn apply(
+        &self,
+        old: &Config,
+        new: Config,
+        with: Prepared,
+        turn: Turn<'_>,
+    ) -> Result<String, String> {
         self.log
             .set_filter(&new.telemetry.log_filter)
             .map_err(|error| format!("{error:#}"))?;
-        if let Err(reason) = self.refresher.reconfigure(with.setup).await {
+        // Tokens that are none of the new plan's are out of use before it is in force.
+        let backends = with.plan.backends().to_vec();
+        if let Err(reason) = self.refresher.reconfigure(with.setup, backends).await {
             // It was in force a moment ago.
             let _ = self.log.set_filter(&old.telemetry.log_filter);
             return Err(reason);
         }
-        if let Some(addresses) = &with.moves_to {
-            self.addresses.publish(addresses, &self.stock);
-        }
-        self.publish(&with.settings);
-        if with.moves_to.is_some() {
-            // Its tokens are the other server's.
-            self.refresher.renew(None).await;
-        }
+        // Before the turn ends: what is found out about the old one is not taken for this one's.
         self.upstream.send_if_modified(|upstream| {
             let differs = *upstream != new.upstream;
             new.upstream.clone_into(upstream);
             differs
         });
+        turn.publish(with.plan).await;
         new.warnings().iter().for_each(|warning| warn!("{warning}"));
         let listeners = with.listeners;
         let is_new = |one: &&Listening| !old.listen.contains(&one.wanted);
@@ -224,12 +233,5 @@ impl Reload {
             listeners.push(one);
         }
         Ok((listeners, sockets))
-    }
-
-    fn publish(&self, settings: &WorkerSettings) {
-        if let Err(error) = self.stock.publish_settings(settings) {
-            // All texts among them are bounded, far below the room there is.
-            error!(%error, "the workers keep their old settings");
-        }
     }
 }

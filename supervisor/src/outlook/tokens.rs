@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
-use tpp::{control::TokenStatus, lending::Stock, pool::SlotState};
+use tpp::{
+    control::TokenStatus,
+    lending::Stock,
+    pool::{SlotIndex, SlotState},
+};
 
 use crate::{refresh::Ledger, schedule::SlotState as TokenState};
 

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use tpp::{config::Credential, lending::Legacy};
-
-use crate::process::{HASH_BEGIN, hash_on};
+use tpp::{
+    config::Credential,
+    hash::{HASH_BEGIN, hash_on},
+    lending::Legacy,
+};
 
 /// The accounts and their slots. A slot is never moved: it keeps its account until that has no use for it.
 #[derive(Debug, Default)]
@@ -185,7 +187,7 @@ impl Accounts {
 
 #[cfg(test)]
 mod tests {
-    use tpp::config::Secret;
+    use tpp::{config::Secret, pool::Origin};
 
     use super::*;
 
@@ -210,6 +212,7 @@ mod tests {
             version: 1,
             is_usable,
             age: std::time::Duration::ZERO,
+            origin: Origin::NONE,
             rest: None,
         }
     }

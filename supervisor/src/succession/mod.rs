@@ -25,6 +25,7 @@ use tpp::{
     bells::BellBoard,
     handover::Role,
     lending::Stock,
+    plan::{Plan, Sealed},
     pool::{Epoch, SeatIndex},
     region::Region,
     roster::{SeatState, SeatWord},
@@ -48,6 +49,7 @@ pub(crate) struct Takeover {
     listeners: Vec<TcpListener>,
     health: Vec<TcpListener>,
     region: Option<(Region, BellBoard)>,
+    plan: Option<Plan>,
     processes: BTreeMap<u32, Held>,
 }
 
@@ -101,6 +103,7 @@ impl Takeover {
         for (role, descriptor) in named {
             match role {
                 Role::Region => region = Some(descriptor),
+                Role::Plan => self.note_plan(descriptor),
                 Role::SupervisorBell | Role::Bell(_) => bells.push((role, descriptor)),
                 Role::Listener => self.listeners.push(descriptor.into()),
                 Role::Health => self.health.push(descriptor.into()),
@@ -115,6 +118,25 @@ impl Takeover {
         }
         self.region = region.and_then(|region| open(region, bells));
         processes
+    }
+
+    /// Keeps the newest plan.
+    fn note_plan(&mut self, file: OwnedFd) {
+        match Sealed::read(file) {
+            Ok((_, plan)) => {
+                let newest = self.plan.as_ref().map_or(0, |plan| plan.generation);
+                if plan.generation > newest {
+                    self.plan = Some(plan);
+                }
+            }
+            // Of another version, perhaps. It only spares a look for the upstream.
+            Err(error) => info!(%error, "the plan that was there cannot be used"),
+        }
+    }
+
+    /// What the predecessor's workers act on.
+    pub(crate) fn take_plan(&mut self) -> Option<Plan> {
+        self.plan.take()
     }
 
     /// Takes what living workers have: the region of one, of one that accepts if there is such, and the sockets of all,
@@ -133,6 +155,10 @@ impl Takeover {
         for named in sets {
             let mut theirs = Self::default();
             theirs.sort(named);
+            let newest = self.plan.as_ref().map_or(0, |plan| plan.generation);
+            if let Some(plan) = theirs.plan.take_if(|plan| plan.generation > newest) {
+                self.plan = Some(plan);
+            }
             let accepts = !theirs.listeners.is_empty();
             if theirs.region.is_some() && (self.region.is_none() || (accepts && !best_accepts)) {
                 self.region = theirs.region;

@@ -1,13 +1,15 @@
 //! One attempt to get an answer: a connection to the upstream, and how far what is said on it has come.
 
-use std::{future::poll_fn, io};
+use std::{future::poll_fn, io, net::SocketAddr};
 
+use tpp::pool::Origin;
 use tpp::shared::WaitEnd;
 
 use crate::{
     gateway::{flight::Flight, pace::Direction, tunnel::Tunnel, upload::Upload},
     http1::answer::{Answer, Head, Nonsense},
     http1::body::{Body, Frame},
+    upstream::Link,
     wire::Wire,
 };
 
@@ -40,6 +42,10 @@ impl From<Nonsense> for Break {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) wire: Wire,
+    /// Where it leads.
+    pub(crate) address: SocketAddr,
+    /// Of the tokens that may go there.
+    pub(crate) origin: Origin,
     pub(crate) state: State,
     /// The connection was used before.
     pub(crate) is_reused: bool,
@@ -80,9 +86,11 @@ pub(crate) struct State {
 }
 
 impl Attempt {
-    pub(crate) fn new(wire: Wire, is_reused: bool) -> Self {
+    pub(crate) fn new(link: Link, origin: Origin, is_reused: bool) -> Self {
         Self {
-            wire,
+            wire: link.wire,
+            address: link.address,
+            origin,
             is_reused,
             version: 0,
             state: State {

@@ -2,39 +2,35 @@
 
 use std::time::Duration;
 
+use tpp::pool::Origin;
+
 use crate::{
     gateway::{
         attempt::Attempt,
         client::Client,
         flight::{Failure, Flight},
+        origin::{fit, note_unreachable},
     },
     message::reply::Reply,
-    upstream::transport::Unreachable,
-    wire::{
-        Wire,
-        attend::{AtEnd, attend},
-    },
+    upstream::{Link, transport::Unreachable},
+    wire::attend::{AtEnd, attend},
 };
 
 /// A connection to the upstream for the next attempt.
 pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> {
+    let origin = fit(flight).await?;
     let client = &mut *flight.client;
+    let now = client.worker.clock.now();
     if flight.may_reuse
-        && let Some(wire) = client.view.upstream.reuse(client.worker.clock.now())
+        && let Some(link) = client.view.upstream.reuse(origin, now)
     {
-        return Ok(Attempt::new(wire, true));
+        return Ok(Attempt::new(link, origin, true));
     }
-    let mut connected = connect(client).await?;
-    if matches!(connected, Err(Unreachable::NoAddress)) {
-        client.worker.look();
-        if client.worker.renew(&mut client.view) {
-            connected = connect(client).await?;
-        }
-    }
-    connected
-        .map(|wire| Attempt::new(wire, false))
+    connect(client, origin)
+        .await?
+        .map(|link| Attempt::new(link, origin, false))
         .map_err(|unreachable| {
-            client.worker.desk.report_unreachable();
+            note_unreachable(client, origin);
             Failure::Reply(if unreachable.is_slow() {
                 Reply::gateway_timeout("the upstream did not accept the connection in time")
             } else {
@@ -43,7 +39,11 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
         })
 }
 
-async fn connect(client: &mut Client) -> Result<Result<Wire, Unreachable>, Failure> {
+async fn connect(
+    client: &mut Client,
+    origin: Origin,
+) -> Result<Result<Link, Unreachable>, Failure> {
+    let now = client.worker.clock.now();
     // The connect has limits of its own.
     let limit: Option<Duration> = None;
     attend(
@@ -53,7 +53,7 @@ async fn connect(client: &mut Client) -> Result<Result<Wire, Unreachable>, Failu
         AtEnd::Stay,
         limit,
         // Boxed, so that a connection that is made but once does not take its room in every task.
-        Box::pin(client.view.upstream.connect()),
+        Box::pin(client.view.upstream.connect(origin, now)),
     )
     .await
     .map_err(Failure::from)

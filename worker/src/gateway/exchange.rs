@@ -32,7 +32,9 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
     lend(flight).await?;
     loop {
         let mut attempt = choose(flight).await?;
-        stamp(flight, &mut attempt)?;
+        if !stamp(flight, &mut attempt)? {
+            continue;
+        }
         let head = attempt.head(flight).await;
         if let Some((attempt, head)) = judge(flight, attempt, head).await? {
             return pass(flight, attempt, head).await;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tpp::{config::Reset, lending::Lease};
+use tpp::{config::Reset, lending::Lease, pool::Origin};
 use tracing::debug;
 use zeroize::Zeroizing;
 
@@ -18,6 +18,8 @@ pub(crate) struct Held {
     worker: usize,
     /// Of the token in the line; 0: there is no line yet.
     version: u64,
+    /// Where alone it may be sent.
+    origin: Origin,
     line: Zeroizing<Vec<u8>>,
     since: u64,
     requests: u64,
@@ -30,6 +32,7 @@ impl Held {
             lease,
             worker: worker.seat(),
             version: 0,
+            origin: Origin::NONE,
             line: Zeroizing::default(),
             since: worker.clock.now(),
             requests: 0,
@@ -58,12 +61,35 @@ impl Held {
         self.since
     }
 
-    /// The end of a request head: the line with the token that is in the slot now and the empty line. Counts a use.
-    /// Also returns the token's version. The line is built once for each token, not for each request.
-    pub(crate) fn end_of_head(&mut self) -> (&[u8], u64) {
+    /// Where alone the token may be sent that is in the slot now, and its version.
+    pub(crate) fn origin(&mut self) -> (Origin, u64) {
+        self.look();
+        (self.origin, self.version)
+    }
+
+    /// Gives the lease back, its token never to be lent again: it is of a server that is not in force.
+    pub(crate) fn give_up(mut self) {
+        self.mark_spent();
+        self.lease.report_refused(self.version);
+    }
+
+    /// The end of a request head for `origin`: the line with the token that is in the slot now and the empty line. Counts
+    /// a use. Also returns the token's version. `None`: the token is of another origin, and must not go there.
+    pub(crate) fn end_of_head(&mut self, origin: Origin) -> Option<(&[u8], u64)> {
+        self.look();
+        if self.origin != origin {
+            return None;
+        }
+        self.lease.count_use();
+        self.requests += 1;
+        Some((&self.line, self.version))
+    }
+
+    /// Builds the line for the token that is in the slot now: once for each token, not for each request.
+    fn look(&mut self) {
         if self.version != self.lease.token_version() {
             let mut token = Zeroizing::new(Vec::new());
-            self.version = self.lease.read_token(&mut token);
+            (self.version, self.origin) = self.lease.read_token(&mut token);
             let mut line = Zeroizing::new(Vec::with_capacity(
                 PREFIX.len() + token.len() + SUFFIX.len(),
             ));
@@ -72,9 +98,6 @@ impl Held {
             line.extend_from_slice(SUFFIX);
             self.line = line;
         }
-        self.lease.count_use();
-        self.requests += 1;
-        (&self.line, self.version)
     }
 }
 

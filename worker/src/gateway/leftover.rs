@@ -1,7 +1,7 @@
 //! What the upstream still does for a client that left, or waited too long: its token is not lent to the next one as long as
 //! that goes on (`lease.abandoned`).
 
-use std::{future::poll_fn, io, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::time::timeout;
@@ -20,6 +20,7 @@ use crate::{
     http1::body::{Body, Piece},
     http1::request::Request,
     http1::write::Seal,
+    upstream::Link,
     wire::Wire,
     worker::{View, Worker},
 };
@@ -31,6 +32,8 @@ struct Leftover {
     /// Its token is marked as spent: whatever becomes of this, it is not lent on but after the answer's end.
     held: Held,
     wire: Wire,
+    /// Where it leads.
+    address: SocketAddr,
     request: Request,
     body: Body,
     is_begun: bool,
@@ -55,7 +58,12 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
     };
     flight.has_lost_its_lease = true;
     held.mark_spent();
-    let Attempt { wire, state, .. } = attempt;
+    let Attempt {
+        wire,
+        address,
+        state,
+        ..
+    } = attempt;
     let State {
         tunnel,
         body,
@@ -71,6 +79,7 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
         view: Arc::clone(&client.view),
         held,
         wire,
+        address,
         request: *flight.request,
         body,
         is_begun,
@@ -98,8 +107,10 @@ impl Leftover {
             Ok(Ok(())) => {
                 self.held.mark_sound();
                 if self.stays && self.wire.inbox.is_empty() {
+                    let (wire, address) = (self.wire, self.address);
+                    let link = Link { wire, address };
                     let now = self.worker.clock.now();
-                    self.view.upstream.keep(self.wire, self.keep_for, now);
+                    self.view.upstream.keep(link, self.keep_for, now);
                 }
             }
             Ok(Err(error)) => {

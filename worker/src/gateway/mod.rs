@@ -10,6 +10,7 @@ pub(crate) mod head;
 pub(crate) mod held;
 mod leftover;
 mod lend;
+mod origin;
 mod pace;
 pub(crate) mod record;
 mod relay;

@@ -23,8 +23,9 @@ pub(crate) fn check_hops(head: &Head) -> Result<(), Reply> {
     Ok(())
 }
 
-/// Writes the request for the upstream, unless the time to do so is over.
-pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<(), Failure> {
+/// Writes the request for the upstream, unless the time to do so is over. False: the token was replaced meanwhile, and the new
+/// one must not go there.
+pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bool, Failure> {
     let Client {
         held,
         view,
@@ -39,7 +40,9 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<()
             "the time of its tokens is over",
         )));
     }
-    let (end_of_head, version) = lent.end_of_head();
+    let Some((end_of_head, version)) = lent.end_of_head(attempt.origin) else {
+        return Ok(false);
+    };
     attempt.version = version;
     let stamp = Stamp {
         client: address,
@@ -50,5 +53,5 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<()
     let outbox = &mut attempt.wire.outbox;
     write::request(flight.head, flight.request, stamp, end_of_head, outbox);
     flight.upload.replay(outbox);
-    Ok(())
+    Ok(true)
 }

@@ -15,6 +15,7 @@ use crate::{
     http1::answer::{Answer, Head},
     http1::body::{Body, Frame},
     message::reply::Reply,
+    upstream::Link,
     wire::attend::{AtEnd, Interrupt, attend},
 };
 
@@ -70,10 +71,9 @@ pub(crate) async fn pass(
             if answer.upstream_stays && attempt.upstream_is_clean(flight) {
                 let client = &*flight.client;
                 let now = client.worker.clock.now();
-                client
-                    .view
-                    .upstream
-                    .keep(attempt.wire, answer.keep_for, now);
+                let (wire, address) = (attempt.wire, attempt.address);
+                let link = Link { wire, address };
+                client.view.upstream.keep(link, answer.keep_for, now);
             }
             if answer.client_closes {
                 Next::End

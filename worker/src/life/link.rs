@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::{
-    io::AsyncReadExt,
+    io::Interest,
     net::{UnixListener, UnixStream},
     select,
     sync::oneshot,
@@ -23,26 +23,30 @@ use tokio::{
 use tpp::{
     control::private_listener,
     handover::{Role, meeting::meeting_place, passing, word},
+    plan::{Plan, Sealed},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{clock::millis, worker::Worker};
 
 /// How long to wait when no connection can be accepted.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Waits for the supervisor's word to begin. False: it is gone, and has not noted this process anywhere.
+/// Waits for a plan and for the supervisor's word to begin. `None`: it is gone, and has not noted this process anywhere.
 ///
 /// # Errors
-/// If the channel cannot be read.
-pub(crate) fn may_begin(channel: &OwnedFd) -> io::Result<bool> {
-    let channel = StdUnixStream::from(channel.try_clone()?);
-    let mut said = [0];
+/// If the channel cannot be read, or there is no plan in it.
+pub(crate) fn may_begin(channel: &OwnedFd) -> anyhow::Result<Option<(Sealed, Plan)>> {
+    let mut plan = None;
     loop {
-        match io::Read::read(&mut &channel, &mut said) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
-            read => return Ok(read? == 1 && said == [word::GO]),
+        match passing::receive_word(channel) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            Err(error) => return Err(error.into()),
+            Ok(None) => return Ok(None),
+            Ok(Some((word::PLAN, Some(file)))) => plan = Some(Sealed::read(file)?),
+            Ok(Some((word::GO, _))) => return plan.map(Some).context("there is no plan"),
+            // Of a supervisor that says more than this worker knows.
+            Ok(Some(_)) => {}
         }
     }
 }
@@ -72,7 +76,9 @@ impl SpareSockets {
     /// Sends all that a supervisor needs to go on where another one ended.
     fn send(&self, to: &UnixStream, worker: &Worker) -> io::Result<()> {
         let listeners = self.lock();
+        let plan = worker.sealed_plan();
         let mut descriptors = worker.desk.descriptors();
+        descriptors.push((Role::Plan, plan.as_fd()));
         descriptors.extend(listeners.iter().map(|fd| (Role::Listener, fd.as_fd())));
         passing::send(to, &descriptors)
     }
@@ -195,18 +201,36 @@ fn watched(channel: OwnedFd) -> io::Result<UnixStream> {
 }
 
 /// Does what is asked over a channel, until it ends.
-async fn attend(mut channel: UnixStream, worker: Arc<Worker>, spare_sockets: SpareSockets) {
-    let mut said = [0];
-    while channel.read(&mut said).await.is_ok_and(|length| length > 0) {
-        match said {
-            [word::HAND_OVER] => {
+async fn attend(channel: UnixStream, worker: Arc<Worker>, spare_sockets: SpareSockets) {
+    let seat = worker.seat();
+    while let Ok(Some((said, file))) = next_word(&channel).await {
+        match (said, file) {
+            (word::HAND_OVER, _) => {
                 if let Err(error) = spare_sockets.send(&channel, &worker) {
-                    warn!(worker = worker.seat(), %error, "descriptors not handed over");
+                    warn!(worker = seat, %error, "descriptors not handed over");
                     return;
                 }
             }
-            [word::STOP] => worker.stop(),
+            (word::STOP, _) => worker.stop(),
+            (word::PLAN, Some(file)) => match Sealed::read(file) {
+                Ok(plan) => worker.take_plan(plan),
+                Err(error) => {
+                    error!(worker = seat, %error, "no plan that can be acted on: the old one goes on");
+                }
+            },
             _ => {}
+        }
+    }
+}
+
+/// The next word over the channel, with its descriptor. `None`: the other end is gone.
+async fn next_word(channel: &UnixStream) -> io::Result<Option<(u8, Option<OwnedFd>)>> {
+    loop {
+        channel.readable().await?;
+        let received = channel.try_io(Interest::READABLE, || passing::receive_word(channel));
+        match received {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            received => return received,
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::{
     sync::oneshot,
     time::{MissedTickBehavior, interval, sleep},
 };
+use tpp::plan::{Plan, Sealed};
 use tracing::{info, warn};
 
 use crate::{
@@ -31,7 +32,11 @@ use crate::{
 const TICKS_PER_TENDING: u32 = 10;
 
 /// Serves until it is told to end, or was left alone for too long.
-pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
+pub(crate) async fn live(
+    inherited: Inherited,
+    plan: (Sealed, Plan),
+    log: Log,
+) -> anyhow::Result<()> {
     let Inherited {
         desk,
         listeners,
@@ -39,7 +44,7 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
         meeting_prefix,
     } = inherited;
     let seat = desk.seat().get();
-    let worker = Worker::new(desk).context("read the published settings")?;
+    let worker = Worker::new(desk, plan);
     let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
     let _not_ours = not_ours().context("watch for signals")?;
     let bell = worker
@@ -47,7 +52,8 @@ pub(crate) async fn live(inherited: Inherited, log: Log) -> anyhow::Result<()> {
         .bell()
         .try_clone_to_owned()
         .context("duplicate the bell")?;
-    tokio::spawn(answer_bell(Arc::clone(&worker), watch(bell)?, log));
+    tokio::spawn(answer_bell(Arc::clone(&worker), watch(bell)?));
+    tokio::spawn(follow_plans(Arc::clone(&worker), log));
     let (deposed, mut was_deposed) = oneshot::channel();
     tokio::spawn(keep_time(Arc::clone(&worker), deposed));
     let spare_sockets = SpareSockets::of(&listeners).context("duplicate the listening sockets")?;
@@ -109,16 +115,22 @@ fn watch(bell: OwnedFd) -> anyhow::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(bell, tokio::io::Interest::READABLE).context("watch the bell")
 }
 
-/// Answers the bell: somebody waits no longer, a token is new, or other settings are in force.
-async fn answer_bell(worker: Arc<Worker>, bell: AsyncFd<OwnedFd>, log: Log) {
+/// Does what a new plan asks for beside serving by it.
+async fn follow_plans(worker: Arc<Worker>, log: Log) {
+    loop {
+        let view = worker.view();
+        log.set_filter(&view.settings.log_filter);
+        worker.plan_after(view.generation()).await;
+    }
+}
+
+/// Answers the bell: somebody waits no longer, or a token is new.
+async fn answer_bell(worker: Arc<Worker>, bell: AsyncFd<OwnedFd>) {
     while let Ok(mut ready) = bell.readable().await {
         // Before it is silenced: a ring in between is seen as a new one.
         ready.clear_ready();
         worker.desk.answer_bell();
         worker.look_at_leases();
-        if worker.look() {
-            log.set_filter(&worker.view().settings.log_filter);
-        }
     }
 }
 

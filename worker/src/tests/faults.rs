@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::play::{Peer, Stage, until};
+use super::play::{Peer, Stage, backend, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
@@ -39,21 +39,17 @@ async fn an_upstream_that_is_not_there_is_a_bad_gateway() {
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_a_bad_gateway_until_it_does() {
     let stage = Stage::new(2, |_| {}).await;
-    let addresses = stage.worker.desk.upstream_addresses();
-    stage.stock.publish_upstream(&[]).unwrap();
-    stage.worker.look();
+    let mut backends = Vec::new();
+    stage.put_in_force(|plan| std::mem::swap(&mut plan.backends, &mut backends));
     let mut client = stage.client().await;
     client.send(GET).await;
     refused_with(&mut client, "502").await;
-    stage.stock.publish_upstream(&addresses).unwrap();
-    // Whether the worker has seen it by itself before the next request comes, or not.
-    stage.worker.look();
+    stage.put_in_force(|plan| plan.backends.clone_from(&backends));
     client.send(GET).await;
     stage.upstream().await.head().await;
     let mut client = stage.client().await;
-    stage.stock.publish_upstream(&[]).unwrap();
-    stage.worker.look();
-    stage.stock.publish_upstream(&addresses).unwrap();
+    stage.put_in_force(|plan| plan.backends.clear());
+    stage.put_in_force(|plan| plan.backends.clone_from(&backends));
     client.send(GET).await;
     stage.upstream().await.head().await;
 }
@@ -63,16 +59,12 @@ async fn settings_put_in_force_hold_for_the_next_request_of_an_idle_connection()
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
     let mut upstream = idle_upstream(&stage, &mut client).await;
-    let mut settings = stage.worker.desk.settings().unwrap();
-    settings.trust_forwarded = true;
-    stage.stock.publish_settings(&settings).unwrap();
-    assert!(stage.worker.look());
-    // The idle connection to the upstream was made under the old settings.
-    assert_eq!(upstream.rest().await, "");
+    stage.put_in_force(|plan| plan.settings.trust_forwarded = true);
     client
         .send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
         .await;
-    let head = stage.upstream().await.head().await;
+    // The idle connection to the upstream is good still: nothing else has changed.
+    let head = upstream.head().await;
     assert!(
         head.contains("X-Forwarded-For: 192.0.2.1, 127.0.0.1\r\n"),
         "{head}"
@@ -82,12 +74,10 @@ async fn settings_put_in_force_hold_for_the_next_request_of_an_idle_connection()
 #[tokio::test]
 async fn the_next_address_is_tried_when_one_refuses() {
     let stage = Stage::new(1, |_| {}).await;
-    let mut addresses = stage.worker.desk.upstream_addresses();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    addresses.insert(0, nobody.local_addr().unwrap());
+    let address = nobody.local_addr().unwrap();
     drop(nobody);
-    stage.stock.publish_upstream(&addresses).unwrap();
-    stage.worker.look();
+    stage.put_in_force(|plan| plan.backends.insert(0, backend(address)));
     let mut client = stage.client().await;
     client.send(GET).await;
     stage.upstream().await.head().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pingora_core::protocols::l4::stream::Stream as TcpLayer;
 use tpp::{config::LeaseMode, pool::SlotIndex};
 
-use super::play::{Stage, until};
+use super::play::{ORIGIN, Stage, until};
 use crate::door::connection;
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -36,7 +36,7 @@ async fn a_connection_keeps_its_slot_and_its_token_over_all_requests() {
     assert_eq!(stage.census().in_use, 1);
     stage
         .stock
-        .install(SlotIndex::new(0), b"token-0-2")
+        .install(SlotIndex::new(0), b"token-0-2", ORIGIN)
         .unwrap();
     let head = stage.exchange(&mut client, &mut upstream, GET).await;
     assert!(head.contains("Bearer token-0-2\r\n"), "{head}");

@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -23,14 +24,17 @@ use tokio::{
 use tpp::{
     bells::BellBoard,
     lending::{Desk, Stock, WorkerSettings},
+    plan::Plan,
     pool::{Holder, SlotIndex},
     region::{Geometry, Region},
     shared::WaitEnd,
 };
 
-use super::play::settings;
-use crate::{clock::TICK, door::connection, wire::Wire, worker::Worker};
+use super::play::{ORIGIN, backend, received, settings};
+use crate::{clock::TICK, door::connection, upstream::Link, wire::Wire, worker::Worker};
 
+/// Where nobody connects to: the worker has its connections already.
+const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1));
 /// Longer than any bound in the tests.
 const FOR_EVER: Duration = Duration::from_secs(20_000);
 /// Room of each pipe: a peer that does not read stops the other one here.
@@ -77,14 +81,20 @@ impl Memory {
         region.set_slots_used(1);
         let stock = Stock::new(Arc::new(region), BellBoard::create(1).unwrap());
         let mut settings = bounded();
+        // The connections that it is given beforehand are good however long nobody asks for one.
+        settings.upstream.idle_timeout = FOR_EVER;
         change(&mut settings);
-        stock.publish_settings(&settings).unwrap();
-        stock.publish_upstream(&[]).unwrap();
-        stock.install(SlotIndex::new(0), b"token").unwrap();
+        let plan = Plan {
+            generation: 1,
+            settings,
+            backends: vec![backend(NOWHERE)],
+        };
+        stock.put_plan_in_force(plan.generation);
+        stock.install(SlotIndex::new(0), b"token", ORIGIN).unwrap();
         let (seat, epoch) = stock.fill_seat(0).unwrap();
         let bells = stock.bells().try_clone().unwrap();
         let desk = Desk::new(Arc::clone(stock.region()), bells, seat, epoch);
-        let worker = Worker::new(desk).unwrap();
+        let worker = Worker::new(desk, received(&plan));
         worker.desk.set_ready();
         let ticking = Arc::clone(&worker);
         let ticks = tokio::spawn(async move {
@@ -129,7 +139,11 @@ impl Memory {
 
     fn keep(&self, wire: Wire) {
         let worker = &self.worker;
-        worker.view().upstream.keep(wire, None, worker.clock.now());
+        let link = Link {
+            wire,
+            address: NOWHERE,
+        };
+        worker.view().upstream.keep(link, None, worker.clock.now());
     }
 
     /// Runs `part` beside the test.

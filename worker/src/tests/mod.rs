@@ -8,6 +8,7 @@ mod framing;
 mod leases;
 mod leftovers;
 mod memory;
+mod origin;
 mod play;
 mod refresh;
 mod take_back;

@@ -1,6 +1,12 @@
 //! The stage: a worker between a client and an upstream that the test plays byte by byte.
 
-use std::{future::Future, net::SocketAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -14,7 +20,8 @@ use tpp::{
         Abandoned, Client, HostHeader, Lease, LeaseMode, LogFormat, Reset, TokenScope, Upstream,
     },
     lending::{Desk, Stock, TokenSettings, WorkerSettings},
-    pool::{Census, SlotIndex},
+    plan::{Backend, Plan, Sealed},
+    pool::{Census, Origin, SlotIndex},
     region::{Geometry, Region},
 };
 
@@ -100,19 +107,38 @@ pub(super) struct Stage {
     pub(super) address: SocketAddr,
     listener: std::net::TcpListener,
     upstream: TcpListener,
+    plan: Mutex<Plan>,
     tasks: Vec<JoinHandle<()>>,
+}
+
+/// Where the stage's tokens come from.
+pub(super) const ORIGIN: Origin = Origin::new(1);
+
+/// An address where they may go.
+pub(super) fn backend(address: SocketAddr) -> Backend {
+    Backend {
+        address,
+        origin: ORIGIN,
+    }
+}
+
+/// A plan as it comes over the channel.
+pub(super) fn received(plan: &Plan) -> (Sealed, Plan) {
+    let sealed = Sealed::of(plan).unwrap();
+    Sealed::read(sealed.as_fd().try_clone_to_owned().unwrap()).unwrap()
 }
 
 /// A worker at the next seat, with its ticks.
 fn hire(
     stock: &Stock,
     listener: &std::net::TcpListener,
+    plan: &Plan,
     tasks: &mut Vec<JoinHandle<()>>,
 ) -> Arc<Worker> {
     let (seat, epoch) = stock.fill_seat(0).unwrap();
     let bells = stock.bells().try_clone().unwrap();
     let desk = Desk::new(Arc::clone(stock.region()), bells, seat, epoch);
-    let worker = Worker::new(desk).unwrap();
+    let worker = Worker::new(desk, received(plan));
     let socket = OwnedFd::from(listener.try_clone().unwrap());
     let accepting = accept(&worker, vec![("the test's".to_owned(), socket)]).unwrap();
     worker.desk.set_ready();
@@ -125,7 +151,6 @@ fn hire(
             ticking.desk.heartbeat();
             ticking.desk.answer_bell();
             ticking.look_at_leases();
-            ticking.look();
             ticking.timers.tick(&ticking.clock);
             let _ = ticking.relieve_crowd();
             ticking.view().upstream.tend(ticking.clock.now());
@@ -149,18 +174,27 @@ impl Stage {
         let stock = Stock::new(Arc::new(region), BellBoard::create(2).unwrap());
         let mut settings = settings(upstream_address.port());
         change(&mut settings);
-        stock.publish_settings(&settings).unwrap();
-        stock.publish_upstream(&[upstream_address]).unwrap();
+        let plan = Plan {
+            generation: 1,
+            settings,
+            backends: vec![backend(upstream_address)],
+        };
+        stock.put_plan_in_force(plan.generation);
         for slot in 0..slots {
             stock
-                .install(SlotIndex::new(slot), format!("token-{slot}-1").as_bytes())
+                .install(
+                    SlotIndex::new(slot),
+                    format!("token-{slot}-1").as_bytes(),
+                    ORIGIN,
+                )
                 .unwrap();
         }
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut tasks = Vec::new();
         Self {
             address: listener.local_addr().unwrap(),
-            worker: hire(&stock, &listener, &mut tasks),
+            worker: hire(&stock, &listener, &plan, &mut tasks),
+            plan: Mutex::new(plan),
             stock,
             listener,
             upstream,
@@ -170,7 +204,17 @@ impl Stage {
 
     /// A second worker on the same socket.
     pub(super) fn second_worker(&mut self) -> Arc<Worker> {
-        hire(&self.stock, &self.listener, &mut self.tasks)
+        let plan = self.plan.lock().unwrap().clone();
+        hire(&self.stock, &self.listener, &plan, &mut self.tasks)
+    }
+
+    /// Has the worker act on another plan.
+    pub(super) fn put_in_force(&self, change: impl FnOnce(&mut Plan)) {
+        let mut plan = self.plan.lock().unwrap();
+        plan.generation += 1;
+        change(&mut plan);
+        self.worker.take_plan(received(&plan));
+        self.stock.put_plan_in_force(plan.generation);
     }
 
     /// Runs `part` beside the test, until the stage is struck.
@@ -279,7 +323,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         Self {
             stream,

@@ -2,7 +2,7 @@
 
 use tpp::pool::SlotIndex;
 
-use super::play::{Stage, until};
+use super::play::{ORIGIN, Stage, until};
 
 const REFUSAL: &str = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 3\r\n\r\nno!";
 const SLOT: fn() -> SlotIndex = || SlotIndex::new(0);
@@ -21,7 +21,7 @@ async fn refused_once(
     assert_eq!(upstream.exactly(refused.len()).await, refused);
     upstream.send(REFUSAL).await;
     until("the refusal is reported", || stage.stock.is_suspect(SLOT())).await;
-    stage.stock.install(SLOT(), b"token-0-2").unwrap();
+    stage.stock.install(SLOT(), b"token-0-2", ORIGIN).unwrap();
     let mut upstream = stage.upstream().await;
     let head = upstream.head().await;
     assert!(head.contains("Bearer token-0-2\r\n"), "{head}");

@@ -2,7 +2,7 @@
 
 use tpp::{clock::monotonic_millis, config::Abandoned, ids::SlotIndex};
 
-use super::play::Stage;
+use super::play::{ORIGIN, Stage};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -91,7 +91,7 @@ async fn what_is_under_way_is_cut_when_its_time_has_come() {
     stage.stock.set_deadlines(None, None);
     stage
         .stock
-        .install(SlotIndex::new(0), b"token-0-2")
+        .install(SlotIndex::new(0), b"token-0-2", ORIGIN)
         .unwrap();
     idle.send(GET).await;
     let head = stage.upstream().await.head().await;

@@ -1,8 +1,10 @@
 //! The upstream: its addresses, and the idle connections kept for the next request.
 //!
 //! They are kept here and not by Pingora's connector, because all a worker needs is a stack: the last one used is the first one
-//! reused, and no task watches over each.
+//! reused, and no task watches over each. A token may go to the addresses of its own origin alone, so connections are
+//! kept and made for an origin.
 
+mod connect;
 pub(crate) mod transport;
 
 use std::{
@@ -16,31 +18,32 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tpp::{config::HostHeader, lending::WorkerSettings};
-use tracing::warn;
+use tpp::{
+    config::HostHeader,
+    plan::{Backend, Plan},
+    pool::Origin,
+};
 
 use crate::{
     clock::millis,
     http1::write::Host,
     log::Muffler,
-    upstream::transport::{Transport, Unreachable},
+    upstream::{connect::Place, transport::Transport},
     wire::Wire,
 };
 
-/// Most addresses tried for one connection.
-const ATTEMPTS: usize = 4;
 /// How much sooner than its server says a connection is given up: a request that is under way when the server closes is lost.
 const HINT_MARGIN: Duration = Duration::from_secs(1);
 
-/// The upstream as one version of settings and addresses describes it.
+/// The upstream as one plan describes it.
 pub(crate) struct Upstream {
     /// Its host, and its port if that is not the usual one.
     authority: String,
     /// It gets its own name as `Host`, not the one that the client asks for.
     goes_by_own_name: bool,
     transport: Arc<Transport>,
-    addresses: Vec<SocketAddr>,
-    /// Index of the address to begin with.
+    places: Vec<Arc<Place>>,
+    /// Index of the place to begin with.
     next: AtomicUsize,
     idle: Mutex<Vec<Idle>>,
     most_idle: AtomicUsize,
@@ -51,26 +54,46 @@ pub(crate) struct Upstream {
 }
 
 struct Idle {
-    wire: Wire,
-    /// When it is closed, by the worker's clock.
+    link: Link,
+    /// Milliseconds of the worker's clock after which it is not used any more.
     until: u64,
 }
 
+/// A connection to one address of the upstream.
+pub(crate) struct Link {
+    pub(crate) wire: Wire,
+    pub(crate) address: SocketAddr,
+}
+
 impl Upstream {
-    pub(crate) fn new(settings: &WorkerSettings, addresses: &[SocketAddr]) -> Self {
-        Self::over(Arc::new(Transport::new(settings)), settings, addresses)
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let transport = Arc::new(Transport::new(&plan.settings));
+        Self::over(transport, plan, |_| None)
     }
 
-    /// The same upstream at other addresses.
-    pub(crate) fn moved(&self, settings: &WorkerSettings, addresses: &[SocketAddr]) -> Self {
-        Self::over(Arc::clone(&self.transport), settings, addresses)
+    /// The same upstream at other addresses. What is known of those it had before, and the idle connections to them, stay.
+    pub(crate) fn moved(&self, plan: &Plan) -> Self {
+        let known = |backend: &Backend| {
+            let is_it = |place: &&Arc<Place>| place.backend == *backend;
+            self.places.iter().find(is_it).cloned()
+        };
+        let moved = Self::over(Arc::clone(&self.transport), plan, known);
+        let kept = std::mem::take(&mut *self.idle.lock());
+        let kept = kept.into_iter().filter(|idle| {
+            let is_it = |place: &Arc<Place>| place.backend.address == idle.link.address;
+            moved.places.iter().any(is_it)
+        });
+        *moved.idle.lock() = kept.collect();
+        moved
     }
 
     fn over(
         transport: Arc<Transport>,
-        settings: &WorkerSettings,
-        addresses: &[SocketAddr],
+        plan: &Plan,
+        known: impl Fn(&Backend) -> Option<Arc<Place>>,
     ) -> Self {
+        let settings = &plan.settings;
+        let places = plan.backends.iter();
         let host = if settings.upstream.host.contains(':') {
             format!("[{}]", settings.upstream.host)
         } else {
@@ -91,7 +114,9 @@ impl Upstream {
                 HostHeader::Upstream => true,
             },
             transport,
-            addresses: addresses.to_vec(),
+            places: places
+                .map(|backend| known(backend).unwrap_or_else(|| Arc::new(Place::new(*backend))))
+                .collect(),
             next: AtomicUsize::new(0),
             idle: Mutex::new(Vec::new()),
             most_idle: AtomicUsize::new(
@@ -117,12 +142,32 @@ impl Upstream {
         }
     }
 
-    /// A connection that was used before and is still good.
-    pub(crate) fn reuse(&self, now: u64) -> Option<Wire> {
+    /// Whether tokens of `origin` may be sent to any of its addresses.
+    pub(crate) fn serves(&self, origin: Origin) -> bool {
+        self.places
+            .iter()
+            .any(|place| place.backend.origin == origin)
+    }
+
+    /// Whether its name has resolved.
+    pub(crate) fn has_addresses(&self) -> bool {
+        !self.places.is_empty()
+    }
+
+    /// A connection that was used before and is still good, for a token of `origin`.
+    pub(crate) fn reuse(&self, origin: Origin, now: u64) -> Option<Link> {
         let mut idle = self.idle.lock();
-        while let Some(mut candidate) = idle.pop() {
-            if now < candidate.until && candidate.wire.is_quiet() {
-                return Some(candidate.wire);
+        let fits = |idle: &Idle| {
+            let is_it = |place: &Arc<Place>| {
+                place.backend.origin == origin && place.backend.address == idle.link.address
+            };
+            self.places.iter().any(is_it)
+        };
+        while let Some(at) = idle.iter().rposition(fits) {
+            // The order of the others matters little, and they are few.
+            let mut candidate = idle.remove(at);
+            if now < candidate.until && candidate.link.wire.is_quiet() {
+                return Some(candidate.link);
             }
         }
         None
@@ -130,16 +175,16 @@ impl Upstream {
 
     /// Keeps a connection on which the last exchange ended in order, for as long as ours are kept and, less a margin, its
     /// server said that it does.
-    pub(crate) fn keep(&self, mut wire: Wire, said: Option<Duration>, now: u64) {
+    pub(crate) fn keep(&self, mut link: Link, said: Option<Duration>, now: u64) {
         let said = said.map_or(u64::MAX, |said| millis(said.saturating_sub(HINT_MARGIN)));
         if said == 0 {
             return;
         }
-        wire.forget_buffers();
+        link.wire.forget_buffers();
         let mut idle = self.idle.lock();
         if idle.len() < self.most_idle.load(Relaxed) {
             idle.push(Idle {
-                wire,
+                link,
                 until: now.saturating_add(said.min(self.idle_limit)),
             });
         }
@@ -149,7 +194,7 @@ impl Upstream {
     pub(crate) fn tend(&self, now: u64) {
         self.idle
             .lock()
-            .retain_mut(|idle| now < idle.until && idle.wire.is_quiet());
+            .retain_mut(|idle| now < idle.until && idle.link.wire.is_quiet());
     }
 
     /// Keeps no connection any more: others are in force than those this was made of.
@@ -157,37 +202,14 @@ impl Upstream {
         self.most_idle.store(0, Relaxed);
         self.idle.lock().clear();
     }
-
-    /// Connects anew: to each address in turn, until one accepts.
-    pub(crate) async fn connect(&self) -> Result<Wire, Unreachable> {
-        let count = self.addresses.len();
-        if count == 0 {
-            return Err(Unreachable::NoAddress);
-        }
-        // Relaxed: any address is as good to begin with.
-        let first = self.next.fetch_add(1, Relaxed);
-        let mut last = Unreachable::NoAddress;
-        for attempt in 0..count.min(ATTEMPTS) {
-            let address = self.addresses[(first.wrapping_add(attempt)) % count];
-            match self.transport.connect(address, self.connect_timeout).await {
-                Ok(stream) => return Ok(Wire::new(stream)),
-                Err(unreachable) => {
-                    if self.muffler.may_speak() {
-                        warn!(%address, error = %unreachable, "upstream unreachable");
-                    }
-                    last = unreachable;
-                }
-            }
-        }
-        Err(last)
-    }
 }
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses = self.places.iter().map(|place| place.backend.address);
         f.debug_struct("Upstream")
             .field("authority", &self.authority)
-            .field("addresses", &self.addresses)
+            .field("addresses", &addresses.collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

@@ -21,6 +21,9 @@ use tokio::{net::TcpStream, time::timeout};
 use tpp::lending::WorkerSettings;
 use tracing::{error, warn};
 
+/// How long the network may swallow what is sent before a connection counts as broken.
+const USER_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// How the upstream is spoken to.
 pub(crate) enum Transport {
     Plain,
@@ -190,7 +193,7 @@ impl From<Keepalive> for TcpKeepalive {
             idle: keepalive.idle,
             interval: keepalive.interval,
             count: keepalive.probes as usize,
-            user_timeout: Duration::ZERO,
+            user_timeout: USER_TIMEOUT,
         }
     }
 }

@@ -1,0 +1,38 @@
+//! The plan: all that workers act on, as one immutable value.
+//!
+//! The supervisor compiles it from the configuration and from what it found out (the upstream's addresses), writes it once
+//! into a sealed memory file ([`Sealed`]) and sends that to every worker over its channel. So settings and addresses
+//! change together or not at all, a plan may be of any size, and one that cannot be made is known before anything has
+//! changed. The region holds but the generation in force; each seat shows the one its worker has reached.
+
+mod origin;
+mod sealed;
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ids::Origin, lending::WorkerSettings};
+
+pub use origin::Server;
+pub use sealed::{PlanError, Sealed};
+
+/// What workers act on. A newer one replaces it whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Counts plans, over all supervisors of a pool; never 0.
+    pub generation: u64,
+    /// What the configuration says.
+    pub settings: WorkerSettings,
+    /// Where the upstream is: none as long as its name did not resolve.
+    pub backends: Vec<Backend>,
+}
+
+/// One address of the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// The address.
+    pub address: SocketAddr,
+    /// Of the tokens that may be sent there.
+    pub origin: Origin,
+}

@@ -1,0 +1,158 @@
+//! A plan in a memory file that nobody can change any more: written once, read by every worker.
+
+use std::{
+    fs::File,
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::FileExt,
+    },
+};
+
+use nix::{
+    fcntl::{FcntlArg, SealFlag, fcntl},
+    sys::memfd::{MFdFlags, memfd_create},
+};
+
+use super::Plan;
+
+/// Neither its bytes nor its length change, ever.
+const SEALS: SealFlag = SealFlag::F_SEAL_WRITE
+    .union(SealFlag::F_SEAL_GROW)
+    .union(SealFlag::F_SEAL_SHRINK)
+    .union(SealFlag::F_SEAL_SEAL);
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The system would not give the memory, or the file cannot be read.
+    #[error("the plan's memory file: {0}")]
+    File(#[from] io::Error),
+    /// It can still be changed by others.
+    #[error("the plan is not sealed")]
+    Unsealed,
+    /// It is in another version's words.
+    #[error("the plan is not readable: {0}")]
+    Words(#[from] serde_json::Error),
+}
+
+/// A plan's memory file, with what must be known without reading it.
+#[derive(Debug)]
+pub struct Sealed {
+    file: File,
+    generation: u64,
+}
+
+impl Sealed {
+    /// Writes `plan` down.
+    ///
+    /// # Errors
+    /// If the system has no memory or no descriptor left.
+    pub fn of(plan: &Plan) -> Result<Self, PlanError> {
+        let json = serde_json::to_vec(plan)?;
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let file = File::from(memfd_create("tpp-plan", flags).map_err(io::Error::from)?);
+        file.write_all_at(&json, 0)?;
+        fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS)).map_err(io::Error::from)?;
+        Ok(Self {
+            file,
+            generation: plan.generation,
+        })
+    }
+
+    /// Generation of the plan in it.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The plan in `file`, which another process may have sent, and its file to pass on.
+    ///
+    /// # Errors
+    /// If it is not sealed, or no plan of this version.
+    pub fn read(file: OwnedFd) -> Result<(Self, Plan), PlanError> {
+        let file = File::from(file);
+        let seals = fcntl(&file, FcntlArg::F_GET_SEALS).map(SealFlag::from_bits_retain);
+        if !seals.is_ok_and(|seals| seals.contains(SEALS)) {
+            return Err(PlanError::Unsealed);
+        }
+        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        let mut json = vec![0; length];
+        // At an offset of its own: other processes have the same open file.
+        file.read_exact_at(&mut json, 0)?;
+        let plan: Plan = serde_json::from_slice(&json)?;
+        let generation = plan.generation;
+        Ok((Self { file, generation }, plan))
+    }
+}
+
+impl AsFd for Sealed {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path};
+
+    use super::*;
+    use crate::{
+        config::{self, Format},
+        lending::WorkerSettings,
+        plan::{Backend, Server},
+    };
+
+    fn plan(addresses: usize) -> Plan {
+        let text =
+            "[upstream]\nhost = \"h\"\n[[credentials]]\nusername = \"u\"\npassword = \"p\"\n";
+        let nothing_set = BTreeMap::<String, String>::new();
+        let (file, directory) = (Path::new("tpp.toml"), Path::new("/"));
+        let config = config::parse(text, file, Format::Toml, directory, &nothing_set).unwrap();
+        let addresses: Vec<_> = (0..addresses)
+            .map(|n| format!("10.{}.{}.1:80", n / 256, n % 256).parse().unwrap())
+            .collect();
+        let backends: Vec<Backend> =
+            Server::of(&config.upstream, config.token.scope).at(&addresses);
+        Plan {
+            generation: 7,
+            settings: WorkerSettings::of(&config, 2),
+            backends,
+        }
+    }
+
+    #[test]
+    fn a_plan_of_any_size_is_read_as_it_was_written() {
+        for addresses in [0, 1, 5000] {
+            let plan = plan(addresses);
+            let sealed = Sealed::of(&plan).unwrap();
+            assert_eq!(sealed.generation(), 7);
+            for _ in 0..2 {
+                let sent = sealed.as_fd().try_clone_to_owned().unwrap();
+                let (passed_on, read) = Sealed::read(sent).unwrap();
+                assert_eq!((read, passed_on.generation()), (plan.clone(), 7));
+            }
+        }
+        let large = Sealed::of(&plan(5000)).unwrap();
+        assert!(large.file.metadata().unwrap().len() > 64 * 1024);
+    }
+
+    #[test]
+    fn nobody_can_change_it_any_more() {
+        let sealed = Sealed::of(&plan(1)).unwrap();
+        assert!(sealed.file.write_all_at(b"[", 0).is_err());
+        assert!(sealed.file.set_len(0).is_err());
+        assert!(sealed.file.set_len(1 << 20).is_err());
+    }
+
+    #[test]
+    fn a_file_that_could_still_change_or_is_no_plan_is_refused() {
+        let flags = MFdFlags::MFD_ALLOW_SEALING;
+        let file = File::from(memfd_create("none", flags).unwrap());
+        let open = || file.as_fd().try_clone_to_owned().unwrap();
+        assert!(matches!(Sealed::read(open()), Err(PlanError::Unsealed)));
+        file.write_all_at(b"{\"generation\":1}", 0).unwrap();
+        fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS)).unwrap();
+        assert!(matches!(Sealed::read(open()), Err(PlanError::Words(_))));
+    }
+}

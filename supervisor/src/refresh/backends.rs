@@ -1,0 +1,141 @@
+//! Where tokens are drawn: logins are spread over the upstream's addresses, and keep away from one that was not reached
+//! lately.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::watch, time::timeout};
+use tpp::{plan::Backend, pool::Origin};
+
+/// How long an address that was not reached is kept away from, as long as there are others.
+const DEAD_FOR: Duration = Duration::from_secs(30);
+/// How long a login waits for the upstream's name to resolve.
+const RESOLVE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The upstream's addresses, as logins met them.
+#[derive(Debug)]
+pub(super) struct Backends {
+    list: watch::Sender<Vec<Backend>>,
+    /// Those that were not reached, with the time until which they are kept away from.
+    dead: HashMap<Origin, Instant>,
+}
+
+impl Backends {
+    pub(super) fn new(list: Vec<Backend>) -> Self {
+        Self {
+            list: watch::Sender::new(list),
+            dead: HashMap::new(),
+        }
+    }
+
+    /// Whether tokens of `origin` may be drawn and used.
+    pub(super) fn have(&self, origin: Origin) -> bool {
+        self.list.borrow().iter().any(|one| one.origin == origin)
+    }
+
+    /// The same, as long as no address is known: that of a predecessor's token may be among them.
+    pub(super) fn may_have(&self, origin: Origin) -> bool {
+        self.list.borrow().is_empty() || self.have(origin)
+    }
+
+    /// Puts others in force. Whether none of those that were is left: it is another server.
+    pub(super) fn replace(&mut self, list: Vec<Backend>) -> bool {
+        self.dead
+            .retain(|origin, _| list.iter().any(|one| one.origin == *origin));
+        let had_some = !self.list.borrow().is_empty();
+        let keeps_one = list.iter().any(|one| self.have(one.origin));
+        self.list.send_replace(list);
+        had_some && !keeps_one
+    }
+
+    /// Notes whether a login for a token of `origin` reached it.
+    pub(super) fn note(&mut self, origin: Origin, reached: bool) {
+        if reached {
+            self.dead.remove(&origin);
+        } else {
+            self.dead.insert(origin, Instant::now() + DEAD_FOR);
+        }
+    }
+
+    /// Where the next login for `slot` goes. Resolves at once, unless no address is known yet; `None`: there is still none.
+    pub(super) fn choice(&self, slot: u32) -> impl Future<Output = Option<Backend>> + Send + use<> {
+        let mut changes = self.list.subscribe();
+        let chosen = self.pick(slot, Instant::now());
+        async move {
+            if chosen.is_some() {
+                return chosen;
+            }
+            let known = changes.wait_for(|list| !list.is_empty());
+            let list = timeout(RESOLVE_PATIENCE, known).await.ok()?.ok()?;
+            Some(list[slot as usize % list.len()])
+        }
+    }
+
+    fn pick(&self, slot: u32, now: Instant) -> Option<Backend> {
+        let list = self.list.borrow();
+        let is_dead = |one: &&Backend| self.dead.get(&one.origin).is_some_and(|until| now < *until);
+        let living: Vec<_> = list.iter().filter(|one| !is_dead(one)).collect();
+        let from = if living.is_empty() {
+            list.iter().collect()
+        } else {
+            living
+        };
+        // By its number: neighbours, which are often one account's, are spread, and a slot keeps its place.
+        (!from.is_empty()).then(|| *from[slot as usize % from.len()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backends(ports: &[u16]) -> Vec<Backend> {
+        let backend = |port: &u16| Backend {
+            address: ([127, 0, 0, 1], *port).into(),
+            origin: Origin::new(u64::from(*port)),
+        };
+        ports.iter().map(backend).collect()
+    }
+
+    fn picks(backends: &Backends) -> Vec<u16> {
+        let now = Instant::now();
+        (0..6)
+            .map(|slot| backends.pick(slot, now).unwrap().address.port())
+            .collect()
+    }
+
+    #[test]
+    fn logins_are_spread_over_the_addresses_that_live() {
+        let mut all = Backends::new(backends(&[1, 2, 3]));
+        assert_eq!(picks(&all), [1, 2, 3, 1, 2, 3]);
+        all.note(Origin::new(2), false);
+        assert_eq!(picks(&all), [1, 3, 1, 3, 1, 3]);
+        all.note(Origin::new(1), false);
+        all.note(Origin::new(3), false);
+        assert_eq!(picks(&all), [1, 2, 3, 1, 2, 3], "none lives: any may");
+        all.note(Origin::new(3), true);
+        assert_eq!(picks(&all), [3; 6]);
+    }
+
+    #[test]
+    fn one_address_left_of_several_is_still_the_same_server() {
+        let mut all = Backends::new(backends(&[]));
+        assert!(all.may_have(Origin::new(1)) && !all.have(Origin::new(1)));
+        assert!(!all.replace(backends(&[1, 2])), "it has but resolved");
+        assert!(!all.replace(backends(&[2, 3])));
+        assert!(!all.may_have(Origin::new(1)));
+        assert!(all.replace(backends(&[4])));
+    }
+
+    #[tokio::test]
+    async fn a_login_waits_for_the_first_address() {
+        let mut none = Backends::new(Vec::new());
+        let choice = tokio::spawn(none.choice(1));
+        tokio::task::yield_now().await;
+        none.replace(backends(&[1, 2]));
+        assert_eq!(choice.await.unwrap().unwrap().address.port(), 2);
+    }
+}

@@ -1,0 +1,77 @@
+//! A token goes to its own origin alone: the lease, the plan and the address of a request are brought together here.
+//!
+//! A plan and a token each name an origin and never change, so whatever a reload does meanwhile, and in whichever order a
+//! worker learns of it, one look at both says whether they belong together.
+
+use std::time::Duration;
+
+use tpp::pool::Origin;
+use tracing::debug;
+
+use crate::{
+    gateway::{
+        client::Client,
+        flight::{Failure, Flight, Next},
+        lend::lend,
+    },
+    message::reply::Reply,
+    wire::attend::{AtEnd, Interrupt, attend},
+};
+
+/// How long a plan may be on its way: it lies in the channel before it is in force.
+const PLAN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Sees to it that the client holds a lease whose token may be sent where the plan leads. Returns its origin.
+pub(crate) async fn fit(flight: &mut Flight<'_>) -> Result<Origin, Failure> {
+    loop {
+        lend(flight).await?;
+        let client = &mut *flight.client;
+        client.worker.renew(&mut client.view);
+        let held = client.held.as_mut().ok_or(Failure::Over(Next::Drop))?;
+        let (origin, _) = held.origin();
+        let upstream = &client.view.upstream;
+        if upstream.serves(origin) || !upstream.has_addresses() {
+            return Ok(origin);
+        }
+        if client.worker.desk.plan_generation() > client.view.generation() {
+            // The token may be of the plan that comes next.
+            await_plan(client).await?;
+            continue;
+        }
+        debug!(
+            worker = client.worker.seat(),
+            slot = held.lease().slot().get(),
+            "token of another origin: not used"
+        );
+        if let Some(held) = client.held.take() {
+            held.give_up();
+        }
+    }
+}
+
+async fn await_plan(client: &mut Client) -> Result<(), Failure> {
+    let worker = &*client.worker;
+    let plan = worker.plan_after(client.view.generation());
+    let (timer, wire) = (&client.timer, &mut client.wire);
+    match attend(worker, timer, wire, AtEnd::Stay, Some(PLAN_LIMIT), plan).await {
+        // Of a worker that its supervisor cannot reach, and will replace.
+        Err(Interrupt::Late) => Err(Failure::Reply(Reply::no_token(
+            "this worker does not know the server in force",
+        ))),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Tells the supervisor that the upstream cannot be reached. Where sessions are kept at each address and this one stays
+/// away, the token is given up: the next login draws one elsewhere.
+pub(crate) fn note_unreachable(client: &mut Client, origin: Origin) {
+    client.worker.report_unreachable();
+    let now = client.worker.clock.now();
+    let has_given_up = client.view.upstream.has_given_up(origin, now);
+    if let Some(held) = client.held.as_mut().filter(|_| has_given_up) {
+        let (of, version) = held.origin();
+        if of == origin {
+            held.lease().report_refused(version);
+        }
+    }
+}

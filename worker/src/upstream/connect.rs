@@ -1,0 +1,185 @@
+//! A new connection to the upstream: to whichever of its addresses accepts first.
+//!
+//! As RFC 8305 has it, the next address is tried when the one before has not answered within a quarter of a second, and
+//! the first that accepts wins. What fails is remembered for a while, so that an address that swallows packets does not
+//! cost every connection its quarter.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use pingora_core::protocols::Stream;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tpp::{plan::Backend, pool::Origin};
+use tracing::warn;
+
+use super::{Link, Upstream, transport::Unreachable};
+use crate::wire::Wire;
+
+/// How long an address may keep the next one waiting (RFC 8305, section 8).
+const HEAD_START: Duration = Duration::from_millis(250);
+/// How long an address that failed comes after all others, milliseconds.
+const DEAD_FOR: u64 = 10_000;
+/// An address that has failed for so long, without one success, is given up: tokens drawn there are no good.
+const GIVEN_UP_AFTER: u64 = 3_000;
+
+/// An address, and what this worker has met there. All orderings are Relaxed: one thread reads and writes.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) backend: Backend,
+    /// Milliseconds of the worker's clock at the first failure since the last success, plus one; 0: none.
+    failing_since: AtomicU64,
+    /// The same of the last one.
+    failed_at: AtomicU64,
+}
+
+impl Place {
+    pub(super) fn new(backend: Backend) -> Self {
+        Self {
+            backend,
+            failing_since: AtomicU64::new(0),
+            failed_at: AtomicU64::new(0),
+        }
+    }
+
+    fn is_dead(&self, now: u64) -> bool {
+        let failed_at = self.failed_at.load(Relaxed);
+        failed_at > 0 && now < failed_at + DEAD_FOR
+    }
+
+    fn note_success(&self) {
+        self.failing_since.store(0, Relaxed);
+        self.failed_at.store(0, Relaxed);
+    }
+
+    fn note_failure(&self, now: u64) {
+        if self.failing_since.load(Relaxed) == 0 {
+            self.failing_since.store(now + 1, Relaxed);
+        }
+        self.failed_at.store(now + 1, Relaxed);
+    }
+
+    fn is_given_up(&self, now: u64) -> bool {
+        let since = self.failing_since.load(Relaxed);
+        since > 0 && now + 1 >= since + GIVEN_UP_AFTER
+    }
+}
+
+impl Upstream {
+    /// Connects anew, for a token of `origin`. `now` is the worker's clock.
+    ///
+    /// The addresses have the connect timeout together; that of the handshake comes on top.
+    pub(crate) async fn connect(&self, origin: Origin, now: u64) -> Result<Link, Unreachable> {
+        let places = self.in_order(origin, now);
+        if places.is_empty() {
+            return Err(Unreachable::NoAddress);
+        }
+        let begun = Instant::now();
+        let deadline = begun + self.connect_timeout;
+        let head_start =
+            HEAD_START.min(self.connect_timeout / u32::try_from(places.len()).unwrap_or(u32::MAX));
+        let mut waiting = places.iter();
+        let mut attempts = JoinSet::new();
+        let mut last = Unreachable::Slow;
+        let mut next_at = begun;
+        loop {
+            if attempts.is_empty() || Instant::now() >= next_at {
+                // None is begun that could not end in time, and noted as dead for it.
+                let is_late = Instant::now() >= deadline;
+                if let Some(place) = waiting.next().filter(|_| !is_late) {
+                    self.begin(place, deadline, &mut attempts);
+                    next_at = Instant::now() + head_start;
+                } else if attempts.is_empty() {
+                    return Err(last);
+                }
+            }
+            let ended = tokio::select! {
+                Some(ended) = attempts.join_next() => ended,
+                () = sleep_until(next_at), if waiting.len() > 0 => continue,
+            };
+            // A task that panicked has said so.
+            let Ok((place, outcome)) = ended else {
+                continue;
+            };
+            let spent = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            match outcome {
+                Ok(stream) => {
+                    place.note_success();
+                    return Ok(Link::new(stream, place.backend.address));
+                }
+                Err(unreachable) => {
+                    place.note_failure(now + spent);
+                    self.complain(place.backend.address, &unreachable);
+                    last = unreachable;
+                    next_at = Instant::now();
+                }
+            }
+        }
+    }
+
+    fn begin(
+        &self,
+        place: &Arc<Place>,
+        deadline: Instant,
+        attempts: &mut JoinSet<(Arc<Place>, Result<Stream, Unreachable>)>,
+    ) {
+        let (place, transport) = (Arc::clone(place), Arc::clone(&self.transport));
+        attempts.spawn(async move {
+            let limit = deadline.saturating_duration_since(Instant::now());
+            let outcome = transport.connect(place.backend.address, limit).await;
+            (place, outcome)
+        });
+    }
+
+    /// Those where tokens of `origin` may go, in turn; those that failed lately come last.
+    fn in_order(&self, origin: Origin, now: u64) -> Vec<Arc<Place>> {
+        let mut places: Vec<_> = self
+            .places
+            .iter()
+            .filter(|place| place.backend.origin == origin)
+            .cloned()
+            .collect();
+        if places.len() > 1 {
+            // Relaxed: any address is as good to begin with.
+            let first = self.next.fetch_add(1, Relaxed) % places.len();
+            places.rotate_left(first);
+            places.sort_by_key(|place| place.is_dead(now));
+        }
+        places
+    }
+
+    /// Whether tokens of `origin` are good for nothing: it cannot be reached for a while, and others can be logged in to.
+    pub(crate) fn has_given_up(&self, origin: Origin, now: u64) -> bool {
+        let mut of_origin = self
+            .places
+            .iter()
+            .filter(|place| place.backend.origin == origin);
+        self.places
+            .iter()
+            .any(|place| place.backend.origin != origin)
+            && of_origin.all(|place| place.is_given_up(now))
+    }
+
+    fn complain(&self, address: SocketAddr, unreachable: &Unreachable) {
+        if self.muffler.may_speak() {
+            warn!(%address, error = %unreachable, "upstream unreachable");
+        }
+    }
+}
+
+impl Link {
+    fn new(stream: Stream, address: SocketAddr) -> Self {
+        Self {
+            wire: Wire::new(stream),
+            address,
+        }
+    }
+}
