@@ -1,11 +1,13 @@
 # syntax=docker/dockerfile:1
 #
 #   docker build -t tpp .
-#   docker run -v ./tpp.toml:/etc/tpp/tpp.toml:ro -p 8080:8080 tpp
+#   docker run --stop-timeout 40 -v ./tpp.toml:/etc/tpp/tpp.toml:ro -p 8080:8080 tpp
 #
-# compose.yaml shows it with accounts as secrets.
+# Any user id may run it (--user). compose.yaml shows it with accounts that can be edited, and with a health check, which
+# podman's image format does not hold.
 
 FROM rust:1.95-bookworm AS build
+ARG PROFILE=release
 # zlib-ng's build asks for it. Of a fixed Debian release the newest package is the one with the security fixes.
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -16,17 +18,19 @@ COPY . .
 # The caches are not there in the next step: what is wanted is taken out in this one.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p tpp-supervisor -p tpp --bin tpp --bin tppctl \
-    && install -D --strip -t /out target/release/tpp target/release/tppctl
+    cargo build --profile "$PROFILE" --locked -p tpp-supervisor -p tpp --bin tpp --bin tppctl \
+    && cd "target/$(test "$PROFILE" = dev && echo debug || echo "$PROFILE")" \
+    && install -D --strip -t /out tpp tppctl
 
 FROM debian:bookworm-slim
-# For upstream.tls; newest as above.
+# For upstream.tls; newest as above. /run/tpp is everybody's, as there is but one user in a container, of any number.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --user-group --uid 10800 --home-dir /nonexistent --shell /usr/sbin/nologin tpp \
-    && install -d -o tpp -g tpp -m 750 /run/tpp
+    && groupadd --gid 10800 tpp \
+    && useradd --uid 10800 --gid tpp --no-log-init --home-dir /nonexistent --shell /usr/sbin/nologin tpp \
+    && install -d -m 1777 /run/tpp
 COPY --from=build /out/ /usr/bin/
 COPY tpp.toml /usr/share/doc/tpp/examples/tpp.toml
 USER 10800:10800
@@ -36,4 +40,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
     CMD ["/usr/bin/tppctl", "--timeout", "4", "status"]
 ENTRYPOINT ["/usr/bin/tpp"]
-CMD ["run", "--config", "/etc/tpp/tpp.toml"]
+# Reads /etc/tpp/tpp.toml, or what a container of tpp 0.1.x had mounted: /app/config.yaml.
+CMD ["run"]

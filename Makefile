@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test crash-points torture chaos clients mutations fuzz conformance soak miri tsan valgrind proof bench check deps release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit coverage house crash-points torture chaos clients mutations fuzz conformance soak miri tsan valgrind proof bench check deps release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -19,6 +19,17 @@ demo: ## build tpp, run it in front of a stand-in server, send requests through 
 test: ## run every test
 	@packaging/install-deps.sh build
 	$(CARGO) test --workspace --locked --no-fail-fast
+
+unit: ## run the tests that need no process of their own: seconds, once they are built
+	@packaging/install-deps.sh build
+	$(CARGO) test --workspace --locked --no-fail-fast --lib --bins
+
+house: ## no file too long, no circle between files, unsafe code in its rooms alone
+	proof/house.py
+
+coverage: ## lines covered by the tests, room by room (PROGRAMS=1: with the whole programs, minutes)
+	@packaging/install-deps.sh build
+	proof/coverage.sh $(if $(PROGRAMS),--programs)
 
 crash-points: ## kill a process at every instruction of each move of the pool (minutes)
 	TPP_EVERY_CRASH_POINT=1 $(CARGO) test --locked -p tpp --test crash_points

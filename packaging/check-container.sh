@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks Dockerfile and compose.yaml as far as that goes without an engine.
+# Checks Dockerfile and compose.yaml, then builds the image and runs it as people do.
 #
 # What is copied must be there and not be ignored; what is left of the repository must be a whole workspace; the linters
 # are asked if they are installed. What this host cannot check it says, and if NOT_CHECKED names a file, there too.
@@ -19,8 +19,10 @@ not_checked() {
     [[ -z ${NOT_CHECKED:-} ]] || echo "$1: $2" >>"$NOT_CHECKED"
 }
 
+. packaging/container/image.sh
+
 context=$(mktemp -d)
-trap 'rm -rf "$context"' EXIT
+trap 'image_forget; rm -rf "$context"' EXIT
 
 # What an engine would be sent. .dockerignore holds plain names at the top of the repository alone.
 grep -qE '[*?!/]' .dockerignore && fail ".dockerignore has a pattern that this check does not know"
@@ -46,15 +48,14 @@ grep -q '^USER [1-9]' Dockerfile || fail "it runs as root"
 grep -q '^HEALTHCHECK ' Dockerfile || fail "no HEALTHCHECK"
 ok "Rust $image is new enough for $wanted; it runs as an ordinary user and has a health check"
 
-# The configuration in compose.yaml is one that tpp takes.
-if python3 -c 'import yaml' 2>/dev/null && [[ -x target/debug/tppctl ]]; then
-    python3 -c 'import yaml; print(yaml.safe_load(open("compose.yaml"))["configs"]["tpp"]["content"])' |
-        sed "s|/run/secrets/|$context/|" >"$context/tpp.toml"
+# The configuration that compose.yaml mounts is one that tpp takes.
+if [[ -x target/debug/tppctl ]]; then
+    cp packaging/container/etc/tpp.toml "$context/tpp.toml"
     echo user1:password1 >"$context/accounts"
-    target/debug/tppctl check "$context/tpp.toml" >/dev/null || fail "tpp refuses the configuration in compose.yaml"
-    ok "the configuration in compose.yaml is good"
+    target/debug/tppctl check "$context/tpp.toml" >/dev/null || fail "tpp refuses packaging/container/etc/tpp.toml"
+    ok "the configuration that compose.yaml mounts is good"
 else
-    not_checked "compose.yaml's configuration" "needs Python's yaml and a built tppctl"
+    not_checked "compose.yaml's configuration" "tppctl is not built (make test)"
 fi
 
 if command -v hadolint >/dev/null 2>&1; then
@@ -72,9 +73,14 @@ elif command -v check-jsonschema >/dev/null 2>&1; then
 else
     not_checked "compose.yaml's form" "neither docker compose nor check-jsonschema is installed"
 fi
-if docker info >/dev/null 2>&1; then
-    docker build --quiet --tag tpp-check . >/dev/null || fail "docker build"
-    ok "the image builds"
+lacking=$(image_lacks)
+if [[ -n $lacking ]]; then
+    not_checked "the image" "this host lacks $lacking"
+elif ! image_bases; then
+    not_checked "the image" "no base images could be made (is a Debian mirror in reach?)"
 else
-    not_checked "the image" "no container engine runs here"
+    image_build
+    image_run "its own user" /etc/tpp/tpp.toml
+    image_run "any user" /etc/tpp/tpp.toml --user 12345:12345
+    image_run "the file of tpp 0.1.x" /app/config.yaml
 fi

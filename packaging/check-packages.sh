@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks what packages.sh has built: check-packages.sh [deb] [rpm]
+# Checks what packages.sh has built: check-packages.sh [--fast] [deb] [rpm]
 #
 # The deb by lintian, the rpm by installing it into a root of its own and removing it again. What this host cannot check
 # it says, and if NOT_CHECKED names a file, there too.
@@ -9,6 +9,11 @@ export PATH="$PATH:$HOME/.cargo/bin:/usr/sbin:/sbin"
 packages=$PWD/target/packages
 root=$PWD/target/systemd-test/bookworm
 version=$(cargo pkgid --locked -p tpp | sed 's/.*[#@]//')
+if [[ ${1:-} == --fast ]]; then
+    packages=$packages/fast
+    version=$version~fast
+    shift
+fi
 deb=$(echo "$packages/tpp_$version-1"_*.deb)
 rpm=$(echo "$packages/tpp-$version-1".*.rpm)
 . packaging/systemd/machine.sh
@@ -75,7 +80,7 @@ check_rpm() {
         etc/tpp/credentials
     [[ $(rpm -qp --configfiles "$rpm") == /etc/tpp/tpp.toml ]] || fail "/etc/tpp/tpp.toml is no configuration file"
     local needed
-    for needed in 'libc\.so\.6\(GLIBC_[0-9.]+\)\(64bit\)' systemd; do
+    for needed in 'libc\.so\.6\(GLIBC_[0-9.]+\)\(64bit\)' 'systemd >= 250'; do
         rpm -qp --requires "$rpm" | grep -qxE "$needed" || fail "it does not require $needed"
     done
     # EL9 has glibc 2.34.

@@ -18,7 +18,7 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
-purposes="build, demo, bench, deb, rpm, package-checks, systemd-test, llvm-VERSION"
+purposes="build, demo, bench, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
 (($# > 0)) || fail "say what for: $purposes"
 for purpose in "$@"; do
     case "$purpose" in
@@ -39,6 +39,16 @@ for purpose in "$@"; do
         need nginx nginx-light
         need haproxy haproxy
         need wrk wrk
+        ;;
+    scripts)
+        need shellcheck shellcheck
+        need python3 python3
+        ;;
+    image) # an engine without a daemon, and what its base images are made with
+        need buildah buildah
+        need mmdebstrap mmdebstrap
+        need pgrep procps
+        need curl curl
         ;;
     deb) # cargo-deb calls both; packages.sh fetches cargo-deb itself
         need strip binutils

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Builds packages into target/packages: packages.sh [--fast] [--version X.Y.Z] deb|rpm|pages|tools...
 #
-# --fast packs the unoptimized executables that the tests use, to check the packaging without the long build.
+# --fast packs the unoptimized executables that the tests use, to check the packaging without the long build. Such packages lie
+# apart, in target/packages/fast, and say ~fast in their version, which is older than that of any real one.
 # --version names the package's version, where it is not the code's: for tests of an upgrade.
 # "pages" makes the manual pages and completions alone, in target/generated; "tools" fetches cargo-deb if it is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export PATH="$PATH:$HOME/.cargo/bin"
+export PATH="$PATH:$HOME/.cargo/bin:$PWD/target/tools/bin"
 
 fail() {
     echo "packages: $*" >&2
@@ -30,6 +31,10 @@ done
 own_version=$(cargo pkgid --locked -p tpp | sed 's/.*[#@]//')
 version=${version:-$own_version}
 out=$PWD/target/packages
+if [[ $profile == dev ]]; then
+    version=$version~fast
+    out=$out/fast
+fi
 generated=$PWD/target/generated
 # The same code makes the same package, bit for bit.
 if [[ -z ${SOURCE_DATE_EPOCH:-} ]]; then
@@ -48,6 +53,30 @@ make_pages() {
     cargo tree --locked -p tpp-supervisor -e normal,no-proc-macro --prefix none --format '{p}: {l}' |
         sed 's/ (\*)$//' | grep -v ' (/' | sort -u >"$generated/third-party.txt"
     [[ -s $generated/third-party.txt ]] || fail "no libraries found"
+    add_notices >>"$generated/third-party.txt"
+}
+
+# The notices that their licences ask to be passed on with the executables: each text once, under the libraries it came with.
+add_notices() {
+    local sources=${CARGO_HOME:-$HOME/.cargo}/registry/src name version file
+    declare -A holders texts
+    while read -r name version _; do
+        while IFS= read -r file; do
+            local sum
+            sum=$(sha256sum <"$file" | cut -d" " -f1)
+            holders[$sum]+=" $name"
+            texts[$sum]=$file
+        done < <(find "$sources"/*/"$name-${version#v}" -maxdepth 1 -type f \
+            \( -iname 'licen[sc]e*' -o -iname 'copying*' -o -iname 'notice*' -o -iname 'copyright*' \) | sort)
+    done < <(sed 's/:.*//' "$generated/third-party.txt")
+    ((${#texts[@]} > 0)) || fail "no notices of the libraries found"
+    local sum
+    for sum in $(printf '%s\n' "${!texts[@]}" | sort); do
+        printf '\n--------------------------------------------------------------------------------\n'
+        tr ' ' '\n' <<<"${holders[$sum]}" | sed '/^$/d' | sort -u | paste -sd ' ' | fold -sw 120
+        printf '\n'
+        cat "${texts[$sum]}"
+    done
 }
 
 make_programs() {
@@ -68,8 +97,10 @@ build_for_development() {
 }
 
 fetch_tools() {
+    cargo deb --version >/dev/null 2>&1 && return
     # Without optimization it is built in a quarter of the time and makes the same package.
-    cargo deb --version >/dev/null 2>&1 || cargo install --locked --debug cargo-deb
+    echo "packages: cargo-deb is not installed: building it in target/tools, this once"
+    cargo install --locked --debug --root target/tools cargo-deb
 }
 
 make_deb() {

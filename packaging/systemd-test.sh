@@ -5,13 +5,13 @@
 # starts, reloads, restarts, upgrades, kills, stalls, stops and purges it, most of it under clients that count every
 # failure. Where the host cannot run such a machine it says so, and if NOT_CHECKED names a file, there too.
 #
-# PACKAGES_BUILT=1 takes the packages that stand in target/packages, MIRROR names a Debian mirror, JOURNAL a file for what
+# PACKAGES_BUILT=1 takes the packages that stand in target/packages/fast, MIRROR names a Debian mirror, JOURNAL a file for what
 # the service wrote.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 suite=${1:-bookworm}
 work=$PWD/target/systemd-test
-packages=$PWD/target/packages
+packages=$PWD/target/packages/fast
 export PATH="$PATH:$HOME/.cargo/bin:/usr/sbin:/sbin"
 . packaging/systemd/machine.sh
 
@@ -128,11 +128,12 @@ for tool in python3 curl; do
 done
 machine_root "$suite" "$work/$suite" || not_checked "no root of $suite could be built (is a Debian mirror in reach?)"
 
-version=$(cargo pkgid --locked -p tpp | sed 's/.*[#@]//')
-next_version=$version+next
+own_version=$(cargo pkgid --locked -p tpp | sed 's/.*[#@]//')
+version=$own_version~fast
+next_version=$own_version+next~fast
 if [[ -z ${PACKAGES_BUILT:-} ]]; then
     packaging/packages.sh --fast deb
-    packaging/packages.sh --fast --version "$next_version" deb
+    packaging/packages.sh --fast --version "$own_version+next" deb
 fi
 
 shared=$(mktemp -d)

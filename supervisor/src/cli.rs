@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use tpp_supervisor::dev;
 
 /// A reverse proxy that lends each connection a token of its own.
@@ -17,9 +17,10 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
-    /// The configuration file, TOML or YAML
-    #[arg(long, short, value_name = "FILE", default_value = "/etc/tpp/tpp.toml")]
-    pub(crate) config: PathBuf,
+    /// The configuration file, TOML or YAML [default: /etc/tpp/tpp.toml, or where that is missing /app/config.yaml, as containers
+    /// of tpp 0.1.x had it]
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

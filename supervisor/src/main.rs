@@ -2,7 +2,10 @@
 
 mod cli;
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -24,6 +27,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// sysexits.h: something is wrong with the configuration.
 const EX_CONFIG: u8 = 78;
 
+/// Where a configuration is looked for that no argument names: the package's, and what containers of tpp 0.1.x have mounted.
+const CONFIG_FILES: [&str; 2] = ["/etc/tpp/tpp.toml", "/app/config.yaml"];
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Run(cli.run)) {
@@ -34,7 +40,7 @@ fn main() -> ExitCode {
                 let log = Log::begin(&config.telemetry)?;
                 limits::prepare();
                 let inherited = inherited.context("take over what was inherited")?;
-                run::run(config, args.config.clone(), log, inherited)
+                run::run(config, config_file(&args), log, inherited)
             })
         }
         Command::Check(args) => with_config(&args.config, |config| {
@@ -44,7 +50,7 @@ fn main() -> ExitCode {
             for warning in config.warnings() {
                 eprintln!("tpp: warning: {warning}");
             }
-            println!("{}: ok", args.config.config.display());
+            println!("{}: ok", config_file(&args.config).display());
             Ok(())
         }),
         Command::Dev(args) => exit_code(dev::run(args)),
@@ -52,11 +58,21 @@ fn main() -> ExitCode {
     }
 }
 
+/// The file to read: what is named, or the first of the usual ones that is there. It need not exist.
+fn config_file(args: &ConfigArgs) -> PathBuf {
+    args.config.clone().unwrap_or_else(|| {
+        let place = CONFIG_FILES
+            .into_iter()
+            .find(|place| Path::new(place).exists());
+        place.unwrap_or(CONFIG_FILES[0]).into()
+    })
+}
+
 fn with_config(
     args: &ConfigArgs,
     then: impl FnOnce(config::Config) -> anyhow::Result<()>,
 ) -> ExitCode {
-    match config::load(&args.config, &ProcessVars) {
+    match config::load(&config_file(args), &ProcessVars) {
         Ok(config) => exit_code(then(config)),
         Err(problems) => {
             eprintln!("{problems}");

@@ -68,11 +68,13 @@ pub(crate) enum Action {
     /// Start another executable in place of the running one, and replace all workers
     Upgrade {
         /// The executable [default: the file that tpp was started from]
+        #[arg(value_hint = clap::ValueHint::FilePath)]
         path: Option<PathBuf>,
     },
     /// Check a configuration file, without a running tpp
     Check {
         /// The file
+        #[arg(value_hint = clap::ValueHint::FilePath)]
         file: PathBuf,
     },
 }

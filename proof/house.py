@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Looks at the house, not at what is done in it: no file too long, no circle between files, unsafe code in its rooms alone.
+
+An arrow goes from a file to each file of the same crate that a `use`, or a path beginning with `crate::`, `super::` or `self::`,
+leads to. What stands under `#[cfg(test)]` and in test files does not count. A folder's `mod.rs` (or the file named like the folder) and what
+stands inside the folder are one room with one door, so arrows between the two are no circle.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CRATES = {"tpp": "src", "tpp_supervisor": "supervisor/src", "tpp_worker": "worker/src"}
+MOST_LINES = 400
+MOST_TEST_LINES = 500
+UNSAFE_ROOMS = 4
+
+
+def is_test(path: str) -> bool:
+    return bool(re.search(r"(^|/)(tests|fuzzing|loom_models|benches|fuzz)(/|\.rs$)|(^|/)(stress|play)\.rs$", path))
+
+
+def product(text: str) -> str:
+    """The text without comments and strings' contents, up to its tests."""
+    text = re.sub(r"//[^\n]*", "", text)
+    return re.split(r"#\[cfg\((?:all\()?(?:test|tpp_loom|any\(test)", text)[0] if "mod tests {" in text else text
+
+
+def modules(root: str) -> dict[tuple[str, ...], str]:
+    found = {}
+    for file in sorted((ROOT / root).rglob("*.rs")):
+        parts = list(file.relative_to(ROOT / root).with_suffix("").parts)
+        if parts[0] in ("bin", "main"):
+            continue
+        if parts[-1] in ("mod", "lib"):
+            parts.pop()
+        found[tuple(parts)] = str(file.relative_to(ROOT))
+    return found
+
+
+def leaves(tree: str) -> list[list[str]]:
+    """The paths that a use tree names: `a::{b, c::d}` are a::b and a::c::d."""
+    tree = tree.strip()
+    brace = tree.find("{")
+    if brace < 0:
+        return [[part.strip() for part in tree.split(" as ")[0].split("::") if part.strip()]]
+    head = [part.strip() for part in tree[:brace].split("::") if part.strip()]
+    inner, depth, items, current = tree[brace + 1 : tree.rfind("}")], 0, [], ""
+    for char in inner:
+        depth += (char == "{") - (char == "}")
+        if char == "," and depth == 0:
+            items.append(current)
+            current = ""
+        else:
+            current += char
+    items.append(current)
+    return [head + leaf for item in items if item.strip() for leaf in leaves(item)]
+
+
+def arrows(root: str) -> dict[str, set[str]]:
+    rooms = modules(root)
+    graph = {}
+    for module, file in rooms.items():
+        if is_test(file):
+            continue
+        text = product((ROOT / file).read_text())
+        paths = [leaf for use in re.findall(r"\buse\s+((?:crate|super|self)\b[^;]*);", text) for leaf in leaves(use)]
+        paths += [path.split("::") for path in re.findall(r"\b((?:crate|super|self)(?:::\w+)+)", text)]
+        graph[file] = set()
+        for path in paths:
+            at = list(module)
+            while path and path[0] in ("super", "self", "crate"):
+                step, path = path[0], path[1:]
+                at = [] if step == "crate" else at[:-1] if step == "super" else at
+            at += path
+            while tuple(at) not in rooms and at:
+                at.pop()
+            target, own = tuple(at), module
+            # One is the other's door.
+            if target == own[: len(target)] or own == target[: len(own)]:
+                continue
+            graph[file].add(rooms[target])
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Strongly connected components of more than one file (Tarjan, 1972)."""
+    index, low, stack, on_stack, found = {}, {}, [], set(), []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        on_stack.add(node)
+        for target in graph.get(node, ()):
+            if target not in index:
+                visit(target)
+                low[node] = min(low[node], low[target])
+            elif target in on_stack:
+                low[node] = min(low[node], index[target])
+        if low[node] == index[node]:
+            component = []
+            while True:
+                component.append(stack.pop())
+                on_stack.discard(component[-1])
+                if component[-1] == node:
+                    break
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    sys.setrecursionlimit(10_000)
+    for node in sorted(graph):
+        if node not in index:
+            visit(node)
+    return found
+
+
+def main() -> int:
+    wrong = []
+    files = subprocess.run(["git", "ls-files", "*.rs"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    unsafe = []
+    for file in files:
+        if not (ROOT / file).exists():
+            continue
+        text = (ROOT / file).read_text()
+        lines, most = text.count("\n"), MOST_TEST_LINES if is_test(file) else MOST_LINES
+        if lines > most:
+            wrong.append(f"{file} has {lines} lines, {most} are allowed: it wants to be two")
+        if re.match(r"(src|supervisor|worker)/", file) and re.search(r"^[^/\n\"]*\bunsafe (\{|fn|impl)", text, re.M):
+            unsafe.append(file)
+    if len(unsafe) > UNSAFE_ROOMS:
+        wrong.append(f"unsafe code stands in {len(unsafe)} files, {UNSAFE_ROOMS} are allowed: {', '.join(unsafe)}")
+    count = 0
+    for root in CRATES.values():
+        graph = arrows(root)
+        count += len(graph)
+        wrong += [f"files that use each other in a circle: {', '.join(circle)}" for circle in circles(graph)]
+    for line in wrong:
+        print(f"house: {line}")
+    if not wrong:
+        print(f"house: {len(files)} files, none too long; no circle among the {count} of the product; unsafe in {len(unsafe)}")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
