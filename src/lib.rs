@@ -1,11 +1,14 @@
 //! tpp, the library that supervisor, worker and `tppctl` share.
 //!
 //! - [`config`]: what an administrator may set;
+//! - [`ids`], [`shared`], [`roster`]: what numbers mean, values in shared memory, who works here;
 //! - [`pool`]: slots, leases, the waiting line: the algorithms, over any memory;
-//! - [`region`]: the shared mapping that a pool lies in;
+//! - [`region`]: the shared mapping that pools lie in;
+//! - [`lending`]: a pool in use: a worker's half, the supervisor's half;
 //! - [`plan`]: what workers act on, one value a generation, and where tokens may go;
 //! - [`bells`]: how one process makes another look;
-//! - [`estate`]: what a supervisor leaves to the next one, and how it gets there;
+//! - [`limits`]: rates and breakers, exact over all processes;
+//! - [`handover`]: the descriptors that processes leave to each other, and how they get there;
 //! - [`control`]: the protocol between `tppctl` and the supervisor.
 //!
 //! It has no tokio, no HTTP, no logger: it returns values. `unsafe` stands in `region::mapping` and
@@ -26,9 +29,14 @@ pub mod fuzzing;
 pub mod handover;
 #[cfg(not(tpp_loom))]
 pub mod hash;
+pub mod ids;
+pub mod lending;
+pub mod limits;
 #[cfg(not(tpp_loom))]
 pub mod plan;
 pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;
+pub mod roster;
+pub mod shared;
 mod sync;

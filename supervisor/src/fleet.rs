@@ -17,8 +17,9 @@ use rustix::process::Signal;
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 use tpp::{
     handover::{Role, meeting::meeting_place},
+    lending::Stock,
     plan::Sealed,
-    pool::{SeatState, Stock},
+    roster::SeatState,
 };
 use tracing::{error, info, warn};
 
@@ -330,7 +331,7 @@ impl Fleet {
         }
         let deadline = self.exit_deadline(now);
         for (worker, until) in &mut self.leaving {
-            if self.stock.pool().seats[worker.seat.get()].waiting() > 0 {
+            if self.stock.pool().lines[worker.seat.get()].waiting() > 0 {
                 *until = deadline;
             }
         }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tpp::{
     config::{Config, Credential},
+    lending::{Legacy, Stock},
     plan::Backend,
 };
 

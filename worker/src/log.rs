@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tpp::{config::LogFormat, pool::WorkerSettings};
+use tpp::{config::LogFormat, lending::WorkerSettings};
 use tracing::{Level, Metadata, warn};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,

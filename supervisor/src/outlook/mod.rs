@@ -19,7 +19,7 @@ use std::{
 use tpp::{
     clock::unix_seconds,
     control::{TokenStatus, WorkerStatus},
-    pool::Stock,
+    lending::Stock,
 };
 
 use crate::{

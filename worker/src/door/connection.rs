@@ -11,7 +11,8 @@ use std::{
 
 use bytes::Buf;
 use pingora_core::protocols::Stream;
-use tpp::pool::{Lease, WaitEnd};
+use tpp::lending::Lease;
+use tpp::shared::WaitEnd;
 
 use crate::{
     clock::due,
@@ -42,7 +43,12 @@ pub(crate) struct Connection {
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream) {
-    let mut connection = Connection::new(worker, stream).await;
+    let connection = Connection::new(worker, stream).await;
+    let timer = Arc::clone(&connection.client.timer);
+    timer.leash.hold(worker, serve_requests(connection)).await;
+}
+
+async fn serve_requests(mut connection: Connection) {
     let mut is_first = true;
     while let Some(request) = connection.next_request(is_first).await {
         match exchange::run(&mut connection.client, &request, &connection.head).await {

@@ -130,6 +130,7 @@ async fn answer_bell(worker: Arc<Worker>, bell: AsyncFd<OwnedFd>) {
         // Before it is silenced: a ring in between is seen as a new one.
         ready.clear_ready();
         worker.desk.answer_bell();
+        worker.look_at_leases();
     }
 }
 
@@ -150,6 +151,7 @@ async fn keep_time(worker: Arc<Worker>, deposed: oneshot::Sender<()>) {
                 }
                 worker.desk.heartbeat();
                 worker.timers.tick(&worker.clock);
+                worker.look_at_leases();
                 if count.is_multiple_of(TICKS_PER_TENDING) {
                     worker.view().upstream.tend(worker.clock.now());
                 }

@@ -18,7 +18,7 @@ use pingora_core::{
     upstreams::peer::HttpPeer,
 };
 use tokio::{net::TcpStream, time::timeout};
-use tpp::pool::WorkerSettings;
+use tpp::lending::WorkerSettings;
 use tracing::{error, warn};
 
 /// How long the network may swallow what is sent before a connection counts as broken.

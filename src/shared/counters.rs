@@ -41,11 +41,7 @@ pub struct SupervisorCounters {
     pub worker_restarts: Counter,
     /// Configurations put in force.
     pub configurations: Counter,
-    /// Accounts, if the upstream refuses them all and no token is left; 0 otherwise. No number that grows.
-    pub(crate) hopeless: AtomicU64,
-    /// Head of [`super::Suspects`].
-    pub(crate) suspects: AtomicU64,
-    reserved: [Counter; 9],
+    reserved: [Counter; 11],
 }
 
 /// Buckets of a [`Histogram`], the last one without a bound.
