@@ -227,6 +227,12 @@ impl Stock {
         }
     }
 
+    /// Accounts, if the upstream refuses them all and no token is left.
+    #[must_use]
+    pub fn hopeless(&self) -> Option<u64> {
+        self.terms().hopeless()
+    }
+
     /// Lends the slot no more. A lease under way goes on.
     pub fn take_out_of_use(&self, slot: SlotIndex) {
         let pool = self.pool();

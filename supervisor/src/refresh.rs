@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tpp::{
     config::{Config, Credential},
-    lending::{Legacy, Stock},
     plan::Backend,
 };
 

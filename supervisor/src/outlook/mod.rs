@@ -167,7 +167,7 @@ impl Outlook {
             details,
             numbers: Numbers {
                 pool: pool_status(&self.stock),
-                all_refused: region.hopeless(),
+                all_refused: self.stock.hopeless(),
                 longest_wait: numbers::longest_wait(&self.stock),
                 totals: self.stock.totals(),
                 refreshes: numbers::refreshes(region.supervisors()),

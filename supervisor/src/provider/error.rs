@@ -1,8 +1,9 @@
 //! Why there is no token: one line for each, none with a secret in it.
 
-use std::{error::Error as StdError, io, path::PathBuf, time::Duration};
+use std::{error::Error as StdError, io, time::Duration};
 
 use thiserror::Error;
+use tpp::tls::TrustError;
 
 use super::token::TokenFault;
 
@@ -170,37 +171,9 @@ pub enum SetupError {
         /// What is wrong with it.
         source: Box<regex::Error>,
     },
-    /// `upstream.ca_file` cannot be read as PEM.
-    #[error("upstream.ca_file {}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// `upstream.ca_file` has no certificate in it.
-    #[error("upstream.ca_file {} holds no certificate", path.display())]
-    NoCertificate {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A certificate of `upstream.ca_file` is not one that can be trusted as a root.
-    #[error("upstream.ca_file {}", path.display())]
-    BadCertificate {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: rustls::Error,
-    },
-    /// TLS is asked for, and this machine has no trusted roots.
-    #[error("no trusted roots on this system: install ca-certificates or set upstream.ca_file")]
-    NoRoots,
-    /// The TLS library would not take its settings.
-    #[error("TLS settings")]
-    Tls {
-        /// Why.
-        source: rustls::Error,
-    },
+    /// Nobody can be trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The HTTP library would not start.
     #[error("login client")]
     Client {

@@ -11,7 +11,7 @@ use reqwest::{Client, ClientBuilder, Response, Url, header, redirect, retry};
 use tpp::config;
 use zeroize::Zeroizing;
 
-use super::{LoginError, SetupError, error::Peer, tls};
+use super::{LoginError, SetupError, error::Peer};
 
 /// What an answer may be long besides its token: the other fields, and all white space.
 const ANSWER_SLACK_BYTES: usize = 64 * 1024;
@@ -51,7 +51,7 @@ impl Http {
             connect_timeout,
             login_timeout: token.login_timeout,
         };
-        let tls = tls::client_config(upstream)?;
+        let tls = tpp::tls::client_config(upstream)?;
         let client = builder(&tls, &peer)
             .build()
             .map_err(|source| SetupError::Client { source })?;

@@ -11,7 +11,6 @@ mod error;
 pub mod fuzzing;
 mod http;
 mod redact;
-mod tls;
 mod token;
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ use tokio::{
     time::sleep,
 };
 
+use tpp::tls::TrustError;
+
 use super::{
     server::{Server, http, tls_once},
     *,
@@ -418,15 +420,18 @@ fn a_bad_ca_file_is_a_setup_error_that_names_it() {
         };
         DolphinDb::new(&upstream, &rules()).unwrap_err()
     };
-    assert!(matches!(set_up(None), SetupError::CaFile { .. }));
+    assert!(matches!(
+        set_up(None),
+        SetupError::Trust(TrustError::CaFile { .. })
+    ));
     assert!(matches!(
         set_up(Some("nothing here")),
-        SetupError::NoCertificate { .. }
+        SetupError::Trust(TrustError::NoCertificate { .. })
     ));
     let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(
         set_up(Some(junk)),
-        SetupError::BadCertificate { .. }
+        SetupError::Trust(TrustError::BadCertificate { .. })
     ));
     let error = set_up(Some(
         "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
