@@ -34,12 +34,16 @@ pub mod ids;
 pub mod lending;
 pub mod limits;
 #[cfg(not(tpp_loom))]
+pub mod log_lines;
+#[cfg(not(tpp_loom))]
 pub mod plan;
 pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;
 pub mod roster;
 pub mod shared;
+#[cfg(not(tpp_loom))]
+pub mod signals;
 mod sync;
 #[cfg(not(tpp_loom))]
 pub mod tls;

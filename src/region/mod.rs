@@ -13,9 +13,11 @@ mod directory;
 pub(crate) mod fuzzing;
 mod mapping;
 mod pools;
+mod seat_lock;
 mod sections;
 
 use std::{
+    ffi::CStr,
     fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -24,6 +26,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     fcntl::{FcntlArg, SealFlag, fcntl},
     sys::memfd::{MFdFlags, memfd_create},
 };
@@ -37,6 +40,7 @@ use crate::{
 pub use directory::LAYOUT_VERSION;
 use directory::{DIRECTORY_BYTES, Directory, MAGIC, PAGE, Span};
 use mapping::Mapping;
+pub use seat_lock::SeatLock;
 pub use sections::{Geometry, PoolGeometry, PoolParts};
 use sections::{Parts, SharedWords, bytes_for, lay_out};
 
@@ -270,13 +274,22 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK
     .union(SealFlag::F_SEAL_GROW)
     .union(SealFlag::F_SEAL_SEAL);
 
+/// An anonymous file, empty, that can be sealed.
+pub(crate) fn sealable_file(name: &CStr) -> io::Result<File> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    // From Linux 6.3 on a memory file says whether it may ever be executed; hardened hosts demand it.
+    let never_executed = flags | MFdFlags::from_bits_retain(nix::libc::MFD_NOEXEC_SEAL);
+    let file = match memfd_create(name, never_executed) {
+        Err(Errno::EINVAL) => memfd_create(name, flags)?,
+        created => created?,
+    };
+    Ok(File::from(file))
+}
+
 /// An anonymous file of `bytes` zeros that can be neither shrunk nor grown: nobody can make another's
 /// access to the mapping fault.
 fn memory_file(bytes: usize) -> io::Result<File> {
-    let file = File::from(memfd_create(
-        "tpp",
-        MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
-    )?);
+    let file = sealable_file(c"tpp")?;
     file.set_len(bytes as u64)?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
     Ok(file)

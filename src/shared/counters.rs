@@ -154,6 +154,8 @@ seat_counters! {
     clients_left,
     /// Connections closed because their time to drain was over.
     drain_cut,
+    /// Log lines dropped because nobody read them.
+    log_lines_dropped,
 }
 
 impl HistogramCounts {

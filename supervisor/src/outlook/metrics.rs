@@ -230,6 +230,11 @@ fn supervisor(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "Whether the last reload was put in force.",
             (!snapshot.details.last_reload_failed()).into(),
         ),
+        counter(
+            "tpp_log_lines_dropped_total",
+            "Log lines dropped because nobody read them.",
+            snapshot.numbers.log_lines_dropped,
+        ),
         gauge(
             "tpp_upstream_addresses",
             "Addresses the upstream's name resolves to.",

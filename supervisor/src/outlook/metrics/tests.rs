@@ -58,6 +58,7 @@ fn snapshot() -> Snapshot {
                 clients_left: 1,
                 waits_ended: std::array::from_fn(|at| at as u64),
                 drain_cut: 7,
+                log_lines_dropped: 0,
                 acquisition_wait: histogram_of(&[(0, 4000), (3, 900), (15, 90)], 1_500_000_250),
                 connection_duration: histogram_of(&[(8, 4850)], 2_425_000_000),
             },
@@ -67,6 +68,7 @@ fn snapshot() -> Snapshot {
                 trouble: 6,
             },
             worker_restarts: 1,
+            log_lines_dropped: 11,
             uptime: Duration::from_secs(1),
         },
         details: Arc::new(Details {
@@ -222,6 +224,9 @@ tpp_config_generation 2
 # HELP tpp_config_last_reload_success Whether the last reload was put in force.
 # TYPE tpp_config_last_reload_success gauge
 tpp_config_last_reload_success 1
+# HELP tpp_log_lines_dropped_total Log lines dropped because nobody read them.
+# TYPE tpp_log_lines_dropped_total counter
+tpp_log_lines_dropped_total 11
 # HELP tpp_upstream_addresses Addresses the upstream's name resolves to.
 # TYPE tpp_upstream_addresses gauge
 tpp_upstream_addresses 2
