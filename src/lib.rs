@@ -6,6 +6,7 @@
 //! - [`region`]: the shared mapping that pools lie in;
 //! - [`lending`]: a pool in use: a worker's half, the supervisor's half;
 //! - [`plan`]: what workers act on, one value a generation, and where tokens may go;
+//! - [`clients`]: how many connections there are over all workers, and from each address;
 //! - [`tls`]: whom to trust at the upstream;
 //! - [`bells`]: how one process makes another look;
 //! - [`limits`]: rates and breakers, exact over all processes;
@@ -17,6 +18,8 @@
 
 #[cfg(not(tpp_loom))]
 pub mod bells;
+#[cfg(not(tpp_loom))]
+pub mod clients;
 #[cfg(not(tpp_loom))]
 pub mod clock;
 #[cfg(not(tpp_loom))]

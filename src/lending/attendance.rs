@@ -1,12 +1,14 @@
 //! The part of a desk that is its worker's, whatever the pool: bell, heartbeat, state, counters, what the supervisor publishes.
 
 use std::{
+    net::IpAddr,
     os::fd::{AsFd, BorrowedFd},
     task::Waker,
 };
 
 use crate::{
     bells::BellBoard,
+    clients::{Admitted, Bounds, Full},
     clock::monotonic_millis,
     handover::Role,
     ids::SeatIndex,
@@ -54,6 +56,21 @@ impl Desk {
                 desk.collect();
                 desk.serve();
             }
+        }
+    }
+
+    /// Counts a new client connection in, or says which bound is reached.
+    ///
+    /// # Errors
+    /// See [`Clients::admit`](crate::clients::Clients::admit).
+    pub fn admit(&self, address: IpAddr, bounds: Bounds) -> Result<Admitted, Full> {
+        self.region.clients().admit(self.seat, address, bounds)
+    }
+
+    /// Counts it out, unless the seat, and with it the count, is another's meanwhile.
+    pub fn let_go(&self, admitted: Admitted) {
+        if self.is_seated() {
+            self.region.clients().leave(self.seat, admitted);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
     bells::BellBoard,
     clock::monotonic_millis,
     ids::{Epoch, PoolId, SeatIndex, SlotIndex, Ticket},
-    pool::{Bells, Claim, Collected, LineKeeper, Pool, Slot},
+    pool::{Bells, Census, Claim, Collected, LineKeeper, Pool, Slot},
     region::{PoolParts, Region},
     shared::{Publication, Terms, TokenWords},
 };
@@ -169,6 +169,18 @@ impl Desk {
 
     pub(super) fn pool(&self) -> Pool<'_> {
         self.region.pool_at(&self.parts)
+    }
+
+    /// Slots that are or were configured.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.pool().slots.len()
+    }
+
+    /// The pool in numbers.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        self.pool().census()
     }
 
     /// What holds for its pool as a whole.

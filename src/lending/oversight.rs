@@ -83,6 +83,8 @@ impl Stock {
 
     /// Takes back all that the worker of `seat` held, in every pool, and vacates the seat. Its process must have ended.
     pub fn reclaim(&self, seat: SeatIndex) -> Reclaimed {
+        // First: once the seat is vacant nobody would do it any more, should this process die in between.
+        self.region.wipe_clients(seat);
         let pools = self.region.pools();
         let reclaimed = reclaim(&self.views(&pools), seat, &*self.bells);
         self.region.counters(seat).settle(reclaimed.leases);

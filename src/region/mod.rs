@@ -19,6 +19,7 @@ mod sections;
 use std::{
     ffi::CStr,
     fs::File,
+    hash::{BuildHasher as _, RandomState},
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     os::unix::fs::FileExt,
@@ -27,14 +28,16 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{FcntlArg, SealFlag, fcntl},
+    fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl},
     sys::memfd::{MFdFlags, memfd_create},
 };
 
 use crate::{
+    clients::{Clients, HEAD_WORDS, SEAT_WORDS},
     ids::{PoolId, SeatIndex},
     roster::Seat,
     shared::{Publication, SeatCounters, SupervisorCounters},
+    sync::AtomicU64,
 };
 
 pub use directory::LAYOUT_VERSION;
@@ -134,7 +137,11 @@ impl Region {
         let directory = directory_of(&mapping);
         directory.begin(bytes);
         lay_out(directory, geometry).ok_or(RegionError::Full { bytes })?;
-        Self::of(file, mapping, bytes)
+        let region = Self::of(file, mapping, bytes)?;
+        // Where a client lies in the tables is nothing that it can know. The standard library's hashers are the nearest dice.
+        let seed = RandomState::new().hash_one(std::process::id());
+        region.client_words()[0].store(seed, Relaxed);
+        Ok(region)
     }
 
     /// Maps a region that another process created.
@@ -242,6 +249,33 @@ impl Region {
     #[must_use]
     pub fn counters(&self, seat: SeatIndex) -> &SeatCounters {
         &self.mapping.section(self.parts.counters)[seat.get()]
+    }
+
+    fn client_words(&self) -> &[AtomicU64] {
+        self.mapping.section(self.parts.clients)
+    }
+
+    /// The client connections of all seats.
+    #[must_use]
+    pub fn clients(&self) -> Clients<'_> {
+        Clients::new(self.client_words())
+    }
+
+    /// Counts the connections of `seat` out, whose process has ended, and gives the memory of their table back.
+    pub(crate) fn wipe_clients(&self, seat: SeatIndex) {
+        let words = HEAD_WORDS + seat.get() * SEAT_WORDS;
+        let section = self.parts.clients;
+        let [at, length] = [
+            section.offset() + words * size_of::<AtomicU64>(),
+            SEAT_WORDS * size_of::<AtomicU64>(),
+        ]
+        .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        if fallocate(&self.file, hole, at, length).is_err() {
+            let part = &self.client_words()[words..][..SEAT_WORDS];
+            // Relaxed: nobody else writes them before the seat is filled again.
+            part.iter().for_each(|word| word.store(0, Relaxed));
+        }
     }
 
     /// Connects to the upstream that failed, as the workers reported them.

@@ -3,6 +3,7 @@
 use crossbeam_utils::CachePadded;
 
 use crate::{
+    clients::{HEAD_WORDS, SEAT_WORDS},
     ids::{PoolId, SeatIndex, SlotIndex},
     pool::{SeatLine, Slot},
     roster::Seat,
@@ -127,6 +128,7 @@ pub(super) enum Kind {
     Seats = 2,
     Counters = 3,
     History = 4,
+    Clients = 5,
     PoolWords = 0x100,
     Slots = 0x101,
     Bitmap = 0x102,
@@ -152,7 +154,9 @@ impl Kind {
             Self::Bitmap | Self::LineSeats => size_of::<CachePadded<AtomicU64>>(),
             Self::Lines => size_of::<SeatLine>(),
             Self::Tokens => size_of::<TokenWords>(),
-            Self::History | Self::Places | Self::TokenBytes => size_of::<AtomicU64>(),
+            Self::History | Self::Clients | Self::Places | Self::TokenBytes => {
+                size_of::<AtomicU64>()
+            }
         }
     }
 }
@@ -199,15 +203,17 @@ pub(super) struct Parts {
     pub(super) seats: Span<Seat>,
     pub(super) counters: Span<SeatCounters>,
     pub(super) history: Span<AtomicU64>,
+    pub(super) clients: Span<AtomicU64>,
 }
 
 impl Parts {
-    fn sections(seats: usize) -> [(Kind, usize); 4] {
+    fn sections(seats: usize) -> [(Kind, usize); 5] {
         [
             (Kind::Shared, 1),
             (Kind::Seats, seats),
             (Kind::Counters, seats),
             (Kind::History, Publication::words_for(HISTORY_BYTES)),
+            (Kind::Clients, HEAD_WORDS + seats * SEAT_WORDS),
         ]
     }
 
@@ -219,9 +225,12 @@ impl Parts {
             seats: span(directory, Kind::Seats, none)?,
             counters: span(directory, Kind::Counters, none)?,
             history: span(directory, Kind::History, none)?,
+            clients: span(directory, Kind::Clients, none)?,
         };
         must_be("shared words", parts.shared.count(), 1)?;
         must_be("counters", parts.counters.count(), parts.seats.count())?;
+        let client_words = HEAD_WORDS + parts.seats.count() * SEAT_WORDS;
+        must_be("client words", parts.clients.count(), client_words)?;
         if parts.history.count() < Publication::words_for(1) {
             let least = Publication::words_for(1);
             must_be("room to publish", parts.history.count(), least)?;

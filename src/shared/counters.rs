@@ -156,6 +156,12 @@ seat_counters! {
     drain_cut,
     /// Log lines dropped because nobody read them.
     log_lines_dropped,
+    /// Connections refused because there were as many as may be (`client.max_connections`).
+    refused_total,
+    /// Connections refused because their address had as many as may be (`client.max_connections_per_address`).
+    refused_address,
+    /// Connections refused because the descriptors left are for the upstream's.
+    refused_descriptors,
 }
 
 impl HistogramCounts {

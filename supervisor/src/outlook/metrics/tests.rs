@@ -59,6 +59,9 @@ fn snapshot() -> Snapshot {
                 waits_ended: std::array::from_fn(|at| at as u64),
                 drain_cut: 7,
                 log_lines_dropped: 0,
+                refused_total: 12,
+                refused_address: 13,
+                refused_descriptors: 14,
                 acquisition_wait: histogram_of(&[(0, 4000), (3, 900), (15, 90)], 1_500_000_250),
                 connection_duration: histogram_of(&[(8, 4850)], 2_425_000_000),
             },
@@ -141,6 +144,11 @@ tpp_connections_closed_total 4850
 # HELP tpp_connections_cut_total Client connections closed because the time to drain was over.
 # TYPE tpp_connections_cut_total counter
 tpp_connections_cut_total 7
+# HELP tpp_connections_refused_total Client connections refused for want of room, by the bound that was reached.
+# TYPE tpp_connections_refused_total counter
+tpp_connections_refused_total{reason=\"max_connections\"} 12
+tpp_connections_refused_total{reason=\"per_address\"} 13
+tpp_connections_refused_total{reason=\"descriptors\"} 14
 # HELP tpp_waits_ended_total Waits that were ended because their bound was over, by who had kept them waiting.
 # TYPE tpp_waits_ended_total counter
 tpp_waits_ended_total{reason=\"client_head\"} 0
