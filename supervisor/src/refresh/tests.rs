@@ -13,7 +13,10 @@ use tpp::{
     region::{Geometry, Region},
 };
 
-use super::*;
+use tokio::sync::watch;
+use tpp::pool::{Origin, SlotIndex, Stock};
+
+use super::{assignment::key, *};
 
 const SLOTS: usize = 4;
 

@@ -8,7 +8,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::SeqCst},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -50,6 +50,8 @@ struct Shared {
     seen: Mutex<Vec<Seen>>,
     open: Mutex<HashMap<u64, TcpStream>>,
     stopping: AtomicBool,
+    /// Status for a token that is not valid, if not 401.
+    refusal: AtomicU16,
 }
 
 /// What each user's next login is answered with.
@@ -173,6 +175,11 @@ impl Upstream {
     /// The same, and they are forgotten: a long test keeps no more than it needs.
     pub(crate) fn take_seen(&self) -> Vec<Seen> {
         std::mem::take(&mut *self.shared.seen.lock().expect("seen"))
+    }
+
+    /// What a token that is not valid is answered with from now on, in the place of 401.
+    pub(crate) fn refuse_with(&self, status: u16) {
+        self.shared.refusal.store(status, SeqCst);
     }
 
     /// Requests that were answered 401.

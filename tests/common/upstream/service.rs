@@ -22,6 +22,7 @@
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
+    sync::atomic::Ordering::SeqCst,
     thread,
     time::{Duration, Instant},
 };
@@ -77,8 +78,12 @@ pub(super) fn answer(
         return exchange.serve();
     }
     exchange.take_body()?;
+    let status = match shared.refusal.load(SeqCst) {
+        0 => 401,
+        other => other,
+    };
     exchange.json(
-        401,
+        status,
         &json!({"code": "401", "message": "the token is not valid"}),
     )
 }

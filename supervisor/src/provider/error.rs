@@ -20,6 +20,12 @@ pub enum LoginError {
         /// What the server said, on one line, bounded, without secrets.
         reason: String,
     },
+    /// The server answered, and has no place or no time for a login now.
+    #[error("the server is busy: {reason}")]
+    Busy {
+        /// What the server said, on one line, bounded, without secrets.
+        reason: String,
+    },
     /// The upstream's name has no address.
     #[error("resolve {address}: {cause}")]
     Resolve {
@@ -115,12 +121,26 @@ pub enum LoginError {
     BadToken(#[from] TokenFault),
 }
 
+/// What a failed login says of its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing: the server has no place or no time for it now. Soon again.
+    Busy,
+    /// Nothing: something on the way; it may pass by itself. Soon again.
+    Trouble,
+    /// It was turned down: trying again soon may lock it out.
+    Refused,
+}
+
 impl LoginError {
-    /// Whether the server turned this credential down, so that trying again soon may lock the account out.
-    /// Everything else is trouble, which may pass by itself.
+    /// What it says of the account.
     #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { .. })
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Refused { .. } => Outcome::Refused,
+            Self::Busy { .. } => Outcome::Busy,
+            _ => Outcome::Trouble,
+        }
     }
 
     /// Whether nobody that speaks was met: another address of the upstream may do better.
@@ -144,6 +164,12 @@ pub enum SetupError {
         url: String,
         /// What is wrong with it.
         source: url::ParseError,
+    },
+    /// `token.busy_pattern` is no regular expression.
+    #[error("token.busy_pattern")]
+    BusyPattern {
+        /// What is wrong with it.
+        source: Box<regex::Error>,
     },
     /// Nobody can be trusted.
     #[error(transparent)]
