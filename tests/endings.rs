@@ -135,7 +135,7 @@ fn a_short_body_that_drips_holds_no_token_at_all() {
             for _ in 0..10 {
                 the_next_is_served(&upstream, &proxy);
             }
-            assert_eq!(proxy.pool().in_use, 0);
+            proxy.wait_until_all_is_back(1);
         },
     );
     assert_eq!(upstream.seen().len(), 10);
