@@ -4,6 +4,7 @@
 //! - [`pool`]: slots, leases, the waiting line: the algorithms, over any memory;
 //! - [`region`]: the shared mapping that a pool lies in;
 //! - [`plan`]: what workers act on, one value a generation, and where tokens may go;
+//! - [`clients`]: how many connections there are over all workers, and from each address;
 //! - [`tls`]: whom to trust at the upstream;
 //! - [`bells`]: how one process makes another look;
 //! - [`estate`]: what a supervisor leaves to the next one, and how it gets there;
@@ -14,6 +15,8 @@
 
 #[cfg(not(tpp_loom))]
 pub mod bells;
+#[cfg(not(tpp_loom))]
+pub mod clients;
 #[cfg(not(tpp_loom))]
 pub mod clock;
 #[cfg(not(tpp_loom))]
@@ -28,10 +31,14 @@ pub mod handover;
 #[cfg(not(tpp_loom))]
 pub mod hash;
 #[cfg(not(tpp_loom))]
+pub mod log_lines;
+#[cfg(not(tpp_loom))]
 pub mod plan;
 pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;
+#[cfg(not(tpp_loom))]
+pub mod signals;
 mod sync;
 #[cfg(not(tpp_loom))]
 pub mod tls;

@@ -77,7 +77,10 @@ fn a_worker_out_of_files_keeps_what_is_open_and_recovers() {
         open.get("/who").ok();
     }
     drop(crowd);
-    proxy.client(&upstream).get("/who").ok();
+    // There is room as soon as the worker has seen them go.
+    wait_until("a newcomer is served", || {
+        proxy.client(&upstream).get("/who").status == 200
+    });
     drop(open);
     proxy.wait_until_all_is_back(2);
     assert_eq!(proxy.status().worker_restarts, 0);

@@ -136,6 +136,46 @@ fn a_stopped_worker_is_taken_over_too() {
 }
 
 #[test]
+fn a_living_worker_that_nobody_can_meet_keeps_what_it_holds() {
+    let (upstream, _, mut proxy) = start(2);
+    let mut clients = [proxy.client(&upstream), proxy.client(&upstream)];
+    let users: Vec<_> = clients.iter_mut().map(account).collect();
+    let stopped = proxy
+        .workers()
+        .into_iter()
+        .find(|worker| worker.leases > 0)
+        .expect("somebody holds a token");
+    processes::stop(stopped.pid);
+    proxy.kill_supervisor();
+    // As a sweep of /tmp does. The other worker can be met, and hands the pool over.
+    let place = format!(
+        "{}.worker-{}",
+        proxy.control_socket().display(),
+        stopped.pid
+    );
+    fs::remove_file(&place).expect("its meeting place was there");
+    proxy.start_successor();
+    let event = last_event(&proxy);
+    assert_eq!((event.workers, event.leases_freed), (2, 0));
+    let held = proxy
+        .tokens()
+        .into_iter()
+        .filter(|one| one.holder.is_some());
+    assert_eq!(
+        held.count(),
+        2,
+        "nothing was taken from the one that is stopped"
+    );
+    processes::send(stopped.pid, Signal::SIGCONT);
+    for (client, user) in clients.iter_mut().zip(&users) {
+        assert_eq!(&account(client), user);
+    }
+    drop(clients);
+    proxy.wait_until_all_is_back(2);
+    upstream.assert_clean();
+}
+
+#[test]
 fn supervisors_follow_one_another_any_number_of_times() {
     let (upstream, _, mut proxy) = start(2);
     let mut kept = proxy.client(&upstream);

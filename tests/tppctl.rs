@@ -148,6 +148,27 @@ fn the_status_is_plain_text_in_a_pipe() {
 }
 
 #[test]
+fn the_status_exits_as_health_says() {
+    for (health, code) in [
+        (Health::Healthy, 0),
+        (Health::Degraded, 0),
+        (Health::Unhealthy, 1),
+    ] {
+        let shown = Status {
+            status: health,
+            ..status()
+        };
+        let supervisor = Supervisor::that_says(Reply::Status(Box::new(shown)));
+        for arguments in [&["status"][..], &["status", "--json"]] {
+            let (output, _) = supervisor.run(arguments);
+            assert_eq!(output.status.code(), Some(code), "{health:?} {arguments:?}");
+            assert!(!output.stdout.is_empty(), "it is shown all the same");
+            assert!(output.stderr.is_empty(), "{output:?}");
+        }
+    }
+}
+
+#[test]
 fn json_is_the_reply_itself() {
     let supervisor = Supervisor::that_says(Reply::Status(Box::new(status())));
     let (output, _) = supervisor.run(&["status", "--json"]);

@@ -9,10 +9,9 @@ use std::{
     },
 };
 
-use nix::{
-    fcntl::{FcntlArg, SealFlag, fcntl},
-    sys::memfd::{MFdFlags, memfd_create},
-};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+
+use crate::region;
 
 use super::Plan;
 
@@ -50,8 +49,7 @@ impl Sealed {
     /// If the system has no memory or no descriptor left.
     pub fn of(plan: &Plan) -> Result<Self, PlanError> {
         let json = serde_json::to_vec(plan)?;
-        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let file = File::from(memfd_create("tpp-plan", flags).map_err(io::Error::from)?);
+        let file = region::sealable_file(c"tpp-plan")?;
         file.write_all_at(&json, 0)?;
         fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS)).map_err(io::Error::from)?;
         Ok(Self {
@@ -95,6 +93,8 @@ impl AsFd for Sealed {
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeMap, path::Path};
+
+    use nix::sys::memfd::{MFdFlags, memfd_create};
 
     use super::*;
     use crate::{

@@ -158,6 +158,14 @@ seat_counters! {
     clients_left,
     /// Connections closed because their time to drain was over.
     drain_cut,
+    /// Connections refused because there were as many as may be (`client.max_connections`).
+    refused_total,
+    /// Connections refused because their address had as many as may be (`client.max_connections_per_address`).
+    refused_address,
+    /// Connections refused because the descriptors left are for the upstream's.
+    refused_descriptors,
+    /// Log lines dropped because nobody read them.
+    log_lines_dropped,
 }
 
 impl HistogramCounts {

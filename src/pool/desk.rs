@@ -7,6 +7,7 @@ use std::{
     cell::Cell,
     collections::HashMap,
     fmt,
+    net::IpAddr,
     os::fd::{AsFd, BorrowedFd},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -15,10 +16,16 @@ use std::{
     task::Waker,
 };
 
-use crate::{bells::BellBoard, clock::monotonic_millis, handover::Role, region::Region};
+use crate::{
+    bells::BellBoard,
+    clients::{Admitted, Bounds, Full},
+    clock::monotonic_millis,
+    handover::Role,
+    region::Region,
+};
 
 use super::{
-    Bells, Pool, SeatCounters, SeatState,
+    Bells, Census, Pool, SeatCounters, SeatState,
     ids::{Epoch, SeatIndex, SlotIndex, Ticket},
     line::{Collected, LineKeeper},
     seat::SeatWord,
@@ -298,6 +305,33 @@ impl Desk {
     #[must_use]
     pub fn counters(&self) -> &SeatCounters {
         self.region.counters(self.seat)
+    }
+
+    /// Counts a new client connection in, or says which bound is reached.
+    ///
+    /// # Errors
+    /// See [`Clients::admit`](crate::clients::Clients::admit).
+    pub fn admit(&self, address: IpAddr, bounds: Bounds) -> Result<Admitted, Full> {
+        self.region.clients().admit(self.seat, address, bounds)
+    }
+
+    /// Counts it out, unless the seat, and with it the count, is another's meanwhile.
+    pub fn let_go(&self, admitted: Admitted) {
+        if self.is_seated() {
+            self.region.clients().leave(self.seat, admitted);
+        }
+    }
+
+    /// Slots that are or were configured.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.region.slots_used()
+    }
+
+    /// The pool in numbers.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        self.pool().census()
     }
 
     /// Open connections of the worker that has fewest, among the others that are ready and alive; `None`: there is no

@@ -286,6 +286,8 @@ impl Stock {
 
     /// Takes back all that the worker of `seat` held, and vacates the seat. Its process must have ended.
     pub fn reclaim(&self, seat: SeatIndex) -> Reclaimed {
+        // First: once the seat is vacant nobody would do it any more, should this process die in between.
+        self.region.wipe_clients(seat);
         let reclaimed = self.pool().reclaim(seat, &self.bells);
         self.region.counters(seat).settle(reclaimed.leases);
         self.tell_of_spent();

@@ -8,6 +8,7 @@ use std::{
 use crossbeam_utils::CachePadded;
 
 use crate::{
+    clients::{HEAD_WORDS, SEAT_WORDS},
     pool::{
         ORIGIN_BYTES, Publication, Seat, SeatCounters, SeatIndex, Slot, SlotIndex,
         SupervisorCounters, WINDOW,
@@ -20,7 +21,7 @@ use super::RegionError;
 /// Begins every region: "tppregn" and a byte that no text file has there.
 const MAGIC: u64 = u64::from_be_bytes(*b"\x89tppregn");
 /// Raised whenever a word changes its meaning or its place.
-pub const LAYOUT_VERSION: u64 = 3;
+pub const LAYOUT_VERSION: u64 = 4;
 /// Bytes at the head of the region that hold [`Layout::header`].
 pub(super) const HEADER_BYTES: usize = 4096;
 /// Sections begin on pages, so that what is never touched is never there.
@@ -53,9 +54,10 @@ pub(super) enum Section {
     Places,
     Tokens,
     History,
+    Clients,
 }
 
-const SECTIONS: usize = 9;
+const SECTIONS: usize = 10;
 
 /// A section's place: `count` elements of `T`, `offset` bytes from the region's begin.
 #[derive(Debug)]
@@ -149,13 +151,14 @@ impl Layout {
                 word,
             ),
             Section::History => (Publication::words_for(HISTORY_BYTES), word),
+            Section::Clients => (HEAD_WORDS + geometry.seats * SEAT_WORDS, word),
         }
     }
 
     fn sizes(geometry: Geometry) -> [usize; SECTIONS] {
         use Section::*;
         [
-            Shared, LineSeats, Bitmap, Slots, Seats, Counters, Places, Tokens, History,
+            Shared, LineSeats, Bitmap, Slots, Seats, Counters, Places, Tokens, History, Clients,
         ]
         .map(|section| {
             let (count, size) = Self::elements(geometry, section);

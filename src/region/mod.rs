@@ -8,9 +8,12 @@
 pub(crate) mod fuzzing;
 mod layout;
 mod mapping;
+mod seat_lock;
 
 use std::{
+    ffi::CStr,
     fs::File,
+    hash::{BuildHasher as _, RandomState},
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     os::unix::fs::FileExt,
@@ -18,11 +21,13 @@ use std::{
 };
 
 use nix::{
-    fcntl::{FcntlArg, SealFlag, fcntl},
+    errno::Errno,
+    fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl},
     sys::memfd::{MFdFlags, memfd_create},
 };
 
 use crate::{
+    clients::{Clients, HEAD_WORDS, SEAT_WORDS},
     pool::{
         Bitmap, ORIGIN_BYTES, Pool, Publication, SeatCounters, SeatIndex, SeatSet, SlotIndex,
         SupervisorCounters, Suspects,
@@ -33,6 +38,7 @@ use crate::{
 pub use layout::{Geometry, LAYOUT_VERSION};
 use layout::{HEADER_BYTES, Layout, Section, SharedWords};
 use mapping::Mapping;
+pub use seat_lock::SeatLock;
 
 /// Why a region cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +116,11 @@ impl Region {
                 bytes: layout.bytes(),
                 source,
             })?;
-        Self::map(file, layout)
+        let region = Self::map(file, layout)?;
+        // Where a client lies in the tables is nothing that it can know. The standard library's hashers are the nearest dice.
+        let seed = RandomState::new().hash_one(std::process::id());
+        region.client_words()[0].store(seed, Relaxed);
+        Ok(region)
     }
 
     /// Maps a region that another process created.
@@ -250,6 +260,33 @@ impl Region {
         &self.mapping.section(self.layout.section(Section::Counters))[seat.get()]
     }
 
+    fn client_words(&self) -> &[AtomicU64] {
+        self.mapping.section(self.layout.section(Section::Clients))
+    }
+
+    /// The client connections of all seats.
+    #[must_use]
+    pub fn clients(&self) -> Clients<'_> {
+        Clients::new(self.client_words())
+    }
+
+    /// Counts the connections of `seat` out, whose process has ended, and gives the memory of their table back.
+    pub(crate) fn wipe_clients(&self, seat: SeatIndex) {
+        let words = HEAD_WORDS + seat.get() * SEAT_WORDS;
+        let section = self.layout.section::<AtomicU64>(Section::Clients);
+        let [at, length] = [
+            section.offset() + words * size_of::<AtomicU64>(),
+            SEAT_WORDS * size_of::<AtomicU64>(),
+        ]
+        .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        if fallocate(&self.file, hole, at, length).is_err() {
+            let part = &self.client_words()[words..][..SEAT_WORDS];
+            // Relaxed: nobody else writes them before the seat is filled again.
+            part.iter().for_each(|word| word.store(0, Relaxed));
+        }
+    }
+
     /// Connects to the upstream that failed, as the workers reported them.
     #[must_use]
     pub fn unreachable_reports(&self) -> u64 {
@@ -287,13 +324,22 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK
     .union(SealFlag::F_SEAL_GROW)
     .union(SealFlag::F_SEAL_SEAL);
 
+/// An anonymous file, empty, that can be sealed.
+pub(crate) fn sealable_file(name: &CStr) -> io::Result<File> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    // From Linux 6.3 on a memory file says whether it may ever be executed; hardened hosts demand it.
+    let never_executed = flags | MFdFlags::from_bits_retain(nix::libc::MFD_NOEXEC_SEAL);
+    let file = match memfd_create(name, never_executed) {
+        Err(Errno::EINVAL) => memfd_create(name, flags)?,
+        created => created?,
+    };
+    Ok(File::from(file))
+}
+
 /// An anonymous file of `bytes` zeros that can be neither shrunk nor grown: nobody can make another's
 /// access to the mapping fault.
 fn memory_file(bytes: usize) -> io::Result<File> {
-    let file = File::from(memfd_create(
-        "tpp",
-        MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
-    )?);
+    let file = sealable_file(c"tpp")?;
     file.set_len(bytes as u64)?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
     Ok(file)

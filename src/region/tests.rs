@@ -3,6 +3,7 @@ use std::os::fd::AsFd;
 use proptest::prelude::*;
 
 use super::*;
+use crate::clients::Bounds;
 
 const SMALL: Geometry = Geometry {
     slots: 8,
@@ -24,6 +25,30 @@ fn two_mappings_show_the_same_words() {
     assert_eq!(other.token(SlotIndex::new(3)).read(&mut read), 1);
     assert_eq!(read, b"a token");
     assert_eq!(other.pool().slots.len(), 4);
+}
+
+#[test]
+fn a_dead_seats_connections_are_counted_out_and_no_others() {
+    let region = Region::create(SMALL).unwrap();
+    let other = reopened(&region).unwrap();
+    let address = std::net::Ipv4Addr::LOCALHOST.into();
+    let both_at_most = |total| Bounds {
+        total: Some(total),
+        per_address: Some(total),
+        here: None,
+    };
+    for seat in [0, 0, 1] {
+        let clients = region.clients();
+        let _kept = clients
+            .admit(SeatIndex::new(seat), address, both_at_most(3))
+            .unwrap();
+    }
+    region.wipe_clients(SeatIndex::new(0));
+    assert_eq!(other.clients().total(), 1);
+    let seat = SeatIndex::new(0);
+    let again = || other.clients().admit(seat, address, both_at_most(2));
+    let _kept = again().unwrap();
+    assert!(again().is_err(), "the living one's is still counted");
 }
 
 #[test]

@@ -72,10 +72,13 @@ pub fn run(args: DevArgs) -> anyhow::Result<()> {
             &no_variables,
         )?;
         let log = Log::begin(&config.telemetry)?;
+        let last = log.clone();
         limits::prepare();
         let prepared = Prepared::of(config, PathBuf::new(), log, Vec::new())?;
         announce(&prepared, standin.addr(), &control_socket).context("print the addresses")?;
-        run_prepared(prepared).await
+        let ended = run_prepared(prepared).await;
+        last.flush();
+        ended
     })
 }
 

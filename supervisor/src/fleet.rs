@@ -8,7 +8,7 @@ mod report;
 
 use std::{
     collections::VecDeque,
-    os::fd::AsFd,
+    os::fd::{AsFd, RawFd},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -51,7 +51,7 @@ pub(crate) struct Fleet {
     leaving: Vec<(Worker, Instant)>,
     /// Workers of a predecessor that sit in no seat of this pool; with that time once they drain.
     former: Vec<(WorkerProcess, Option<Instant>)>,
-    ended: JoinSet<(u32, Ending)>,
+    ended: JoinSet<(RawFd, u32, Ending)>,
     /// Instances whose workers are still to be replaced.
     to_replace: VecDeque<usize>,
     askers: Vec<Answer>,
@@ -104,7 +104,7 @@ impl Fleet {
                 // Deaths first: what the dead held is what others wait for.
                 biased;
                 Some(ended) = self.ended.join_next() => match ended {
-                    Ok((pid, ending)) => self.process_ended(pid, ending),
+                    Ok((key, pid, ending)) => self.process_ended(key, pid, ending),
                     Err(source) => error!(error = %source, "lost sight of a worker"),
                 },
                 order = orders.recv() => self.obey(order.unwrap_or(Order::Stop)),
@@ -289,15 +289,15 @@ impl Fleet {
                     info!(worker = %worker.seat, pid = worker.process.pid, epoch = %worker.epoch, "worker ready");
                 }
                 if state == SeatState::Draining {
-                    draining.push((at, worker.process.pid));
+                    draining.push((at, worker.process.key()));
                 }
             }
         }
         // Told by somebody else: its place is taken by another one at once, not when it has ended.
         let deadline = self.exit_deadline(now);
-        for (at, pid) in draining {
-            if let Some(worker) = self.instances[at].remove(pid) {
-                warn!(worker = %worker.seat, pid, "worker drains unasked");
+        for (at, key) in draining {
+            if let Some(worker) = self.instances[at].remove(key) {
+                warn!(worker = %worker.seat, pid = worker.process.pid, "worker drains unasked");
                 self.leaving.push((worker, deadline));
             }
         }
@@ -312,8 +312,9 @@ impl Fleet {
             let seat = self.stock.pool().seats[worker.seat.get()].word();
             if age > self.wanted.worker_timeout {
                 let age_ms = age.as_millis();
-                error!(worker = %worker.seat, pid = worker.process.pid, age_ms, "worker hangs: killing it");
-                worker.process.signal(Signal::KILL);
+                if worker.process.kill() {
+                    error!(worker = %worker.seat, pid = worker.process.pid, age_ms, "worker hangs: killing it");
+                }
             } else if age > PASS_BY_AFTER && !seat.stalled {
                 warn!(worker = %worker.seat, pid = worker.process.pid, age_ms = age.as_millis(),
                     "worker does not respond: the line passes it by");
@@ -342,9 +343,8 @@ impl Fleet {
         let former = self.former.iter();
         let former = former.map(|(process, deadline)| (process, *deadline));
         for (process, deadline) in leaving.chain(former) {
-            if deadline.is_some_and(|deadline| now > deadline) {
+            if deadline.is_some_and(|deadline| now > deadline) && process.kill() {
                 warn!(pid = process.pid, "worker did not end in time: killing it");
-                process.signal(Signal::KILL);
             }
         }
     }
@@ -409,8 +409,8 @@ impl Fleet {
         now + self.wanted.drain_timeout + EXIT_GRACE
     }
 
-    fn process_ended(&mut self, pid: u32, ending: Ending) {
-        let is_it = |process: &WorkerProcess| process.pid == pid;
+    fn process_ended(&mut self, key: RawFd, pid: u32, ending: Ending) {
+        let is_it = |process: &WorkerProcess| process.key() == key;
         if let Some(at) = self.former.iter().position(|(one, _)| is_it(one)) {
             self.former.remove(at);
             info!(pid, how = %ending, "worker of the former pool gone");
@@ -418,8 +418,8 @@ impl Fleet {
             let (worker, _) = self.leaving.remove(at);
             let reclaimed = self.stock.reclaim(worker.seat);
             info!(worker = %worker.seat, pid, how = %ending, leases = reclaimed.leases, "worker gone");
-        } else if let Some(at) = self.instances.iter().position(|instance| instance.has(pid)) {
-            self.worker_died(at, pid, ending);
+        } else if let Some(at) = self.instances.iter().position(|instance| instance.has(key)) {
+            self.worker_died(at, key, ending);
         }
         // Last: systemd may be slow to hear, and the line waits for what the dead held.
         systemd::forget(&Role::Process(pid).to_string());
@@ -429,10 +429,11 @@ impl Fleet {
     }
 
     /// An end that nobody ordered.
-    fn worker_died(&mut self, at: usize, pid: u32, ending: Ending) {
-        let Some(worker) = self.instances[at].remove(pid) else {
+    fn worker_died(&mut self, at: usize, key: RawFd, ending: Ending) {
+        let Some(worker) = self.instances[at].remove(key) else {
             return;
         };
+        let pid = worker.process.pid;
         let how = ending.to_string();
         let reclaimed = self.stock.reclaim(worker.seat);
         self.stock.region().supervisors().worker_restarts.add(1);

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use tpp::{
     config::{self, ProcessVars},
-    handover,
+    handover, signals,
 };
 use tpp_supervisor::{
     dev, run,
@@ -19,7 +19,7 @@ use tpp_supervisor::{
     system::{limits, logging::Log},
 };
 
-use crate::cli::{Cli, Command, ConfigArgs};
+use crate::cli::{CheckArgs, Cli, Command, ConfigArgs};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,6 +31,10 @@ const EX_CONFIG: u8 = 78;
 const CONFIG_FILES: [&str; 2] = ["/etc/tpp/tpp.toml", "/app/config.yaml"];
 
 fn main() -> ExitCode {
+    // First of all: a signal may come any moment from exec on, and its reader is there only later.
+    if let Err(errno) = signals::hold_back() {
+        return exit_code(Err(errno).context("hold signals back"));
+    }
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => {
@@ -40,22 +44,32 @@ fn main() -> ExitCode {
                 let log = Log::begin(&config.telemetry)?;
                 limits::prepare();
                 let inherited = inherited.context("take over what was inherited")?;
-                run::run(config, config_file(&args), log, inherited)
+                let ended = run::run(config, config_file(&args), log.clone(), inherited);
+                log.flush();
+                ended
             })
         }
-        Command::Check(args) => with_config(&args.config, |config| {
-            if let Some(format) = args.takes_over {
-                return upgrade::say_takes_over(format, &config);
-            }
-            for warning in config.warnings() {
-                eprintln!("tpp: warning: {warning}");
-            }
-            println!("{}: ok", config_file(&args.config).display());
-            Ok(())
-        }),
+        Command::Check(args) => check(&args),
         Command::Dev(args) => exit_code(dev::run(args)),
         Command::Worker(args) => exit_code(tpp_worker::run(args)),
     }
+}
+
+fn check(args: &CheckArgs) -> ExitCode {
+    // It serves nobody: whoever interrupts it means it.
+    if let Err(errno) = signals::let_through() {
+        return exit_code(Err(errno).context("let signals through"));
+    }
+    with_config(&args.config, |config| {
+        if let Some(format) = args.takes_over {
+            return upgrade::say_takes_over(format, &config);
+        }
+        for warning in config.warnings() {
+            eprintln!("tpp: warning: {warning}");
+        }
+        println!("{}: ok", config_file(&args.config).display());
+        Ok(())
+    })
 }
 
 /// The file to read: what is named, or the first of the usual ones that is there. It need not exist.

@@ -29,8 +29,9 @@ use crate::{
     process::WorkerProcess,
     succession::{self, Found, Takeover},
     system::{
+        limits::require_pidfd,
         logging::Log,
-        sockets::{Listening, listen},
+        sockets::{Listening, listen, listen_beside},
     },
 };
 
@@ -100,25 +101,18 @@ impl Prepared {
             .warnings()
             .iter()
             .for_each(|warning| warn!("{warning}"));
+        require_pidfd()?;
         let wanted = Wanted::of(&config);
         let mut inherited = inherited;
         // First of all: whoever has it is the supervisor.
         let control = control_socket(&config, &mut inherited)?;
         let roles: BTreeSet<_> = inherited.iter().map(|(role, _)| role.to_string()).collect();
-        let mut takeover = succession::collect(inherited, &meeting_prefix(&config.control_socket));
-        let listeners = config
-            .listen
-            .iter()
-            .map(|&address| {
-                let socket = match takeover.take_listener(address) {
-                    Some(socket) => socket,
-                    None => listen("listen", address)?,
-                };
-                let listening = Listening::on(address, &socket)
-                    .with_context(|| format!("address of {address}"))?;
-                anyhow::Ok((listening, socket))
-            })
-            .collect::<Result<_, _>>()?;
+        let mut takeover = succession::collect(
+            inherited,
+            &meeting_prefix(&config.control_socket),
+            config.workers.worker_timeout,
+        );
+        let listeners = listeners(&config.listen, &mut takeover)?;
         let address = config.health_listen;
         let health = match takeover.take_health(address) {
             Some(socket) => socket,
@@ -165,6 +159,42 @@ impl Prepared {
     pub(crate) fn health_address(&self) -> SocketAddr {
         self.health.0
     }
+}
+
+/// The sockets for clients: those of a predecessor, and others opened anew.
+fn listeners(
+    wanted: &[SocketAddr],
+    takeover: &mut Takeover,
+) -> anyhow::Result<Vec<(Listening, TcpListener)>> {
+    let on = |address, socket: TcpListener| {
+        let listening = Listening::on(address, &socket);
+        let listening = listening.with_context(|| format!("address of {address}"))?;
+        anyhow::Ok((listening, socket))
+    };
+    let mut taken: Vec<Option<(Listening, TcpListener)>> = Vec::new();
+    for &address in wanted {
+        let socket = takeover.take_listener(address);
+        taken.push(socket.map(|socket| on(address, socket)).transpose()?);
+    }
+    let wide = taken.iter().flatten().find_map(|(listening, socket)| {
+        let clone = socket.try_clone().ok()?;
+        wanted
+            .iter()
+            .any(|&address| listening.covers(address))
+            .then_some((*listening, clone))
+    });
+    let opened = wanted
+        .iter()
+        .zip(taken)
+        .map(|(&address, taken)| match (taken, &wide) {
+            (Some(taken), _) => Ok(taken),
+            // A predecessor's socket takes these clients already, and nobody may listen there besides.
+            (None, Some((listening, socket))) if listening.covers(address) => {
+                on(address, socket.try_clone().context("duplicate a socket")?)
+            }
+            (None, _) => on(address, listen_beside("listen", address, wanted)?),
+        });
+    opened.collect()
 }
 
 fn control_socket(

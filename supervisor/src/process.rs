@@ -4,9 +4,10 @@
 //! followed and signalled like a child of our own, and no signal ever hits a process that got the number later.
 
 use std::{
+    cell::Cell,
     fmt, io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::{net::UnixStream, process::CommandExt},
     },
     path::PathBuf,
@@ -101,6 +102,7 @@ pub(crate) struct WorkerProcess {
     pidfd: OwnedFd,
     /// The worker sees its other end close when the supervisor is gone. `None`: it could not be met.
     channel: Option<UnixStream>,
+    was_killed: Cell<bool>,
     /// Generation of the newest plan that lies in the channel.
     sent_plan: u64,
 }
@@ -121,6 +123,7 @@ impl WorkerProcess {
             pid,
             pidfd,
             channel,
+            was_killed: Cell::new(false),
             sent_plan: 0,
         }
     }
@@ -182,6 +185,17 @@ impl WorkerProcess {
     /// Whether it would see our end.
     pub(crate) fn has_channel(&self) -> bool {
         self.channel.is_some()
+    }
+
+    /// Ends it at once; false: it was tried before, and the process does not end yet, for the kernel holds it in a call.
+    pub(crate) fn kill(&self) -> bool {
+        self.signal(Signal::KILL);
+        !self.was_killed.replace(true)
+    }
+
+    /// Tells it from all others, those that had or will have its process id included, as long as this is held.
+    pub(crate) fn key(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
     }
 
     /// Sends a signal, unless the process has ended.

@@ -71,8 +71,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Starts the parts, follows the signals, and ends.
 pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
-    // Registered first: a signal that comes while we start is not lost.
-    let signals = Signals::register()?;
+    let signals = Signals::listen()?;
     say_where(&prepared);
     note_start(&prepared);
     let stock = Arc::clone(&prepared.stock);
@@ -157,6 +156,7 @@ impl Parts {
             health_listen: health.0.to_string(),
             config_file: config_file.clone(),
             started: Started::now(),
+            log: log.clone(),
             seen: Mutex::default(),
         });
         let orders = Orders {
@@ -169,6 +169,7 @@ impl Parts {
                 stock: Arc::clone(&stock),
                 fleet: self.fleet.clone(),
                 invocation: Invocation::of_this_process().context("find the own executable")?,
+                log: log.clone(),
                 own_sockets: own_sockets.context("duplicate the own sockets")?,
                 turn: Arc::clone(&turn),
             },

@@ -3,7 +3,8 @@
 
 use std::{
     io::{self, BufRead, BufReader, ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream},
+    os::fd::AsRawFd as _,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -13,7 +14,10 @@ use super::{
     patience,
     upstream::{ConnId, Oracle, Upstream},
 };
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrStorage, bind, connect, setsockopt,
+    socket, sockopt,
+};
 
 /// Connections of this test process so far: 0 means none.
 static LAST_CONN: AtomicU64 = AtomicU64::new(0);
@@ -41,7 +45,30 @@ impl Client {
 
     /// The same, where it may fail.
     pub(crate) fn try_connect(to: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(to)?;
+        Self::over(TcpStream::connect(to)?)
+    }
+
+    /// The same, from one of this machine's addresses.
+    #[track_caller]
+    pub(crate) fn connect_from(from: Ipv4Addr, to: SocketAddr) -> Self {
+        let connect = || {
+            let socket = socket(
+                AddressFamily::Inet,
+                SockType::Stream,
+                SockFlag::SOCK_CLOEXEC,
+                None,
+            )?;
+            bind(
+                socket.as_raw_fd(),
+                &SockaddrIn::from(SocketAddrV4::new(from, 0)),
+            )?;
+            connect(socket.as_raw_fd(), &SockaddrStorage::from(to))?;
+            Self::over(socket.into())
+        };
+        connect().unwrap_or_else(|error| panic!("connect to {to} from {from}: {error}"))
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(patience()))?;
         stream.set_write_timeout(Some(patience()))?;

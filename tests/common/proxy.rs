@@ -120,7 +120,8 @@ impl Proxy {
             let outcome = self.ctl(&["status", "--json"]);
             serde_json::from_str::<Status>(&outcome.out)
                 .ok()
-                .filter(|_| outcome.code == Some(0))
+                // 1: it runs, and is unhealthy, as it is before its first token.
+                .filter(|_| matches!(outcome.code, Some(0 | 1)))
         });
         self.address = status.listen[0]
             .parse()

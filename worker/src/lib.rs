@@ -17,7 +17,7 @@
 //! The worker cannot log in and never sees a password.
 #![forbid(unsafe_code)]
 
-use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
+use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use nix::sys::prctl;
@@ -26,7 +26,7 @@ use tpp::{
     handover::WorkerDescriptors,
     plan::{Plan, Sealed},
     pool::{Desk, Epoch, SeatIndex},
-    region::Region,
+    region::{Region, SeatLock},
 };
 
 pub use tpp::handover::WorkerArgs;
@@ -47,9 +47,15 @@ mod upstream;
 mod wire;
 mod worker;
 
+/// How often, and at what distance, to try for the own seat.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// What a worker inherits from its supervisor.
 #[derive(Debug)]
 pub struct Inherited {
+    /// Tells everybody, as long as it is held, that the seat's worker lives.
+    pub lock: SeatLock,
     /// Its half of the pool.
     pub desk: Arc<Desk>,
     /// The listening sockets, each with the address it listens on.
@@ -80,18 +86,28 @@ impl Inherited {
             args.seat,
             args.seats
         );
+        let seat = SeatIndex::new(args.seat);
+        let lock = sit_down(&region, seat)?;
         Ok(Self {
-            desk: Desk::new(
-                Arc::new(region),
-                bells,
-                SeatIndex::new(args.seat),
-                Epoch::new(args.epoch),
-            ),
+            lock,
+            desk: Desk::new(Arc::new(region), bells, seat, Epoch::new(args.epoch)),
             listeners: args.listen.into_iter().zip(listeners).collect(),
             channel,
             meeting_prefix: args.meeting_prefix,
         })
     }
+}
+
+/// Locks the seat. A forerunner in it that never began may still be on its way out.
+fn sit_down(region: &Region, seat: SeatIndex) -> anyhow::Result<SeatLock> {
+    for _ in 0..LOCK_TRIES {
+        let lock = region.lock_seat(seat);
+        if let Some(lock) = lock.context("lock the own seat")? {
+            return Ok(lock);
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    anyhow::bail!("seat {seat} is another living process's")
 }
 
 /// Runs the worker that the supervisor started: see [`serve`].
@@ -103,9 +119,11 @@ pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
     // A core would hold tokens; a limit on its size does not stop a handler that takes it through a pipe.
     prctl::set_dumpable(false).context("rule out core dumps")?;
     let inherited = Inherited::receive(args)?;
-    match life::link::may_begin(&inherited.channel).context("wait for the supervisor's word")? {
-        Some(plan) => serve(inherited, plan),
-        None => Ok(()),
+    let plan = life::link::may_begin(&inherited.channel);
+    match plan.context("wait for the supervisor's word")? {
+        // The word may be of one that is gone, and its follower may have found this process not yet seated.
+        Some(plan) if inherited.desk.is_seated() => serve(inherited, plan),
+        _ => Ok(()),
     }
 }
 
@@ -114,11 +132,13 @@ pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
 /// # Errors
 /// If the system refuses what a worker needs.
 pub fn serve(inherited: Inherited, plan: (Sealed, Plan)) -> anyhow::Result<()> {
-    let log = log::start(&plan.1.settings);
+    let log = log::start(&plan.1.settings).context("begin to log")?;
     // Pingora's own thread pools are not used: one thread, whose tasks need no lock against each other.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the runtime")?;
-    runtime.block_on(life::live(inherited, plan, log))
+    let ended = runtime.block_on(life::live(inherited, plan, log.clone()));
+    log.flush();
+    ended
 }

@@ -1,9 +1,12 @@
 //! Where the worker's log lines go, and what may be among them.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
-use tpp::{config::LogFormat, pool::WorkerSettings};
+use tpp::{config::LogFormat, log_lines::LogLines, pool::WorkerSettings};
 use tracing::{Level, Metadata, warn};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
@@ -35,20 +38,31 @@ impl Muffler {
 
 /// Changes the filter of a running worker.
 #[derive(Debug, Clone)]
-pub(crate) struct Log(reload::Handle<EnvFilter, Registry>);
+pub(crate) struct Log {
+    filter: reload::Handle<EnvFilter, Registry>,
+    lines: LogLines,
+}
+
+/// How long the last lines of a process may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Starts logging to standard error. A second start in one process changes nothing.
-pub(crate) fn start(settings: &WorkerSettings) -> Log {
+///
+/// # Errors
+/// If the system has no thread left.
+pub(crate) fn start(settings: &WorkerSettings) -> io::Result<Log> {
+    let written = LogLines::begin(io::stderr(), |dropped| {
+        warn!(dropped, "log lines were dropped: their reader stood still");
+    })?;
+    let writer = written.clone();
+    let make = move || writer.clone();
     let (filter, handle) = reload::Layer::new(filter(&settings.log_filter));
     let lines = match settings.log_format {
-        LogFormat::Text => fmt::layer()
-            .with_writer(std::io::stderr)
-            .with_ansi(false)
-            .boxed(),
+        LogFormat::Text => fmt::layer().with_writer(make).with_ansi(false).boxed(),
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
-            .with_writer(std::io::stderr)
+            .with_writer(make)
             .boxed(),
     };
     // An error means that the process logs already.
@@ -57,13 +71,26 @@ pub(crate) fn start(settings: &WorkerSettings) -> Log {
         .with(cap())
         .with(lines)
         .try_init();
-    Log(handle)
+    Ok(Log {
+        filter: handle,
+        lines: written,
+    })
 }
 
 impl Log {
+    /// Waits for the lines so far, for a while: before the process ends.
+    pub(crate) fn flush(&self) {
+        self.lines.flush(LAST_LINES);
+    }
+
+    /// Lines that were dropped because nobody read them.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.lines.dropped()
+    }
+
     /// Puts another filter in force.
     pub(crate) fn set_filter(&self, directives: &str) {
-        let _ = self.0.reload(filter(directives));
+        let _ = self.filter.reload(filter(directives));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What all connections of the worker share.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -11,12 +12,15 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tpp::{
+    clients::Full,
     plan::{Plan, Sealed},
     pool::{Desk, GivingWay, SeatCounters, WorkerSettings},
 };
 
 use crate::{
     clock::{Clock, Timer, Timers},
+    door::limit::{Limit, Place},
+    gateway::holds::Holds,
     log::Muffler,
     upstream::Upstream,
 };
@@ -46,6 +50,10 @@ pub(crate) struct Worker {
     stop_told: Notify,
     connections: AtomicUsize,
     emptied: Notify,
+    /// Who is let in.
+    pub(crate) limit: Limit,
+    /// How long leases last.
+    pub(crate) holds: Arc<Holds>,
     /// Of what the upstream does to requests.
     pub(crate) muffler: Muffler,
     /// Of waits that end.
@@ -85,6 +93,7 @@ impl Worker {
     /// A worker that begins with `plan`.
     pub(crate) fn new(desk: Arc<Desk>, (sealed, plan): (Sealed, Plan)) -> Arc<Self> {
         desk.show_plan(plan.generation);
+        let limit = Limit::new(&desk);
         Arc::new(Self {
             desk,
             clock: Clock::new(),
@@ -100,6 +109,8 @@ impl Worker {
             stop_told: Notify::new(),
             connections: AtomicUsize::new(0),
             emptied: Notify::new(),
+            limit,
+            holds: Arc::default(),
             muffler: Muffler::default(),
             wait_muffler: Muffler::default(),
         })
@@ -169,6 +180,23 @@ impl Worker {
             self.last_ring.store(now, Relaxed);
             self.desk.report_unreachable();
         }
+    }
+
+    /// Lets a new connection in.
+    ///
+    /// # Errors
+    /// Which bound is reached.
+    pub(crate) fn admit(&self, address: IpAddr) -> Result<Place, Full> {
+        let view = self.view();
+        let upstream = view.upstream.most_connections(self.desk.slots());
+        self.limit
+            .admit(&self.desk, address, &view.settings.client, upstream)
+    }
+
+    /// After how many seconds a client may try again that is sent away for want of room.
+    pub(crate) fn retry_after(&self) -> u64 {
+        self.holds
+            .retry_after(self.clock.now(), || self.desk.census())
     }
 
     /// Counts a connection in.

@@ -16,7 +16,9 @@ const ORDER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Talks to a running tpp.
 #[derive(Debug, Parser)]
 #[command(name = "tppctl", version, arg_required_else_help = true)]
-#[command(after_help = "Exit status: 0 done; 1 failed; 2 wrong use; 78 configuration error.")]
+#[command(
+    after_help = "Exit status: 0 done (status: healthy or degraded); 1 failed (status: unhealthy); 2 wrong use; 78 configuration error."
+)]
 pub(crate) struct Args {
     /// Control socket of tpp [env: TPP_CONTROL_SOCKET] [default: /run/tpp/control.sock]
     #[arg(long, global = true, value_name = "PATH")]

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use tpp::{
     config,
-    control::{Command, Reply, Status, client},
+    control::{Command, Health, Reply, Status, client},
 };
 
 use crate::{
@@ -47,17 +47,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn show_status(args: &Args, as_json: bool, every: Option<Duration>) -> Result<(), Failure> {
-    let text = || {
-        let status = status(args)?;
-        text_of(&status, as_json, |page| {
-            render::status(&status, unix_now(), page)
+    let text_of_one = |status: &Status| {
+        text_of(status, as_json, |page| {
+            render::status(status, unix_now(), page)
         })
     };
-    let first = text()?;
+    let first = status(args)?;
     let Some(every) = every else {
-        return Ok(Terminal::print(&first)?);
+        Terminal::print(&text_of_one(&first)?)?;
+        return match first.status {
+            Health::Healthy | Health::Degraded => Ok(()),
+            Health::Unhealthy => Err(Failure::Unhealthy),
+        };
     };
-    let mut first = Some(first);
+    let text = || text_of_one(&status(args)?);
+    let mut first = Some(text_of_one(&first)?);
     // From here on tpp may come and go: watching goes on.
     let block = || match first.take().map_or_else(text, Ok) {
         Ok(text) => text,

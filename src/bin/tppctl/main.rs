@@ -23,6 +23,8 @@ enum Failure {
     Line(String),
     /// A configuration is wrong; one line a problem.
     Config(Vec<String>),
+    /// The status was shown, and is an unhealthy one.
+    Unhealthy,
     /// Standard output takes no more.
     Output(io::Error),
 }
@@ -42,6 +44,8 @@ impl Failure {
                 .iter()
                 .map(|line| render::visible(line).into())
                 .collect(),
+            // What is wrong stands in the status itself.
+            Self::Unhealthy => Vec::new(),
             Self::Output(error) => vec![format!("standard output: {error}")],
         }
     }
@@ -51,7 +55,7 @@ impl Failure {
             // Who closed the pipe has read enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Config(_) => EX_CONFIG.into(),
-            Self::Line(_) | Self::Output(_) => ExitCode::FAILURE,
+            Self::Line(_) | Self::Unhealthy | Self::Output(_) => ExitCode::FAILURE,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The accept loop of the supervisor's own small servers.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::Semaphore,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
 
@@ -40,12 +40,21 @@ impl Accept for UnixListener {
     }
 }
 
-/// Runs `exchange` for each connection, at most `limit` at once, until `stop`. Connections beyond the
-/// limit wait in the backlog. `server` names the server in the log.
+/// Who gives way when there are as many exchanges as there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// The one who comes: it waits in the backlog.
+    NewcomerWaits,
+    /// The one that has been there longest: a crowd that says nothing keeps nobody out.
+    OldestEnds,
+}
+
+/// Runs `exchange` for each connection, at most `limit` at once, until `stop`; beyond the limit, as `full` says.
+/// `server` names the server in the log.
 pub(crate) async fn accept<L, E>(
     server: &'static str,
     listener: &L,
-    limit: usize,
+    (limit, full): (usize, Full),
     exchange: impl Fn(L::Stream) -> E,
     stop: impl Future<Output = ()>,
 ) where
@@ -54,14 +63,29 @@ pub(crate) async fn accept<L, E>(
 {
     let places = Arc::new(Semaphore::new(limit));
     let mut open = JoinSet::new();
+    let mut oldest_first = VecDeque::<AbortHandle>::new();
     let mut stop = pin!(stop);
     loop {
+        let free_place = async || {
+            let place = Arc::clone(&places).acquire_owned().await;
+            place.expect("nobody closes the semaphore")
+        };
         let next = async {
-            let place = Arc::clone(&places)
-                .acquire_owned()
-                .await
-                .expect("nobody closes the semaphore");
-            (place, listener.next().await)
+            match full {
+                Full::NewcomerWaits => {
+                    let place = free_place().await;
+                    (place, listener.next().await)
+                }
+                Full::OldestEnds => {
+                    let accepted = listener.next().await;
+                    if places.available_permits() == 0
+                        && let Some(oldest) = oldest_first.front()
+                    {
+                        oldest.abort();
+                    }
+                    (free_place().await, accepted)
+                }
+            }
         };
         let (place, accepted) = tokio::select! {
             () = &mut stop => break,
@@ -70,10 +94,11 @@ pub(crate) async fn accept<L, E>(
         match accepted {
             Ok(stream) => {
                 let exchange = exchange(stream);
-                open.spawn(async move {
+                let running = open.spawn(async move {
                     exchange.await;
                     drop(place);
                 });
+                oldest_first.push_back(running);
             }
             // The client gave up before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -86,6 +111,7 @@ pub(crate) async fn accept<L, E>(
             }
         }
         while open.try_join_next().is_some() {}
+        oldest_first.retain(|running| !running.is_finished());
     }
     // What is not done by then is dropped with `open`.
     let _ = timeout(GRACE, async { while open.join_next().await.is_some() {} }).await;

@@ -35,7 +35,7 @@ use tpp::control::{
     private_listener,
 };
 
-use crate::doors::accept::accept;
+use crate::doors::accept::{Full, accept};
 
 /// Exchanges at once; more wait in the backlog.
 const MAX_EXCHANGES: usize = 32;
@@ -170,7 +170,8 @@ impl ControlSocket {
             stop.await;
             drop(file);
         };
-        accept("control", &listener, MAX_EXCHANGES, exchange, stop).await;
+        let places = (MAX_EXCHANGES, Full::NewcomerWaits);
+        accept("control", &listener, places, exchange, stop).await;
         Ok(())
     }
 }

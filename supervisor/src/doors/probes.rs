@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::{net::TcpStream, time::timeout};
 use tpp::control::Health;
 
-use super::accept::accept;
+use super::accept::{Full, accept};
 use crate::outlook::{health::readiness, metrics, snapshot::Snapshot, status::PublicHealth};
 
 /// Where the answers come from. Each call is made for one request and must not block.
@@ -38,7 +38,7 @@ struct Limits {
 
 const LIMITS: Limits = Limits {
     connections: 256,
-    exchange: Duration::from_secs(10),
+    exchange: Duration::from_secs(5),
 };
 
 /// Serves the endpoint on a bound `listener` until `stop`. To be called in a runtime.
@@ -63,7 +63,8 @@ async fn serve_within(
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let router = router(source);
     let exchange = |stream| exchange(stream, router.clone(), limits.exchange);
-    accept("health", &listener, limits.connections, exchange, stop).await;
+    let places = (limits.connections, Full::OldestEnds);
+    accept("health", &listener, places, exchange, stop).await;
     Ok(())
 }
 

@@ -71,9 +71,9 @@ impl Fleet {
 
     /// Watches for the end of a process, and has systemd keep what a successor of ours needs of it.
     pub(super) fn follow(&mut self, process: &WorkerProcess) -> io::Result<()> {
-        let (pid, ended) = (process.pid, process.ended()?);
+        let (key, pid, ended) = (process.key(), process.pid, process.ended()?);
         systemd::keep_all(process.descriptors());
-        self.ended.spawn(async move { (pid, ended.await) });
+        self.ended.spawn(async move { (key, pid, ended.await) });
         Ok(())
     }
 

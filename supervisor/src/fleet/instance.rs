@@ -1,6 +1,9 @@
 //! One of the wanted workers' places: who works there, who follows, and how soon after a death.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::fd::RawFd,
+    time::{Duration, Instant},
+};
 
 use tpp::pool::{Epoch, SeatIndex};
 
@@ -50,8 +53,8 @@ impl Instance {
         self.current.into_iter().chain(self.successor)
     }
 
-    pub(super) fn has(&self, pid: u32) -> bool {
-        self.workers().any(|worker| worker.process.pid == pid)
+    pub(super) fn has(&self, key: RawFd) -> bool {
+        self.workers().any(|worker| worker.process.key() == key)
     }
 
     /// Whether its worker serves.
@@ -59,9 +62,9 @@ impl Instance {
         self.current.as_ref().is_some_and(|worker| worker.ready)
     }
 
-    /// Takes out the worker `pid`.
-    pub(super) fn remove(&mut self, pid: u32) -> Option<Worker> {
-        let is_it = |worker: &mut Worker| worker.process.pid == pid;
+    /// Takes out the worker whose process has this key.
+    pub(super) fn remove(&mut self, key: RawFd) -> Option<Worker> {
+        let is_it = |worker: &mut Worker| worker.process.key() == key;
         self.successor
             .take_if(is_it)
             .or_else(|| self.current.take_if(is_it))

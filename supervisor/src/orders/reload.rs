@@ -1,6 +1,6 @@
 //! Puts another configuration in force while all goes on: all of it, or nothing.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex, watch},
@@ -21,7 +21,7 @@ use crate::{
     refresh::{RefreshHandle, Setup},
     system::{
         logging::Log,
-        sockets::{ForWorkers, Listening, listen},
+        sockets::{ForWorkers, Listening, listen_beside},
     },
     upstream::{self, Plans, Turn},
 };
@@ -216,14 +216,20 @@ impl Reload {
         let mut sockets = Vec::new();
         for &wanted in &new.listen {
             let kept = open.iter().position(|one| one.wanted == wanted);
-            let one = match kept {
-                Some(at) => {
+            let wide = self.covering(new, wanted);
+            let one = match (kept, wide) {
+                (Some(at), _) => {
                     let one = open.swap_remove(at);
                     sockets.push(ForWorkers::Kept(one.bound));
                     one
                 }
-                None => {
-                    let socket = listen("listen", wanted)
+                (None, Some(wide)) => {
+                    // The socket for all of IPv6, which is open and stays so, takes these clients already.
+                    sockets.push(ForWorkers::Kept(wide.bound));
+                    Listening { wanted, ..wide }
+                }
+                (None, None) => {
+                    let socket = listen_beside("listen", wanted, &new.listen)
                         .map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
                     let one = Listening::on(wanted, &socket).map_err(|error| error.to_string())?;
                     sockets.push(ForWorkers::New(one.bound, socket.into()));
@@ -233,5 +239,13 @@ impl Reload {
             listeners.push(one);
         }
         Ok((listeners, sockets))
+    }
+
+    /// The open socket that takes the clients of `address`, if one does that is wanted on.
+    fn covering(&self, new: &Config, address: SocketAddr) -> Option<Listening> {
+        let configured = self.in_force.now();
+        let mut open = configured.listeners.iter();
+        open.find(|one| new.listen.contains(&one.wanted) && one.covers(address))
+            .copied()
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     fleet::{FleetHandle, NextSupervisor, Order},
     in_force::InForce,
     succession::upgrade::{self, Invocation},
+    system::logging::Log,
 };
 
 /// What an upgrade works on.
@@ -32,6 +33,7 @@ pub(crate) struct Upgrade {
     pub(crate) invocation: Invocation,
     /// Sockets of the supervisor's own, for a successor in its place.
     pub(crate) own_sockets: Vec<(Role, OwnedFd)>,
+    pub(crate) log: Log,
     /// Held through an upgrade, and through a reload: another one waits.
     pub(crate) turn: Arc<Mutex<()>>,
 }
@@ -70,10 +72,12 @@ impl Upgrade {
         let own = handover::duplicate(own).map_err(|error| error.to_string())?;
         let (refused, was_refused) = oneshot::channel();
         let invocation = self.invocation.clone();
+        let log = self.log.clone();
         let executable = executable.to_owned();
         let next = move |mut descriptors: Vec<_>| {
             descriptors.extend(own);
             info!(executable = %executable.display(), "starting in this one's place");
+            log.flush();
             let error = upgrade::exec(&executable, &invocation, &descriptors);
             let _ = refused.send(format!(
                 "{} cannot be started: {error}",

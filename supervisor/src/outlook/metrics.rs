@@ -128,6 +128,7 @@ fn counts(totals: &Totals) -> Vec<MetricFamily> {
             "Client connections closed because the time to drain was over.",
             totals.drain_cut,
         ),
+        refused(totals),
         waits_ended(totals),
         histogram(
             "tpp_acquisition_wait_seconds",
@@ -140,6 +141,21 @@ fn counts(totals: &Totals) -> Vec<MetricFamily> {
             &totals.connection_duration,
         ),
     ]
+}
+
+fn refused(totals: &Totals) -> MetricFamily {
+    let samples = [
+        ("max_connections", totals.refused_total),
+        ("per_address", totals.refused_address),
+        ("descriptors", totals.refused_descriptors),
+    ]
+    .map(|(reason, count)| counter_of(count, vec![label("reason", reason)]));
+    family(
+        "tpp_connections_refused_total",
+        "Client connections refused for want of room, by the bound that was reached.",
+        MetricType::COUNTER,
+        samples.into(),
+    )
 }
 
 fn waits_ended(totals: &Totals) -> MetricFamily {
@@ -229,6 +245,11 @@ fn supervisor(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "tpp_config_last_reload_success",
             "Whether the last reload was put in force.",
             (!snapshot.details.last_reload_failed()).into(),
+        ),
+        counter(
+            "tpp_log_lines_dropped_total",
+            "Log lines dropped because nobody read them.",
+            snapshot.numbers.log_lines_dropped,
         ),
         gauge(
             "tpp_upstream_addresses",

@@ -28,6 +28,7 @@ use crate::{
     in_force::InForce,
     refresh::{self, RefreshHandle},
     succession::history,
+    system::logging::Log,
     upstream::UpstreamAddresses,
 };
 
@@ -65,6 +66,7 @@ pub(crate) struct Outlook {
     pub(crate) health_listen: String,
     pub(crate) config_file: PathBuf,
     pub(crate) started: Started,
+    pub(crate) log: Log,
     /// The details as they were last looked at.
     pub(crate) seen: Mutex<Option<Seen>>,
 }
@@ -163,13 +165,15 @@ impl Outlook {
     /// Adds what is read from a few words of the region, and so may be read as often as anybody likes.
     fn numbers_with(&self, details: Arc<Details>) -> Snapshot {
         let region = self.stock.region();
+        let totals = self.stock.totals();
         Snapshot {
             details,
             numbers: Numbers {
                 pool: pool_status(&self.stock),
                 all_refused: region.hopeless(),
                 longest_wait: numbers::longest_wait(&self.stock),
-                totals: self.stock.totals(),
+                log_lines_dropped: totals.log_lines_dropped + self.log.dropped(),
+                totals,
                 refreshes: numbers::refreshes(region.supervisors()),
                 worker_restarts: region.supervisors().worker_restarts.get(),
                 uptime: self.started.at.elapsed(),

@@ -27,6 +27,8 @@ pub struct Numbers {
     pub longest_wait: Duration,
     /// What the workers have counted since the region was made.
     pub totals: Totals,
+    /// Log lines that were dropped because nobody read them, of all processes.
+    pub log_lines_dropped: u64,
     /// Token refreshes by their results.
     pub refreshes: Refreshes,
     /// Times a worker ended unplanned.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{
         AddressFamily, SockFlag, SockType, UnixAddr, getsockopt, socket, sockopt::PeerCredentials,
@@ -26,10 +27,8 @@ use tracing::{debug, warn};
 
 use crate::process::open_pidfd;
 
-/// How long the workers may take to send its descriptors. One that is stopped sends none, and is taken over all the same.
+/// How long a worker that has begun to answer, and the others once one has, may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// What is there is taken even when that time is over.
-const LEAST_WAIT: Duration = Duration::from_millis(1);
 
 /// A worker that lives.
 #[derive(Debug)]
@@ -95,26 +94,55 @@ fn is_open(channel: &UnixStream) -> bool {
     matches!(nothing_said, Err(rustix::io::Errno::AGAIN))
 }
 
-/// What the workers have from their supervisor, of those that answer. They are asked over connections of their own: an
-/// answer that comes too late must not lie, sockets in it, in a channel that nobody reads.
-pub(super) fn ask_all(met: &[Met]) -> Vec<Vec<(Role, OwnedFd)>> {
-    let asked: Vec<_> = met
+/// What the workers have from their supervisor, of those that answer: the first within `patience`, the others little later.
+/// They are asked over connections of their own: an answer that comes too late must not lie, sockets in it, in a channel
+/// that nobody reads.
+pub(super) fn ask_all(met: &[Met], patience: Duration) -> Vec<Vec<(Role, OwnedFd)>> {
+    let mut asked: Vec<_> = met
         .iter()
         .filter_map(|worker| Some((worker.pid, ask(&worker.path).ok()?)))
         .collect();
-    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let mut deadline = Instant::now() + patience;
     let mut answers = Vec::new();
-    for (pid, connection) in asked {
-        let left = deadline.saturating_duration_since(Instant::now());
+    while !asked.is_empty() {
+        let answering = wait_for_one(&asked, deadline);
+        let Some(at) = answering else {
+            break;
+        };
+        let (pid, connection) = asked.swap_remove(at);
         let received = connection
-            .set_read_timeout(Some(left.max(LEAST_WAIT)))
+            .set_read_timeout(Some(ANSWER_TIMEOUT))
             .and_then(|()| passing::receive(&connection));
         match received {
-            Ok(descriptors) => answers.push(descriptors),
+            Ok(descriptors) => {
+                answers.push(descriptors);
+                deadline = deadline.min(Instant::now() + ANSWER_TIMEOUT);
+            }
             Err(error) => warn!(pid, %error, "worker does not hand over what it has"),
         }
     }
+    for (pid, _) in asked {
+        warn!(pid, "worker does not say what it has");
+    }
     answers
+}
+
+/// The first of `asked` that answers, or is gone.
+fn wait_for_one(asked: &[(u32, UnixStream)], deadline: Instant) -> Option<usize> {
+    loop {
+        let mut watched: Vec<_> = asked
+            .iter()
+            .map(|(_, connection)| PollFd::new(connection.as_fd(), PollFlags::POLLIN))
+            .collect();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut watched, timeout) {
+            Ok(0) if left.is_zero() => return None,
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return watched.iter().position(|one| one.any().unwrap_or(true)),
+            Err(_) => return None,
+        }
+    }
 }
 
 fn ask(path: &Path) -> io::Result<UnixStream> {

@@ -11,13 +11,14 @@ pub mod upgrade;
 
 use std::{
     collections::BTreeMap,
+    io,
     net::{SocketAddr, TcpListener},
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -26,15 +27,11 @@ use tpp::{
     handover::Role,
     plan::{Plan, Sealed},
     pool::{Epoch, SeatIndex, SeatState, SeatWord, Stock},
-    region::Region,
+    region::{Region, SeatLock},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::process::{WorkerProcess, open_pidfd, reap};
-
-/// How long a worker that cannot be met may take to show by its heartbeat that it lives.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A worker of a predecessor's.
 pub(crate) type Adopted = (SeatIndex, Epoch, WorkerProcess);
@@ -58,6 +55,15 @@ struct Held {
     channel: Option<UnixStream>,
 }
 
+/// Who sits in a filled seat.
+enum Occupant {
+    Lives(WorkerProcess),
+    /// Nobody; the lock keeps others out until the seat is vacant.
+    Gone(Option<SeatLock>),
+    /// It lives, but there is no way to see when it ends.
+    Unseen(io::Error),
+}
+
 /// The workers on a region that was taken over.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -67,12 +73,18 @@ pub(crate) struct Found {
 }
 
 /// Brings together what was `inherited` and what living workers at `meeting_prefix` have.
-pub(crate) fn collect(inherited: Vec<(Role, OwnedFd)>, meeting_prefix: &Path) -> Takeover {
+///
+/// Workers that do not answer within `patience` hang: nobody else can be in charge of them, so they are killed.
+pub(crate) fn collect(
+    inherited: Vec<(Role, OwnedFd)>,
+    meeting_prefix: &Path,
+    patience: Duration,
+) -> Takeover {
     let mut takeover = Takeover::default();
     let mut processes = takeover.sort(inherited);
     let met = meet::workers(meeting_prefix);
     if takeover.region.is_none() {
-        takeover.take_from(&met);
+        takeover.take_from(&met, patience);
     }
     for worker in met {
         let (pid, pidfd, channel) = worker.into_parts();
@@ -139,13 +151,13 @@ impl Takeover {
 
     /// Takes what living workers have: the region of one, of one that accepts if there is such, and the sockets of all,
     /// for one may have more than another.
-    fn take_from(&mut self, met: &[meet::Met]) {
-        let sets = meet::ask_all(met);
+    fn take_from(&mut self, met: &[meet::Met], patience: Duration) {
+        let sets = meet::ask_all(met, patience);
         if sets.is_empty() && !met.is_empty() {
             // They hold the sockets, and whoever knew whether they hang is gone.
             warn!(
                 workers = met.len(),
-                "no worker responds: killing them, to begin anew"
+                "no worker responds, they hang: killing them, to begin anew"
             );
             met.iter().for_each(meet::Met::kill);
         }
@@ -211,9 +223,13 @@ impl Takeover {
                 continue;
             }
             match self.occupant(stock, seat, word) {
-                Some(process) => found.workers.push((seat, word.epoch, process)),
-                None => {
+                Occupant::Lives(process) => found.workers.push((seat, word.epoch, process)),
+                Occupant::Unseen(error) => error!(worker = %seat, pid = word.pid, %error,
+                    "a worker lives that cannot be followed: its seat stays as it is"),
+                Occupant::Gone(lock) => {
                     let freed = stock.reclaim(seat);
+                    // Up to here nobody could have sat down there.
+                    drop(lock);
                     found.leases_freed += freed.leases;
                     warn!(worker = %seat, pid = word.pid, leases = freed.leases,
                         "worker died without a supervisor: its leases are back");
@@ -225,38 +241,36 @@ impl Takeover {
         found
     }
 
-    /// The process that sits in `seat`, if it lives.
-    fn occupant(
-        &mut self,
-        stock: &Stock,
-        seat: SeatIndex,
-        word: SeatWord,
-    ) -> Option<WorkerProcess> {
+    /// The process that sits in `seat`. Whether it lives says the lock on its seat, and nothing else: one that is stopped
+    /// holds it, one that has ended does not.
+    fn occupant(&mut self, stock: &Stock, seat: SeatIndex, word: SeatWord) -> Occupant {
         // Without a noted process no worker was ever told to begin.
         if word.pid == 0 || !word.is_filled() {
-            return None;
+            return Occupant::Gone(stock.region().lock_seat(seat).ok().flatten());
         }
         if let Some(held) = self.processes.remove(&word.pid) {
-            return Some(WorkerProcess::adopted(word.pid, held.pidfd, held.channel));
+            let process = WorkerProcess::adopted(word.pid, held.pidfd, held.channel);
+            return Occupant::Lives(process);
         }
-        let pidfd = open_pidfd(word.pid).ok()?;
-        // The number may be another's by now. If the seat's worker beats after the descriptor was opened, it lived
-        // then, and so the number was its own.
-        let beat = || stock.pool().seats[seat.get()].heartbeat();
-        let before = beat();
-        let deadline = Instant::now() + SIGN_OF_LIFE;
-        while Instant::now() < deadline && !has_ended(&pidfd) {
-            if beat() != before {
-                warn!(worker = %seat, pid = word.pid, "a living worker could not be met; it is taken over all the same");
-                return Some(WorkerProcess::adopted(word.pid, pidfd, None));
+        let pidfd = open_pidfd(word.pid);
+        // Afterwards: a lock that is held now was held when the descriptor was opened, by the process that is noted in
+        // the seat, so the number was its own.
+        match (stock.region().lock_seat(seat), pidfd) {
+            (Ok(Some(lock)), pidfd) => {
+                if let Ok(pidfd) = pidfd
+                    && has_ended(&pidfd)
+                {
+                    // A child of this process's before the upgrade, perhaps.
+                    reap(pidfd.as_fd());
+                }
+                Occupant::Gone(Some(lock))
             }
-            std::thread::sleep(LOOK_AGAIN);
+            (Ok(None), Ok(pidfd)) => {
+                warn!(worker = %seat, pid = word.pid, "a living worker could not be met; it is taken over all the same");
+                Occupant::Lives(WorkerProcess::adopted(word.pid, pidfd, None))
+            }
+            (Ok(None), Err(error)) | (Err(error), _) => Occupant::Unseen(error),
         }
-        if has_ended(&pidfd) {
-            // A child of this process's before the upgrade, perhaps.
-            reap(pidfd.as_fd());
-        }
-        None
     }
 
     /// Workers that sit on no seat of the region that is gone on with.

@@ -12,10 +12,7 @@ use std::{
     time::Duration,
 };
 
-use nix::{
-    sys::signal::{SigSet, SigmaskHow},
-    unistd::execve,
-};
+use nix::unistd::execve;
 use tokio::{process::Command, time::timeout};
 use tpp::{
     config::Config,
@@ -26,7 +23,7 @@ use tpp::{
     },
 };
 
-use crate::{refresh::Setup, system::signals};
+use crate::refresh::Setup;
 
 /// How long a new executable may take to say whether it can take over.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
@@ -111,46 +108,35 @@ pub(crate) fn exec(
     invocation: &Invocation,
     descriptors: &[(Role, OwnedFd)],
 ) -> io::Error {
-    // A signal that came before the successor can handle it would end it: they wait until it says so.
-    let mut before = SigSet::empty();
-    let blocked = signals::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
-    let failed = match blocked {
-        Ok(mask) => {
-            before = mask;
-            try_exec(executable, invocation, descriptors)
-        }
-        Err(errno) => errno.into(),
-    };
-    // It cannot fail: the mask is one that we had.
-    let _ = before.thread_set_mask();
-    failed
-}
-
-fn try_exec(
-    executable: &Path,
-    invocation: &Invocation,
-    descriptors: &[(Role, OwnedFd)],
-) -> io::Error {
-    let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::other);
-    let prepare = || {
-        let path = text(executable.as_os_str().as_bytes())?;
-        let arguments = invocation
-            .arguments
-            .iter()
-            .map(|word| text(word.as_bytes()));
-        let arguments = arguments.collect::<io::Result<Vec<_>>>()?;
-        let inherited = hand_over(descriptors)?;
-        let variables = environment(&inherited).map(|variable| text(variable.as_bytes()));
-        let variables = variables.collect::<io::Result<Vec<_>>>()?;
-        io::Result::Ok((path, arguments, variables))
-    };
-    match prepare() {
+    // Signals are held back, over exec too: one that comes meanwhile waits for the successor.
+    match prepare(executable, invocation, descriptors) {
         Ok((path, arguments, variables)) => match execve(&path, &arguments, &variables) {
             Ok(never) => match never {},
             Err(errno) => errno.into(),
         },
         Err(error) => error,
     }
+}
+
+/// What `execve` takes.
+type Exec = (CString, Vec<CString>, Vec<CString>);
+
+fn prepare(
+    executable: &Path,
+    invocation: &Invocation,
+    descriptors: &[(Role, OwnedFd)],
+) -> io::Result<Exec> {
+    let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::other);
+    let path = text(executable.as_os_str().as_bytes())?;
+    let arguments = invocation
+        .arguments
+        .iter()
+        .map(|word| text(word.as_bytes()));
+    let arguments = arguments.collect::<io::Result<Vec<_>>>()?;
+    let inherited = hand_over(descriptors)?;
+    let variables = environment(&inherited).map(|variable| text(variable.as_bytes()));
+    let variables = variables.collect::<io::Result<Vec<_>>>()?;
+    Ok((path, arguments, variables))
 }
 
 fn environment(inherited: &OsStr) -> impl Iterator<Item = OsString> {
@@ -174,6 +160,8 @@ fn environment(inherited: &OsStr) -> impl Iterator<Item = OsString> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use nix::sys::signal::SigSet;
 
     use super::*;
 
@@ -225,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_exec_leaves_the_signals_as_they_were() {
+    fn a_failed_exec_returns_and_leaves_the_signals_as_they_were() {
         let invocation = Invocation::of_this_process().unwrap();
         let before = SigSet::thread_get_mask().unwrap();
         let error = exec(Path::new("/nonexistent/tpp"), &invocation, &[]);

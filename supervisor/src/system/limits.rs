@@ -1,5 +1,8 @@
 //! What the process asks of the system before it begins.
 
+use std::io;
+
+use anyhow::Context;
 use nix::sys::{
     prctl,
     resource::{Resource, getrlimit, setrlimit},
@@ -14,9 +17,44 @@ pub fn prepare() {
     if let Err(errno) = raised {
         warn!(error = %errno, "limit on open descriptors not raised");
     }
-    if let Err(errno) =
-        setrlimit(Resource::RLIMIT_CORE, 0, 0).and_then(|()| prctl::set_dumpable(false))
-    {
+    // Each for itself: a limit does not stop a handler that takes a core through a pipe.
+    let no_cores = [
+        setrlimit(Resource::RLIMIT_CORE, 0, 0),
+        prctl::set_dumpable(false),
+    ];
+    for errno in no_cores.into_iter().filter_map(Result::err) {
         warn!(error = %errno, "core dumps not ruled out");
+    }
+}
+
+/// Finds out whether the system has what nothing works without: else workers would be started and lost, again and again.
+///
+/// # Errors
+/// If not: one line says what is missing.
+pub(crate) fn require_pidfd() -> anyhow::Result<()> {
+    explain(crate::process::open_pidfd(std::process::id()).map(drop))
+}
+
+fn explain(opened: io::Result<()>) -> anyhow::Result<()> {
+    opened.context(
+        "pidfd_open is not to be had: tpp needs Linux 5.3 or later, and a container runtime that allows it (Docker 20.10 or later)",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use super::*;
+
+    #[test]
+    fn what_the_system_lacks_is_said_in_one_line() {
+        assert!(require_pidfd().is_ok());
+        for errno in [Errno::ENOSYS, Errno::EPERM] {
+            let error = explain(Err(errno.into())).unwrap_err();
+            let line = format!("{error:#}");
+            assert!(line.starts_with("pidfd_open is not to be had"), "{line}");
+            assert!(line.contains("Linux 5.3"), "{line}");
+        }
     }
 }

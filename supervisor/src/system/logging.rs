@@ -1,8 +1,13 @@
 //! Log lines: on standard error, as text for people or JSON for machines, with the same field names.
 
+use std::time::Duration;
+
 use anyhow::Context;
-use tpp::config::{LogFormat, Telemetry};
-use tracing::Level;
+use tpp::{
+    config::{LogFormat, Telemetry},
+    log_lines::LogLines,
+};
+use tracing::{Level, warn};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter::filter_fn, fmt, layer::SubscriberExt, reload,
     util::SubscriberInitExt,
@@ -10,7 +15,13 @@ use tracing_subscriber::{
 
 /// The log, once it has begun: what is written can be changed.
 #[derive(Debug, Clone)]
-pub struct Log(reload::Handle<EnvFilter, Registry>);
+pub struct Log {
+    filter: reload::Handle<EnvFilter, Registry>,
+    lines: LogLines,
+}
+
+/// How long the last lines of a process may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 impl Log {
     /// Begins to log as `telemetry` says.
@@ -23,7 +34,12 @@ impl Log {
         let no_library_details = filter_fn(|metadata| {
             metadata.target().starts_with("tpp") || *metadata.level() <= Level::INFO
         });
-        let lines = fmt::layer().with_writer(std::io::stderr);
+        let lines = LogLines::begin(std::io::stderr(), |dropped| {
+            warn!(dropped, "log lines were dropped: their reader stood still");
+        });
+        let written = lines.context("begin to log")?;
+        let writer = written.clone();
+        let lines = fmt::layer().with_writer(move || writer.clone());
         let lines = match telemetry.log_format {
             LogFormat::Text => lines
                 .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
@@ -35,7 +51,20 @@ impl Log {
             .with(lines.with_filter(no_library_details))
             .try_init()
             .context("begin to log")?;
-        Ok(Self(handle))
+        Ok(Self {
+            filter: handle,
+            lines: written,
+        })
+    }
+
+    /// Waits for the lines so far, for a while. To be called before the process ends, or becomes another one.
+    pub fn flush(&self) {
+        self.lines.flush(LAST_LINES);
+    }
+
+    /// Lines that were dropped because nobody read them.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.lines.dropped()
     }
 
     /// Puts another filter in force.
@@ -43,7 +72,7 @@ impl Log {
     /// # Errors
     /// If it cannot be understood; the old one stays.
     pub fn set_filter(&self, directives: &str) -> anyhow::Result<()> {
-        self.0
+        self.filter
             .reload(parse(directives)?)
             .context("change the log filter")
     }

@@ -1,8 +1,12 @@
-//! The signals the supervisor acts on.
+//! The signals the supervisor acts on. They are held back from the first instruction of `main` on ([`tpp::signals`]).
+
+use std::io;
 
 use anyhow::Context;
-use nix::sys::signal::{SigSet, Signal as Number};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use nix::sys::signal::Signal;
+use tokio::io::{Interest, unix::AsyncFd};
+use tpp::signals;
+use tracing::{error, info};
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,58 +23,57 @@ pub(crate) enum Request {
     Reload,
 }
 
-/// The signals, registered.
-pub(crate) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    quit: Signal,
-    user1: Signal,
-    user2: Signal,
-    hangup: Signal,
-}
-
-/// All signals that are acted on.
-pub(crate) fn all() -> SigSet {
-    [
-        Number::SIGTERM,
-        Number::SIGINT,
-        Number::SIGQUIT,
-        Number::SIGUSR1,
-        Number::SIGUSR2,
-        Number::SIGHUP,
-    ]
-    .into_iter()
-    .collect()
-}
+/// The signals, to be waited for.
+pub(crate) struct Signals(AsyncFd<signals::Signals>);
 
 impl Signals {
-    /// Registers for all of them. Those that a predecessor in this process held back come now.
-    ///
     /// # Errors
-    /// If the system refuses.
-    pub(crate) fn register() -> anyhow::Result<Self> {
-        let register = |kind| signal(kind).context("register for a signal");
-        let signals = Self {
-            terminate: register(SignalKind::terminate())?,
-            interrupt: register(SignalKind::interrupt())?,
-            quit: register(SignalKind::quit())?,
-            user1: register(SignalKind::user_defined1())?,
-            user2: register(SignalKind::user_defined2())?,
-            hangup: register(SignalKind::hangup())?,
-        };
-        all().thread_unblock().context("let signals through")?;
-        Ok(signals)
+    /// If the system has no descriptors left.
+    #[expect(
+        deprecated,
+        reason = "its replacement is unsafe; the descriptor is ours alone and registered once, here"
+    )]
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        let signals = signals::Signals::all().context("listen for signals")?;
+        let signals = AsyncFd::with_interest(signals, Interest::READABLE);
+        signals.context("wait for signals").map(Self)
     }
 
-    /// The next one.
+    /// The next one. Who sent it stands in the log.
     pub(crate) async fn next(&mut self) -> Request {
-        tokio::select! {
-            _ = self.terminate.recv() => Request::Stop,
-            _ = self.interrupt.recv() => Request::Stop,
-            _ = self.quit.recv() => Request::Leave,
-            _ = self.user1.recv() => Request::Restart,
-            _ = self.user2.recv() => Request::Upgrade,
-            _ = self.hangup.recv() => Request::Reload,
+        loop {
+            match self.received().await {
+                Ok(Some(request)) => return request,
+                Ok(None) => {}
+                Err(error) => {
+                    // Only the runtime's end does that.
+                    error!(%error, "signals are not heard any more");
+                    std::future::pending::<()>().await;
+                }
+            }
         }
+    }
+
+    async fn received(&self) -> io::Result<Option<Request>> {
+        let mut ready = self.0.readable().await?;
+        let Some(received) = ready.get_inner().next() else {
+            ready.clear_ready();
+            return Ok(None);
+        };
+        let request = request(received.signal);
+        let signal = received.signal.as_str();
+        info!(signal, from = %received, ?request, "signal received");
+        Ok(request)
+    }
+}
+
+fn request(signal: Signal) -> Option<Request> {
+    match signal {
+        Signal::SIGTERM | Signal::SIGINT => Some(Request::Stop),
+        Signal::SIGQUIT => Some(Request::Leave),
+        Signal::SIGUSR1 => Some(Request::Restart),
+        Signal::SIGUSR2 => Some(Request::Upgrade),
+        Signal::SIGHUP => Some(Request::Reload),
+        _ => None,
     }
 }

@@ -33,13 +33,20 @@ use tokio::{
 };
 use tracing::{debug, error, warn};
 
-use crate::{door::connection, upstream::transport::KEEPALIVE, wire::tcp::Tcp, worker::Worker};
+use crate::{
+    door::{connection, limit::Place, refuse::refuse},
+    upstream::transport::KEEPALIVE,
+    wire::tcp::Tcp,
+    worker::Worker,
+};
 
 /// How long a worker gives way at once.
 const PAUSE: Duration = Duration::from_millis(1);
 /// How often it gives way before it accepts all the same: the other may be busy.
 const PAUSES: usize = 3;
-/// How long it waits when descriptors have run out.
+/// So many failed accepts in a row are not the connections' trouble.
+const MANY_FAILED: u32 = 16;
+/// How long it waits when descriptors have run out, or no accept succeeds.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(500);
 
 /// What Pingora calls for each connection.
@@ -126,25 +133,46 @@ fn set_options(listener: &TcpListener) -> nix::Result<()> {
 }
 
 async fn accept_on(listener: AsyncFd<TcpListener>, app: Arc<Lending>, stopped: ShutdownWatch) {
+    let mut failed = 0;
     while let Ok(mut ready) = listener.readable().await {
         give_way(&app.0).await;
         match listener.get_ref().accept() {
-            Ok((tcp, address)) => match stream(tcp, address) {
-                Ok(stream) => {
-                    app.0.enter();
-                    tokio::spawn(Service::handle_event(
-                        stream,
-                        Arc::clone(&app),
-                        stopped.clone(),
-                    ));
-                    // The connections that are open get their turn between two new ones.
-                    tokio::task::yield_now().await;
+            Ok((tcp, address)) => {
+                failed = 0;
+                match app.0.admit(address.ip()) {
+                    Ok(place) => take(tcp, address, place, &app, &stopped),
+                    Err(full) => refuse(&app.0, tcp, address.ip(), full),
                 }
-                Err(error) => warn!(worker = app.0.seat(), %error, "connection refused"),
-            },
+                // The connections that are open get their turn between two new ones.
+                tokio::task::yield_now().await;
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-            Err(error) => endure(app.0.seat(), &error).await,
+            Err(error) => {
+                failed += 1;
+                endure(&app.0, &error, failed).await;
+            }
         }
+    }
+}
+
+/// Begins to serve a connection.
+fn take(
+    tcp: std::net::TcpStream,
+    address: SocketAddr,
+    place: Place,
+    app: &Arc<Lending>,
+    stopped: &ShutdownWatch,
+) {
+    match stream(tcp, address, place) {
+        Ok(stream) => {
+            app.0.enter();
+            tokio::spawn(Service::handle_event(
+                stream,
+                Arc::clone(app),
+                stopped.clone(),
+            ));
+        }
+        Err(error) => warn!(worker = app.0.seat(), %error, "connection refused"),
     }
 }
 
@@ -162,28 +190,34 @@ async fn give_way(worker: &Worker) {
     }
 }
 
-fn stream(tcp: std::net::TcpStream, address: SocketAddr) -> io::Result<Stream> {
+fn stream(tcp: std::net::TcpStream, address: SocketAddr, place: Place) -> io::Result<Stream> {
     tcp.set_nonblocking(true)?;
     let tcp = TcpStream::from_std(tcp)?;
     let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
     // The cell is new, so this cannot fail; without it the address would be asked for once more.
     let _ = digest.peer_addr.set(Some(address.into()));
-    Ok(Box::new(Tcp::new(tcp, digest)))
+    Ok(Box::new(Tcp::new(tcp, digest, place)))
 }
 
-/// A failed accept: the connection's own trouble, or ours.
-async fn endure(seat: usize, error: &io::Error) {
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
-            error!(
-                worker = seat,
-                %error,
-                "no connection can be accepted; those that are open go on"
-            );
-            sleep(EXHAUSTED_PAUSE).await;
-        }
-        _ => debug!(worker = seat, %error, "connection lost before it was accepted"),
+/// The `failed`th accept in a row that failed: the connection's own trouble, or ours. A trouble that stays is not asked about
+/// without end.
+async fn endure(worker: &Worker, error: &io::Error, failed: u32) {
+    let is_ours = matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
+    );
+    if !is_ours && failed < MANY_FAILED {
+        debug!(worker = worker.seat(), %error, "connection lost before it was accepted");
+        return;
     }
+    if worker.limit.muffler.may_speak() {
+        error!(
+            worker = worker.seat(),
+            %error,
+            "no connection can be accepted; those that are open go on"
+        );
+    }
+    sleep(EXHAUSTED_PAUSE).await;
 }
 
 #[cfg(test)]

@@ -2,4 +2,6 @@
 
 pub(crate) mod accept;
 pub(crate) mod connection;
+pub(crate) mod limit;
+pub(crate) mod refuse;
 pub(crate) mod standing;

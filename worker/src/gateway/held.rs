@@ -1,6 +1,6 @@
 //! A lease in use, with the header line that it stands for.
 
-use std::fmt;
+use std::{fmt, sync::Arc, time::Instant};
 
 use tpp::{
     config::Reset,
@@ -9,7 +9,7 @@ use tpp::{
 use tracing::debug;
 use zeroize::Zeroizing;
 
-use crate::worker::Worker;
+use crate::{gateway::holds::Holds, worker::Worker};
 
 const PREFIX: &[u8] = b"Authorization: Bearer ";
 /// The line is the last of its head.
@@ -29,6 +29,8 @@ pub(crate) struct Held {
     since: u64,
     requests: u64,
     reset: Reset,
+    begun: Instant,
+    holds: Arc<Holds>,
 }
 
 impl Held {
@@ -43,6 +45,8 @@ impl Held {
             since: worker.clock.now(),
             requests: 0,
             reset,
+            begun: Instant::now(),
+            holds: Arc::clone(&worker.holds),
         }
     }
 
@@ -120,6 +124,7 @@ impl Drop for Held {
         if self.reset == Reset::Login {
             self.mark_spent();
         }
+        self.holds.note(self.begun.elapsed());
         debug!(
             worker = self.worker,
             slot = self.lease.slot().get(),

@@ -68,9 +68,8 @@ async fn stand_in_line(client: &mut Client) -> Result<Lease, Failure> {
         .is_some_and(|most| desk.waiting() >= most as u64)
     {
         counters.queue_rejections.add(1);
-        return Err(Failure::Reply(Reply::no_token(
-            "too many wait for one already",
-        )));
+        let reply = Reply::no_token("too many wait for one already");
+        return Err(Failure::Reply(reply.after(worker.retry_after())));
     }
     client.timer.standing.join_line();
     let waited = attend(
@@ -93,7 +92,8 @@ async fn stand_in_line(client: &mut Client) -> Result<Lease, Failure> {
             }
             Interrupt::Late => {
                 counters.queue_timeouts.add(1);
-                Failure::Reply(Reply::no_token("none came free in time"))
+                let reply = Reply::no_token("none came free in time");
+                Failure::Reply(reply.after(worker.retry_after()))
             }
             Interrupt::Cut => Failure::Reply(Reply::no_token("tpp is stopping")),
         })?

@@ -8,6 +8,7 @@ pub(crate) mod flight;
 mod gather;
 pub(crate) mod head;
 pub(crate) mod held;
+pub(crate) mod holds;
 mod leftover;
 mod lend;
 mod login_path;

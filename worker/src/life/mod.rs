@@ -6,14 +6,17 @@ pub(crate) mod link;
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use nix::sys::signal::Signal;
 use tokio::{
     io::unix::AsyncFd,
     select,
-    signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     time::{MissedTickBehavior, interval, sleep},
 };
-use tpp::plan::{Plan, Sealed};
+use tpp::{
+    plan::{Plan, Sealed},
+    signals::Signals,
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -38,6 +41,8 @@ pub(crate) async fn live(
     log: Log,
 ) -> anyhow::Result<()> {
     let Inherited {
+        // Held until this worker ends.
+        lock: _lock,
         desk,
         listeners,
         channel,
@@ -45,17 +50,16 @@ pub(crate) async fn live(
     } = inherited;
     let seat = desk.seat().get();
     let worker = Worker::new(desk, plan);
-    let mut terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
-    let _not_ours = not_ours().context("watch for signals")?;
+    let terminate = termination()?;
     let bell = worker
         .desk
         .bell()
         .try_clone_to_owned()
         .context("duplicate the bell")?;
     tokio::spawn(answer_bell(Arc::clone(&worker), watch(bell)?));
-    tokio::spawn(follow_plans(Arc::clone(&worker), log));
+    tokio::spawn(follow_plans(Arc::clone(&worker), log.clone()));
     let (deposed, mut was_deposed) = oneshot::channel();
-    tokio::spawn(keep_time(Arc::clone(&worker), deposed));
+    tokio::spawn(keep_time(Arc::clone(&worker), log.clone(), deposed));
     let spare_sockets = SpareSockets::of(&listeners).context("duplicate the listening sockets")?;
     let place = MeetingPlace::open(&meeting_prefix)
         .inspect_err(|error| {
@@ -80,7 +84,7 @@ pub(crate) async fn live(
 
     let cause = select! {
         () = worker.stop_told() => Cause::Stopped,
-        _ = terminate.recv() => Cause::Replaced,
+        () = told(&terminate, seat) => Cause::Replaced,
         Ok(()) = was_orphaned => Cause::Orphaned,
         Ok(()) = &mut was_deposed => Cause::Deposed,
         failure = accepting.failure() => anyhow::bail!("accept connections: {failure}"),
@@ -94,17 +98,27 @@ pub(crate) async fn live(
     Ok(())
 }
 
-/// The supervisor's signals: asked for, and then not looked at. They reach workers too, from a terminal, from `pkill`, and
-/// SIGHUP from the kernel: it is sent to a stopped process whose parent dies (setpgid(2), orphaned process group).
-fn not_ours() -> std::io::Result<Vec<Signal>> {
-    let kinds = [
-        SignalKind::interrupt(),
-        SignalKind::quit(),
-        SignalKind::hangup(),
-        SignalKind::user_defined1(),
-        SignalKind::user_defined2(),
-    ];
-    kinds.into_iter().map(signal).collect()
+/// SIGTERM, to be waited for. The supervisor's signals, which may reach a worker too, are held back and never looked at.
+#[expect(
+    deprecated,
+    reason = "its replacement is unsafe; the descriptor is ours alone and registered once, here"
+)]
+fn termination() -> anyhow::Result<AsyncFd<Signals>> {
+    let signals = Signals::of(&[Signal::SIGTERM]).context("listen for SIGTERM")?;
+    AsyncFd::with_interest(signals, tokio::io::Interest::READABLE).context("wait for SIGTERM")
+}
+
+/// Resolves when SIGTERM has come. Who sent it stands in the log.
+async fn told(signals: &AsyncFd<Signals>, seat: usize) {
+    while let Ok(mut ready) = signals.readable().await {
+        match ready.get_inner().next() {
+            Some(received) => {
+                info!(worker = seat, from = %received, "told to drain");
+                return;
+            }
+            None => ready.clear_ready(),
+        }
+    }
 }
 
 #[expect(
@@ -134,8 +148,9 @@ async fn answer_bell(worker: Arc<Worker>, bell: AsyncFd<OwnedFd>) {
 }
 
 /// The tick: heartbeat, clock, deadlines. `deposed` is told if the seat is another's.
-async fn keep_time(worker: Arc<Worker>, deposed: oneshot::Sender<()>) {
+async fn keep_time(worker: Arc<Worker>, log: Log, deposed: oneshot::Sender<()>) {
     let mut deposed = Some(deposed);
+    let mut counted = 0;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut count = 0_u32;
@@ -149,6 +164,9 @@ async fn keep_time(worker: Arc<Worker>, deposed: oneshot::Sender<()>) {
                     return;
                 }
                 worker.desk.heartbeat();
+                let lost = &worker.counters().log_lines_dropped;
+                let dropped = log.dropped();
+                lost.add(dropped - std::mem::replace(&mut counted, dropped));
                 worker.timers.tick(&worker.clock);
                 if count.is_multiple_of(TICKS_PER_TENDING) {
                     worker.view().upstream.tend(worker.clock.now());

@@ -25,6 +25,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     error: &'static str,
     details: Cow<'static, str>,
+    /// Seconds after which it is worth trying again, if that is known.
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Reply {
@@ -33,6 +35,15 @@ impl Reply {
             status,
             error,
             details: details.into(),
+            retry_after: None,
+        }
+    }
+
+    /// The same, with word of when it is worth trying again.
+    pub(crate) fn after(self, seconds: u64) -> Self {
+        Self {
+            retry_after: Some(seconds),
+            ..self
         }
     }
 
@@ -44,6 +55,11 @@ impl Reply {
     /// 503: no slot in time, or too many wait.
     pub(crate) fn no_token(details: impl Into<Cow<'static, str>>) -> Self {
         Self::new(503, "no token available", details)
+    }
+
+    /// 503: as many connections are open as may be.
+    pub(crate) fn too_many(details: &'static str) -> Self {
+        Self::new(503, "too many connections", details)
     }
 
     /// 403: clients may not ask for this.

@@ -131,6 +131,13 @@ impl Upstream {
         }
     }
 
+    /// Most connections that it may have from this worker while `slots` tokens are lent, the idle ones included: of those each
+    /// address has no more than tokens ever were in use at once.
+    pub(crate) fn most_connections(&self, slots: usize) -> usize {
+        let idle = slots.saturating_mul(self.places.len());
+        slots.saturating_add(idle.min(self.most_idle.load(Relaxed)))
+    }
+
     /// The `Host` of its requests.
     pub(crate) fn host(&self) -> Host<'_> {
         if self.goes_by_own_name {

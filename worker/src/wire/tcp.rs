@@ -17,18 +17,23 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::door::limit::Place;
+
 /// A TCP connection that Pingora takes for a stream.
 #[derive(Debug)]
 pub(crate) struct Tcp {
     tcp: TcpStream,
     digest: Arc<SocketDigest>,
+    /// After the connection itself: it is closed before its place is another's.
+    _place: Place,
 }
 
 impl Tcp {
-    pub(crate) fn new(tcp: TcpStream, digest: SocketDigest) -> Self {
+    pub(crate) fn new(tcp: TcpStream, digest: SocketDigest, place: Place) -> Self {
         Self {
             tcp,
             digest: Arc::new(digest),
+            _place: place,
         }
     }
 

@@ -58,6 +58,10 @@ fn snapshot() -> Snapshot {
                 clients_left: 1,
                 waits_ended: std::array::from_fn(|at| at as u64),
                 drain_cut: 7,
+                refused_total: 12,
+                refused_address: 13,
+                refused_descriptors: 14,
+                log_lines_dropped: 0,
                 acquisition_wait: histogram_of(&[(0, 4000), (3, 900), (15, 90)], 1_500_000_250),
                 connection_duration: histogram_of(&[(8, 4850)], 2_425_000_000),
             },
@@ -67,6 +71,7 @@ fn snapshot() -> Snapshot {
                 trouble: 6,
             },
             worker_restarts: 1,
+            log_lines_dropped: 11,
             uptime: Duration::from_secs(1),
         },
         details: Arc::new(Details {
@@ -139,6 +144,11 @@ tpp_connections_closed_total 4850
 # HELP tpp_connections_cut_total Client connections closed because the time to drain was over.
 # TYPE tpp_connections_cut_total counter
 tpp_connections_cut_total 7
+# HELP tpp_connections_refused_total Client connections refused for want of room, by the bound that was reached.
+# TYPE tpp_connections_refused_total counter
+tpp_connections_refused_total{reason=\"max_connections\"} 12
+tpp_connections_refused_total{reason=\"per_address\"} 13
+tpp_connections_refused_total{reason=\"descriptors\"} 14
 # HELP tpp_waits_ended_total Waits that were ended because their bound was over, by who had kept them waiting.
 # TYPE tpp_waits_ended_total counter
 tpp_waits_ended_total{reason=\"client_head\"} 0
@@ -222,6 +232,9 @@ tpp_config_generation 2
 # HELP tpp_config_last_reload_success Whether the last reload was put in force.
 # TYPE tpp_config_last_reload_success gauge
 tpp_config_last_reload_success 1
+# HELP tpp_log_lines_dropped_total Log lines dropped because nobody read them.
+# TYPE tpp_log_lines_dropped_total counter
+tpp_log_lines_dropped_total 11
 # HELP tpp_upstream_addresses Addresses the upstream's name resolves to.
 # TYPE tpp_upstream_addresses gauge
 tpp_upstream_addresses 2

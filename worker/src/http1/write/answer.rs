@@ -13,8 +13,8 @@ use crate::{
     message::reply::Reply,
 };
 
-/// After how many seconds a client that got no slot may try again.
-const RETRY_AFTER: &[u8] = b"Retry-After: 1\r\n";
+/// After how many seconds a client may try again that was sent away for a reason that passes at once.
+const SOON: u64 = 1;
 /// Methods that are known to be passed on; those that are refused are not among them (RFC 9110, 15.5.6).
 const ALLOW: &[u8] = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
 
@@ -42,19 +42,22 @@ pub(crate) fn reply(reply: &Reply, request: Option<&Request>, seal: Seal<'_>, ou
         ],
     );
     put_length(out, body.len() as u64);
-    put(
-        out,
-        &[match reply.status {
-            503 => RETRY_AFTER,
-            405 => ALLOW,
-            _ => b"",
-        }],
-    );
+    match reply.status {
+        503 => put_retry_after(reply.retry_after.unwrap_or(SOON), out),
+        405 => put(out, &[ALLOW]),
+        _ => {}
+    }
     put_connection(request.is_some_and(|request| request.is_old), seal, out);
     put(out, &[b"\r\n"]);
     if !request.is_some_and(|request| request.is_head) {
         put(out, &[body.as_bytes()]);
     }
+}
+
+fn put_retry_after(seconds: u64, out: &mut BytesMut) {
+    use std::fmt::Write as _;
+    // Writing to a buffer that grows cannot fail.
+    let _ = write!(out, "Retry-After: {seconds}\r\n");
 }
 
 /// What becomes of the client's connection. An HTTP/1.0 client takes silence for its end, a newer one for its going on.
@@ -202,6 +205,8 @@ mod tests {
     fn who_is_refused_is_told_what_would_do() {
         let busy = written(&Reply::no_token("x"), Some(&GET), SEAL);
         assert!(busy.contains("\r\nRetry-After: 1\r\n"), "{busy}");
+        let later = written(&Reply::no_token("x").after(17), Some(&GET), SEAL);
+        assert!(later.contains("\r\nRetry-After: 17\r\n"), "{later}");
         let not_allowed = Malformed {
             status: 405,
             details: "x",
