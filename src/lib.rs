@@ -6,6 +6,7 @@
 //! - [`region`]: the shared mapping that pools lie in;
 //! - [`lending`]: a pool in use: a worker's half, the supervisor's half;
 //! - [`plan`]: what workers act on, one value a generation, and where tokens may go;
+//! - [`tls`]: whom to trust at the upstream;
 //! - [`bells`]: how one process makes another look;
 //! - [`limits`]: rates and breakers, exact over all processes;
 //! - [`handover`]: the descriptors that processes leave to each other, and how they get there;
@@ -40,3 +41,5 @@ pub mod region;
 pub mod roster;
 pub mod shared;
 mod sync;
+#[cfg(not(tpp_loom))]
+pub mod tls;

@@ -108,8 +108,11 @@ fn a_second_401_is_the_clients_to_see() {
         (401, Some("401"))
     );
     assert_eq!(upstream.seen().len(), 2, "sent twice, not more");
+    // The fresh token did not help, so it is not to blame: the next one is passed on at once.
+    assert_eq!(client.get("/refuse-once").status, 401);
     assert_eq!(client.get("/refuse-once").ok().json()["user"], "user0");
     client.get("/who").ok();
+    assert_eq!(upstream.attempts_of("user0"), 2);
     upstream.assert_clean();
 }
 

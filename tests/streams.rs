@@ -38,10 +38,11 @@ fn an_answer_comes_piece_by_piece() {
 }
 
 #[test]
-fn a_request_goes_on_piece_by_piece() {
+fn a_request_whose_client_waits_to_be_told_goes_on_piece_by_piece() {
     let (upstream, proxy) = pair();
     let mut client = proxy.client(&upstream);
-    client.send_head(&Request::post_chunks("/echo", &[]));
+    client.send_head(&Request::post_chunks("/echo", &[]).field("Expect", "100-continue"));
+    assert_eq!(client.read_any_head().expect("an interim answer").0, 100);
     client.send_raw(b"5\r\nfirst\r\n");
     let (status, head) = client.read_any_head().expect("an answer");
     assert_eq!(status, 200);
@@ -56,6 +57,46 @@ fn a_request_goes_on_piece_by_piece() {
     } else {
         client.get("/who").ok();
     }
+}
+
+#[test]
+fn a_body_beyond_64_kib_goes_on_piece_by_piece_once_so_much_is_in() {
+    let (upstream, proxy) = pair();
+    let mut client = proxy.client(&upstream);
+    let (first, second) = (pattern(64 << 10), pattern(1000));
+    let whole = [first.clone(), second.clone(), second.clone()].concat();
+    client.send_head(&Request::post("/echo", whole));
+    // No token is lent for it before.
+    client.send_raw(&first[1..]);
+    assert_eq!(proxy.pool().in_use, 0);
+    client.send_raw(&first[..1]);
+    let (status, _) = client.read_any_head().expect("an answer");
+    assert_eq!(status, 200);
+    assert!(client.read_raw(first.len()) == [&first[1..], &first[..1]].concat());
+    for _ in 0..2 {
+        // The rest does not wait for its end.
+        client.send_raw(&second);
+        assert!(client.read_raw(second.len()) == second);
+    }
+    upstream.assert_clean();
+}
+
+#[test]
+fn a_short_body_comes_whole_before_a_token_is_lent_for_it() {
+    let (upstream, proxy) = pair();
+    let mut client = proxy.client(&upstream);
+    client.send_head(&Request::post_chunks("/echo", &[]));
+    client.send_raw(b"5\r\nfirst\r\n");
+    // Others come and go meanwhile: it is not that the first has not been looked at yet.
+    for _ in 0..10 {
+        proxy.client(&upstream).get("/who").ok();
+    }
+    assert!(client.is_idle());
+    assert_eq!(upstream.seen().len(), 10);
+    client.send_raw(b"6\r\nsecond\r\n0\r\n\r\n");
+    assert_eq!(client.read_answer().ok().body, b"firstsecond");
+    client.get("/who").ok();
+    upstream.assert_clean();
 }
 
 #[test]

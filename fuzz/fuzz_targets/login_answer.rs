@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tpp_supervisor::login::fuzzing::login_answer(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tpp_supervisor::provider::fuzzing::login_answer(bytes));

@@ -28,6 +28,13 @@ impl<'a> Suspects<'a> {
         Self { head, slots }
     }
 
+    /// Whether nobody is on the list.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        // Relaxed: the bell that follows a push carries the order, and `take` looks again.
+        self.head.load(Relaxed) == 0
+    }
+
     /// Puts `slot` on the list, if it is not there. To be called after what it is there for was written.
     pub fn push(self, slot: SlotIndex) {
         // Pairs with the fence in `take`: if we find the slot on the list still, its taker sees what we wrote before.

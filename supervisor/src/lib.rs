@@ -5,7 +5,7 @@
 //! | [`run`], `prepare` | the supervisor's life: what is taken over or opened, what is started, and the end |
 //! | `fleet`, `process` | the worker processes: started, watched, replaced, drained |
 //! | `refresh` | runs the logins that are due and installs their tokens |
-//! | [`login`] | one credential in, one token or one clear error out |
+//! | [`provider`] | one credential in, one token or one clear error out |
 //! | [`schedule`] | pure rules: which slot logs in when |
 //! | [`resolve`], `upstream` | the upstream's name to addresses, kept fresh, told to the workers |
 //! | [`outlook`] | what there is to see: one snapshot, and pure views of it |
@@ -22,11 +22,11 @@ mod doorbell;
 pub mod doors;
 mod fleet;
 mod in_force;
-pub mod login;
 mod orders;
 pub mod outlook;
 mod prepare;
 mod process;
+pub mod provider;
 mod refresh;
 pub mod resolve;
 pub mod run;

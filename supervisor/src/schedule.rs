@@ -5,10 +5,11 @@
 //! - one login per slot at a time, at most `login_concurrency` in all;
 //! - a token is renewed before its time is up, at an instant of its own, and at once when the upstream
 //!   turned it down;
-//! - trouble is retried soon, then ever more slowly, and takes nothing from other slots;
+//! - trouble, and a server that is busy, are retried soon, then ever more slowly, and take nothing from other slots;
 //! - a refused credential rests for five minutes with all its slots, then one of them tries;
 //! - a password not yet known to be right is tried by one slot, the others follow when it was;
-//! - a token that is turned down as soon as it is drawn makes no storm of logins.
+//! - a failed login takes no token away: it is good until its time is up or the upstream turns it down;
+//! - a token drawn because its forerunner was turned down, and turned down at its first use, is not to blame.
 
 mod account;
 mod report;
@@ -19,7 +20,7 @@ mod slot;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     time::{Duration, Instant},
 };
@@ -40,6 +41,8 @@ pub struct Plan {
     /// Logins to start, the most urgent first. Each is under way from this moment, until it is reported
     /// by [`Schedule::succeeded`] or [`Schedule::failed`].
     pub start: Vec<Login>,
+    /// Slots whose token has come to its end since the last plan, and has no successor yet.
+    pub ended: Vec<u32>,
     /// Ask again then at the latest, or as soon as a login has ended or a slot was reported. Always later
     /// than `now`.
     pub next_look: Instant,
@@ -56,6 +59,8 @@ pub struct Login {
 /// How a login failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
+    /// The server has no place or no time for a login now; it says nothing about the credential.
+    Busy,
     /// Something on the way; it may pass by itself.
     Trouble,
     /// The server turned the credential down.
@@ -73,6 +78,18 @@ pub enum Suspicion {
     Due,
     /// A login is due later: one was made a moment ago, or failed, or the user is refused.
     Delayed,
+    /// The token was drawn a moment ago because its forerunner was turned down, and this was its first use: it is not
+    /// to blame, and no login is made.
+    Cleared,
+}
+
+/// What the upstream's refusal of a token rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Complaint {
+    /// Of which token.
+    pub version: u64,
+    /// Whether that token has had another answer before.
+    pub has_served: bool,
 }
 
 /// One slot, for status.
@@ -96,6 +113,9 @@ pub struct Schedule {
     dice: Dice,
     slots: BTreeMap<u32, Slot>,
     accounts: Vec<Account>,
+    by_user: HashMap<String, usize>,
+    /// Where the last search for an account that is not refused ended.
+    witness: usize,
     tickets: u64,
     /// Troubles since a server last answered at all.
     troubles: u32,
@@ -110,6 +130,8 @@ impl Schedule {
             dice: Dice::new(dice),
             slots: BTreeMap::new(),
             accounts: Vec::new(),
+            by_user: HashMap::new(),
+            witness: 0,
             tickets: 0,
             troubles: 0,
             released: None,
@@ -120,15 +142,16 @@ impl Schedule {
     pub fn insert(&mut self, slot: u32, user: &str, now: Instant) {
         self.remove(slot);
         let account = self.account_of(user, now);
+        self.accounts[account].slots.insert(slot);
         self.slots.insert(slot, Slot::new(account, now));
     }
 
     /// Adds a slot that holds a token already, drawn at `since`: a predecessor's.
     pub fn adopt(&mut self, slot: u32, user: &str, version: u64, since: Instant) {
         self.insert(slot, user, since);
-        let refresh_at = since + self.rules.lifetime(&mut self.dice);
+        let token = self.rules.drawn(version, since, None, &mut self.dice);
         if let Some(slot) = self.slots.get_mut(&slot) {
-            slot.fill(version, since, refresh_at);
+            slot.fill(token);
             self.accounts[slot.account].prove();
         }
     }
@@ -142,8 +165,10 @@ impl Schedule {
 
     /// Takes a slot out. A login under way for it counts no more, and its report will be ignored.
     pub fn remove(&mut self, slot: u32) {
-        if let Some(slot) = self.slots.remove(&slot) {
-            self.accounts[slot.account].under_way -= u32::from(slot.under_way.is_some());
+        if let Some(held) = self.slots.remove(&slot) {
+            let account = &mut self.accounts[held.account];
+            account.under_way -= u32::from(held.under_way.is_some());
+            account.slots.remove(&slot);
         }
     }
 
@@ -155,22 +180,78 @@ impl Schedule {
             .values_mut()
             .filter_map(|slot| slot.token.as_mut())
         {
-            token.refresh_at = token.since + self.rules.lifetime(&mut self.dice);
+            *token = self
+                .rules
+                .drawn(token.version, token.since, token.expires_in, &mut self.dice);
         }
     }
 
     /// Takes note that `user` has a new password: what was refused is forgotten, and one slot tries at once.
     pub fn password_changed(&mut self, user: &str, now: Instant) {
-        let Some(index) = self
-            .accounts
-            .iter()
-            .position(|account| account.user == user)
-        else {
+        let Some(&index) = self.by_user.get(user) else {
             return;
         };
         self.accounts[index].renew_password(now);
-        for slot in self.slots.values_mut().filter(|slot| slot.account == index) {
-            slot.pardon(now);
+        self.pardon(index, now);
+    }
+
+    /// Takes note that a predecessor lets `user` rest until then: the server refused it.
+    pub fn rest(&mut self, user: &str, now: Instant, until: Instant) {
+        if let Some(&index) = self.by_user.get(user) {
+            self.accounts[index].rest(now, until);
+        }
+    }
+
+    /// Until when the user of `slot` rests, if the server refused it.
+    #[must_use]
+    pub fn resting_until(&self, slot: u32) -> Option<Instant> {
+        let slot = self.slots.get(&slot)?;
+        self.accounts[slot.account].resting_until()
+    }
+
+    /// How many users there are, if the server refuses every one of them.
+    pub fn all_refused(&mut self) -> Option<usize> {
+        let count = self.accounts.len();
+        // Where the last search ended first: whoever was good then is most likely still, and each refusal moves it on once.
+        let good = (0..count)
+            .map(|step| (self.witness + step) % count)
+            .find(|index| {
+                let account = &self.accounts[*index];
+                !account.slots.is_empty() && !account.is_refused()
+            });
+        if let Some(index) = good {
+            self.witness = index;
+            return None;
+        }
+        let users = self.accounts.iter().filter(|one| !one.slots.is_empty());
+        Some(users.count()).filter(|users| *users > 0)
+    }
+
+    /// Other slots of the same user whose token is suspect, if no login for them comes before the user's rest is over.
+    pub fn put_off_with(&self, slot: u32) -> Vec<u32> {
+        let Some(account) = self
+            .slots
+            .get(&slot)
+            .map(|slot| &self.accounts[slot.account])
+        else {
+            return Vec::new();
+        };
+        // Slots of a user that is proven fail each for itself.
+        if account.is_proven() || account.is_on_trial() {
+            return Vec::new();
+        }
+        let others = account.slots.iter().filter(|other| **other != slot);
+        others
+            .filter(|other| self.slots.get(other).is_some_and(Slot::waits_as_suspect))
+            .copied()
+            .collect()
+    }
+
+    fn pardon(&mut self, account: usize, now: Instant) {
+        for number in &self.accounts[account].slots {
+            if let Some(slot) = self.slots.get_mut(number) {
+                slot.pardon(now);
+            }
         }
     }
 
@@ -185,15 +266,29 @@ impl Schedule {
         true
     }
 
-    /// Takes note that the upstream turned down the token `version` of `slot`.
-    pub fn suspect(&mut self, slot: u32, version: u64, now: Instant) -> Suspicion {
-        let Some(held) = self.slots.get_mut(&slot).filter(|slot| slot.holds(version)) else {
+    /// Takes note that the token of `slot` must not be lent again, though the upstream did not turn it down: its holder left
+    /// in the middle of something. Whether that is news.
+    pub fn renew_spent(&mut self, slot: u32, now: Instant) -> bool {
+        self.slots
+            .get_mut(&slot)
+            .is_some_and(|slot| slot.renew_spent(now))
+    }
+
+    /// Takes note that the upstream turned down a token of `slot`.
+    pub fn suspect(&mut self, slot: u32, complaint: Complaint, now: Instant) -> Suspicion {
+        let held = self.slots.get_mut(&slot);
+        let Some(held) = held.filter(|slot| slot.holds(complaint.version)) else {
             return Suspicion::Stale;
         };
-        if !held.suspect(now, &mut self.dice) {
-            return Suspicion::Known;
+        match held.suspect(complaint.has_served, now, &mut self.dice) {
+            slot::Judged::Known => return Suspicion::Known,
+            slot::Judged::Cleared => return Suspicion::Cleared,
+            slot::Judged::News => {}
         }
-        if self.due_at(&self.slots[&slot]).is_some_and(|at| at <= now) {
+        let held = &self.slots[&slot];
+        let is_due = self.due_at(held).is_some_and(|at| at <= now);
+        let is_next = held.not_before <= now && self.accounts[held.account].is_on_trial();
+        if is_due || is_next {
             Suspicion::Due
         } else {
             Suspicion::Delayed
@@ -202,6 +297,7 @@ impl Schedule {
 
     /// Takes what is due and marks it as under way.
     pub fn plan(&mut self, now: Instant) -> Plan {
+        let ended = self.take_ended(now);
         let mut room = self.room();
         let mut start = Vec::new();
         while let Some((rank, number)) = self.most_urgent(&room, now) {
@@ -210,6 +306,7 @@ impl Schedule {
         }
         Plan {
             start,
+            ended,
             next_look: self.next_look(now),
         }
     }
@@ -231,14 +328,21 @@ impl Schedule {
     /// The user's account, made on first sight. It outlives its slots: a reload that takes them out and puts
     /// them back does not wipe out that the user was refused.
     fn account_of(&mut self, user: &str, now: Instant) -> usize {
-        let known = self
-            .accounts
-            .iter()
-            .position(|account| account.user == user);
-        known.unwrap_or_else(|| {
-            self.accounts.push(Account::new(user, now));
-            self.accounts.len() - 1
-        })
+        if let Some(known) = self.by_user.get(user) {
+            return *known;
+        }
+        self.accounts.push(Account::new(user, now));
+        let account = self.accounts.len() - 1;
+        self.by_user.insert(user.to_owned(), account);
+        account
+    }
+
+    /// Slots whose token has come to its end, each once.
+    fn take_ended(&mut self, now: Instant) -> Vec<u32> {
+        let slots = self.slots.iter_mut();
+        slots
+            .filter_map(|(number, slot)| slot.comes_to_its_end(now).then_some(*number))
+            .collect()
     }
 
     /// When `slot` may log in, by its own rules and its user's; `None`: not before something else happens.
@@ -304,7 +408,8 @@ impl Schedule {
         let coming = self
             .slots
             .values()
-            .filter_map(|slot| self.due_at(slot))
+            .flat_map(|slot| [self.due_at(slot), slot.ends_at()])
+            .flatten()
             .filter(|at| *at > now)
             .min();
         let latest = now + self.rules.longest_nap();

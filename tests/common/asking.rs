@@ -10,7 +10,7 @@ use super::{
     command::{Outcome, run},
     message::{Answer, Request},
     proxy::Proxy,
-    wait_until,
+    wait_until, within_patience,
 };
 
 impl Proxy {
@@ -85,10 +85,15 @@ impl Proxy {
             waiting: 0,
         };
         let mut last = PoolStatus::default();
-        wait_until("every token is back and nobody waits", || {
+        let is_whole = within_patience(|| {
             last = self.pool();
-            last == whole
+            (last == whole).then_some(())
         });
+        assert!(
+            is_whole.is_some(),
+            "not every token is back, or somebody waits: {last:?} in the place of {whole:?}, {:?}",
+            self.tokens()
+        );
     }
 
     /// Waits until `count` workers are ready.

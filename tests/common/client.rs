@@ -240,6 +240,25 @@ impl Client {
         bytes
     }
 
+    /// Takes as little in advance as the system allows, so that whoever sends notices that nobody reads.
+    pub(crate) fn narrow(&self) {
+        setsockopt(self.stream(), sockopt::RcvBuf, &4096).expect("a TCP socket takes SO_RCVBUF");
+    }
+
+    /// Takes at most `most` bytes of what is there, and waits for none.
+    pub(crate) fn sip(&mut self, most: usize) -> io::Result<usize> {
+        let mut stream = self.reader.get_ref();
+        stream.set_nonblocking(true)?;
+        let taken = stream.read(&mut vec![0; most]);
+        stream.set_nonblocking(false)?;
+        taken
+    }
+
+    /// What the connection does from now on, the oracle is told, is that of a client that has left.
+    pub(crate) fn forsake(&mut self) {
+        self.say_goodbye();
+    }
+
     /// Reads until the other side closes; a reset counts as that.
     #[track_caller]
     pub(crate) fn read_to_close(&mut self) -> Vec<u8> {

@@ -212,7 +212,14 @@ fn broken(what: String) -> io::Error {
 
 /// `length` bytes that are easy to check and differ from place to place.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|place| b'a' + u8::try_from((place + place / 997) % 26).expect("below 26"))
-        .collect()
+    const LINE: usize = 997;
+    let cycle: Vec<u8> = (b'a'..=b'z').cycle().take(LINE + 26).collect();
+    let mut bytes = Vec::with_capacity(length + LINE);
+    for line in 0..length.div_ceil(LINE) {
+        // Each line begins one letter further on than the one before ended.
+        let first = line * (LINE + 1) % 26;
+        bytes.extend_from_slice(&cycle[first..first + LINE]);
+    }
+    bytes.truncate(length);
+    bytes
 }

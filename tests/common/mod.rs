@@ -52,16 +52,18 @@ pub(crate) fn wait_until(claim: &str, mut check: impl FnMut() -> bool) {
 /// Waits until `check` gives a value, and returns it; panics with `claim` when patience ends.
 #[track_caller]
 pub(crate) fn wait_for<T>(claim: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let value = within_patience(&mut check);
+    value.unwrap_or_else(|| panic!("waited {:?} in vain: {claim}", patience()))
+}
+
+/// What `check` gives before patience ends.
+pub(crate) fn within_patience<T>(mut check: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + patience();
     loop {
-        if let Some(value) = check() {
+        let value = check();
+        if value.is_some() || Instant::now() > deadline {
             return value;
         }
-        assert!(
-            Instant::now() < deadline,
-            "waited {:?} in vain: {claim}",
-            patience()
-        );
         thread::sleep(Duration::from_millis(5));
     }
 }

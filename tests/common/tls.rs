@@ -1,12 +1,16 @@
 //! A door of TLS before the upstream, with a certificate made for the test.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
+    task::JoinSet,
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -21,7 +25,9 @@ use tokio_rustls::{
 pub(crate) struct TlsDoor {
     address: SocketAddr,
     authority: String,
-    _runtime: Runtime,
+    /// The connections through it.
+    passing: Arc<Mutex<JoinSet<()>>>,
+    runtime: Runtime,
 }
 
 impl TlsDoor {
@@ -40,16 +46,31 @@ impl TlsDoor {
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");
+        let passing = Arc::<Mutex<JoinSet<()>>>::default();
+        let all = Arc::clone(&passing);
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(pass(acceptor.clone(), stream, upstream));
+                let mut all = all.lock().expect("short");
+                while all.try_join_next().is_some() {}
+                all.spawn(pass(acceptor.clone(), stream, upstream));
             }
         });
         Self {
             address,
             authority,
-            _runtime: runtime,
+            passing,
+            runtime,
         }
+    }
+
+    /// Closes every connection through it; returns when they are closed.
+    #[allow(
+        dead_code,
+        reason = "not every test program with a door cuts what passes it"
+    )]
+    pub(crate) fn cut_connections(&self) {
+        let mut cut = std::mem::take(&mut *self.passing.lock().expect("short"));
+        self.runtime.block_on(cut.shutdown());
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

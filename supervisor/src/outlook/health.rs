@@ -50,6 +50,8 @@ pub struct Inputs<'a> {
     pub workers_wanted: usize,
     /// Users whose logins the server refuses, each once.
     pub refused_users: &'a [String],
+    /// How many accounts there are, if the server refuses them all and nobody waits for a token any more.
+    pub all_refused: Option<u64>,
     /// Whether an address of the upstream is known.
     pub upstream_resolved: bool,
     /// Whether the last reload was refused, so that the file and what is in force differ.
@@ -65,6 +67,7 @@ impl<'a> Inputs<'a> {
             workers_ready: details.workers_ready(),
             workers_wanted: details.workers_wanted,
             refused_users: &details.refused_users,
+            all_refused: snapshot.numbers.all_refused,
             upstream_resolved: !details.upstream_addresses.is_empty(),
             last_reload_failed: details.last_reload_failed(),
         }
@@ -114,7 +117,10 @@ impl<'a> Inputs<'a> {
     }
 
     fn without_token(&self) -> Option<String> {
-        (self.pool.total == 0).then(|| "no usable token".to_owned())
+        (self.pool.total == 0).then(|| match self.all_refused {
+            Some(accounts) => format!("no usable token: login refused for all {accounts} accounts"),
+            None => "no usable token".to_owned(),
+        })
     }
 
     fn missing_workers(&self) -> Option<String> {
@@ -166,6 +172,7 @@ mod tests {
         workers_ready: 2,
         workers_wanted: 2,
         refused_users: &[],
+        all_refused: None,
         upstream_resolved: true,
         last_reload_failed: false,
     };
@@ -301,6 +308,7 @@ mod tests {
                 workers_ready: 1,
                 workers_wanted: 2,
                 refused_users: &refused,
+                all_refused: None,
                 upstream_resolved: false,
                 last_reload_failed: true,
             },

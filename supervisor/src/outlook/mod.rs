@@ -23,8 +23,12 @@ use tpp::{
 };
 
 use crate::{
-    doors::probes::Source, fleet::FleetReport, in_force::InForce, refresh::RefreshHandle,
-    succession::history, upstream::UpstreamAddresses,
+    doors::probes::Source,
+    fleet::FleetReport,
+    in_force::InForce,
+    refresh::{self, RefreshHandle},
+    succession::history,
+    upstream::UpstreamAddresses,
 };
 
 use numbers::{pool_status, worker};
@@ -99,7 +103,7 @@ impl Outlook {
 
     /// Each slot.
     pub(crate) fn tokens(&self) -> Vec<TokenStatus> {
-        tokens::each(&self.stock, &self.refresher.ledger(), Instant::now())
+        tokens::each(&self.stock, &self.refresher.ledger(), refresh::now())
     }
 
     /// Each worker.
@@ -163,6 +167,7 @@ impl Outlook {
             details,
             numbers: Numbers {
                 pool: pool_status(&self.stock),
+                all_refused: region.hopeless(),
                 longest_wait: numbers::longest_wait(&self.stock),
                 totals: self.stock.totals(),
                 refreshes: numbers::refreshes(region.supervisors()),

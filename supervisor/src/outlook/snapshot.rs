@@ -21,6 +21,8 @@ pub struct Snapshot {
 pub struct Numbers {
     /// The pool's numbers, of one census.
     pub pool: PoolStatus,
+    /// How many accounts there are, if the server refuses them all and nobody waits for a token any more.
+    pub all_refused: Option<u64>,
     /// How long the one who waits longest has waited.
     pub longest_wait: Duration,
     /// What the workers have counted since the region was made.

@@ -8,14 +8,14 @@ use tpp::{
     pool::{SlotIndex, SlotState},
 };
 
-use crate::{refresh::Ledger, schedule::SlotState as TokenState};
+use crate::{refresh::Book, schedule::SlotState as TokenState};
 
 /// State of a slot whose user the server refuses.
 const REFUSED: &str = "refused";
 /// State of a slot that is still held, and not to be lent again.
 const RETIRING: &str = "retiring";
 
-pub(super) fn each(stock: &Stock, ledger: &Ledger, now: Instant) -> Vec<TokenStatus> {
+pub(super) fn each(stock: &Stock, ledger: &Book, now: Instant) -> Vec<TokenStatus> {
     let pool = stock.pool();
     (0..)
         .zip(0..ledger.slots())
@@ -55,11 +55,13 @@ pub(super) fn each(stock: &Stock, ledger: &Ledger, now: Instant) -> Vec<TokenSta
 }
 
 /// Users whose logins the server refuses, each once.
-pub(super) fn refused_users(stock: &Stock, ledger: &Ledger) -> Vec<String> {
+pub(super) fn refused_users(stock: &Stock, ledger: &Book) -> Vec<String> {
     let pool = stock.pool();
     let refused = (0..).zip(0..ledger.slots()).filter_map(|(number, index)| {
         let view = ledger.schedule.view(number)?;
-        let is_refused = token_state(view.state, pool.slot_state(index)) == REFUSED;
+        // A token in hand may still be good, while its account is refused already.
+        let is_refused = ledger.schedule.resting_until(number).is_some()
+            || token_state(view.state, pool.slot_state(index)) == REFUSED;
         is_refused.then(|| ledger.note(index).user.as_str())
     });
     let users: BTreeSet<_> = refused.collect();
@@ -70,8 +72,10 @@ pub(super) fn refused_users(stock: &Stock, ledger: &Ledger) -> Vec<String> {
 fn token_state(token: TokenState, held: SlotState) -> &'static str {
     match (token, held) {
         (_, SlotState::Retiring(_)) => RETIRING,
-        // A token that nobody complained of is out of use only when its renewal was refused.
-        (TokenState::Refused, _) | (TokenState::Usable, SlotState::Unusable) => REFUSED,
+        (TokenState::Refused, _) => REFUSED,
+        // Nobody complained of it, and it must not be lent again all the same: a new one takes its place.
+        (TokenState::Usable, SlotState::Unusable) => "renewing",
+        (TokenState::Expired, _) => "expired",
         (TokenState::Suspect, _) => "suspect",
         (TokenState::Empty, _) => "empty",
         (TokenState::Usable, SlotState::Free) => "free",

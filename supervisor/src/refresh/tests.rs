@@ -13,7 +13,11 @@ use tpp::{
     region::{Geometry, Region},
 };
 
-use super::*;
+use tokio::sync::watch;
+use tpp::lending::Stock;
+use tpp::pool::{Origin, SlotIndex};
+
+use super::{assignment::key, *};
 
 const SLOTS: usize = 4;
 

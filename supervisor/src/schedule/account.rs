@@ -1,12 +1,17 @@
 //! What all slots of one user have in common: whether its password is good.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use super::rules::{self, Dice, PATIENCE};
 
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) user: String,
+    /// Its slots.
+    pub(super) slots: BTreeSet<u32>,
     /// How many of them are logging in.
     pub(super) under_way: u32,
     /// Counts passwords: a refusal of the old one is not held against the new.
@@ -41,6 +46,7 @@ impl Account {
         };
         Self {
             user: user.to_owned(),
+            slots: BTreeSet::new(),
             under_way: 0,
             password: 0,
             standing,
@@ -83,6 +89,19 @@ impl Account {
             until: now + rest,
         };
         rest
+    }
+
+    /// Rests the user until then, as a predecessor did.
+    pub(super) fn rest(&mut self, now: Instant, until: Instant) {
+        self.standing = Standing::Refused { since: now, until };
+    }
+
+    /// Until when it rests.
+    pub(super) fn resting_until(&self) -> Option<Instant> {
+        match self.standing {
+            Standing::Refused { until, .. } => Some(until),
+            Standing::Unproven { .. } | Standing::Proven => None,
+        }
     }
 
     /// Trouble of a user that is not proven: the next try is put off for all its slots.
@@ -142,6 +161,11 @@ impl Account {
 
     pub(super) fn is_proven(&self) -> bool {
         matches!(self.standing, Standing::Proven)
+    }
+
+    /// Whether nothing is known of it yet and a login is under way that will tell.
+    pub(super) fn is_on_trial(&self) -> bool {
+        matches!(self.standing, Standing::Unproven { .. }) && self.under_way > 0
     }
 
     pub(super) fn is_refused(&self) -> bool {

@@ -19,28 +19,31 @@ impl Schedule {
         under_way.is_some_and(|under_way| under_way.ticket == login.ticket)
     }
 
-    /// Takes note that `login` brought the token that is now `version` of its slot. False, and nothing
-    /// done, if nobody [expects](Self::expects) it.
-    pub fn succeeded(&mut self, login: Login, version: u64, now: Instant) -> bool {
+    /// Takes note that `login` brought the token that is now `version` of its slot, and that the server gave it
+    /// `expires_in`, if it said so. False, and nothing done, if nobody [expects](Self::expects) it.
+    pub fn succeeded(
+        &mut self,
+        login: Login,
+        version: u64,
+        expires_in: Option<Duration>,
+        now: Instant,
+    ) -> bool {
         let Some(under_way) = self.finish(&login) else {
             return false;
         };
-        let refresh_at = now + self.rules.lifetime(&mut self.dice);
+        let token = self.rules.drawn(version, now, expires_in, &mut self.dice);
         let Some(slot) = self.slots.get_mut(&login.slot) else {
             return false;
         };
         let index = slot.account;
-        slot.fill(version, now, refresh_at);
+        slot.fill(token);
         // A login older than the refusal says nothing about the slots refused since.
         let pardon = self.accounts[index].refused_before(under_way.since);
         if under_way.password == self.accounts[index].password {
             self.accounts[index].prove();
         }
         if pardon {
-            self.slots
-                .values_mut()
-                .filter(|slot| slot.account == index && slot.refused)
-                .for_each(|s| s.pardon(now));
+            self.pardon_refused(index, now);
         }
         self.server_answered(now);
         true
@@ -53,10 +56,18 @@ impl Schedule {
             return false;
         };
         match failure {
-            Failure::Trouble => self.trouble(login.slot, now),
+            Failure::Busy | Failure::Trouble => self.trouble(login.slot, now),
             Failure::Refused => self.refused(login.slot, &under_way, now),
         }
         true
+    }
+
+    fn pardon_refused(&mut self, account: usize, now: Instant) {
+        for number in &self.accounts[account].slots {
+            if let Some(slot) = self.slots.get_mut(number).filter(|slot| slot.refused) {
+                slot.pardon(now);
+            }
+        }
     }
 
     fn finish(&mut self, login: &Login) -> Option<UnderWay> {

@@ -1,8 +1,10 @@
 //! The numbers, and the dice that spread them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tpp::config;
+
+use super::slot::Drawn;
 
 /// First wait after trouble, and the shortest of all.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
@@ -12,8 +14,9 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 const LONGEST_BACKOFF_OF_FEW: Duration = Duration::from_secs(5);
 /// How long a refused user rests, and up to how much longer.
 const REFUSED_REST: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(330));
-/// A token turned down sooner than this after its login was never good: drawing the next at once would not help.
-pub(super) const FRESH: Duration = Duration::from_secs(5);
+/// How long a token drawn in the place of one that was turned down is on trial: turned down again meanwhile, it makes
+/// no login, or a late one.
+pub(super) const CURE_TRIAL: Duration = Duration::from_secs(60);
 /// How long a user's first login is waited for before another of its slots tries as well.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Longer times are cut to this: a clock can be asked for no more.
@@ -48,10 +51,28 @@ impl From<&config::Token> for Rules {
 }
 
 impl Rules {
-    /// How long after its login a token is renewed: three quarters to nine tenths of its ttl, earlier if that
+    /// A token drawn at `since`. What the server said of its life, `expires_in`, counts before the configured ttl.
+    pub(super) fn drawn(
+        &self,
+        version: u64,
+        since: Instant,
+        expires_in: Option<Duration>,
+        dice: &mut Dice,
+    ) -> Drawn {
+        let ttl = expires_in.unwrap_or(self.ttl).min(FOR_EVER);
+        Drawn {
+            version,
+            since,
+            refresh_at: since + self.lifetime(ttl, dice),
+            ends_at: since + ttl.max(FIRST_BACKOFF),
+            expires_in,
+        }
+    }
+
+    /// How long after its login a token of this ttl is renewed: three quarters to nine tenths of its ttl, earlier if that
     /// is needed to leave one `refresh_check`, but never before about two fifths.
-    pub(super) fn lifetime(&self, dice: &mut Dice) -> Duration {
-        let ttl = self.ttl.min(FOR_EVER);
+    pub(super) fn lifetime(&self, ttl: Duration, dice: &mut Dice) -> Duration {
+        let ttl = ttl.min(FOR_EVER);
         let in_time = ttl.saturating_sub(self.refresh_check).max(ttl / 2);
         let latest = (ttl * 9 / 10).min(in_time);
         // The window is moved, not cut: cut, it would send all slots at one instant.
@@ -82,7 +103,7 @@ pub(super) fn backoff(failures: u32, crowd: u32, dice: &mut Dice) -> Duration {
     dice.between(FIRST_BACKOFF, bound.min(longest))
 }
 
-/// Wait after the `times`th token in a row that was turned down fresh.
+/// Wait after the `times`th token too many in a row that was turned down soon.
 pub(super) fn storm_backoff(times: u32, dice: &mut Dice) -> Duration {
     backoff(times, u32::MAX, dice)
 }

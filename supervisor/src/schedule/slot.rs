@@ -1,10 +1,10 @@
 //! One slot: the token it has, and what was tried for it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     account::Account,
-    rules::{self, Dice, FRESH},
+    rules::{self, CURE_TRIAL, Dice},
 };
 
 /// A slot in one word.
@@ -16,8 +16,20 @@ pub enum SlotState {
     Usable,
     /// The upstream turned its token down.
     Suspect,
-    /// It has no token, or one turned down, and its user is refused.
+    /// Its token has come to its end, and no login brought another.
+    Expired,
+    /// It has no token, or none that may be lent, and its user is refused.
     Refused,
+}
+
+/// What a complaint about a slot's token comes to.
+pub(super) enum Judged {
+    /// It was known, or a login is under way already.
+    Known,
+    /// The token is not to blame.
+    Cleared,
+    /// The token is suspect from now on.
+    News,
 }
 
 /// Who comes first. A slot that failed comes last, so that those beyond help do not keep a place from
@@ -44,7 +56,11 @@ pub(super) struct Slot {
     suspect: bool,
     /// A person wants it renewed.
     wanted: bool,
-    /// Tokens in a row that were turned down fresh.
+    /// Its token is past its end.
+    ended: bool,
+    /// Its token was drawn because its forerunner was turned down.
+    is_cure: bool,
+    /// Such tokens in a row that were turned down soon.
     duds: u32,
 }
 
@@ -54,6 +70,9 @@ pub(super) struct Drawn {
     pub(super) version: u64,
     pub(super) since: Instant,
     pub(super) refresh_at: Instant,
+    pub(super) ends_at: Instant,
+    /// What the server said of its life, if it did.
+    pub(super) expires_in: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -76,6 +95,8 @@ impl Slot {
             refused: false,
             suspect: false,
             wanted: false,
+            ended: false,
+            is_cure: false,
             duds: 0,
         }
     }
@@ -85,17 +106,30 @@ impl Slot {
             return None;
         }
         match &self.token {
-            Some(token) if !self.suspect && !self.wanted => {
+            Some(token) if !self.suspect && !self.wanted && !self.ended => {
                 Some(token.refresh_at.max(self.not_before))
             }
             _ => Some(self.not_before),
         }
     }
 
+    /// When its token comes to its end, if it has not.
+    pub(super) fn ends_at(&self) -> Option<Instant> {
+        let token = self.token.as_ref().filter(|_| !self.ended)?;
+        Some(token.ends_at)
+    }
+
+    /// Whether its token has come to its end by `now`, and that was not known.
+    pub(super) fn comes_to_its_end(&mut self, now: Instant) -> bool {
+        let news = self.ends_at().is_some_and(|at| at <= now);
+        self.ended |= news;
+        news
+    }
+
     pub(super) fn rank(&self, account: &Account) -> Rank {
         if self.failures > 0 || self.refused || account.is_doubtful() {
             Rank::Retry
-        } else if self.token.is_none() {
+        } else if self.token.is_none() || self.ended {
             Rank::Empty
         } else if self.suspect {
             Rank::Suspect
@@ -106,24 +140,22 @@ impl Slot {
 
     pub(super) fn state(&self, account_refused: bool) -> SlotState {
         match &self.token {
-            Some(_) if !self.suspect => SlotState::Usable,
+            Some(_) if !self.suspect && !self.ended => SlotState::Usable,
             _ if account_refused || self.refused => SlotState::Refused,
-            Some(_) => SlotState::Suspect,
+            Some(_) if self.suspect => SlotState::Suspect,
+            Some(_) => SlotState::Expired,
             None => SlotState::Empty,
         }
     }
 
-    pub(super) fn fill(&mut self, version: u64, now: Instant, refresh_at: Instant) {
-        self.token = Some(Drawn {
-            version,
-            since: now,
-            refresh_at,
-        });
-        self.not_before = now;
+    pub(super) fn fill(&mut self, token: Drawn) {
+        self.is_cure = std::mem::take(&mut self.suspect);
+        self.not_before = token.since;
+        self.token = Some(token);
         self.failures = 0;
         self.refused = false;
-        self.suspect = false;
         self.wanted = false;
+        self.ended = false;
     }
 
     /// Whether `version` is the token it has now.
@@ -133,24 +165,49 @@ impl Slot {
             .is_some_and(|token| token.version == version)
     }
 
-    /// Marks its token as turned down; false if that was known, or a login is under way already.
-    pub(super) fn suspect(&mut self, now: Instant, dice: &mut Dice) -> bool {
-        if std::mem::replace(&mut self.suspect, true) || self.under_way.is_some() {
+    /// Judges a complaint about its token; `has_served`: it had another answer before.
+    pub(super) fn suspect(&mut self, has_served: bool, now: Instant, dice: &mut Dice) -> Judged {
+        if self.suspect {
+            return Judged::Known;
+        }
+        let since = self.token.as_ref().map_or(now, |token| token.since);
+        let is_trial = self.is_cure && now.saturating_duration_since(since) < CURE_TRIAL;
+        // A fresh token did not help, so the next one would not either.
+        if is_trial && !has_served {
+            return Judged::Cleared;
+        }
+        self.suspect = true;
+        if self.under_way.is_some() {
+            return Judged::Known;
+        }
+        self.duds = if is_trial {
+            self.duds.saturating_add(1)
+        } else {
+            0
+        };
+        // The second in a row may be chance: a server that restarts twice. From the third on there is a pattern.
+        if self.duds > 1 {
+            let wait = rules::storm_backoff(self.duds - 1, dice);
+            self.not_before = self.not_before.max(now + wait);
+        }
+        Judged::News
+    }
+
+    /// Marks its token as one that must not be lent again; false if that was known.
+    pub(super) fn renew_spent(&mut self, now: Instant) -> bool {
+        if std::mem::replace(&mut self.wanted, true) {
             return false;
         }
-        let age = self
-            .token
-            .as_ref()
-            .map(|token| now.saturating_duration_since(token.since));
-        if age.is_some_and(|age| age < FRESH) {
-            self.duds = self.duds.saturating_add(1);
-            self.not_before = self
-                .not_before
-                .max(now + rules::storm_backoff(self.duds, dice));
-        } else {
-            self.duds = 0;
+        // Backoff and rest go on: the server has asked for them.
+        if self.failures == 0 && !self.refused {
+            self.not_before = self.not_before.min(now);
         }
         true
+    }
+
+    /// Whether its token is suspect, and no login for it under way.
+    pub(super) fn waits_as_suspect(&self) -> bool {
+        self.suspect && self.under_way.is_none()
     }
 
     pub(super) fn renew(&mut self, now: Instant) {

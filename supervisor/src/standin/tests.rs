@@ -6,7 +6,7 @@ use tokio::{
 use tpp::config::{Credential, Token as TokenRules, Upstream};
 
 use super::*;
-use crate::login::{LoginClient, LoginError, Token};
+use crate::provider::{DolphinDb, LoginError, Outcome, Token};
 
 async fn stand_in() -> StandIn {
     stand_in_with(StandInOptions::default()).await
@@ -36,7 +36,7 @@ async fn log_in(address: SocketAddr, user: &str, password: &str) -> Result<Token
         password: Secret::new(password.to_owned()),
         sessions: 1,
     };
-    LoginClient::new(&upstream, &rules)
+    DolphinDb::new(&upstream, &rules)
         .unwrap()
         .login(&credential)
         .await
@@ -170,12 +170,8 @@ async fn a_wrong_password_is_refused_as_dolphindb_does() {
 async fn a_new_password_holds_from_then_on() {
     let stand_in = stand_in().await;
     stand_in.set_password("ann", Secret::new("new".to_owned()));
-    assert!(
-        log_in(stand_in.addr(), "ann", "ann's word")
-            .await
-            .unwrap_err()
-            .is_refusal()
-    );
+    let error = log_in(stand_in.addr(), "ann", "ann's word").await;
+    assert_eq!(error.unwrap_err().outcome(), Outcome::Refused);
     assert!(log_in(stand_in.addr(), "ann", "new").await.is_ok());
 }
 

@@ -8,7 +8,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::SeqCst},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -17,7 +17,7 @@ use std::{
 mod broken;
 mod gates;
 mod login;
-mod oracle;
+pub(crate) mod oracle;
 mod request;
 mod serve;
 mod service;
@@ -50,6 +50,8 @@ struct Shared {
     seen: Mutex<Vec<Seen>>,
     open: Mutex<HashMap<u64, TcpStream>>,
     stopping: AtomicBool,
+    /// Status for a token that is not valid, if not 401.
+    refusal: AtomicU16,
 }
 
 /// What each user's next login is answered with.
@@ -64,13 +66,18 @@ struct Scripts {
 impl Upstream {
     /// Starts one on a port of the system's choice.
     pub(crate) fn start() -> Self {
+        Self::start_under(Oracle::default())
+    }
+
+    /// One more, under the judge of another one: a client may be served by either.
+    pub(crate) fn start_under(oracle: Oracle) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind the upstream");
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");
         let mut upstream = Self {
             address,
-            shared: Arc::default(),
+            shared: Arc::new(Shared::new(oracle, address.port().into())),
             acceptor: None,
         };
         upstream.accept_on(listener);
@@ -170,6 +177,11 @@ impl Upstream {
         std::mem::take(&mut *self.shared.seen.lock().expect("seen"))
     }
 
+    /// What a token that is not valid is answered with from now on, in the place of 401.
+    pub(crate) fn refuse_with(&self, status: u16) {
+        self.shared.refusal.store(status, SeqCst);
+    }
+
     /// Requests that were answered 401.
     pub(crate) fn refusals(&self) -> usize {
         self.seen().iter().filter(|seen| !seen.authorized).count()
@@ -211,6 +223,7 @@ impl Upstream {
         for socket in self.shared.open.lock().expect("open").values() {
             drop(socket.shutdown(Shutdown::Both));
         }
+        self.shared.oracle.forget_service();
     }
 
     /// How many connections are open.
@@ -237,6 +250,15 @@ impl Drop for Upstream {
 // === impl Shared ===
 
 impl Shared {
+    fn new(oracle: Oracle, origin: usize) -> Self {
+        let shared = Self {
+            oracle,
+            ..Self::default()
+        };
+        shared.tokens().origin = origin;
+        shared
+    }
+
     fn tokens(&self) -> std::sync::MutexGuard<'_, tokens::Register> {
         self.tokens.lock().expect("tokens")
     }

@@ -9,12 +9,16 @@
 //! to read that. So a slot seen with two connections is a suspicion at first. It is dropped if the first one proves to
 //! have been told to close, or to be hung up; it is a fault if that one is served once more, or leaves of its own
 //! accord, or stays.
+//!
+//! Where it [watches the service](Oracle::watch_service), it also sees to it that no two requests with one token are
+//! at work in the upstream at once, be their clients there or gone.
 
 use std::{
     collections::HashMap,
     net::TcpStream,
     os::fd::AsFd,
     sync::{Arc, Mutex, MutexGuard},
+    time::Instant,
 };
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -30,6 +34,8 @@ pub(crate) struct Oracle(Arc<Mutex<Book>>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) user: String,
+    /// The upstream that issued it: each has sessions of its own.
+    pub(crate) origin: usize,
     pub(crate) token: String,
     /// How many tokens of this user may be in use at once.
     pub(crate) sessions: usize,
@@ -39,9 +45,14 @@ pub(crate) struct Account {
 struct Book {
     conns: HashMap<ConnId, Conn>,
     holder_of_token: HashMap<String, ConnId>,
-    holders_of_user: HashMap<String, Vec<ConnId>>,
-    in_service: HashMap<String, InService>,
+    holders_of_user: HashMap<(usize, String), Vec<ConnId>>,
+    /// By token.
+    in_service: HashMap<String, Vec<InService>>,
+    turns: u64,
+    moves: u64,
     lease_per_request: bool,
+    watches_service: bool,
+    overlaps: Vec<Overlap>,
     suspicions: Vec<Suspicion>,
     faults: Vec<String>,
 }
@@ -53,25 +64,47 @@ struct Suspicion {
     what: String,
 }
 
+/// Whose token a connection was seen with, at which upstream, and after how many moves.
+#[derive(Debug)]
+struct Holding {
+    user: String,
+    origin: usize,
+    moves: u64,
+}
+
 #[derive(Debug, Default)]
 struct Conn {
     socket: Option<TcpStream>,
+    port: u16,
     left: bool,
-    account: Option<String>,
+    account: Option<Holding>,
     requests: u64,
 }
 
 #[derive(Debug)]
 struct InService {
+    turn: u64,
     conn: ConnId,
     upstream_socket: TcpStream,
+    /// The request is in to its last byte: without that, there is nothing to do for it.
+    is_whole: bool,
+}
+
+/// Two requests with one token were at work at once.
+#[derive(Debug, Clone)]
+pub(crate) struct Overlap {
+    pub(crate) at: Instant,
+    /// The ports of the two clients.
+    pub(crate) ports: [u16; 2],
+    pub(crate) what: String,
 }
 
 /// A request that the upstream is serving; ended by [`Turn::end`] or by drop.
 #[derive(Debug)]
 pub(crate) struct Turn {
     oracle: Oracle,
-    token: Option<String>,
+    /// The token, and the number of this turn; `None`: it says nothing.
+    service: Option<(String, u64)>,
 }
 
 // === impl Oracle ===
@@ -82,10 +115,33 @@ impl Oracle {
         self.book().lease_per_request = true;
     }
 
+    /// From now on two requests with one token that are at work at once are an [`Overlap`], be their clients gone or not.
+    pub(crate) fn watch_service(&self) {
+        self.book().watches_service = true;
+    }
+
+    /// tpp is told to move to another upstream of this judge: at any time from now on.
+    pub(crate) fn note_move(&self) {
+        self.book().moves += 1;
+    }
+
+    /// The overlaps so far. Who takes them judges them; those that nobody takes are faults.
+    pub(crate) fn take_overlaps(&self) -> Vec<Overlap> {
+        std::mem::take(&mut self.book().overlaps)
+    }
+
+    /// The upstream has cut its connections: whatever it still does, nobody can wait for.
+    pub(super) fn forget_service(&self) {
+        self.book().in_service.clear();
+    }
+
     /// A client enters; `socket` is its end of the connection.
     pub(crate) fn enters(&self, conn: ConnId, socket: &TcpStream) {
+        let port = socket.local_addr().map_or(0, |address| address.port());
         let socket = socket.try_clone().expect("duplicate a client's socket");
-        self.book().conns.entry(conn).or_default().socket = Some(socket);
+        let mut book = self.book();
+        let conn = book.conns.entry(conn).or_default();
+        (conn.socket, conn.port) = (Some(socket), port);
     }
 
     /// A client is about to end its connection: called before it does anything that tpp may see as the end.
@@ -118,33 +174,27 @@ impl Oracle {
     ) -> Turn {
         let mut book = self.book();
         book.conns.entry(conn).or_default().requests += 1;
+        let is_over = book.is_over(conn);
         // A request may lie in a connection that tpp has given up since, to send it once more over another.
-        if book.is_over(conn) || is_hung_up(upstream_socket) {
+        if is_hung_up(upstream_socket) || is_over && !book.watches_service {
             return Turn {
                 oracle: self.clone(),
-                token: None,
+                service: None,
             };
         }
-        book.incriminate(conn);
-        if !book.lease_per_request {
-            book.check_account(conn, account);
-            book.check_token(conn, account);
-            book.check_sessions(conn, account);
+        if !is_over {
+            book.incriminate(conn);
+            if !book.lease_per_request {
+                book.check_account(conn, account);
+                book.check_token(conn, account);
+                book.check_sessions(conn, account);
+            }
+            book.check_service(conn, account);
         }
-        book.check_service(conn, account);
-        let upstream_socket = upstream_socket
-            .try_clone()
-            .expect("duplicate an upstream's socket");
-        book.in_service.insert(
-            account.token.clone(),
-            InService {
-                conn,
-                upstream_socket,
-            },
-        );
+        let turn = book.begin_service(conn, account, upstream_socket);
         Turn {
             oracle: self.clone(),
-            token: Some(account.token.clone()),
+            service: Some((account.token.clone(), turn)),
         }
     }
 
@@ -165,7 +215,9 @@ impl Oracle {
         };
         let open = book.suspicions.iter().filter(unexplained);
         let open = open.map(|suspicion| suspicion.what.clone());
-        book.faults.iter().cloned().chain(open).collect()
+        let overlaps = book.overlaps.iter().map(|overlap| overlap.what.clone());
+        let proven = book.faults.iter().cloned();
+        proven.chain(open).chain(overlaps).collect()
     }
 
     /// The user whose token `conn` was seen with.
@@ -173,7 +225,7 @@ impl Oracle {
         self.book()
             .conns
             .get(&conn)
-            .and_then(|conn| conn.account.clone())
+            .and_then(|conn| Some(conn.account.as_ref()?.user.clone()))
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -211,19 +263,27 @@ impl Book {
     }
 
     fn check_account(&mut self, conn: ConnId, account: &Account) {
-        let seen = self
-            .conns
-            .entry(conn)
-            .or_default()
-            .account
-            .get_or_insert_with(|| account.user.clone());
-        if *seen != account.user {
-            let fault = format!(
-                "connection {conn} began as {seen} and went on as {}",
-                account.user
-            );
-            self.faults.push(fault);
+        let now = Holding {
+            user: account.user.clone(),
+            origin: account.origin,
+            moves: self.moves,
+        };
+        let holding = &mut self.conns.entry(conn).or_default().account;
+        let Some(before) = holding else {
+            *holding = Some(now);
+            return;
+        };
+        if before.user == now.user {
+            return;
         }
+        // Tokens do not move with tpp: whoever held one holds another at the other upstream, or back at the first one.
+        if before.origin != now.origin || before.moves < now.moves {
+            *holding = Some(now);
+            return;
+        }
+        let (before, now) = (&before.user, now.user);
+        let fault = format!("connection {conn} began as {before} and went on as {now}");
+        self.faults.push(fault);
     }
 
     fn check_token(&mut self, conn: ConnId, account: &Account) {
@@ -240,10 +300,8 @@ impl Book {
     }
 
     fn check_sessions(&mut self, conn: ConnId, account: &Account) {
-        let mut holders = self
-            .holders_of_user
-            .remove(&account.user)
-            .unwrap_or_default();
+        let key = (account.origin, account.user.clone());
+        let mut holders = self.holders_of_user.remove(&key).unwrap_or_default();
         holders.retain(|&holder| holder != conn && !self.is_over(holder));
         let others = holders.clone();
         holders.push(conn);
@@ -252,21 +310,64 @@ impl Book {
             let what = format!("connections {holders:?} share {sessions} sessions of {user}");
             self.suspicions.push(Suspicion { others, what });
         }
-        self.holders_of_user.insert(account.user.clone(), holders);
+        self.holders_of_user.insert(key, holders);
     }
 
     /// Whatever the lease spans, two requests with one token must not be in service at once.
     fn check_service(&mut self, conn: ConnId, account: &Account) {
-        let Some(other) = self.in_service.get(&account.token) else {
-            return;
-        };
-        if !self.is_over(other.conn) && !is_hung_up(&other.upstream_socket) {
+        let others = self.in_service.get(&account.token);
+        let at_work = others
+            .into_iter()
+            .flatten()
+            .find(|other| !self.is_over(other.conn) && !is_hung_up(&other.upstream_socket));
+        if let Some(other) = at_work {
             let fault = format!(
                 "connection {conn} is served with a token of {} while {} is",
                 account.user, other.conn
             );
             self.faults.push(fault);
         }
+    }
+
+    fn begin_service(&mut self, conn: ConnId, account: &Account, upstream: &TcpStream) -> u64 {
+        self.turns += 1;
+        let upstream_socket = upstream
+            .try_clone()
+            .expect("duplicate an upstream's socket");
+        let service = InService {
+            turn: self.turns,
+            conn,
+            upstream_socket,
+            is_whole: false,
+        };
+        let of_token = self.in_service.entry(account.token.clone());
+        of_token.or_default().push(service);
+        self.turns
+    }
+
+    /// The request of `turn` is in to its end: what else is at work under its token?
+    fn check_overlap(&mut self, token: &str, turn: u64) {
+        let Some(services) = self.in_service.get_mut(token) else {
+            return;
+        };
+        let Some(this) = services.iter_mut().find(|service| service.turn == turn) else {
+            return;
+        };
+        this.is_whole = true;
+        let conn = this.conn;
+        let port_of = |conn| self.conns.get(&conn).map_or(0, |conn: &Conn| conn.port);
+        let others = services
+            .iter()
+            .filter(|other| other.is_whole && other.turn != turn);
+        let overlaps = others.map(|other| Overlap {
+            at: Instant::now(),
+            ports: [port_of(other.conn), port_of(conn)],
+            what: format!(
+                "a request of connection {conn} is at work while one of connection {} is, with the same token",
+                other.conn
+            ),
+        });
+        self.overlaps.extend(overlaps);
     }
 }
 
@@ -275,8 +376,24 @@ impl Book {
 impl Turn {
     /// The upstream is about to send the last of its answer: from then on tpp may lend the token to another.
     pub(crate) fn end(&mut self) {
-        if let Some(token) = self.token.take() {
-            self.oracle.book().in_service.remove(&token);
+        if let Some((token, turn)) = self.service.take() {
+            let mut book = self.oracle.book();
+            if let Some(services) = book.in_service.get_mut(&token) {
+                services.retain(|service| service.turn != turn);
+                if services.is_empty() {
+                    book.in_service.remove(&token);
+                }
+            }
+        }
+    }
+
+    /// The request has come to its last byte; the upstream is about to begin its work.
+    pub(super) fn is_whole(&self) {
+        if let Some((token, turn)) = &self.service {
+            let mut book = self.oracle.book();
+            if book.watches_service {
+                book.check_overlap(token, *turn);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@
 //! | `/echo/MS` | the request's body in one piece, after so many milliseconds |
 //! | `/sum` | JSON of the body's length and sum |
 //! | `/delay/MS`, `/gate/NAME` | after so many milliseconds, or once the test opens that gate |
-//! | `/bytes/N` | a body of N bytes |
+//! | `/bytes/N`, `/chunks/N`, `/until-close/N` | a body of N bytes: of that length, in chunks, to the connection's end |
 //! | `/steps/NAME/N` | N chunks; before each but the first the gate `NAME-i` must open |
 //! | `/cut/N`, `/cut-chunks/N`, `/cut-head`, `/drop`, `/reset` | an answer that breaks off after N bytes, in its head, before it |
 //! | `/garbage` | bytes that are not HTTP |
@@ -22,6 +22,7 @@
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
+    sync::atomic::Ordering::SeqCst,
     thread,
     time::{Duration, Instant},
 };
@@ -34,6 +35,9 @@ use super::{
     request::{Reader, Received, Seen},
 };
 use crate::common::http::{Framing, pattern, read_body};
+
+/// An answer larger than this does not leave in one instant.
+const LARGE: usize = 64 << 10;
 
 /// One request on its way to an answer.
 pub(super) struct Exchange<'a> {
@@ -74,8 +78,12 @@ pub(super) fn answer(
         return exchange.serve();
     }
     exchange.take_body()?;
+    let status = match shared.refusal.load(SeqCst) {
+        0 => 401,
+        other => other,
+    };
     exchange.json(
-        401,
+        status,
         &json!({"code": "401", "message": "the token is not valid"}),
     )
 }
@@ -124,6 +132,9 @@ impl Exchange<'_> {
             ["websocket"] => return self.websocket(),
             _ => self.take_body()?,
         }
+        if let Some(turn) = &self.turn {
+            turn.is_whole();
+        }
         match parts.as_slice() {
             ["head"] => self.head(),
             ["sum"] => {
@@ -144,6 +155,8 @@ impl Exchange<'_> {
                 self.who()
             }
             ["bytes", length] => self.whole(200, "", &pattern(number(length))),
+            ["chunks", length] => self.stream(number(length), true),
+            ["until-close", length] => self.stream(number(length), false),
             ["steps", name, steps] => self.steps(name, number(steps)),
             ["status", status] => {
                 let status = u16::try_from(number(status)).unwrap_or(500);
@@ -212,9 +225,41 @@ impl Exchange<'_> {
         if self.request.method != "HEAD" && !bodiless {
             bytes.extend_from_slice(body);
         }
+        // As long as a large answer is not all written, it is at work.
+        let last = bytes.len().saturating_sub(1);
+        let first = if last > LARGE { last } else { 0 };
+        self.to.write_all(&bytes[..first])?;
         self.end_turn();
-        self.to.write_all(&bytes)?;
+        self.to.write_all(&bytes[first..])?;
         Ok(true)
+    }
+
+    /// A body of `length` bytes without a word of its length.
+    fn stream(&mut self, length: usize, in_chunks: bool) -> io::Result<bool> {
+        let piece = [b'x'; 16 << 10];
+        let field = if in_chunks {
+            "Transfer-Encoding: chunked\r\n"
+        } else {
+            ""
+        };
+        write!(self.to, "HTTP/1.1 200 OK\r\n{field}\r\n")?;
+        let mut left = length;
+        while left > 0 {
+            let now = left.min(piece.len());
+            left -= now;
+            if in_chunks {
+                write!(self.to, "{now:x}\r\n")?;
+            }
+            self.to.write_all(&piece[..now])?;
+            if in_chunks {
+                self.to.write_all(b"\r\n")?;
+            }
+        }
+        self.end_turn();
+        if in_chunks {
+            self.to.write_all(b"0\r\n\r\n")?;
+        }
+        Ok(in_chunks)
     }
 
     fn steps(&mut self, name: &str, steps: usize) -> io::Result<bool> {

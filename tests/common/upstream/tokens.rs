@@ -20,6 +20,8 @@ static ISSUED: AtomicUsize = AtomicUsize::new(0);
 /// Accounts and tokens.
 #[derive(Debug, Default)]
 pub(super) struct Register {
+    /// The number of the upstream whose it is.
+    pub(super) origin: usize,
     accounts: HashMap<String, (String, usize)>,
     issued: HashMap<String, Token>,
 }
@@ -72,6 +74,7 @@ impl Register {
         Some((
             Account {
                 user: user.clone(),
+                origin: self.origin,
                 token: token.to_owned(),
                 sessions,
             },

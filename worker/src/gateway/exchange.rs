@@ -7,6 +7,7 @@ use crate::{
         flight::{Failure, Flight, Next},
         gather::gather,
         lend::{give_back, lend},
+        login_path::admit,
         stamp::stamp,
         verdict::{judge, pass},
     },
@@ -28,6 +29,7 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
 }
 
 async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
+    admit(flight)?;
     gather(flight).await?;
     lend(flight).await?;
     loop {

@@ -18,6 +18,8 @@ pub(crate) struct Held {
     worker: usize,
     /// Of the token in the line; 0: there is no line yet.
     version: u64,
+    /// Of the last token that is known to have served.
+    served: u64,
     /// Where alone it may be sent.
     origin: Origin,
     line: Zeroizing<Vec<u8>>,
@@ -32,6 +34,7 @@ impl Held {
             lease,
             worker: worker.seat(),
             version: 0,
+            served: 0,
             origin: Origin::NONE,
             line: Zeroizing::default(),
             since: worker.clock.now(),
@@ -59,6 +62,14 @@ impl Held {
     /// When it was acquired, by the worker's clock.
     pub(crate) fn since(&self) -> u64 {
         self.since
+    }
+
+    /// The token in the line had an answer that says nothing against it. Told to the supervisor once for each token.
+    pub(crate) fn note_served(&mut self) {
+        if self.served != self.version {
+            self.served = self.version;
+            self.lease.note_served(self.version);
+        }
     }
 
     /// Where alone the token may be sent that is in the slot now, and its version.

@@ -1,8 +1,16 @@
 //! Getting a lease: at once, or in line. And giving it back after the request, where that is the rule.
 
-use std::time::{Duration, Instant};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
-use tpp::{config::LeaseMode, lending::Lease};
+use tpp::{
+    config::LeaseMode,
+    lending::{Desk, Lease, Waiting},
+};
 use tracing::debug;
 
 use crate::{
@@ -72,21 +80,42 @@ async fn stand_in_line(client: &mut Client) -> Result<Lease, Failure> {
         &mut client.wire,
         AtEnd::Leave,
         settings.wait_timeout,
-        desk.join(),
+        served_or_hopeless(desk, desk.join()),
     )
     .await;
     // Served late in a drain, it has as much time as those had who were served at its begin.
     let spared_until = worker.clock.now() + millis(client.view.settings.drain_timeout);
     client.timer.standing.leave_line(spared_until);
-    waited.map_err(|interrupt| match interrupt {
-        Interrupt::Gone => {
-            counters.clients_left.add(1);
-            Failure::Over(Next::Drop)
+    waited
+        .map_err(|interrupt| match interrupt {
+            Interrupt::Gone => {
+                counters.clients_left.add(1);
+                Failure::Over(Next::Drop)
+            }
+            Interrupt::Late => {
+                counters.queue_timeouts.add(1);
+                Failure::Reply(Reply::no_token("none came free in time"))
+            }
+            Interrupt::Cut => Failure::Reply(Reply::no_token("tpp is stopping")),
+        })?
+        .map_err(|accounts| {
+            counters.queue_rejections.add(1);
+            Failure::Reply(Reply::no_token(format!(
+                "the upstream refuses the logins of all {accounts} accounts"
+            )))
+        })
+}
+
+/// The lease, or, as soon as there is no hope of one, how many accounts the upstream refuses.
+async fn served_or_hopeless(desk: &Desk, waiting: Waiting) -> Result<Lease, u64> {
+    let mut waiting = pin!(waiting);
+    poll_fn(|cx| {
+        // Whoever waits is woken when hope is lost.
+        match (waiting.as_mut().poll(cx), desk.hopeless()) {
+            (Poll::Ready(lease), _) => Poll::Ready(Ok(lease)),
+            (Poll::Pending, Some(accounts)) => Poll::Ready(Err(accounts)),
+            (Poll::Pending, None) => Poll::Pending,
         }
-        Interrupt::Late => {
-            counters.queue_timeouts.add(1);
-            Failure::Reply(Reply::no_token("none came free in time"))
-        }
-        Interrupt::Cut => Failure::Reply(Reply::no_token("tpp is stopping")),
     })
+    .await
 }

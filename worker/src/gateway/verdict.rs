@@ -1,7 +1,5 @@
 //! What the end of an attempt means: its answer is passed on, or another attempt is made, or tpp answers.
 
-use std::time::Duration;
-
 use tpp::shared::WaitEnd;
 use tracing::{debug, warn};
 
@@ -11,16 +9,13 @@ use crate::{
         client::Client,
         flight::{Failure, Flight, Next},
         leftover, record,
+        renew::Refusal,
     },
     http1::answer::{Answer, Head},
     http1::body::{Body, Frame},
     message::reply::Reply,
     upstream::Link,
-    wire::attend::{AtEnd, Interrupt, attend},
 };
-
-/// What a new token may take to arrive, beyond the login itself.
-const REFRESH_MARGIN: Duration = Duration::from_secs(5);
 
 /// Judges what an attempt has brought: its answer is the client's; `None`: there is to be another attempt.
 pub(crate) async fn judge(
@@ -39,19 +34,23 @@ pub(crate) async fn judge(
         }
         Err(cause) => return Err(fail(flight, attempt, cause).await),
     };
-    if matches!(head, Head::Final(Answer { status: 401, .. })) {
-        let client = &*flight.client;
-        client.worker.counters().token_errors.add(1);
-        if let Some(held) = &client.held {
-            held.lease().report_refused(attempt.version);
+    match head {
+        Head::Final(Answer { status, .. }) if flight.client.is_refusal(status) => {
+            let refusal = Refusal {
+                version: attempt.version,
+                is_second: flight.was_refused,
+                can_replay: flight.upload.can_replay(),
+            };
+            if flight.client.renewed(refusal).await? {
+                attempt.withdraw(flight);
+                flight.was_refused = true;
+                return Ok(None);
+            }
         }
-        if !flight.was_refused
-            && flight.upload.can_replay()
-            && refresh(flight.client, attempt.version).await?
-        {
-            attempt.withdraw(flight);
-            flight.was_refused = true;
-            return Ok(None);
+        _ => {
+            if let Some(held) = &mut flight.client.held {
+                held.note_served();
+            }
         }
     }
     Ok(Some((attempt, head)))
@@ -83,27 +82,6 @@ pub(crate) async fn pass(
         }
         Head::Switched | Head::Interim { .. } => Next::End,
     })
-}
-
-/// Reports token `version` as refused and waits for the next one. Whether there is one.
-async fn refresh(client: &mut Client, version: u64) -> Result<bool, Failure> {
-    let limit = client.view.settings.token.login_timeout + REFRESH_MARGIN;
-    let held = client.held.as_ref().ok_or(Failure::Over(Next::Drop))?;
-    let refreshed = held.lease().refreshed(version);
-    let wire = &mut client.wire;
-    match attend(
-        &client.worker,
-        &client.timer,
-        wire,
-        AtEnd::Stay,
-        Some(limit),
-        refreshed,
-    )
-    .await
-    {
-        Err(Interrupt::Late) => Ok(false),
-        outcome => outcome.map_err(Failure::from),
-    }
 }
 
 /// An attempt broke off: says so to the client, if it can still be told, and sees to what the upstream still does.

@@ -42,8 +42,13 @@ impl Reply {
     }
 
     /// 503: no slot in time, or too many wait.
-    pub(crate) fn no_token(details: &'static str) -> Self {
+    pub(crate) fn no_token(details: impl Into<Cow<'static, str>>) -> Self {
         Self::new(503, "no token available", details)
+    }
+
+    /// 403: clients may not ask for this.
+    pub(crate) fn forbidden(details: &'static str) -> Self {
+        Self::new(403, "forbidden", details)
     }
 
     /// 504: the upstream takes too long.
@@ -77,6 +82,7 @@ impl Reply {
     pub(crate) fn status_line(&self) -> &'static str {
         match self.status {
             400 => "400 Bad Request",
+            403 => "403 Forbidden",
             405 => "405 Method Not Allowed",
             408 => "408 Request Timeout",
             414 => "414 URI Too Long",

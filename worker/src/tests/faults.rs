@@ -83,6 +83,48 @@ async fn the_next_address_is_tried_when_one_refuses() {
     stage.upstream().await.head().await;
 }
 
+/// A listener whose backlog is full: whoever connects hears nothing.
+async fn silent() -> (tokio::net::TcpListener, Vec<tokio::net::TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    let connect = || {
+        let limit = std::time::Duration::from_millis(200);
+        tokio::time::timeout(limit, tokio::net::TcpStream::connect(address))
+    };
+    while let Ok(Ok(one)) = connect().await {
+        waiting.push(one);
+    }
+    (listener, waiting)
+}
+
+#[tokio::test]
+async fn an_address_that_swallows_packets_keeps_nobody_waiting_for_its_timeout() {
+    // The time a connect may take is as long as this test's patience.
+    let stage = Stage::new(1, |_| {}).await;
+    let silents = [silent().await, silent().await];
+    stage.put_in_force(|plan| {
+        for (listener, _) in &silents {
+            let address = listener.local_addr().unwrap();
+            plan.backends.insert(0, backend(address));
+        }
+    });
+    for _ in 0..4 {
+        let mut client = stage.client().await;
+        client
+            .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .await;
+        let mut upstream = stage.upstream().await;
+        upstream.head().await;
+        upstream
+            .send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+            .await;
+        client.head().await;
+    }
+}
+
 #[tokio::test]
 async fn an_upstream_that_hangs_up_is_a_bad_gateway() {
     let stage = Stage::new(1, |_| {}).await;

@@ -88,6 +88,7 @@ impl Upstream {
             HEAD_START.min(self.connect_timeout / u32::try_from(places.len()).unwrap_or(u32::MAX));
         let mut waiting = places.iter();
         let mut attempts = JoinSet::new();
+        let mut unanswered: Vec<Arc<Place>> = Vec::new();
         let mut last = Unreachable::Slow;
         let mut next_at = begun;
         loop {
@@ -96,6 +97,7 @@ impl Upstream {
                 let is_late = Instant::now() >= deadline;
                 if let Some(place) = waiting.next().filter(|_| !is_late) {
                     self.begin(place, deadline, &mut attempts);
+                    unanswered.push(Arc::clone(place));
                     next_at = Instant::now() + head_start;
                 } else if attempts.is_empty() {
                     return Err(last);
@@ -110,14 +112,20 @@ impl Upstream {
                 continue;
             };
             let spent = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let overtaken = unanswered
+                .iter()
+                .take_while(|one| !Arc::ptr_eq(one, &place));
             match outcome {
                 Ok(stream) => {
+                    // They had a head start, and are not heard of.
+                    overtaken.for_each(|one| one.note_failure(now + spent));
                     place.note_success();
                     return Ok(Link::new(stream, place.backend.address));
                 }
                 Err(unreachable) => {
                     place.note_failure(now + spent);
                     self.complain(place.backend.address, &unreachable);
+                    unanswered.retain(|one| !Arc::ptr_eq(one, &place));
                     last = unreachable;
                     next_at = Instant::now();
                 }
@@ -181,5 +189,31 @@ impl Link {
             wire: Wire::new(stream),
             address,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_failed_is_dead_for_a_while_and_given_up_if_it_stays_so() {
+        let place = Place::new(Backend {
+            address: ([127, 0, 0, 1], 1).into(),
+            origin: Origin::new(1),
+        });
+        assert!(!place.is_dead(0) && !place.is_given_up(1_000_000));
+        place.note_failure(0);
+        assert!(place.is_dead(0) && place.is_dead(DEAD_FOR));
+        assert!(!place.is_dead(DEAD_FOR + 1));
+        assert!(!place.is_given_up(GIVEN_UP_AFTER - 1));
+        place.note_failure(1000);
+        assert!(place.is_dead(DEAD_FOR + 1));
+        assert!(
+            place.is_given_up(GIVEN_UP_AFTER),
+            "counted from its first failure"
+        );
+        place.note_success();
+        assert!(!place.is_dead(1000) && !place.is_given_up(1_000_000));
     }
 }

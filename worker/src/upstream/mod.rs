@@ -67,7 +67,7 @@ pub(crate) struct Link {
 
 impl Upstream {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let transport = Arc::new(Transport::new(&plan.settings));
+        let transport = Arc::new(Transport::new(&plan.settings.upstream));
         Self::over(transport, plan, |_| None)
     }
 

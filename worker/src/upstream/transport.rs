@@ -1,24 +1,20 @@
-//! Connecting to the upstream: TCP, and TLS by Pingora's connector.
+//! Connecting to the upstream: TCP, and TLS as logins speak it, over Pingora's streams.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use pingora_core::{
-    ErrorType, OrErr,
-    connectors::{ConnectorOptions, L4Connect, TransportConnector},
     protocols::{
         Stream,
         l4::{
             ext::{TcpKeepalive, set_tcp_keepalive},
-            socket::SocketAddr as PeerAddress,
             stream::Stream as TcpLayer,
         },
+        tls::client::handshake,
     },
-    tls::{RootCertStore, load_ca_file_into_store, load_platform_certs_incl_env_into_store},
-    upstreams::peer::HttpPeer,
+    tls::TlsConnector,
 };
 use tokio::{net::TcpStream, time::timeout};
-use tpp::lending::WorkerSettings;
+use tpp::{config::Upstream, tls::client_config};
 use tracing::{error, warn};
 
 /// How long the network may swallow what is sent before a connection counts as broken.
@@ -28,9 +24,8 @@ const USER_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) enum Transport {
     Plain,
     Tls {
-        connector: Box<TransportConnector>,
+        connector: TlsConnector,
         host: String,
-        verify: bool,
         handshake_timeout: Duration,
     },
     /// The roots to trust cannot be read.
@@ -53,37 +48,27 @@ pub(crate) enum Unreachable {
 }
 
 impl Transport {
-    pub(crate) fn new(settings: &WorkerSettings) -> Self {
-        if settings.upstream.tls {
-            Self::tls(settings)
-        } else {
-            Self::Plain
+    pub(crate) fn new(upstream: &Upstream) -> Self {
+        if !upstream.tls {
+            return Self::Plain;
         }
-    }
-
-    fn tls(settings: &WorkerSettings) -> Self {
-        if !settings.upstream.verify {
+        if !upstream.verify {
             warn!(
-                upstream = settings.upstream.host,
+                upstream = upstream.host,
                 "the upstream's certificate is NOT verified (upstream.verify = false): anybody in between can read the tokens"
             );
         }
-        let mut options = ConnectorOptions::new(0);
-        options.ca_file = settings
-            .upstream
-            .ca_file
-            .as_ref()
-            .map(|path| path.to_string_lossy().into_owned());
-        // Pingora panics on roots that it cannot load.
-        if let Err(error) = load_roots(options.ca_file.as_deref()) {
-            error!(%error, "the roots to verify the upstream with cannot be loaded");
-            return Self::Unusable;
-        }
-        Self::Tls {
-            connector: Box::new(TransportConnector::new(Some(options))),
-            host: settings.upstream.host.clone(),
-            verify: settings.upstream.verify,
-            handshake_timeout: settings.upstream.tls_handshake_timeout,
+        match client_config(upstream) {
+            Ok(config) => Self::Tls {
+                connector: TlsConnector::from(Arc::new(config)),
+                host: upstream.host.clone(),
+                handshake_timeout: upstream.tls_handshake_timeout,
+            },
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                error!(%error, cause, "the roots to verify the upstream with cannot be loaded");
+                Self::Unusable
+            }
         }
     }
 
@@ -101,20 +86,15 @@ impl Transport {
             Self::Tls {
                 connector,
                 host,
-                verify,
                 handshake_timeout,
             } => {
-                // The name is never empty: with an empty one Pingora verifies nothing.
-                let mut peer = HttpPeer::new(address, true, host.clone());
-                peer.options.verify_cert = *verify;
-                peer.options.verify_hostname = *verify;
-                // With a dialler of our own, Pingora's one timeout bounds the handshake alone.
-                peer.options.custom_l4 = Some(Arc::new(Dialler(connect_timeout)));
-                peer.options.connection_timeout = Some(*handshake_timeout);
-                connector
-                    .new_stream(&peer)
+                let tcp = dial(address, connect_timeout).await?;
+                let tls = handshake(connector, host, TcpLayer::from(tcp));
+                let tls = timeout(*handshake_timeout, tls)
                     .await
-                    .map_err(|error| Unreachable::from_pingora(&error))
+                    .map_err(|_| Unreachable::Slow)?
+                    .map_err(|error| Unreachable::Handshake(error.root_cause().to_string()))?;
+                Ok(Box::new(tls))
             }
             Self::Unusable => Err(Unreachable::NoRoots),
         }
@@ -122,17 +102,6 @@ impl Transport {
 }
 
 impl Unreachable {
-    fn from_pingora(error: &pingora_core::Error) -> Self {
-        let cause = error.root_cause();
-        if let Some(unreachable) = cause.downcast_ref::<io::Error>() {
-            return Self::Connect(io::Error::new(unreachable.kind(), unreachable.to_string()));
-        }
-        match error.etype() {
-            ErrorType::ConnectTimedout => Self::Slow,
-            _ => Self::Handshake(cause.to_string()),
-        }
-    }
-
     /// Whether it took too long, rather than failed.
     pub(crate) fn is_slow(&self) -> bool {
         match self {
@@ -141,18 +110,6 @@ impl Unreachable {
             _ => false,
         }
     }
-}
-
-fn load_roots(ca_file: Option<&str>) -> pingora_core::Result<()> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(path) => load_ca_file_into_store(path, &mut roots)?,
-        None => load_platform_certs_incl_env_into_store(&mut roots)?,
-    }
-    if roots.is_empty() {
-        return pingora_core::Error::e_explain(ErrorType::InvalidCert, "there are none");
-    }
-    Ok(())
 }
 
 /// A TCP connection that notices when the other host is gone.
@@ -198,22 +155,19 @@ impl From<Keepalive> for TcpKeepalive {
     }
 }
 
-/// Dials for Pingora, with a timeout of its own.
-#[derive(Debug)]
-struct Dialler(Duration);
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{getsockopt, sockopt};
 
-#[async_trait]
-impl L4Connect for Dialler {
-    async fn connect(&self, address: &PeerAddress) -> pingora_core::Result<TcpLayer> {
-        let Some(address) = address.as_inet() else {
-            return pingora_core::Error::e_explain(ErrorType::InternalError, "no internet address");
-        };
-        match dial(*address, self.0).await {
-            Ok(tcp) => Ok(tcp.into()),
-            Err(Unreachable::Connect(error)) => {
-                Err(error).or_err(ErrorType::ConnectError, "connect")
-            }
-            Err(_) => pingora_core::Error::e_explain(ErrorType::ConnectTimedout, "connect"),
-        }
+    use super::*;
+
+    #[tokio::test]
+    async fn a_network_that_swallows_what_is_sent_is_noticed_in_seconds() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tcp = dial(address, Duration::from_secs(20)).await.unwrap();
+        let limit = getsockopt(&tcp, sockopt::TcpUserTimeout).unwrap();
+        assert_eq!(u128::from(limit), USER_TIMEOUT.as_millis());
+        assert!(getsockopt(&tcp, sockopt::KeepAlive).unwrap());
     }
 }

@@ -37,6 +37,7 @@ fn worker(seat: u32, state: &str, connections: u64, waiting: u64) -> WorkerStatu
 fn snapshot() -> Snapshot {
     Snapshot {
         numbers: Numbers {
+            all_refused: None,
             pool: PoolStatus {
                 total: 199,
                 in_use: 150,

@@ -22,6 +22,7 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     let failure = prop_oneof![
         Just(None),
+        Just(Some(Failure::Busy)),
         Just(Some(Failure::Trouble)),
         Just(Some(Failure::Refused))
     ];
@@ -108,7 +109,9 @@ impl World {
         let (slot, expected) = (login.slot, self.schedule.expects(&login));
         self.versions += 1;
         let counted = match failure {
-            None => self.schedule.succeeded(login, self.versions, self.now),
+            None => self
+                .schedule
+                .succeeded(login, self.versions, None, self.now),
             Some(failure) => self.schedule.failed(login, failure, self.now),
         };
         assert_eq!(counted, expected);
@@ -125,7 +128,7 @@ impl World {
             Event::Finish(which, failure) => self.finish(*which, *failure),
             Event::Suspect(slot) => {
                 let version = self.current.get(slot).copied().unwrap_or(0);
-                self.schedule.suspect(*slot, version, self.now);
+                self.schedule.suspect(*slot, used(version), self.now);
             }
             Event::Renew(slot) => {
                 self.schedule.renew(*slot, self.now);

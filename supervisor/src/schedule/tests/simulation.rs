@@ -71,9 +71,9 @@ impl Run {
                 None => {
                     self.tokens.push((slot, now - self.start));
                     let version = self.tokens.len() as u64;
-                    assert!(self.schedule.succeeded(login, version, now));
+                    assert!(self.schedule.succeeded(login, version, None, now));
                     if self.sour {
-                        self.schedule.suspect(slot, version, now);
+                        self.schedule.suspect(slot, used(version), now);
                     }
                 }
             }
@@ -149,7 +149,7 @@ fn tokens_lost_in_an_outage_are_back_soon_after_it() {
     for version in 1..=200 {
         let slot = run.tokens[version - 1].0;
         assert_eq!(
-            run.schedule.suspect(slot, version as u64, run.now),
+            run.schedule.suspect(slot, used(version as u64), run.now),
             Suspicion::Due
         );
     }

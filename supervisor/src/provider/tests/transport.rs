@@ -15,6 +15,8 @@ use tokio::{
     time::sleep,
 };
 
+use tpp::tls::TrustError;
+
 use super::{
     server::{Server, http, tls_once},
     *,
@@ -28,7 +30,7 @@ async fn hasty_login_to(address: SocketAddr) -> LoginError {
         login_timeout: Duration::from_millis(200),
         ..rules()
     };
-    LoginClient::new(&upstream(address), &rules)
+    DolphinDb::new(&upstream(address), &rules)
         .unwrap()
         .login(&credential())
         .await
@@ -47,7 +49,7 @@ async fn the_request_is_the_documented_one() {
         password: Secret::new("p\\w\nü".to_owned()),
         sessions: 1,
     };
-    LoginClient::new(&upstream(server.address), &rules)
+    DolphinDb::new(&upstream(server.address), &rules)
         .unwrap()
         .login(&credential)
         .await
@@ -83,7 +85,7 @@ async fn a_server_that_is_down_is_a_connect_error() {
             .starts_with(&format!("connect {address}: ")),
         "{error}"
     );
-    assert!(!error.is_refusal());
+    assert!(!(error.outcome() == Outcome::Refused));
 }
 
 #[tokio::test]
@@ -100,7 +102,7 @@ async fn a_full_backlog_is_a_connect_timeout() {
         login_timeout: Duration::from_millis(200),
         ..rules()
     };
-    let client = LoginClient::new(&upstream, &rules).unwrap();
+    let client = DolphinDb::new(&upstream, &rules).unwrap();
     // Nobody accepts: each login that still finds room takes it for good, until there is none.
     for _ in 0..20 {
         match client.login(&credential()).await.unwrap_err() {
@@ -118,7 +120,7 @@ async fn a_name_without_an_address_is_a_resolve_error() {
         host: format!("{}.invalid", "x".repeat(64)),
         ..upstream("127.0.0.1:1".parse().unwrap())
     };
-    let error = LoginClient::new(&upstream, &rules())
+    let error = DolphinDb::new(&upstream, &rules())
         .unwrap()
         .login(&credential())
         .await
@@ -281,7 +283,7 @@ async fn other_statuses_are_trouble() {
             .await
             .unwrap_err();
         assert_eq!(error, LoginError::Status { status });
-        assert!(!error.is_refusal());
+        assert!(!(error.outcome() == Outcome::Refused));
     }
 }
 
@@ -297,20 +299,15 @@ async fn a_login_answer_under_a_client_error_is_heard_but_not_when_the_server_is
         "429 Too Many Requests",
         "503 Service Unavailable",
     ] {
-        assert!(
-            !login_with(http(status, body))
-                .await
-                .unwrap_err()
-                .is_refusal(),
-            "{status}"
-        );
+        let error = login_with(http(status, body)).await.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Trouble, "{status}");
     }
 }
 
 #[tokio::test]
 async fn one_client_serves_many_logins_at_once_on_connections_of_their_own() {
     let server = Server::answering(http("200 OK", GRANT)).await;
-    let client = Arc::new(LoginClient::new(&upstream(server.address), &rules()).unwrap());
+    let client = Arc::new(DolphinDb::new(&upstream(server.address), &rules()).unwrap());
     let logins: Vec<_> = (0..20)
         .map(|_| {
             let client = Arc::clone(&client);
@@ -338,7 +335,7 @@ fn tls_upstream(address: SocketAddr, ca: &str) -> Upstream {
 }
 
 async fn tls_login(upstream: Upstream) -> Result<Token, LoginError> {
-    LoginClient::new(&upstream, &rules())
+    DolphinDb::new(&upstream, &rules())
         .unwrap()
         .login(&credential())
         .await
@@ -421,17 +418,20 @@ fn a_bad_ca_file_is_a_setup_error_that_names_it() {
             ca_file: Some(path),
             ..tls_upstream(address, "ca.pem")
         };
-        LoginClient::new(&upstream, &rules()).unwrap_err()
+        DolphinDb::new(&upstream, &rules()).unwrap_err()
     };
-    assert!(matches!(set_up(None), SetupError::CaFile { .. }));
+    assert!(matches!(
+        set_up(None),
+        SetupError::Trust(TrustError::CaFile { .. })
+    ));
     assert!(matches!(
         set_up(Some("nothing here")),
-        SetupError::NoCertificate { .. }
+        SetupError::Trust(TrustError::NoCertificate { .. })
     ));
     let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(
         set_up(Some(junk)),
-        SetupError::BadCertificate { .. }
+        SetupError::Trust(TrustError::BadCertificate { .. })
     ));
     let error = set_up(Some(
         "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
@@ -445,7 +445,7 @@ fn plain_http_asks_for_no_roots() {
         ca_file: Some("/nonexistent/ca.pem".into()),
         ..upstream("127.0.0.1:1".parse().unwrap())
     };
-    assert!(LoginClient::new(&upstream, &rules()).is_ok());
+    assert!(DolphinDb::new(&upstream, &rules()).is_ok());
 }
 
 #[test]
@@ -455,7 +455,7 @@ fn an_impossible_host_is_a_setup_error() {
         ..upstream("127.0.0.1:1".parse().unwrap())
     };
     assert!(matches!(
-        LoginClient::new(&upstream, &rules()),
+        DolphinDb::new(&upstream, &rules()),
         Err(SetupError::Url { .. })
     ));
 }

@@ -3,7 +3,11 @@
 use proptest::prelude::*;
 
 use super::{server::http, *};
-use crate::login::excerpt::Redactor;
+use crate::provider::redact::Redactor;
+
+fn busy() -> regex::Regex {
+    regex::Regex::new(&rules().busy_pattern).unwrap()
+}
 
 #[tokio::test]
 async fn the_documented_success_yields_its_token_without_line_breaks() {
@@ -29,7 +33,7 @@ async fn any_other_code_is_a_refusal_with_the_servers_reason() {
     for code in [r#""1""#, "1", "-1", "2.5", r#""S00012""#] {
         let body = format!(r#"{{"code":{code},"message":"no such user","result":""}}"#);
         let error = login_with_body(&body).await.unwrap_err();
-        assert!(error.is_refusal(), "{code}: {error}");
+        assert!((error.outcome() == Outcome::Refused), "{code}: {error}");
         assert_eq!(error.to_string(), "login refused: no such user", "{code}");
     }
 }
@@ -144,7 +148,7 @@ async fn json_of_another_shape_is_trouble_with_a_clear_reason() {
     ] {
         let error = login_with_body(body).await.unwrap_err();
         assert_eq!(error, LoginError::Unexpected { what }, "{body}");
-        assert!(!error.is_refusal());
+        assert!(!(error.outcome() == Outcome::Refused));
     }
 }
 
@@ -234,7 +238,7 @@ async fn a_token_that_cannot_stand_in_a_header_is_refused_with_its_fault() {
         let body = format!(r#"{{"code":0,"result":{result}}}"#);
         let error = login_with_body(&body).await.unwrap_err();
         assert_eq!(error, LoginError::BadToken(fault), "{result}");
-        assert!(!error.is_refusal());
+        assert!(!(error.outcome() == Outcome::Refused));
     }
 }
 
@@ -279,12 +283,12 @@ proptest! {
 
     #[test]
     fn no_answer_makes_the_judge_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        answer::judge(&body, &Redactor::new(PASSWORD));
+        answer::judge(&body, &Redactor::new(PASSWORD), &busy());
     }
 
     #[test]
     fn no_object_makes_the_judge_panic(body in r#"\{("code"|"message"|"result"|:|,|"1"|0|1|\[|\]|"|é| ){0,12}\}"#) {
-        answer::judge(body.as_bytes(), &Redactor::new(PASSWORD));
+        answer::judge(body.as_bytes(), &Redactor::new(PASSWORD), &busy());
     }
 
     #[test]
@@ -294,4 +298,32 @@ proptest! {
         prop_assert!(excerpt.chars().count() <= 161);
         prop_assert!(!excerpt.chars().any(char::is_control));
     }
+}
+
+#[tokio::test]
+async fn a_server_that_is_full_or_not_ready_says_nothing_about_the_account() {
+    for message in [
+        "Maximum connections 512 reached. RefId:S00006",
+        "The data node is not ready",
+        r#"login(\"ann\", \"pw\") => The maximum number of connections is reached"#,
+    ] {
+        let body = format!(r#"{{"code":"1","message":"{message}","result":[]}}"#);
+        for status in ["200 OK", "403 Forbidden", "400 Bad Request"] {
+            let error = login_with(http(status, &body)).await.unwrap_err();
+            assert_eq!(
+                error.outcome(),
+                Outcome::Busy,
+                "{status} {message}: {error}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_none_of_a_busy_server_whatever_the_user_is_called() {
+    let message =
+        r#"login(\"not ready\", \"max connections\") => The user name or password is incorrect."#;
+    let body = format!(r#"{{"code":"1","message":"{message}","result":[]}}"#);
+    let error = login_with_body(&body).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Refused, "{error}");
 }

@@ -1,8 +1,9 @@
 //! Why there is no token: one line for each, none with a secret in it.
 
-use std::{error::Error as StdError, io, path::PathBuf, time::Duration};
+use std::{error::Error as StdError, io, time::Duration};
 
 use thiserror::Error;
+use tpp::tls::TrustError;
 
 use super::token::TokenFault;
 
@@ -16,6 +17,12 @@ pub enum LoginError {
     /// The server answered, and does not want this credential.
     #[error("login refused: {reason}")]
     Refused {
+        /// What the server said, on one line, bounded, without secrets.
+        reason: String,
+    },
+    /// The server answered, and has no place or no time for a login now.
+    #[error("the server is busy: {reason}")]
+    Busy {
         /// What the server said, on one line, bounded, without secrets.
         reason: String,
     },
@@ -114,12 +121,26 @@ pub enum LoginError {
     BadToken(#[from] TokenFault),
 }
 
+/// What a failed login says of its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing: the server has no place or no time for it now. Soon again.
+    Busy,
+    /// Nothing: something on the way; it may pass by itself. Soon again.
+    Trouble,
+    /// It was turned down: trying again soon may lock it out.
+    Refused,
+}
+
 impl LoginError {
-    /// Whether the server turned this credential down, so that trying again soon may lock the account out.
-    /// Everything else is trouble, which may pass by itself.
+    /// What it says of the account.
     #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { .. })
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Refused { .. } => Outcome::Refused,
+            Self::Busy { .. } => Outcome::Busy,
+            _ => Outcome::Trouble,
+        }
     }
 
     /// Whether nobody that speaks was met: another address of the upstream may do better.
@@ -144,37 +165,15 @@ pub enum SetupError {
         /// What is wrong with it.
         source: url::ParseError,
     },
-    /// `upstream.ca_file` cannot be read as PEM.
-    #[error("upstream.ca_file {}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: rustls::pki_types::pem::Error,
+    /// `token.busy_pattern` is no regular expression.
+    #[error("token.busy_pattern")]
+    BusyPattern {
+        /// What is wrong with it.
+        source: Box<regex::Error>,
     },
-    /// `upstream.ca_file` has no certificate in it.
-    #[error("upstream.ca_file {} holds no certificate", path.display())]
-    NoCertificate {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A certificate of `upstream.ca_file` is not one that can be trusted as a root.
-    #[error("upstream.ca_file {}", path.display())]
-    BadCertificate {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: rustls::Error,
-    },
-    /// TLS is asked for, and this machine has no trusted roots.
-    #[error("no trusted roots on this system: install ca-certificates or set upstream.ca_file")]
-    NoRoots,
-    /// The TLS library would not take its settings.
-    #[error("TLS settings")]
-    Tls {
-        /// Why.
-        source: rustls::Error,
-    },
+    /// Nobody can be trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The HTTP library would not start.
     #[error("login client")]
     Client {

@@ -1,9 +1,14 @@
 //! What the fuzz target of login answers calls: bytes in, a panic where something is not as promised. It is built
 //! for fuzzing and for tests alone.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+use tpp::config::Token as Rules;
+
 use super::{
     answer::{Verdict, judge},
-    excerpt::Redactor,
+    redact::Redactor,
     token::Token,
 };
 
@@ -15,7 +20,10 @@ const MAX_REASON: usize = 161;
 
 /// Any bytes as the body of a login's answer.
 pub fn login_answer(bytes: &[u8]) {
-    match judge(bytes, &Redactor::new(PASSWORD)) {
+    static BUSY: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(&Rules::default().busy_pattern).expect("the default is checked")
+    });
+    match judge(bytes, &Redactor::new(PASSWORD), &BUSY) {
         Verdict::Granted(text) => match Token::new(&text, MAX_TOKEN_BYTES) {
             Ok(token) => {
                 let token = token.expose();
@@ -24,7 +32,7 @@ pub fn login_answer(bytes: &[u8]) {
             }
             Err(fault) => assert!(!fault.to_string().is_empty()),
         },
-        Verdict::Refused { reason } => {
+        Verdict::Refused { reason } | Verdict::Busy { reason } => {
             assert!(!reason.is_empty() && reason.chars().count() <= MAX_REASON);
             assert!(
                 !reason.contains(char::is_control),

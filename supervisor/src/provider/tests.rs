@@ -31,7 +31,7 @@ fn credential() -> Credential {
 }
 
 async fn login_to(address: SocketAddr) -> Result<Token, LoginError> {
-    LoginClient::new(&upstream(address), &rules())
+    DolphinDb::new(&upstream(address), &rules())
         .unwrap()
         .login(&credential())
         .await

@@ -6,13 +6,14 @@
 
 use std::fmt;
 
+use regex::Regex;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use zeroize::Zeroizing;
 
-use super::excerpt::Redactor;
+use super::redact::Redactor;
 
 /// What the server said.
 pub(super) enum Verdict {
@@ -20,6 +21,8 @@ pub(super) enum Verdict {
     Granted(Zeroizing<String>),
     /// The login failed; why, fit to be shown.
     Refused { reason: String },
+    /// The server has no place for a login now; its words, fit to be shown.
+    Busy { reason: String },
     /// JSON of another shape.
     Unexpected { what: &'static str },
     /// JSON that stops too early.
@@ -52,7 +55,8 @@ enum Loose {
     Other,
 }
 
-pub(super) fn judge(body: &[u8], redactor: &Redactor) -> Verdict {
+/// `busy` matches the message of a server that says nothing about the account.
+pub(super) fn judge(body: &[u8], redactor: &Redactor, busy: &Regex) -> Verdict {
     // A list would pass for the fields of a struct in their order.
     let body = body.trim_ascii();
     if !matches!(body.first(), None | Some(b'{')) {
@@ -64,34 +68,41 @@ pub(super) fn judge(body: &[u8], redactor: &Redactor) -> Verdict {
         };
     }
     match serde_json::from_slice::<Answer>(body) {
-        Ok(answer) => weigh(&answer, redactor),
+        Ok(answer) => weigh(&answer, redactor, busy),
         Err(error) if error.is_data() => Verdict::Unexpected {
             what: "names a field twice",
         },
         Err(error) => match salvage(body) {
-            Some(message) => Verdict::Refused {
-                reason: reason(message, redactor),
-            },
+            Some(message) => failed(message, redactor, busy),
             None if error.is_eof() => Verdict::Truncated,
             None => Verdict::NotJson,
         },
     }
 }
 
-fn weigh(answer: &Answer, redactor: &Redactor) -> Verdict {
+fn weigh(answer: &Answer, redactor: &Redactor, busy: &Regex) -> Verdict {
     match is_success(&answer.code) {
         None => Verdict::Unexpected {
             what: "has no usable `code`",
         },
         Some(true) => granted(&answer.result),
-        Some(false) => {
-            let reason = match &answer.result {
-                // A token beside a failure is odd, and still a token.
-                Loose::Text(token) => reason(text(&answer.message), &redactor.also(token)),
-                _ => reason(text(&answer.message), redactor),
-            };
-            Verdict::Refused { reason }
-        }
+        Some(false) => match &answer.result {
+            // A token beside a failure is odd, and still a token.
+            Loose::Text(token) => failed(text(&answer.message), &redactor.also(token), busy),
+            _ => failed(text(&answer.message), redactor, busy),
+        },
+    }
+}
+
+/// A failure, by what the server says of it. Of `login("user", "secret") => …` only what comes after the call counts: a user
+/// name or a password may be any words.
+fn failed(message: &str, redactor: &Redactor, busy: &Regex) -> Verdict {
+    let is_busy = busy.is_match(said(message));
+    let reason = reason(message, redactor);
+    if is_busy {
+        Verdict::Busy { reason }
+    } else {
+        Verdict::Refused { reason }
     }
 }
 
@@ -140,13 +151,16 @@ fn granted(result: &Loose) -> Verdict {
 /// DolphinDB begins it with the call that failed, password and all: `login("user", "secret") => …`. What
 /// comes before the last arrow is therefore dropped unread, and the rest redacted.
 fn reason(message: &str, redactor: &Redactor) -> String {
-    let said = match message.rsplit_once("=>") {
-        Some((call, said)) if call.trim_start().starts_with("login") => said,
-        _ => message,
-    };
-    match redactor.excerpt(said) {
+    match redactor.excerpt(said(message)) {
         empty if empty.is_empty() => "the server gives no reason".to_owned(),
         excerpt => excerpt,
+    }
+}
+
+fn said(message: &str) -> &str {
+    match message.rsplit_once("=>") {
+        Some((call, said)) if call.trim_start().starts_with("login") => said,
+        _ => message,
     }
 }
 

@@ -1,0 +1,128 @@
+//! Whom to trust at the upstream: one answer for logins and for requests.
+
+mod verify;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use crate::config::Upstream;
+use verify::{TrustAnyone, TrustOwn};
+
+/// Why nobody can be trusted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustError {
+    /// `upstream.ca_file` cannot be read as PEM.
+    #[error("upstream.ca_file {}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// `upstream.ca_file` has no certificate in it.
+    #[error("upstream.ca_file {} holds no certificate", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A certificate of `upstream.ca_file` is not one that can be trusted as a root.
+    #[error("upstream.ca_file {}", path.display())]
+    BadCertificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// TLS is asked for, and this machine has no trusted roots.
+    #[error("no trusted roots on this system: install ca-certificates or set upstream.ca_file")]
+    NoRoots,
+    /// The TLS library would not take its settings.
+    #[error("TLS settings")]
+    Library(#[from] rustls::Error),
+    /// The same.
+    #[error("TLS settings")]
+    Verifier(#[from] rustls::client::VerifierBuilderError),
+}
+
+/// The settings for `upstream`. Without `upstream.tls` they are never used, so nothing is loaded for them.
+///
+/// A certificate that stands in `upstream.ca_file` is trusted itself, too, whatever it says of its own use: a self-signed
+/// one often calls itself an authority.
+///
+/// # Errors
+/// If the roots cannot be had.
+pub fn client_config(upstream: &Upstream) -> Result<ClientConfig, TrustError> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let verifier: Arc<dyn ServerCertVerifier> = match (upstream.tls, &upstream.ca_file) {
+        (false, _) => {
+            let none = RootCertStore::empty();
+            return Ok(builder.with_root_certificates(none).with_no_client_auth());
+        }
+        (true, _) if !upstream.verify => Arc::new(TrustAnyone::new(provider)),
+        (true, ca_file) => {
+            let (roots, own) = match ca_file {
+                Some(path) => roots_of_file(path)?,
+                None => (roots_of_system()?, Vec::new()),
+            };
+            let roots = Arc::new(roots);
+            let chains = WebPkiServerVerifier::builder_with_provider(roots, provider).build()?;
+            Arc::new(TrustOwn::new(chains, own))
+        }
+    };
+    Ok(builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
+}
+
+/// Those that a file names, as roots and as they are.
+fn roots_of_file(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TrustError> {
+    let unreadable = |source| TrustError::CaFile {
+        path: path.to_owned(),
+        source,
+    };
+    let mut roots = RootCertStore::empty();
+    let mut own = Vec::new();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+        let certificate = certificate.map_err(unreadable)?;
+        roots
+            .add(certificate.clone())
+            .map_err(|source| TrustError::BadCertificate {
+                path: path.to_owned(),
+                source,
+            })?;
+        own.push(certificate);
+    }
+    if own.is_empty() {
+        return Err(TrustError::NoCertificate {
+            path: path.to_owned(),
+        });
+    }
+    Ok((roots, own))
+}
+
+/// Some of a system's roots may be unreadable or odd; what is left counts, as long as it is not nothing.
+fn roots_of_system() -> Result<RootCertStore, TrustError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        Err(TrustError::NoRoots)
+    } else {
+        Ok(roots)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Whether a certificate will do.
+
+use std::{fmt, sync::Arc};
+
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
+    },
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::ParsedCertificate,
+};
+
+/// What is wrong with a certificate, for whoever has to make another one.
+#[derive(Debug)]
+struct Advice(&'static str);
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Advice {}
+
+const NO_NAME: &str = "the upstream's certificate has no subjectAltName: a common name does not count (RFC 9525), \
+    it needs one with upstream.host in it";
+const OLD_VERSION: &str = "the upstream's certificate is of X.509 version 1, it must be of version 3 \
+    (with OpenSSL: `openssl x509 -req -extfile FILE`, a subjectAltName in the file)";
+const NOT_IN_FILE: &str = "the upstream's certificate calls itself an authority (CA:TRUE): it is good for a server only if it \
+    stands itself in upstream.ca_file";
+
+/// Trusts what the roots vouch for, and the very certificates that stand in `upstream.ca_file`.
+#[derive(Debug)]
+pub(super) struct TrustOwn {
+    chains: Arc<WebPkiServerVerifier>,
+    own: Vec<CertificateDer<'static>>,
+}
+
+impl TrustOwn {
+    pub(super) fn new(
+        chains: Arc<WebPkiServerVerifier>,
+        own: Vec<CertificateDer<'static>>,
+    ) -> Self {
+        Self { chains, own }
+    }
+}
+
+impl ServerCertVerifier for TrustOwn {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verdict = self.chains.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        let Err(error) = verdict else { return verdict };
+        // webpki looks at the dates before it looks at this, so they fit.
+        if pki_error(&error) == Some(&webpki::Error::CaUsedAsEndEntity) {
+            if !self.own.iter().any(|own| own == end_entity) {
+                return Err(advice(NOT_IN_FILE));
+            }
+            let certificate = ParsedCertificate::try_from(end_entity)?;
+            return verify_server_name(&certificate, server_name)
+                .map(|()| ServerCertVerified::assertion())
+                .map_err(explained);
+        }
+        Err(explained(error))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
+    }
+}
+
+/// What the library that checks chains said, where the TLS library has no words of its own for it.
+fn pki_error(error: &Error) -> Option<&webpki::Error> {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) => {
+            cause.downcast_ref()
+        }
+        _ => None,
+    }
+}
+
+fn advice(text: &'static str) -> Error {
+    CertificateError::Other(OtherError(Arc::new(Advice(text)))).into()
+}
+
+/// The same error in words that say what to do, where we know.
+fn explained(error: Error) -> Error {
+    match &error {
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+            presented, ..
+        }) if presented.is_empty() => advice(NO_NAME),
+        _ if pki_error(&error) == Some(&webpki::Error::UnsupportedCertVersion) => {
+            advice(OLD_VERSION)
+        }
+        _ => error,
+    }
+}
+
+/// `upstream.verify = false`: any certificate will do, though its holder must still own its key.
+#[derive(Debug)]
+pub(super) struct TrustAnyone {
+    provider: Arc<CryptoProvider>,
+}
+
+impl TrustAnyone {
+    pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self { provider }
+    }
+}
+
+impl ServerCertVerifier for TrustAnyone {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}

@@ -1,0 +1,204 @@
+//! The one book of a pool: whose each slot is, whether its token is lent, and what people want to know of it. The schedule
+//! is kept under the same numbers.
+
+use std::{sync::Arc, time::Instant};
+
+use tpp::{config::Credential, lending::Legacy};
+
+use super::assignment::{self, Assignment};
+use crate::schedule::{Failure, Login, Rules, Schedule};
+
+/// All slots of a pool.
+#[derive(Debug)]
+pub(crate) struct Book {
+    pub(crate) schedule: Schedule,
+    /// By slot. A slot is never moved: it keeps its account until that has no use for it.
+    pub(super) slots: Vec<Stocked>,
+    /// Nobody's slots that may still be leased or hold a token.
+    pub(super) retired: Vec<usize>,
+    /// Nobody's slots that are empty.
+    pub(super) free: Vec<usize>,
+    /// Slots whose token may be lent.
+    lent: u64,
+    /// Slots that are somebody's.
+    owned: u64,
+}
+
+/// A slot.
+#[derive(Debug, Default)]
+pub(super) struct Stocked {
+    /// Whose it is; `None`: nobody's.
+    pub(super) owner: Option<Arc<Credential>>,
+    /// Its token may be lent.
+    is_lent: bool,
+    note: SlotNote,
+}
+
+/// What is noted of a slot for people.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SlotNote {
+    /// Whose the slot is, or was until its lease ends.
+    pub(crate) user: String,
+    pub(crate) errors: u64,
+    pub(crate) last_error: Option<String>,
+    pub(crate) fingerprint: Option<String>,
+}
+
+impl Book {
+    /// Without a slot yet.
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            schedule: Schedule::new(rules, rand::random::<f64>),
+            slots: Vec::new(),
+            retired: Vec::new(),
+            free: Vec::new(),
+            lent: 0,
+            owned: 0,
+        }
+    }
+
+    /// Takes over the slots of a predecessor: each goes to the account whose it was. What it holds is lent on;
+    /// `fingerprint` tells what to call that.
+    pub(super) fn adopt(
+        &mut self,
+        accounts: &[Credential],
+        legacies: &[Legacy],
+        now: Instant,
+        fingerprint: impl Fn(usize) -> String,
+    ) {
+        let owners = assignment::adopted(accounts, legacies);
+        for (slot, (owner, legacy)) in owners.into_iter().zip(legacies).enumerate() {
+            self.slots.push(Stocked::default());
+            let Some(owner) = owner else {
+                // One that is empty after all is found so at the next look.
+                self.retired.push(slot);
+                continue;
+            };
+            self.give(slot, &owner, now);
+            if legacy.is_usable {
+                let since = now.checked_sub(legacy.age).unwrap_or(now);
+                let user = owner.username.as_str();
+                self.schedule
+                    .adopt(number(slot), user, legacy.version, since);
+                self.slots[slot].note.fingerprint = Some(fingerprint(slot));
+                self.lend(slot);
+            }
+        }
+        self.schedule.doubt_passwords(now);
+    }
+
+    /// Gives `accounts` their slots, and tells what has to be done.
+    pub(super) fn assign(&mut self, accounts: Vec<Credential>, now: Instant) -> Assignment {
+        let plan = assignment::assign(self, accounts);
+        for slot in &plan.retired {
+            self.schedule.remove(number(*slot));
+            self.slots[*slot].note.fingerprint = None;
+            self.owned -= 1;
+        }
+        for user in &plan.new_passwords {
+            self.schedule.password_changed(user, now);
+        }
+        for (slot, owner) in &plan.added {
+            self.give(*slot, owner, now);
+        }
+        plan
+    }
+
+    /// Makes `slot` `owner`'s; it is due for its first login.
+    fn give(&mut self, slot: usize, owner: &Arc<Credential>, now: Instant) {
+        let stocked = &mut self.slots[slot];
+        stocked.owner = Some(Arc::clone(owner));
+        stocked.note = SlotNote {
+            user: owner.username.clone(),
+            ..SlotNote::default()
+        };
+        self.owned += 1;
+        self.schedule.insert(number(slot), &owner.username, now);
+    }
+
+    /// Begins anew with `slot`, which keeps its owner: it is due for a login, and none under way for it counts.
+    pub(super) fn begin_anew(&mut self, slot: usize, now: Instant) {
+        if let Some(owner) = self.slots[slot].owner.clone() {
+            self.owned -= 1;
+            self.give(slot, &owner, now);
+        }
+    }
+
+    /// Makes retired slots free again, as far as `is_empty` says so.
+    pub(super) fn reclaim_retired(&mut self, mut is_empty: impl FnMut(usize) -> bool) {
+        let (empty, busy) = self.retired.drain(..).partition(|slot| is_empty(*slot));
+        self.retired = busy;
+        self.free.extend::<Vec<_>>(empty);
+    }
+
+    /// The account of `slot`, if it is somebody's.
+    pub(super) fn owner(&self, slot: usize) -> Option<&Arc<Credential>> {
+        self.slots.get(slot)?.owner.as_ref()
+    }
+
+    /// Slots that are somebody's.
+    pub(super) fn assigned(&self) -> impl Iterator<Item = (usize, &Arc<Credential>)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(slot, stocked)| Some((slot, stocked.owner.as_ref()?)))
+    }
+
+    /// Notes that the token of `slot` may be lent.
+    fn lend(&mut self, slot: usize) {
+        self.lent += u64::from(!std::mem::replace(&mut self.slots[slot].is_lent, true));
+    }
+
+    /// Notes that the token of `slot` may be lent no more.
+    pub(super) fn withhold(&mut self, slot: usize) {
+        self.lent -= u64::from(std::mem::take(&mut self.slots[slot].is_lent));
+    }
+
+    /// Slots whose token may be lent.
+    pub(super) fn lent(&self) -> u64 {
+        self.lent
+    }
+
+    /// Notes that `login` brought the token that is `version` now.
+    pub(super) fn logged_in(
+        &mut self,
+        login: Login,
+        version: u64,
+        granted: &crate::provider::Grant,
+        now: Instant,
+    ) {
+        let slot = login.slot as usize;
+        let note = &mut self.slots[slot].note;
+        note.fingerprint = Some(granted.secret.fingerprint());
+        note.last_error = None;
+        self.lend(slot);
+        self.schedule
+            .succeeded(login, version, granted.expires_in, now);
+    }
+
+    /// Notes that `login` failed.
+    pub(super) fn failed(&mut self, login: Login, failure: Failure, reason: String, now: Instant) {
+        let note = &mut self.slots[login.slot as usize].note;
+        note.errors += 1;
+        note.last_error = Some(reason);
+        self.schedule.failed(login, failure, now);
+    }
+
+    /// What is noted of `slot`.
+    pub(crate) fn note(&self, slot: usize) -> &SlotNote {
+        &self.slots[slot].note
+    }
+
+    /// Slots there ever were.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Slots that are configured.
+    pub(crate) fn configured(&self) -> u64 {
+        self.owned
+    }
+}
+
+/// A slot's index as the schedule counts it.
+pub(crate) fn number(slot: usize) -> u32 {
+    u32::try_from(slot).expect("slots are counted in 14 bits")
+}

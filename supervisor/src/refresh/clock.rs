@@ -1,0 +1,63 @@
+//! The clock by which tokens age: it goes on while the machine is suspended.
+
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+
+use tpp::clock::boot_millis;
+
+/// Longest sleep at a time: a sleep stands still in suspend, so the clock is looked at again soon after it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// One moment by both clocks.
+static BEGIN: LazyLock<(Instant, u64)> = LazyLock::new(|| (Instant::now(), boot_millis()));
+
+/// Now. An `Instant` alone would not have noticed a suspend.
+pub(crate) fn now() -> Instant {
+    let (begin, millis) = *BEGIN;
+    begin + Duration::from_millis(boot_millis().saturating_sub(millis))
+}
+
+/// `at`, in milliseconds of [`boot_millis`].
+pub(super) fn to_boot_millis(at: Instant) -> u64 {
+    let ahead = at.saturating_duration_since(now());
+    boot_millis().saturating_add(u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The instant of `millis` of [`boot_millis`]; what is past is now.
+pub(super) fn from_boot_millis(millis: u64) -> Instant {
+    now() + Duration::from_millis(millis.saturating_sub(boot_millis()))
+}
+
+/// Waits until [`now`] is `until`.
+pub(super) async fn sleep_until(until: Instant) {
+    loop {
+        let left = until.saturating_duration_since(now());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_readings_of_a_moment_agree() {
+        let at = now() + Duration::from_secs(300);
+        let back = from_boot_millis(to_boot_millis(at));
+        let apart = back.max(at) - back.min(at);
+        assert!(apart < Duration::from_secs(30), "{apart:?}");
+        assert!(from_boot_millis(1) <= now(), "the past is now");
+    }
+
+    #[tokio::test]
+    async fn a_sleep_ends_no_sooner_than_it_should() {
+        let until = now() + Duration::from_millis(20);
+        sleep_until(until).await;
+        assert!(now() >= until);
+    }
+}
