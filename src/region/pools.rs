@@ -183,6 +183,12 @@ impl Region {
         self.suspects_at(&self.default)
     }
 
+    /// How many accounts the default pool has, if the upstream refuses them all and no token is left to wait for.
+    #[must_use]
+    pub fn hopeless(&self) -> Option<u64> {
+        self.terms_at(&self.default).hopeless()
+    }
+
     /// The token of `slot` in the pool at `parts`.
     ///
     /// # Panics

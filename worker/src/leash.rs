@@ -5,7 +5,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::Pin,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     task::Poll,
 };
@@ -36,9 +36,12 @@ impl Leash {
             && self.lease.lock().as_ref().is_some_and(LeaseWatch::is_ended)
     }
 
-    /// Runs `connection` to its end, or to the lease's.
-    pub(crate) async fn hold(&self, worker: &Worker, connection: impl Future<Output = ()>) {
-        let mut connection = pin!(connection);
+    /// Runs `connection` to its end, or to the lease's. Whoever calls drops it then.
+    pub(crate) async fn hold<F: Future<Output = ()>>(
+        &self,
+        worker: &Worker,
+        mut connection: Pin<&mut F>,
+    ) {
         poll_fn(|cx| {
             if self.is_to_end(worker) {
                 info!(

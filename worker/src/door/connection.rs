@@ -4,6 +4,7 @@
 use std::{
     future::poll_fn,
     net::IpAddr,
+    pin::pin,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
@@ -43,12 +44,13 @@ pub(crate) struct Connection {
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream) {
-    let connection = Connection::new(worker, stream).await;
+    let mut connection = Connection::new(worker, stream).await;
     let timer = Arc::clone(&connection.client.timer);
-    timer.leash.hold(worker, serve_requests(connection)).await;
+    let requests = pin!(serve_requests(&mut connection));
+    timer.leash.hold(worker, requests).await;
 }
 
-async fn serve_requests(mut connection: Connection) {
+async fn serve_requests(connection: &mut Connection) {
     let mut is_first = true;
     while let Some(request) = connection.next_request(is_first).await {
         match exchange::run(&mut connection.client, &request, &connection.head).await {

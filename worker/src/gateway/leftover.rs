@@ -1,7 +1,7 @@
 //! What the upstream still does for a client that left, or waited too long: its token is not lent to the next one as long as
 //! that goes on (`lease.abandoned`).
 
-use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::time::timeout;
@@ -98,7 +98,8 @@ impl Leftover {
         let worker = Arc::clone(&self.worker);
         let timer = worker.timers.add(waker);
         timer.leash.bind(self.held.lease());
-        timer.leash.hold(&worker, self.wait_for_the_end()).await;
+        let waiting = pin!(self.wait_for_the_end());
+        timer.leash.hold(&worker, waiting).await;
     }
 
     async fn wait_for_the_end(mut self) {

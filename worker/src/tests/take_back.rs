@@ -43,7 +43,7 @@ async fn what_is_left_of_an_answer_is_taken_back_as_well() {
     client.send(GET).await;
     let mut upstream = stage.upstream().await;
     upstream.head().await;
-    drop(client);
+    client.reset();
     super::play::until("nobody is there", || stage.worker.connections() == 0).await;
     assert_eq!(stage.stock.pool().leases_of(stage.worker.desk.seat()), 1);
     assert!(stage.stock.end_lease(SlotIndex::new(0)));
@@ -82,7 +82,8 @@ async fn what_is_under_way_is_cut_when_its_time_has_come() {
     let stage = Stage::new(1, |_| {}).await;
     let (mut client, mut idle) = (stage.client().await, stage.client().await);
     client.send(GET).await;
-    stage.upstream().await.head().await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
     // Nobody is told anything when it comes: the worker looks by itself.
     let soon = Some(monotonic_millis() + 50);
     stage.stock.set_deadlines(soon, soon);
