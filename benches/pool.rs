@@ -16,7 +16,8 @@ use std::{
 
 use tpp::{
     bells::BellBoard,
-    pool::{Desk, Epoch, Origin, SeatIndex, SlotIndex, Stock},
+    lending::{Desk, Stock},
+    pool::{Epoch, Origin, SeatIndex, SlotIndex},
     region::{Geometry, Region},
 };
 

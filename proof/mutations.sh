@@ -11,10 +11,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 target=$PWD/target/loom-mutations # its own: cargo takes a copy's build for the original's
 copy=$PWD/target/mutations
-pool=src/pool
-files=(slot bitmap line publication dispatch seat)
+files=(pool/slot pool/bitmap pool/line pool/dispatch roster/seat shared/publication shared/suspects)
 # Orderings outside of the models, each argued where it stands: the region is mapped memory, and loom's atomics are not.
-argued=(region/layout.rs)
+argued=(region/directory shared/terms)
 seconds=300 # a model that has not ended by then hangs, since all together take a few seconds
 
 list=
@@ -34,40 +33,49 @@ END
 # Mutations of the logic: NAME|FILE|SED SCRIPT. One that changes nothing stops the run.
 logic() {
     cat <<'END'
-release does not serve the line|dispatch|/pub fn release/,/^    }/s/self\.dispatch(bells);//
-release does not set the bit|dispatch|/pub fn release/,/^    }/s/self\.bitmap\.set(slot);//
-a refused grant is not withdrawn|dispatch|/fn complete_offer/,/^    }/s/Err(_) => {/Err(_) => {}\n_ => {/
-a withdrawn offer does not set the bit|dispatch|/fn withdraw/,/^    }/s/self\.bitmap\.set(slot);//
-a grant found in place counts as ours|dispatch|/fn complete_offer/,/^    }/s/Err(_) => {/Err(super::word::Place::Granted(t, s)) if t == ticket \&\& s == slot => {}\n&/
-a newcomer does not look at the line|dispatch|s/if !self\.line_seats\.is_empty() {/if false {/
-the line is served by seat, not by ticket|dispatch|s/min_by_key(|(_, front)| front\.ticket())/max_by_key(|(seat, _)| seat.get())/
-dispatch goes past a hidden front|line|s/\.checked_sub(1)/.checked_sub(u64::MAX)/
-window_first is not read again|line|s/if self\.seat\.window_first\.load(Relaxed) == first {/if true {/
-behind_window is read after the places|line|/fn scan/,/^    }/{/let behind = self/d;s/^        behind$/        self.seat.behind_window.load(Acquire)/}
-behind_window is lowered before the places|line|s/let mut showed = false;/&\nwindow.seat.behind_window.store(0, Release);/
-window_first is raised after the place is cleared|line|/window_first\.store(self\.first, Release);/d;s/place\.store(Place::Empty.*$/&\nwindow.seat.window_first.store(self.first, Release);/
-a join does not enter its seat|line|s/pool\.line_seats\.set(self\.seat);//
-a hidden one leaves without a word|line|/self\.hidden\.remove/,/}/s/return true;/return false;/
-places shown are not told|line|s/showed = true;/showed = false;/
-who leaves keeps its grant|line|s/Place::Granted(_, slot) => pool\.withdraw(slot, self\.seat, ticket),//
-a void grant is not undone|line|s/window\.ungrant(.*;//
-a void grant does not serve the line|line|s/serve = true;/let _ = \&mut serve;/
-a void grant's slot is not withdrawn|line|/fn collect/,/^    }/s/pool\.withdraw(slot, self\.seat, ticket);//
-release does not look at the holder|slot|s/if word\.holder != holder {/if false {/
-a claim takes any word|slot|/pub fn claim/,/^    }/s/SlotWord::IDLE, /SlotWord::unpack(self.word.load(Relaxed)), /
-the version is raised before the bytes|publication|s/fence(Release);/self.version.store(version, Release);/
-the version is not read again|publication|s/if self\.version\.load(Relaxed) == version {/if true {/
-one buffer for all|publication|s/if version & 1 == 0 {/if version > 0 {/
-reclaim does not sweep|recovery|/pub fn reclaim/,/^    }/s/self\.sweep(bells);//
-reclaim leaves the window|recovery|s/self\.window(seat)\.clear();//
-reclaim does not set the bit|recovery|/pub fn reclaim/,/^    }/s/self\.bitmap\.set(.*;//
-pass_by does not sweep|recovery|/pub fn pass_by/,/^    }/s/self\.sweep(bells);//
-pass_by does not mark the seat|recovery|/pub fn pass_by/,/^    }/s/stalled: true/stalled: false/
-a sweep leaves offers to a stalled seat|recovery|s/seat_word\.is_none_or(|word| word\.stalled)/false/
-a sweep undoes the grant it takes back|recovery|s/self\.withdraw(slot, seat, ticket);/&\nif let Some((at, Place::Granted(..))) = self.window(seat).find(ticket) { self.places[seat.get() * super::line::WINDOW + at].store(Place::Waiting(ticket).pack(), std::sync::atomic::Ordering::Release); }/
-sweep does not set bits|recovery|s/Holder::Free => self\.mark_if_idle(index),/Holder::Free => {}/
-sweep does not complete offers|recovery|s/self\.complete_for_another(.*;//
-sweep does not serve the line|recovery|/pub fn sweep_offers/,/^    }/s/self\.dispatch(bells);//
+release does not serve the line|pool/dispatch|/pub fn release/,/^    }/s/self\.dispatch(bells);//
+release does not set the bit|pool/dispatch|/pub fn release/,/^    }/s/self\.bitmap\.set(slot);//
+a refused grant is not withdrawn|pool/dispatch|/fn complete_offer/,/^    }/s/Err(_) => {/Err(_) => {}\n_ => {/
+a withdrawn offer does not set the bit|pool/dispatch|/fn withdraw/,/^    }/s/self\.bitmap\.set(slot);//
+a grant found in place counts as ours|pool/dispatch|/fn complete_offer/,/^    }/s/Err(_) => {/Err(super::word::Place::Granted(t, s)) if t == ticket \&\& s == slot => {}\n&/
+a newcomer does not look at the line|pool/dispatch|s/if !self\.line_seats\.is_empty() {/if false {/
+the line is served by seat, not by ticket|pool/dispatch|s/min_by_key(|(_, front)| front\.ticket())/max_by_key(|(seat, _)| seat.get())/
+dispatch goes past a hidden front|pool/line|s/\.checked_sub(1)/.checked_sub(u64::MAX)/
+window_first is not read again|pool/line|s/if self\.line\.window_first\.load(Relaxed) == first {/if true {/
+behind_window is read after the places|pool/line|/fn scan/,/^    }/{/let behind = self/d;s/^        behind$/        self.line.behind_window.load(Acquire)/}
+behind_window is lowered before the places|pool/line|s/let mut showed = false;/&\nwindow.line.behind_window.store(0, Release);/
+window_first is raised after the place is cleared|pool/line|/window_first\.store(self\.first, Release);/d;s/place\.store(Place::Empty.*$/&\nwindow.line.window_first.store(self.first, Release);/
+a join does not enter its seat|pool/line|s/pool\.line_seats\.set(self\.seat);//
+a hidden one leaves without a word|pool/line|/self\.hidden\.remove/,/}/s/return true;/return false;/
+places shown are not told|pool/line|s/showed = true;/showed = false;/
+who leaves keeps its grant|pool/line|s/Place::Granted(_, slot) => pool\.withdraw(slot, self\.seat, ticket),//
+a void grant is not undone|pool/line|s/window\.ungrant(.*;//
+a void grant does not serve the line|pool/line|s/serve = true;/let _ = \&mut serve;/
+a void grant's slot is not withdrawn|pool/line|/fn collect/,/^    }/s/pool\.withdraw(slot, self\.seat, ticket);//
+release does not look at the holder|pool/slot|s/if word\.holder != holder {/if false {/
+a claim takes any word|pool/slot|/pub fn claim/,/^    }/s/SlotWord::IDLE, /SlotWord::unpack(self.word.load(Relaxed)), /
+the version is raised before the bytes|shared/publication|s/fence(Release);/self.version.store(version, Release);/
+the version is not read again|shared/publication|s/if self\.version\.load(Relaxed) == version {/if true {/
+one buffer for all|shared/publication|s/if version & 1 == 0 {/if version > 0 {/
+reclaim does not sweep|pool/recovery|/^pub fn reclaim/,/^}/s/pool\.sweep(bells);//
+reclaim leaves the window|pool/recovery|s/self\.window(seat)\.clear();//
+reclaim does not set the bit|pool/recovery|/fn take_back/,/^    }/s/self\.bitmap\.set(.*;//
+pass_by does not sweep|pool/recovery|/^pub fn pass_by/,/^}/s/pool\.sweep(bells);//
+pass_by does not mark the seat|pool/recovery|/^pub fn pass_by/,/^}/s/stalled: true/stalled: false/
+a sweep leaves offers to a stalled seat|pool/recovery|s/seat_word\.is_none_or(|word| word\.stalled)/false/
+a sweep undoes the grant it takes back|pool/recovery|s/self\.withdraw(slot, seat, ticket);/&\nif let Some((at, Place::Granted(..))) = self.window(seat).find(ticket) { self.places[seat.get() * self.window + at].store(Place::Waiting(ticket).pack(), std::sync::atomic::Ordering::Release); }/
+sweep does not set bits|pool/recovery|s/Holder::Free => self\.mark_if_idle(index),/Holder::Free => {}/
+sweep does not complete offers|pool/recovery|s/self\.complete_for_another(.*;//
+a pause leaves the slots|pool/pause|s/slot\.hold_back();//
+resume does not serve the line|pool/pause|/pub fn resume/,/^    }/s/self\.dispatch(bells);//
+resume does not set the bit|pool/pause|/fn let_go_of_all/,/^    }/s/self\.bitmap\.set(.*;//
+the end of a lease names no lease|pool/slot|/pub fn is_ended/,/^    }/s/== claim\.holder()\.pack()/!= 0/
+a rate takes no exchange|limits/rate|s/let moved = self\.0\.fetch_update(Relaxed, Relaxed, |before| {/let moved = Ok::<u64, u64>(0); let mut look = |before: u64| {/;s/^        });$/        }; if let Some(after) = look(self.0.load(Relaxed)) { self.0.store(after, Relaxed); }/
+a breaker counts no probes|limits/breaker|s/probes: probing\.probes + 1,/probes: 0,/
+a breaker takes any result|limits/breaker|s/let is_current = word\.generation == pass\.generation;/let is_current = true;/
+a failure is not counted|limits/breaker|s/failures: word\.failures + 1,/failures: word.failures,/
+a new bucket forgets who was first|limits/window|s/if word >> STAMP_SHIFT != stamp(number) {/if word >> STAMP_SHIFT != stamp(number) || word \& mask(COUNT_BITS) != 5 {/
+sweep does not serve the line|pool/recovery|/pub fn sweep_offers/,/^    }/s/self\.dispatch(bells);//
 END
 }
 
@@ -101,7 +109,7 @@ orderings() {
                             emit(names[i], k, weaker[w], NR "s/\\b" names[i] "\\b/std::sync::atomic::Ordering::" weaker[w] "/" nth)
                     }
                 }
-            }' "$pool/$file.rs"
+            }' "src/$file.rs"
     done
 }
 
@@ -137,10 +145,10 @@ run() {
 # An ordering in a file that nobody vouches for must not go unseen.
 unseen() {
     local known
-    known=$(printf '%s\n' "${files[@]/%/.rs}" "${argued[@]/#/..\/}")
-    (cd "$pool" && grep -lE '[^A-Za-z](Acquire|Release|AcqRel|SeqCst)[,)]' ./*.rs ../region/*.rs | sed 's|^\./||') |
+    known=$(printf 'src/%s.rs\n' "${files[@]}" "${argued[@]}")
+    grep -lE '[^A-Za-z](Acquire|Release|AcqRel|SeqCst)[,)]' src/{pool,roster,shared,limits,lending,region}/*.rs |
         # tests.rs and words.rs are for tests alone.
-        grep -vxF -e "$known" -e tests.rs -e words.rs || true
+        grep -vxF -e "$known" | grep -vE '/(tests|words|loom_models)\.rs$' || true
 }
 if [[ -n $(unseen) ]]; then
     echo "mutations: orderings in files that are neither mutated nor argued: $(unseen)"
@@ -157,7 +165,7 @@ fi
 rm -rf "$copy" "$copy.pristine"
 mkdir -p "$copy"
 # Restored from here after each mutation, so that the tree may be worked on meanwhile.
-cp -r "$pool" "$copy.pristine"
+cp -r src "$copy.pristine"
 git ls-files -z --cached --others --exclude-standard | tar -c --null -T - --ignore-failed-read 2>/dev/null | tar -x -m -C "$copy" # -m: else what the last run built would pass for this
 # A name that is expected and not there any more would excuse nothing, or the wrong thing.
 while IFS='|' read -r name _; do
@@ -175,7 +183,7 @@ fi
 
 total=0 caught=0 survived=0 wrong=()
 while IFS='|' read -r name file script; do
-    spoilt=$copy/$pool/$file.rs
+    spoilt=$copy/src/$file.rs
     sed -i "$script" "$spoilt"
     if cmp -s "$copy.pristine/$file.rs" "$spoilt"; then
         verdict="changes nothing"

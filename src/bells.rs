@@ -7,10 +7,7 @@ use nix::{
     sys::eventfd::{EfdFlags, EventFd},
 };
 
-use crate::{
-    handover::Role,
-    pool::{Bells, SeatIndex},
-};
+use crate::{handover::Role, ids::SeatIndex, pool::Bells};
 
 /// The bells of all seats and the supervisor's.
 #[derive(Debug)]

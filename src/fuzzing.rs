@@ -19,7 +19,7 @@ use crate::{
         Request, Response,
         frame::{self, FrameError, MAX_FRAME_BYTES, MAX_REQUEST_BYTES},
     },
-    pool::WorkerSettings,
+    lending::WorkerSettings,
 };
 
 pub use crate::region::fuzzing::region_header;

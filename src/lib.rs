@@ -1,13 +1,16 @@
 //! tpp, the library that supervisor, worker and `tppctl` share.
 //!
 //! - [`config`]: what an administrator may set;
+//! - [`ids`], [`shared`], [`roster`]: what numbers mean, values in shared memory, who works here;
 //! - [`pool`]: slots, leases, the waiting line: the algorithms, over any memory;
-//! - [`region`]: the shared mapping that a pool lies in;
+//! - [`region`]: the shared mapping that pools lie in;
+//! - [`lending`]: a pool in use: a worker's half, the supervisor's half;
 //! - [`plan`]: what workers act on, one value a generation, and where tokens may go;
 //! - [`clients`]: how many connections there are over all workers, and from each address;
 //! - [`tls`]: whom to trust at the upstream;
 //! - [`bells`]: how one process makes another look;
-//! - [`estate`]: what a supervisor leaves to the next one, and how it gets there;
+//! - [`limits`]: rates and breakers, exact over all processes;
+//! - [`handover`]: the descriptors that processes leave to each other, and how they get there;
 //! - [`control`]: the protocol between `tppctl` and the supervisor.
 //!
 //! It has no tokio, no HTTP, no logger: it returns values. `unsafe` stands in `region::mapping` and
@@ -30,6 +33,9 @@ pub mod fuzzing;
 pub mod handover;
 #[cfg(not(tpp_loom))]
 pub mod hash;
+pub mod ids;
+pub mod lending;
+pub mod limits;
 #[cfg(not(tpp_loom))]
 pub mod log_lines;
 #[cfg(not(tpp_loom))]
@@ -37,6 +43,8 @@ pub mod plan;
 pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;
+pub mod roster;
+pub mod shared;
 #[cfg(not(tpp_loom))]
 pub mod signals;
 mod sync;

@@ -4,16 +4,13 @@
 //! slices ([`crate::pool::Pool`]) and never ask where those slices come from.
 
 #[cfg(not(tpp_loom))]
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicU64, fence};
 #[cfg(tpp_loom)]
-pub(crate) use {
-    loom::sync::atomic::{Ordering, fence},
-    modelled::AtomicU64,
-};
+pub(crate) use {loom::sync::atomic::fence, modelled::AtomicU64};
 
 #[cfg(tpp_loom)]
 mod modelled {
-    use super::Ordering;
+    use loom::sync::atomic::Ordering;
 
     /// Loom's, but for one thing: loom's exchange fails on the newest value only, while the memory model lets
     /// a failing exchange be a load of any value that its ordering allows. Here it is both.

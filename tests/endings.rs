@@ -135,7 +135,7 @@ fn a_short_body_that_drips_holds_no_token_at_all() {
             for _ in 0..10 {
                 the_next_is_served(&upstream, &proxy);
             }
-            assert_eq!(proxy.pool().in_use, 0);
+            proxy.wait_until_all_is_back(1);
         },
     );
     assert_eq!(upstream.seen().len(), 10);
@@ -275,5 +275,42 @@ fn who_ends_his_side_in_line_has_left_it() {
     first.read_answer().ok();
     proxy.wait_until_all_is_back(1);
     assert_eq!(upstream.seen().len(), 1);
+    upstream.assert_clean();
+}
+
+#[test]
+fn a_token_whose_client_left_goes_on_after_a_login_when_the_upstream_works_for_too_long() {
+    let (upstream, proxy) = one_token(|settings| settings.set("lease.abandoned_wait_seconds", 1));
+    let (first, mut second) = at_work_and_in_line(&upstream, &proxy);
+    first.reset();
+    second.read_answer().ok();
+    assert_eq!(upstream.gates().waiting_at("shut"), 1, "it works on");
+    assert_eq!(upstream.attempts_of("user0"), 2);
+    assert_ended(&proxy, "abandoned", 1.0);
+    upstream.assert_clean();
+}
+
+#[test]
+fn a_token_whose_client_left_goes_on_after_a_login_at_once_where_that_is_chosen() {
+    let (upstream, proxy) = one_token(|settings| settings.set("lease.abandoned", "\"login\""));
+    let (first, mut second) = at_work_and_in_line(&upstream, &proxy);
+    first.reset();
+    second.read_answer().ok();
+    assert_eq!(upstream.gates().waiting_at("shut"), 1, "it works on");
+    assert_eq!(upstream.attempts_of("user0"), 2);
+    upstream.assert_clean();
+}
+
+#[test]
+fn where_each_lease_ends_with_a_login_no_two_clients_share_a_token() {
+    let (upstream, proxy) = one_token(|settings| settings.set("lease.reset", "\"login\""));
+    for number in 1..=3 {
+        let mut client = proxy.client(&upstream);
+        client.get("/who").ok();
+        client.get("/who").ok();
+        assert_eq!(upstream.attempts_of("user0"), number);
+        drop(client);
+        proxy.wait_until_all_is_back(1);
+    }
     upstream.assert_clean();
 }

@@ -7,15 +7,14 @@
 mod key;
 mod table;
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::atomic::Ordering::{Relaxed, SeqCst},
+};
 
 use crate::{
-    pool::SeatIndex,
-    sync::{
-        AtomicU64,
-        Ordering::{Relaxed, SeqCst},
-        fence,
-    },
+    ids::SeatIndex,
+    sync::{AtomicU64, fence},
 };
 
 use key::Key;

@@ -3,7 +3,9 @@
 //! A word is a key with its count, so no reader sees one without the other. A key may lie in either of two buckets, a line of
 //! memory each, and stays where it is until its count is zero: a reader that looks through both finds it if it is there.
 
-use crate::sync::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::sync::AtomicU64;
 
 use super::key::{KEY_BITS, Key};
 

@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::pool::SeatIndex;
+use crate::ids::SeatIndex;
 
 /// What a descriptor is for. Its text form has no colon and no comma: systemd and the variable allow neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

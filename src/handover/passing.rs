@@ -173,7 +173,7 @@ mod tests {
         time::Duration,
     };
 
-    use crate::pool::SeatIndex;
+    use crate::ids::SeatIndex;
 
     use super::*;
 

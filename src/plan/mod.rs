@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pool::{Origin, WorkerSettings};
+use crate::{ids::Origin, lending::WorkerSettings};
 
 pub use origin::Server;
 pub use sealed::{PlanError, Sealed};

@@ -6,7 +6,7 @@ use super::Backend;
 use crate::{
     config::{TokenScope, Upstream},
     hash::{HASH_BEGIN, hash_on},
-    pool::Origin,
+    ids::Origin,
 };
 
 /// The server that tokens are drawn from, by what tells it from others.

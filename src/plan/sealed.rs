@@ -99,8 +99,8 @@ mod tests {
     use super::*;
     use crate::{
         config::{self, Format},
+        lending::WorkerSettings,
         plan::{Backend, Server},
-        pool::WorkerSettings,
     };
 
     fn plan(addresses: usize) -> Plan {

@@ -8,9 +8,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::AtomicU64;
-
-use super::ids::SlotIndex;
+use crate::{ids::SlotIndex, sync::AtomicU64};
 
 /// Bits of one word.
 pub(crate) const WORD_BITS: usize = u64::BITS as usize;

@@ -1,17 +1,19 @@
 //! Counting by looking: no number is kept beside the words it would have to agree with.
 
-use super::{Pool, ids::SeatIndex, word::Holder};
+use crate::ids::SeatIndex;
+
+use super::{Pool, word::Holder};
 
 /// The pool in numbers, read in one walk. Each slot is read once, so `available + in_use == usable` always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Census {
-    /// Slots whose token may be lent.
+    /// Slots that may be lent.
     pub usable: u64,
     /// Of these, lent or on offer.
     pub in_use: u64,
     /// Of these, free.
     pub available: u64,
-    /// Slots still lent although their token may not be lent again.
+    /// Slots still lent although they may not be lent again.
     pub retiring: u64,
     /// Connections in line.
     pub waiting: u64,
@@ -20,7 +22,7 @@ pub struct Census {
 /// What a slot is doing, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotState {
-    /// No token that may be lent.
+    /// Free, but without a token that may be lent, or held back.
     Unusable,
     /// Free.
     Free,
@@ -42,7 +44,7 @@ impl Pool<'_> {
         };
         for slot in self.slots {
             let word = slot.word();
-            match (word.usable, word.holder) {
+            match (word.may_be_lent(), word.holder) {
                 (true, Holder::Free) => census.available += 1,
                 (true, _) => census.in_use += 1,
                 (false, Holder::Free) => {}
@@ -57,7 +59,7 @@ impl Pool<'_> {
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.line()
-            .map(|seat| self.seats[seat.get()].waiting())
+            .map(|seat| self.lines[seat.get()].waiting())
             .fold(0, u64::saturating_add)
     }
 
@@ -74,7 +76,7 @@ impl Pool<'_> {
     #[must_use]
     pub fn slot_state(&self, index: usize) -> SlotState {
         let word = self.slots[index].word();
-        match (word.usable, word.holder) {
+        match (word.may_be_lent(), word.holder) {
             (false, Holder::Free) => SlotState::Unusable,
             (true, Holder::Free) => SlotState::Free,
             (true, Holder::Offered { seat, .. }) => SlotState::Offered(seat),

@@ -4,13 +4,15 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicU64, fence};
+use crate::{
+    ids::{SeatIndex, SlotIndex, Ticket},
+    sync::{AtomicU64, fence},
+};
 
 use super::{
     Pool,
     bitmap::WORD_BITS,
-    ids::{SeatIndex, SlotIndex, Ticket},
-    line::{Front, WINDOW, Window},
+    line::{Front, Window},
     slot::{Claim, Released, Slot},
 };
 
@@ -75,8 +77,8 @@ impl<'a> SeatSet<'a> {
 
 impl<'a> Pool<'a> {
     pub(crate) fn window(&self, seat: SeatIndex) -> Window<'a> {
-        let at = seat.get() * WINDOW;
-        Window::new(&self.seats[seat.get()], &self.places[at..at + WINDOW])
+        let at = seat.get() * self.window;
+        Window::new(&self.lines[seat.get()], &self.places[at..at + self.window])
     }
 
     /// A free slot for a newcomer, if there is one and nobody waits.

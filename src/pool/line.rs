@@ -1,11 +1,12 @@
 //! The waiting line: strict order of arrival over all workers, with nothing to repair when a worker dies.
 //!
 //! One counter hands out tickets. Each worker keeps its own waiters in order in its own memory and shows
-//! the first [`WINDOW`] of them in its seat's window, a ring of words that only it fills and clears. The line is
+//! the first of them in its seat's window, a ring of words that only it fills and clears. The line is
 //! the merge of all windows by ticket: whoever has a slot to give looks at the first waiter of each seat,
 //! takes the lowest ticket, and turns that place from waiting to granted by one exchange. So a place has one owner,
 //! no index is shared, no process can leave the line in a state that others have to finish, and a dead worker's
-//! part vanishes by clearing its window. A worker may keep any number of waiters.
+//! part vanishes by clearing its window. A worker may keep any number of waiters: the window's size, the pool's own, bounds
+//! only how many grants a worker can be behind.
 //!
 //! A ticket is drawn before its place is shown. Between the two the waiter has not joined yet; once shown, it
 //! stands before all higher tickets.
@@ -15,22 +16,12 @@ use std::{
     sync::atomic::Ordering::{Acquire, Relaxed, Release},
 };
 
-use crate::sync::AtomicU64;
-
-use super::{
-    Pool,
+use crate::{
     ids::{SeatIndex, SlotIndex, Ticket},
-    seat::Seat,
-    slot::Claim,
-    word::Place,
+    sync::AtomicU64,
 };
 
-/// Places in a seat's window. It bounds only how many grants a worker can be behind, not how many may wait.
-#[cfg(not(tpp_loom))]
-pub const WINDOW: usize = 1024;
-/// Small, so that the models reach its end.
-#[cfg(tpp_loom)]
-pub const WINDOW: usize = 2;
+use super::{Pool, seat_line::SeatLine, slot::Claim, word::Place};
 
 /// The first waiter of a seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +44,13 @@ impl Front {
 /// Everyone's view of one seat's part of the line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window<'a> {
-    seat: &'a Seat,
+    line: &'a SeatLine,
     places: &'a [AtomicU64],
 }
 
 impl<'a> Window<'a> {
-    pub(crate) fn new(seat: &'a Seat, places: &'a [AtomicU64]) -> Self {
-        Self { seat, places }
+    pub(crate) fn new(line: &'a SeatLine, places: &'a [AtomicU64]) -> Self {
+        Self { line, places }
     }
 
     fn place(self, sequence: u64) -> &'a AtomicU64 {
@@ -70,12 +61,12 @@ impl<'a> Window<'a> {
     pub(crate) fn front(self) -> Option<Front> {
         loop {
             // Acquire, pairs with Release in `LineKeeper::clear_front`.
-            let first = self.seat.window_first.load(Acquire);
+            let first = self.line.window_first.load(Acquire);
             let found = self.scan(first);
             // Relaxed: if a place we read had been cleared, our Acquire read of it made the raised `window_first`,
             // stored before, visible. Unchanged, it proves that all places from `first` to the one found
             // were what they seemed: none had been cleared and filled again.
-            if self.seat.window_first.load(Relaxed) == first {
+            if self.line.window_first.load(Relaxed) == first {
                 return found;
             }
         }
@@ -85,7 +76,7 @@ impl<'a> Window<'a> {
         // Before the places: one who moves up from behind in between is then seen twice rather than not at all, and a
         // stale number only makes us step back for one whose worker serves the line after it lowered the number.
         // Acquire, pairs with Release in `update_behind_window`: who sees it lowered sees the places shown.
-        let behind = self.seat.behind_window.load(Acquire);
+        let behind = self.line.behind_window.load(Acquire);
         for sequence in (0..self.places.len() as u64).map(|at| first.wrapping_add(at)) {
             // Acquire, pairs with the Release stores that fill and clear a place.
             match Place::unpack(self.place(sequence).load(Acquire)) {
@@ -117,7 +108,7 @@ impl<'a> Window<'a> {
 
     /// Undoes a grant whose offer is gone: the place waits again, in its old order. Only its worker may: nobody else
     /// knows that it has not been granted anew meanwhile.
-    fn ungrant(self, at: usize, ticket: Ticket, slot: SlotIndex) {
+    fn ungrant(self, sequence: u64, ticket: Ticket, slot: SlotIndex) {
         let (from, to) = (
             Place::Granted(ticket, slot).pack(),
             Place::Waiting(ticket).pack(),
@@ -125,7 +116,9 @@ impl<'a> Window<'a> {
         // Relaxed: the fence in `Pool::dispatch`, which the worker calls next, orders it against a freed slot; a
         // read-modify-write passes on what filling the place released. It fails only if we are taken for dead and our
         // window was cleared, and then there is nothing to undo.
-        let _ = self.places[at].compare_exchange(from, to, Relaxed, Relaxed);
+        let _ = self
+            .place(sequence)
+            .compare_exchange(from, to, Relaxed, Relaxed);
     }
 
     /// Where `ticket` stands and as what, if it is shown.
@@ -146,11 +139,7 @@ impl<'a> Window<'a> {
                 place.swap(0, Acquire);
             }
         }
-        // Relaxed: nobody looks into a seat that is dead; filling it anew (Release) publishes these.
-        self.seat.window_first.store(0, Relaxed);
-        self.seat.behind_window.store(0, Relaxed);
-        self.seat.waiting.store(0, Relaxed);
-        self.seat.oldest_since.store(0, Relaxed);
+        self.line.clear();
     }
 }
 
@@ -178,11 +167,13 @@ pub(crate) struct LineKeeper {
 }
 
 impl LineKeeper {
-    pub(crate) fn new(seat: SeatIndex) -> Self {
+    /// For a worker in which nobody waits; it goes on where its window was left.
+    pub(crate) fn new(seat: SeatIndex, line: &SeatLine) -> Self {
         Self {
             seat,
             shown: VecDeque::new(),
-            first: 0,
+            // Relaxed: only its worker writes it; the supervisor, which made it clean, has spoken to that worker since.
+            first: line.window_first.load(Relaxed),
             hidden: BTreeSet::new(),
             waiting: 0,
         }
@@ -263,7 +254,7 @@ impl LineKeeper {
             } else {
                 // Withdrawn as we were slow, or the token is no longer fit: wait on, at the same place.
                 pool.withdraw(slot, self.seat, ticket);
-                window.ungrant(sequence as usize % WINDOW, ticket, slot);
+                window.ungrant(sequence, ticket, slot);
                 serve = true;
             }
         }
@@ -291,7 +282,7 @@ impl LineKeeper {
     fn set_waiting(&mut self, pool: &Pool<'_>, waiting: u64) {
         self.waiting = waiting;
         // Relaxed: a number for people; nobody else writes it.
-        pool.seats[self.seat.get()].waiting.store(waiting, Relaxed);
+        pool.lines[self.seat.get()].waiting.store(waiting, Relaxed);
         if waiting == 0 {
             pool.line_seats.clear(self.seat);
         }
@@ -305,7 +296,7 @@ impl LineKeeper {
             self.first += 1;
             // Release, both: who reads the cleared place (Acquire) sees the raised number; who reads the number sees
             // all that happened to the places before it.
-            window.seat.window_first.store(self.first, Release);
+            window.line.window_first.store(self.first, Release);
             place.store(Place::Empty.pack(), Release);
             self.shown.pop_front();
         }
@@ -315,7 +306,7 @@ impl LineKeeper {
     fn show_hidden(&mut self, pool: &Pool<'_>) -> bool {
         let window = pool.window(self.seat);
         let mut showed = false;
-        while self.shown.len() < WINDOW
+        while self.shown.len() < window.places.len()
             && let Some(ticket) = self.hidden.pop_first()
         {
             let sequence = self.first + self.shown.len() as u64;
@@ -333,7 +324,7 @@ impl LineKeeper {
 
     fn update_behind_window(&self, pool: &Pool<'_>) {
         let behind = self.hidden.first().map_or(0, |ticket| ticket.get() + 1);
-        let word = &pool.seats[self.seat.get()].behind_window;
+        let word = &pool.lines[self.seat.get()].behind_window;
         // Relaxed peek: we are the only writer; the common value is 0 and stays 0. Release: see `Window::scan`.
         if word.load(Relaxed) != behind {
             word.store(behind, Release);

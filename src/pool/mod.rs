@@ -8,63 +8,42 @@
 //! ([`Pool::dispatch`]). Each does "write mine, full fence, look for the other's", so of a releaser and a joiner that
 //! meet at least one sees the other. Serving is idempotent and may be done by anybody at any time.
 //!
+//! It knows no token: what a slot stands for lies beside it, so a pool without any is a concurrency limit. Nor does it know where
+//! its words lie, or that there are other pools on the same seats.
+//!
 //! **Death.** Every claim and offer names the seat it is for. When a process is known to have ended, the
 //! supervisor frees what names its seat, clears its window, mends the hints and serves the line (`recovery`).
 //! Nothing in the region is ever waited for.
 
 mod bitmap;
 mod census;
-mod counters;
-#[cfg(not(tpp_loom))]
-mod desk;
 mod dispatch;
-mod ids;
 mod line;
 #[cfg(all(test, tpp_loom))]
 mod loom_models;
-mod publication;
+mod pause;
 mod recovery;
-mod seat;
-#[cfg(not(tpp_loom))]
-mod settings;
+mod seat_line;
 mod slot;
-#[cfg(not(tpp_loom))]
-mod stock;
 #[cfg(all(test, not(tpp_loom)))]
 mod stress;
-mod suspects;
-#[cfg(all(test, not(tpp_loom)))]
-mod tests;
-#[cfg(not(tpp_loom))]
-mod token;
-mod waits;
 mod word;
 #[cfg(test)]
 mod words;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::AtomicU64;
+use crate::{roster::Seat, sync::AtomicU64};
 
+pub use crate::ids::{Epoch, Origin, SeatIndex, SlotIndex, Ticket};
 pub use bitmap::Bitmap;
 pub use census::{Census, SlotState};
-pub use counters::{Counter, Histogram, HistogramCounts, SeatCounters, SupervisorCounters, Totals};
-#[cfg(not(tpp_loom))]
-pub use desk::{Desk, GivingWay, Lease, Refreshed, Waiting};
 pub use dispatch::{Bells, SeatSet};
-pub use ids::{Epoch, Origin, SeatIndex, SlotIndex, Ticket};
-pub use line::WINDOW;
-pub use publication::{Publication, TooLong};
-pub use seat::{Seat, SeatState, SeatWord};
-#[cfg(not(tpp_loom))]
-pub use settings::{TokenSettings, WorkerSettings};
-pub use slot::{Claim, Released, Rest, Slot};
-#[cfg(not(tpp_loom))]
-pub use stock::{Legacy, Stock};
-pub use suspects::Suspects;
-#[cfg(not(tpp_loom))]
-pub use token::ORIGIN_BYTES;
-pub use waits::{WaitEnd, WaitsEnded, WaitsEndedCounts};
+#[cfg_attr(tpp_loom, allow(unused_imports, reason = "the models have no desk"))]
+pub(crate) use line::{Collected, LineKeeper};
+pub use recovery::{Reclaimed, pass_by, reclaim};
+pub use seat_line::SeatLine;
+pub use slot::{Claim, Released, Slot};
 pub use word::{Holder, Place, SlotWord};
 
 /// A view of one pool: where its words lie. Cheap to make and to copy; it owns nothing.
@@ -74,9 +53,13 @@ pub struct Pool<'a> {
     pub slots: &'a [Slot],
     /// Which slots are worth trying.
     pub bitmap: Bitmap<'a>,
-    /// The seats.
+    /// The seats, the same for all pools.
     pub seats: &'a [Seat],
-    /// [`WINDOW`] places for each seat.
+    /// Each seat's part of this pool's line.
+    pub lines: &'a [SeatLine],
+    /// Places of the line that each seat shows.
+    pub window: usize,
+    /// `window` places for each seat.
     pub places: &'a [AtomicU64],
     /// In which seats somebody waits.
     pub line_seats: SeatSet<'a>,

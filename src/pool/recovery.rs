@@ -1,11 +1,14 @@
 //! What the supervisor does about processes that die, hang or stop half-way: everything here can be cut off at
 //! any instruction and simply be done again.
 
+use crate::{
+    ids::{SeatIndex, SlotIndex, Ticket},
+    roster::{Seat, SeatState, SeatWord},
+};
+
 use super::{
     Pool,
     dispatch::Bells,
-    ids::{SeatIndex, SlotIndex, Ticket},
-    seat::{Seat, SeatState, SeatWord},
     slot::Released,
     word::{Holder, Place, SlotWord},
 };
@@ -19,71 +22,98 @@ pub struct Reclaimed {
     pub waiting: u64,
 }
 
-impl Pool<'_> {
-    /// Takes back all that the worker of `seat` held. Its process must have ended: a live one's connections
-    /// would go on using their slots. The seat is vacant afterwards, its epoch kept.
-    pub fn reclaim(&self, seat: SeatIndex, bells: &impl Bells) -> Reclaimed {
-        let place = &self.seats[seat.get()];
-        // First of all: from now on nobody offers it anything.
-        place.update_word(|word| {
-            Some(SeatWord {
-                state: SeatState::Dead,
-                stalled: false,
-                ..word
-            })
-        });
-        let mut reclaimed = Reclaimed {
-            leases: 0,
-            waiting: place.waiting(),
-        };
-        self.line_seats.clear(seat);
-        self.window(seat).clear();
-        for (index, slot) in self.slots.iter().enumerate() {
-            let holder = slot.word().holder;
-            let theirs = match holder {
-                Holder::Leased { seat: holders, .. } | Holder::Offered { seat: holders, .. } => {
-                    holders == seat
-                }
-                Holder::Free => false,
-            };
-            if theirs {
-                // What it had called spent stays out of use.
-                let released = match holder {
-                    Holder::Leased { .. } => slot.free_spent(holder),
-                    _ => slot.free(holder),
-                };
-                reclaimed.leases += u64::from(
-                    released != Released::NotHeld && matches!(holder, Holder::Leased { .. }),
-                );
-                if released == Released::Idle {
-                    self.bitmap.set(SlotIndex::new(index));
-                }
-            }
-        }
-        place.update_word(|word| {
-            Some(SeatWord {
-                state: SeatState::Vacant,
-                pid: 0,
-                ..word
-            })
-        });
-        // It may have died between any two steps of a release, an offer or a wake.
-        self.sweep(bells);
-        self.wake_all(bells);
-        reclaimed
+/// Takes back all that the worker of `seat` held in any of `pools`, which share their seats. Its process must have ended: a
+/// live one's connections would go on using their slots. The seat is vacant afterwards, its epoch kept.
+pub fn reclaim(pools: &[Pool<'_>], seat: SeatIndex, bells: &impl Bells) -> Reclaimed {
+    let mut reclaimed = Reclaimed::default();
+    let Some(place) = pools.first().map(|pool| &pool.seats[seat.get()]) else {
+        return reclaimed;
+    };
+    // First of all: from now on nobody offers it anything.
+    place.update_word(|word| {
+        Some(SeatWord {
+            state: SeatState::Dead,
+            stalled: false,
+            ..word
+        })
+    });
+    for pool in pools {
+        pool.take_back(seat, &mut reclaimed);
     }
+    // Vacant when no pool has anything of it any more: whoever is cut off before finds the seat filled.
+    place.update_word(|word| {
+        Some(SeatWord {
+            state: SeatState::Vacant,
+            pid: 0,
+            ..word
+        })
+    });
+    // It may have died between any two steps of a release, an offer or a wake.
+    for pool in pools {
+        pool.sweep(bells);
+    }
+    wake_all(pools[0].seats, bells);
+    reclaimed
+}
 
-    /// Passes a worker by that no longer beats: offers it has not taken up go to the next in line, its own
-    /// waiters keep their places. Its leases stay: their connections may still be open.
-    pub fn pass_by(&self, seat: SeatIndex, bells: &impl Bells) {
-        self.seats[seat.get()].update_word(|word| {
+/// Rings every filled seat: a wake may have been written but not rung.
+fn wake_all(seats: &[Seat], bells: &impl Bells) {
+    for (index, seat) in seats.iter().enumerate() {
+        if seat.word().is_filled() {
+            bells.ring(SeatIndex::new(index));
+        }
+    }
+}
+
+/// Passes a worker by that no longer beats: in each of `pools`, offers it has not taken up go to the next in line, its own
+/// waiters keep their places. Its leases stay: their connections may still be open.
+pub fn pass_by(pools: &[Pool<'_>], seat: SeatIndex, bells: &impl Bells) {
+    if let Some(place) = pools.first().map(|pool| &pool.seats[seat.get()]) {
+        place.update_word(|word| {
             (word.is_filled() && !word.stalled).then_some(SeatWord {
                 stalled: true,
                 ..word
             })
         });
-        // The mark says all: whoever is cut off after it is followed by a sweep that goes by it.
-        self.sweep(bells);
+    }
+    // The mark says all: whoever is cut off after it is followed by a sweep that goes by it.
+    for pool in pools {
+        pool.sweep(bells);
+    }
+}
+
+impl Pool<'_> {
+    /// [`reclaim`] where there is no other pool.
+    pub fn reclaim(&self, seat: SeatIndex, bells: &impl Bells) -> Reclaimed {
+        reclaim(std::slice::from_ref(self), seat, bells)
+    }
+
+    /// [`pass_by`] where there is no other pool.
+    pub fn pass_by(&self, seat: SeatIndex, bells: &impl Bells) {
+        pass_by(std::slice::from_ref(self), seat, bells);
+    }
+
+    /// Frees what names a seat that is marked as dead, and empties its part of the line.
+    fn take_back(&self, seat: SeatIndex, reclaimed: &mut Reclaimed) {
+        reclaimed.waiting += self.lines[seat.get()].waiting();
+        self.line_seats.clear(seat);
+        self.window(seat).clear();
+        for (index, slot) in self.slots.iter().enumerate() {
+            let holder = slot.word().holder;
+            if holder.seat() != Some(seat) {
+                continue;
+            }
+            // What it had called spent stays out of use.
+            let released = match holder {
+                Holder::Leased { .. } => slot.free_spent(holder),
+                _ => slot.free(holder),
+            };
+            reclaimed.leases +=
+                u64::from(released != Released::NotHeld && matches!(holder, Holder::Leased { .. }));
+            if released == Released::Idle {
+                self.bitmap.set(SlotIndex::new(index));
+            }
+        }
     }
 
     /// Mends what a process left half done by dying or stopping between two steps: a free slot without its
@@ -103,6 +133,7 @@ impl Pool<'_> {
         let mut open = Vec::new();
         for (index, slot) in self.slots.iter().enumerate() {
             let word = slot.word();
+            slot.forget_ended(word);
             match word.holder {
                 Holder::Free => self.mark_if_idle(index),
                 Holder::Leased { .. } => {}
@@ -141,15 +172,6 @@ impl Pool<'_> {
             found => {
                 let at = found.map_or(0, |(at, _)| at);
                 self.complete_offer(slot, seat, ticket, at, bells);
-            }
-        }
-    }
-
-    /// Rings every filled seat: a wake may have been written but not rung.
-    fn wake_all(&self, bells: &impl Bells) {
-        for (index, seat) in self.seats.iter().enumerate() {
-            if seat.word().is_filled() {
-                bells.ring(SeatIndex::new(index));
             }
         }
     }

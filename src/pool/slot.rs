@@ -1,13 +1,13 @@
-//! One slot and its moves. Its word alone decides who holds it; all else here may lag.
+//! One slot and its moves. Its word alone decides who holds it; what it stands for (a token, a mere permit) lies elsewhere.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use crate::sync::AtomicU64;
-
-use super::{
+use crate::{
     ids::{Epoch, SeatIndex, Ticket},
-    word::{Holder, SlotWord},
+    sync::AtomicU64,
 };
+
+use super::word::{Holder, SlotWord};
 
 /// A slot as it lies in the region: two cache lines of its own, since the adjacent-line prefetcher pulls pairs.
 #[repr(C, align(128))]
@@ -15,60 +15,14 @@ use super::{
 pub struct Slot {
     /// [`SlotWord`].
     word: AtomicU64,
-    /// Version of the token in [`super::Publication`]'s terms.
-    pub(crate) token_version: AtomicU64,
-    /// Token version that the upstream refused; 0: none. Written by holders, read by the supervisor.
-    refused: AtomicU64,
-    /// Logins for this slot that failed. Written by the supervisor, watched by a holder that waits for a new token.
-    failures: AtomicU64,
-    /// Requests sent with this slot. Only its holder writes it.
-    uses: AtomicU64,
-    /// Key of the account whose slot it is; 0: nobody's. For a supervisor that takes over.
-    account: AtomicU64,
-    /// When the token was drawn, milliseconds of the monotonic clock. For a supervisor that takes over.
-    drawn_at: AtomicU64,
-    /// Since when its holder asks nothing of it, milliseconds of the monotonic clock; 0: it is at work. Only its holder writes it.
-    idle_since: AtomicU64,
-    /// Token version that must not be lent again: the upstream may still work for whoever had it. 0: none. Written by
-    /// holders, read by the supervisor, which logs in anew: see [`Self::is_spent`].
+    /// Version of what the slot stands for, in [`crate::shared::Publication`]'s terms; 0: nothing, or what has no versions.
+    pub(crate) version: AtomicU64,
+    /// Version that must not be lent again: the upstream may still work for whoever had it. 0: none. Written by holders, read
+    /// by the supervisor, which puts something new there: see [`Self::is_spent`].
     spent: AtomicU64,
-    /// Token version for which no new login is to be waited for; 0: none. Written by the supervisor, read by holders.
-    put_off: AtomicU64,
-    /// Token version under which a refusal is the application's own; 0: none.
-    vouched: AtomicU64,
-    /// When that was found, milliseconds of the monotonic clock.
-    vouched_at: AtomicU64,
-    /// Token version that has had an answer other than a refusal; 0: none. Written by holders, read by the supervisor.
-    served: AtomicU64,
-    /// Its link in [`super::Suspects`].
-    pub(super) link: AtomicU64,
-    /// Rest of its account after a refused login, in [`Rest`]'s packing; 0: none. For a supervisor that takes over.
-    rest: AtomicU64,
-    reserved: [AtomicU64; 1],
-}
-
-/// Until when an account is not to be tried again, as one supervisor notes it for the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rest {
-    /// Milliseconds of [`crate::clock::boot_millis`].
-    pub until: u64,
-    /// A few bits of the password that was refused, so that another one is tried at once. So few that they tell nothing.
-    pub tag: u8,
-}
-
-impl Rest {
-    const TAG_SHIFT: u32 = 56;
-
-    fn pack(self) -> u64 {
-        u64::from(self.tag) << Self::TAG_SHIFT | self.until & ((1 << Self::TAG_SHIFT) - 1)
-    }
-
-    fn unpack(word: u64) -> Option<Self> {
-        (word != 0).then_some(Self {
-            until: word & ((1 << Self::TAG_SHIFT) - 1),
-            tag: word.to_be_bytes()[0],
-        })
-    }
+    /// The lease that is to end, as [`Holder::pack`] names it; 0: none. Only the supervisor writes it.
+    ended: AtomicU64,
+    reserved: [AtomicU64; 12],
 }
 
 /// Proof of a claim: the word that a release must find.
@@ -80,6 +34,17 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// A claim of the worker that sits at `seat` under `epoch`. Its leases of one slot are told apart by the low 24 bits of
+    /// `number`.
+    #[must_use]
+    pub fn new(seat: SeatIndex, epoch: Epoch, number: u32) -> Self {
+        Self {
+            seat,
+            epoch,
+            number: number & 0xff_ffff,
+        }
+    }
+
     fn holder(self) -> Holder {
         Holder::Leased {
             seat: self.seat,
@@ -95,7 +60,7 @@ impl Claim {
 pub enum Released {
     /// It is free and may be lent: its bit must be set and the line served.
     Idle,
-    /// It is free, but its token may not be lent.
+    /// It is free, but may not be lent.
     Unusable,
     /// It was not held under this claim: the supervisor had reclaimed it.
     NotHeld,
@@ -107,20 +72,9 @@ impl Slot {
     pub fn new() -> Self {
         Self {
             word: AtomicU64::new(0),
-            token_version: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            uses: AtomicU64::new(0),
-            account: AtomicU64::new(0),
-            drawn_at: AtomicU64::new(0),
-            idle_since: AtomicU64::new(0),
-            put_off: AtomicU64::new(0),
-            vouched: AtomicU64::new(0),
-            vouched_at: AtomicU64::new(0),
-            served: AtomicU64::new(0),
-            link: AtomicU64::new(0),
-            rest: AtomicU64::new(0),
+            version: AtomicU64::new(0),
             spent: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             reserved: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -172,38 +126,38 @@ impl Slot {
         self.free(claim.holder())
     }
 
-    /// Says that token `version` must not be lent again once this lease ends, however it ends; 0: it may after all. Only the
+    /// Says that `version` must not be lent again once this lease ends, however it ends; 0: it may after all. Only the
     /// holder may call it. A holder that dies has said so to whoever frees the slot in its stead.
     pub fn mark_spent(&self, version: u64) {
         // Relaxed: what follows on this slot's word passes it on (AcqRel in `exchange`); after a death, the death does.
         self.spent.store(version, Relaxed);
     }
 
-    /// Whether the slot is out of use because its token is spent: it comes back into use with a new one
-    /// ([`Self::put_in_use`]) and by nothing else. A spent token that is replaced while it is still held is spent no more.
+    /// Whether the slot is out of use because what it stands for is spent: it comes back into use with a new one
+    /// ([`Self::put_in_use`]) and by nothing else. What is replaced while it is still held is spent no more.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         // Acquire in `word`, pairs with the exchange in `retire`: who sees the slot out of use sees why.
-        !self.word().usable && self.has_spent_token()
+        !self.word().usable && self.has_spent_version()
     }
 
-    fn has_spent_token(&self) -> bool {
+    fn has_spent_version(&self) -> bool {
         // Acquire, pairs with Release in `Publication::publish`: see `retire`.
-        let version = self.token_version.load(Acquire);
+        let version = self.version.load(Acquire);
         // Relaxed: see `mark_spent`.
         version != 0 && self.spent.load(Relaxed) == version
     }
 
-    /// Ends the lease made under `claim`, whose token `version` must not be lent again. The slot goes out of use in the same
+    /// Ends the lease made under `claim`, whose `version` must not be lent again. The slot goes out of use in the same
     /// exchange, unless a newer token is in it already. [`Released::Unusable`]: the supervisor must be told.
     pub fn retire(&self, claim: Claim, version: u64) -> Released {
         self.mark_spent(version);
         self.free_spent(claim.holder())
     }
 
-    /// Frees the slot if `holder` has it: out of use if its token is spent, as it is otherwise.
+    /// Frees the slot if `holder` has it: out of use if what it stands for is spent, as it is otherwise.
     pub(crate) fn free_spent(&self, holder: Holder) -> Released {
-        if !self.has_spent_token() {
+        if !self.has_spent_version() {
             return self.free(holder);
         }
         loop {
@@ -215,16 +169,17 @@ impl Slot {
             let out_of_use = SlotWord {
                 usable: false,
                 holder: Holder::Free,
+                ..word
             };
             if self.exchange(word, out_of_use) {
                 break;
             }
         }
         // A login that ended between the look at the version and the exchange has put the slot in use for nothing: its
-        // `put_in_use` came before our exchange, which acquires what it released, so the new version is seen here. Its token
+        // `put_in_use` came before our exchange, which acquires what it released, so the new version is seen here. It
         // is called spent, too, and the supervisor logs in once more. If `put_in_use` came after the exchange, the slot is in
         // use, and the note says nothing.
-        self.mark_spent(self.token_version.load(Acquire));
+        self.mark_spent(self.version.load(Acquire));
         Released::Unusable
     }
 
@@ -244,7 +199,7 @@ impl Slot {
                 return Released::NotHeld;
             }
             if self.exchange(word, word.held_by(Holder::Free)) {
-                return if word.usable {
+                return if word.may_be_lent() {
                     Released::Idle
                 } else {
                     Released::Unusable
@@ -253,16 +208,16 @@ impl Slot {
         }
     }
 
-    /// Marks the token as fit to be lent. True if the slot is free: its bit must be set and the line served.
+    /// Marks the slot as fit to be lent. True if it is there to be had: its bit must be set and the line served.
     #[must_use]
     pub fn put_in_use(&self) -> bool {
         // Release, pairs with Acquire in `exchange`: the token published before this is seen by whoever claims. No
         // Acquire: the supervisor goes on to read nothing that a holder wrote.
-        let before = self.word.fetch_or(SlotWord::USABLE_BIT, Release);
-        SlotWord::unpack(before).holder == Holder::Free
+        let before = SlotWord::unpack(self.word.fetch_or(SlotWord::USABLE_BIT, Release));
+        before.holder == Holder::Free && !before.held_back
     }
 
-    /// Marks the token as not to be lent. A lease under way goes on. True if nobody has the slot.
+    /// Marks the slot as not to be lent. A lease under way goes on. True if nobody has the slot.
     pub fn take_out_of_use(&self) -> bool {
         // Relaxed: the bit alone is the message, and a read-modify-write passes on what the moves before it released.
         // Who goes on to wipe the token looks at `word` for that.
@@ -270,131 +225,53 @@ impl Slot {
         SlotWord::unpack(before).holder == Holder::Free
     }
 
-    /// Records that the upstream refused token `version`. True if that is news.
-    pub fn report_refused(&self, version: u64) -> bool {
-        // Relaxed: a number on its own; the supervisor compares it with the version it published itself.
-        self.refused.swap(version, Relaxed) != version
+    /// Lends it to nobody as long as its pool is paused. A lease under way goes on.
+    pub fn hold_back(&self) {
+        // Relaxed: as in `take_out_of_use`.
+        self.word.fetch_or(SlotWord::HELD_BACK_BIT, Relaxed);
     }
 
-    /// Token version last refused by the upstream; 0: none.
+    /// Ends [`Self::hold_back`]. True if the slot is there to be had: its bit must be set and the line served.
     #[must_use]
-    pub fn refused(&self) -> u64 {
-        // Relaxed: see `report_refused`.
-        self.refused.load(Relaxed)
+    pub fn let_go(&self) -> bool {
+        // Relaxed: nothing is published with it; who claims it next builds on the newest value of the word, and with it on all
+        // that the moves before released.
+        let before = SlotWord::unpack(self.word.fetch_and(!SlotWord::HELD_BACK_BIT, Relaxed));
+        before.usable && before.holder == Holder::Free
     }
 
-    /// Counts a failed login; only the supervisor may call it.
-    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
-    pub(crate) fn count_failure(&self) {
-        // Relaxed load and store: one writer.
-        self.failures
-            .store(self.failures().wrapping_add(1), Relaxed);
+    /// Says that the lease under way is to end: its holder learns of it by [`Self::is_ended`]. Returns whose seat's bell must
+    /// ring; `None`: nobody has the slot, or it is only on offer.
+    pub fn end(&self) -> Option<SeatIndex> {
+        let holder = self.word().holder;
+        let Holder::Leased { seat, .. } = holder else {
+            return None;
+        };
+        // Relaxed: the word names the lease it is about, so that no other can be meant; the bell that follows carries the order.
+        self.ended.store(holder.pack(), Relaxed);
+        Some(seat)
     }
 
-    /// Logins for this slot that failed.
+    /// Whether the lease made under `claim` is under way.
     #[must_use]
-    pub fn failures(&self) -> u64 {
-        // Relaxed: the bell that follows a failure carries the order.
-        self.failures.load(Relaxed)
+    pub fn is_held_under(&self, claim: Claim) -> bool {
+        self.word().holder == claim.holder()
     }
 
-    /// Says that no new token is to be waited for under `version`; 0 says that one is again. Only the supervisor may call it.
-    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
-    pub(crate) fn put_off(&self, version: u64) {
-        // Relaxed: the bell that follows carries the order, and an old value costs a holder a wait it sets a bound to.
-        self.put_off.store(version, Relaxed);
-    }
-
-    /// Whether no new token is to be waited for under `version`.
+    /// Whether the lease made under `claim` is to end.
     #[must_use]
-    pub fn is_put_off(&self, version: u64) -> bool {
-        // Relaxed: see `put_off`.
-        self.put_off.load(Relaxed) == version
+    pub fn is_ended(&self, claim: Claim) -> bool {
+        // Relaxed: see `end`.
+        self.ended.load(Relaxed) == claim.holder().pack()
     }
 
-    /// Notes at `now` that refusals of token `version` are the application's own.
-    pub fn vouch(&self, version: u64, now: u64) {
-        // Relaxed, the time first: whoever reads an older time with the new version only asks for a login too early.
-        self.vouched_at.store(now, Relaxed);
-        self.vouched.store(version, Relaxed);
-    }
-
-    /// When refusals of token `version` were found to be the application's own.
-    #[must_use]
-    pub fn vouched_at(&self, version: u64) -> Option<u64> {
-        // Relaxed: see `vouch`.
-        (self.vouched.load(Relaxed) == version).then(|| self.vouched_at.load(Relaxed))
-    }
-
-    /// Notes that token `version` had an answer other than a refusal; only the holder may call it.
-    pub fn note_served(&self, version: u64) {
-        // Relaxed: a number on its own.
-        self.served.store(version, Relaxed);
-    }
-
-    /// Whether token `version` had an answer other than a refusal.
-    #[must_use]
-    pub fn has_served(&self, version: u64) -> bool {
-        // Relaxed: see `note_served`.
-        self.served.load(Relaxed) == version
-    }
-
-    /// Counts a request sent with this slot; only the holder may call it.
-    pub fn count_use(&self) {
-        // Relaxed load and store, no read-modify-write: the holder is the only writer, and the hand-over of
-        // the slot itself (AcqRel) orders one holder's count before the next one's.
-        self.uses
-            .store(self.uses.load(Relaxed).wrapping_add(1), Relaxed);
-    }
-
-    /// Requests sent with this slot.
-    #[must_use]
-    pub fn uses(&self) -> u64 {
-        // Relaxed: a number for people.
-        self.uses.load(Relaxed)
-    }
-
-    /// Notes since when the holder asks nothing of the slot, milliseconds of the monotonic clock; 0: it is at work. Only the
-    /// holder may call it, and each new one begins with 0: a holder that was killed leaves its note behind.
-    pub fn note_idle(&self, since: u64) {
-        // Relaxed: a hint by which connections are ranked; what it leads to is an ordinary release.
-        self.idle_since.store(since, Relaxed);
-    }
-
-    /// Since when the holder, if there is one, asks nothing of the slot; `None`: it is at work.
-    #[must_use]
-    pub fn idle_since(&self) -> Option<u64> {
-        // Relaxed: see `note_idle`.
-        Some(self.idle_since.load(Relaxed)).filter(|&since| since != 0)
-    }
-}
-
-#[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
-impl Slot {
-    // All Relaxed: notes of one supervisor to the next, which reads them when the writer is dead.
-
-    pub(crate) fn set_account(&self, key: u64) {
-        self.account.store(key, Relaxed);
-    }
-
-    pub(crate) fn account(&self) -> u64 {
-        self.account.load(Relaxed)
-    }
-
-    pub(crate) fn set_drawn_at(&self, millis: u64) {
-        self.drawn_at.store(millis, Relaxed);
-    }
-
-    pub(crate) fn drawn_at(&self) -> u64 {
-        self.drawn_at.load(Relaxed)
-    }
-
-    pub(crate) fn set_rest(&self, rest: Option<Rest>) {
-        self.rest.store(rest.map_or(0, Rest::pack), Relaxed);
-    }
-
-    pub(crate) fn rest(&self) -> Option<Rest> {
-        Rest::unpack(self.rest.load(Relaxed))
+    /// Forgets what was said of a lease that is over: after 2^24 others one could have its name. The supervisor's move.
+    pub(crate) fn forget_ended(&self, now: SlotWord) {
+        // Relaxed: the supervisor alone writes it.
+        let ended = self.ended.load(Relaxed);
+        if ended != 0 && ended != now.holder.pack() {
+            self.ended.store(0, Relaxed);
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use std::{
     thread,
 };
 
+use crate::shared::{Publication, TokenWords};
+
 use super::{words::*, *};
 
 const WORKERS: usize = 3;
@@ -54,7 +56,7 @@ impl Actor {
                 self.held
                     .extend(pool.try_claim(claim).map(|slot| (slot, claim)));
             }
-            1 if self.waiting.len() < 2 * WINDOW_USED => self.waiting.push(self.worker.join(&pool)),
+            1 if self.waiting.len() < 2 * WINDOW => self.waiting.push(self.worker.join(&pool)),
             2 if !self.waiting.is_empty() => {
                 let which = dice.below(self.waiting.len() as u64) as usize;
                 let ticket = self.waiting.swap_remove(which);
@@ -65,7 +67,7 @@ impl Actor {
         }
         self.collect();
         for (slot, _) in &self.held {
-            words.slots[slot.get()].count_use();
+            words.tokens[slot.get()].count_use();
             self.uses.fetch_add(1, Relaxed);
         }
     }
@@ -95,9 +97,6 @@ impl Actor {
     }
 }
 
-/// Waiters of one worker: a few, all shown.
-const WINDOW_USED: usize = 2;
-
 #[test]
 fn workers_at_random_share_no_slot_and_lose_none() {
     for run in 1..=RUNS {
@@ -124,7 +123,7 @@ fn workers_at_random_share_no_slot_and_lose_none() {
         });
         words.assert_nobody_forgotten();
         assert_eq!(words.free_slots(), SLOTS, "run {run}: a slot is lost");
-        let counted: u64 = words.slots.iter().map(Slot::uses).sum();
+        let counted: u64 = words.tokens.iter().map(TokenWords::uses).sum();
         assert_eq!(
             counted,
             uses.load(Relaxed),

@@ -1,25 +1,26 @@
 //! The shared words of one slot and one place in line: what each bit means. Pure packing, no atomics.
 //!
 //! ```text
-//! slot word   63        62..61   60.........................0
-//!             usable    kind     free: 0
-//!                                leased: seat 8 | epoch 24 | lease number 24   (56 bits)
-//!                                offered: seat 8 | ticket 48                   (56 bits)
+//! slot word   63        62..61   60          59..........................0
+//!             usable    kind     held back   free: 0
+//!                                            leased: seat 8 | epoch 24 | lease number 24   (56 bits)
+//!                                            offered: seat 8 | ticket 48                   (56 bits)
 //! place word  63..62    61..14   13..0
 //!             kind      ticket   slot (granted only)
 //! ```
 
-use super::ids::{Epoch, SeatIndex, SlotIndex, Ticket, mask};
+use crate::ids::{Epoch, SeatIndex, SlotIndex, Ticket, mask};
 
 const USABLE: u64 = 1 << 63;
 const SLOT_KIND_SHIFT: u32 = 61;
+const HELD_BACK: u64 = 1 << 60;
 const SLOT_KIND_LEASED: u64 = 1;
 const SLOT_KIND_OFFERED: u64 = 2;
 const LEASE_NUMBER_BITS: u32 = 24;
 const SEAT_SHIFT: u32 = 48;
 
 /// Who has a slot. This word alone decides it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Holder {
     /// Nobody.
     Free,
@@ -41,28 +42,12 @@ pub enum Holder {
     },
 }
 
-/// A slot's word: its holder, and whether its token may be lent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SlotWord {
-    /// The slot holds a token that may be lent.
-    pub usable: bool,
-    /// Who has it.
-    pub holder: Holder,
-}
-
-impl SlotWord {
-    /// Usable and free: what a claim expects.
-    pub const IDLE: Self = Self {
-        usable: true,
-        holder: Holder::Free,
-    };
-    /// The bit that [`Self::usable`] stands for, for the moves that change nothing else.
-    pub(crate) const USABLE_BIT: u64 = USABLE;
-
+impl Holder {
+    /// Its part of a slot's word. No two leases of a slot have the same, but for 2^24 others in between.
     pub(crate) fn pack(self) -> u64 {
-        let holder = match self.holder {
-            Holder::Free => 0,
-            Holder::Leased {
+        match self {
+            Self::Free => 0,
+            Self::Leased {
                 seat,
                 epoch,
                 number,
@@ -72,13 +57,61 @@ impl SlotWord {
                     | epoch.get() << LEASE_NUMBER_BITS
                     | u64::from(number) & mask(LEASE_NUMBER_BITS)
             }
-            Holder::Offered { seat, ticket } => {
+            Self::Offered { seat, ticket } => {
                 SLOT_KIND_OFFERED << SLOT_KIND_SHIFT
                     | (seat.get() as u64) << SEAT_SHIFT
                     | ticket.get()
             }
-        };
-        holder | if self.usable { USABLE } else { 0 }
+        }
+    }
+
+    /// Whose seat has it; `None`: nobody's.
+    pub(crate) fn seat(self) -> Option<SeatIndex> {
+        match self {
+            Self::Free => None,
+            Self::Leased { seat, .. } | Self::Offered { seat, .. } => Some(seat),
+        }
+    }
+}
+
+/// A slot's word: its holder, and whether it may be lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SlotWord {
+    /// The slot has what it is lent for: a token that may be used.
+    pub usable: bool,
+    /// Its pool is paused: it is lent to nobody until that ends.
+    pub held_back: bool,
+    /// Who has it.
+    pub holder: Holder,
+}
+
+impl SlotWord {
+    /// Usable and free: what a claim expects.
+    pub const IDLE: Self = Self {
+        usable: true,
+        held_back: false,
+        holder: Holder::Free,
+    };
+    /// The bit that [`Self::usable`] stands for, for the moves that change nothing else.
+    pub(crate) const USABLE_BIT: u64 = USABLE;
+    /// The bit that [`Self::held_back`] stands for.
+    pub(crate) const HELD_BACK_BIT: u64 = HELD_BACK;
+    /// What nothing writes is read as.
+    const NOTHING: Self = Self {
+        usable: false,
+        held_back: false,
+        holder: Holder::Free,
+    };
+
+    /// Whether whoever holds it next may have it.
+    #[must_use]
+    pub fn may_be_lent(self) -> bool {
+        self.usable && !self.held_back
+    }
+
+    pub(crate) fn pack(self) -> u64 {
+        let flag = |is_set, bit| if is_set { bit } else { 0 };
+        self.holder.pack() | flag(self.usable, USABLE) | flag(self.held_back, HELD_BACK)
     }
 
     /// Reads a word. One that nothing writes is read as free and not usable, so that a damaged word is
@@ -89,45 +122,29 @@ impl SlotWord {
         if read.pack() == word {
             read
         } else {
-            Self {
-                usable: false,
-                holder: Holder::Free,
-            }
+            Self::NOTHING
         }
     }
 
     fn unpack_any(word: u64) -> Self {
-        let usable = word & USABLE != 0;
         let seat = SeatIndex::new((word >> SEAT_SHIFT & mask(SeatIndex::BITS)) as usize);
-        match word >> SLOT_KIND_SHIFT & mask(2) {
-            0 => Self {
-                usable,
-                holder: Holder::Free,
+        let holder = match word >> SLOT_KIND_SHIFT & mask(2) {
+            0 => Holder::Free,
+            SLOT_KIND_LEASED => Holder::Leased {
+                seat,
+                epoch: Epoch::new(word >> LEASE_NUMBER_BITS),
+                number: u32::try_from(word & mask(LEASE_NUMBER_BITS)).expect("masked to 24 bits"),
             },
-            SLOT_KIND_LEASED => {
-                let epoch = Epoch::new(word >> LEASE_NUMBER_BITS);
-                let number =
-                    u32::try_from(word & mask(LEASE_NUMBER_BITS)).expect("masked to 24 bits");
-                Self {
-                    usable,
-                    holder: Holder::Leased {
-                        seat,
-                        epoch,
-                        number,
-                    },
-                }
-            }
-            SLOT_KIND_OFFERED => Self {
-                usable,
-                holder: Holder::Offered {
-                    seat,
-                    ticket: Ticket::new(word),
-                },
+            SLOT_KIND_OFFERED => Holder::Offered {
+                seat,
+                ticket: Ticket::new(word),
             },
-            _ => Self {
-                usable: false,
-                holder: Holder::Free,
-            },
+            _ => return Self::NOTHING,
+        };
+        Self {
+            usable: word & USABLE != 0,
+            held_back: word & HELD_BACK != 0,
+            holder,
         }
     }
 
@@ -209,16 +226,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_slot_word_survives_packing(usable: bool, holder in any_holder()) {
-            let word = SlotWord { usable, holder };
+        fn a_slot_word_survives_packing(usable: bool, held_back: bool, holder in any_holder()) {
+            let word = SlotWord { usable, held_back, holder };
             prop_assert_eq!(SlotWord::unpack(word.pack()), word);
         }
 
         #[test]
         fn any_bits_read_as_what_an_exchange_can_expect_or_as_nothing(bits: u64) {
             let (word, place) = (SlotWord::unpack(bits), Place::unpack(bits));
-            let nothing = SlotWord { usable: false, holder: Holder::Free };
-            prop_assert!(word.pack() == bits || word == nothing);
+            prop_assert!(word.pack() == bits || word == SlotWord::NOTHING);
             prop_assert!(place.pack() == bits || place == Place::Empty);
         }
 

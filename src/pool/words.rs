@@ -6,15 +6,25 @@ use loom::sync::Arc;
 #[cfg(not(tpp_loom))]
 use std::sync::Arc;
 
-use crate::sync::AtomicU64;
+use crate::{
+    roster::{SeatState, SeatWord},
+    shared::TokenWords,
+    sync::AtomicU64,
+};
 
 use super::{line::LineKeeper, word::Place, *};
+
+/// Small, so that the models reach its end.
+pub(super) const WINDOW: usize = 2;
 
 /// A pool's words in ordinary memory.
 pub(super) struct Words {
     pub(super) slots: Vec<Slot>,
+    /// What the slots stand for.
+    pub(super) tokens: Vec<TokenWords>,
     pub(super) bitmap: Vec<CachePadded<AtomicU64>>,
     pub(super) seats: Vec<Seat>,
+    pub(super) lines: Vec<SeatLine>,
     pub(super) places: Vec<AtomicU64>,
     pub(super) line_seats: Vec<CachePadded<AtomicU64>>,
     pub(super) tickets: CachePadded<AtomicU64>,
@@ -33,8 +43,10 @@ impl Words {
         let word = || CachePadded::new(AtomicU64::new(0));
         let words = Self {
             slots: (0..slots).map(|_| Slot::new()).collect(),
+            tokens: (0..slots).map(|_| TokenWords::new()).collect(),
             bitmap: vec![word()],
             seats: (0..seats).map(|_| Seat::new()).collect(),
+            lines: (0..seats).map(|_| SeatLine::new()).collect(),
             places: (0..seats * WINDOW).map(|_| AtomicU64::new(0)).collect(),
             line_seats: vec![word()],
             tickets: word(),
@@ -60,6 +72,8 @@ impl Words {
             slots: &self.slots,
             bitmap: Bitmap::new(&self.bitmap),
             seats: &self.seats,
+            lines: &self.lines,
+            window: WINDOW,
             places: &self.places,
             line_seats: SeatSet::new(&self.line_seats),
             tickets: &self.tickets,
@@ -83,7 +97,7 @@ impl Words {
     pub(super) fn waiting_places(&self) -> usize {
         let shown = |word: &&AtomicU64| {
             matches!(
-                Place::unpack(word.load(crate::sync::Ordering::Acquire)),
+                Place::unpack(word.load(std::sync::atomic::Ordering::Acquire)),
                 Place::Waiting(_)
             )
         };
@@ -129,7 +143,7 @@ impl Worker {
     pub(super) fn new(seat: usize) -> Self {
         Self {
             seat,
-            keeper: LineKeeper::new(SeatIndex::new(seat)),
+            keeper: LineKeeper::new(SeatIndex::new(seat), &SeatLine::new()),
             leases: Vec::new(),
             served: Vec::new(),
             number: 100,

@@ -7,16 +7,32 @@ use nix::{
     sys::memfd::{MFdFlags, memfd_create},
 };
 
-use super::{Geometry, HEADER_BYTES, Layout, Region, RegionError, SEALS};
-use crate::pool::{Bells, Claim, Epoch, ORIGIN_BYTES, Released, SeatIndex, SlotIndex, SlotState};
+use super::{DIRECTORY_BYTES, Geometry, PAGE, PoolGeometry, Region, RegionError, SEALS};
+use crate::{
+    ids::{Epoch, PoolId, SeatIndex, SlotIndex},
+    pool::{Bells, Claim, Released, SlotState},
+    shared::ORIGIN_BYTES,
+};
 
 const SMALL: Geometry = Geometry {
     slots: 8,
     seats: 2,
     token_bytes: 64,
 };
-/// Words of a header that mean something.
-const HEADER_WORDS: usize = 19;
+/// Bytes of room, and what a pool may take of them.
+const ROOM: usize = 16 * PAGE;
+const SMALL_POOL: PoolGeometry = PoolGeometry::of_permits(3);
+
+/// A sound region's directory, and the length of the whole.
+fn sound() -> (Vec<u8>, u64) {
+    let region = Region::with_room(SMALL, ROOM).expect("a small region");
+    let mut directory = vec![0; DIRECTORY_BYTES];
+    region
+        .file
+        .read_exact_at(&mut directory, 0)
+        .expect("memory");
+    (directory, region.bytes as u64)
+}
 
 /// What is done to a region before it is opened. The first byte of an input says which, the rest is for the words.
 struct Damage<'a> {
@@ -50,17 +66,16 @@ impl<'a> Damage<'a> {
         })
     }
 
-    fn file(&self) -> File {
-        let layout = Layout::of(SMALL).expect("a small geometry");
+    fn file(&self, (directory, bytes): &(Vec<u8>, u64)) -> File {
         let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let file = File::from(memfd_create("fuzzed", flags).expect("memory"));
         if self.foreign {
             file.write_all_at(self.rest, 0).expect("memory");
         } else {
-            file.set_len(layout.bytes() as u64).expect("memory");
-            file.write_all_at(&layout.header(), 0).expect("memory");
+            file.set_len(*bytes).expect("memory");
+            file.write_all_at(directory, 0).expect("memory");
             for (index, value) in self.changes() {
-                let at = (index * 8).min(layout.bytes() as u64 - 8);
+                let at = (index * 8).min(bytes - 8);
                 file.write_all_at(&value, at).expect("memory");
             }
         }
@@ -82,36 +97,42 @@ pub fn region_header(bytes: &[u8]) {
     let Some(damage) = Damage::of(bytes) else {
         return;
     };
-    let file = damage.file();
-    let mut header = [0; HEADER_BYTES];
-    let is_whole = file.read_exact_at(&mut header, 0).is_ok();
+    let sound = sound();
+    let file = damage.file(&sound);
+    let mut directory = vec![0; DIRECTORY_BYTES];
+    let is_whole = file.read_exact_at(&mut directory, 0).is_ok();
     let length = file.metadata().expect("our own file").len();
     match Region::open(file.into()) {
         Err(error) => {
             assert!(!error.to_string().is_empty());
             assert_eq!(damage.unsealed, matches!(error, RegionError::Unsealed));
-            let sound = Layout::of(SMALL).expect("a small geometry");
-            let is_ours = !damage.unsealed && header[..] == sound.header()[..];
-            assert!(
-                !is_ours || length != sound.bytes() as u64,
-                "a sound region is refused"
-            );
+            let is_ours = !damage.unsealed && (directory, length) == sound;
+            assert!(!is_ours, "a sound region is refused");
         }
         Ok(region) => {
             assert!(is_whole && !damage.unsealed);
-            let same = Layout::of(region.geometry()).expect("its own geometry");
-            assert_eq!(length, same.bytes() as u64);
-            let meant = ..HEADER_WORDS * 8;
-            assert_eq!(
-                header[meant],
-                same.header()[meant],
-                "a header nobody writes"
-            );
+            assert_eq!(length, region.bytes as u64);
             look_everywhere(&region);
             move_everywhere(&region);
             look_everywhere(&region);
+            add_and_remove(&region);
         }
     }
+}
+
+/// Pools come and go, whatever the directory holds: what cannot be had is refused.
+fn add_and_remove(region: &Region) {
+    let before = region.pools().len();
+    let Ok(parts) = region.add_pool(7, SMALL_POOL) else {
+        return;
+    };
+    let (slots, window) = (parts.geometry().slots, parts.geometry().window);
+    assert_eq!((slots, window), (SMALL_POOL.slots, SMALL_POOL.window));
+    assert_eq!(region.find_pool(parts.id()).map(|it| it.key()), Some(7));
+    let of_zeros = region.pool_at(&parts).slots.len();
+    assert_eq!(of_zeros, 0, "room that was never used");
+    region.remove_pool(parts.id()).expect("memory");
+    assert!(region.find_pool(parts.id()).is_none() && region.pools().len() <= before);
 }
 
 /// Bells that nobody hears.
@@ -152,7 +173,7 @@ fn look_everywhere(region: &Region) {
     assert!(slots <= region.geometry().slots && seats == region.geometry().seats);
     let mut bytes = Vec::new();
     for index in 0..slots {
-        let _ = (pool.slot_state(index), pool.slots[index].uses());
+        let _ = (pool.slot_state(index), pool.slots[index].is_spent());
         region.token(SlotIndex::new(index)).read(&mut bytes);
         let room = (region.geometry().token_bytes + ORIGIN_BYTES).next_multiple_of(8);
         assert!(bytes.len() <= room);
@@ -162,5 +183,16 @@ fn look_everywhere(region: &Region) {
         let _ = (pool.seats[index].word(), pool.leases_of(seat));
         let _ = region.counters(seat).open_connections();
     }
+    for parts in region.pools() {
+        let _ = (
+            region.pool_at(&parts).census(),
+            region.terms_at(&parts).is_paused(),
+        );
+    }
+    assert!(
+        region
+            .find_pool(PoolId::new(u16::MAX))
+            .is_none_or(|it| it.geometry().slots > 0)
+    );
     let _ = region.plan_generation();
 }

@@ -10,11 +10,13 @@ use crossbeam_utils::CachePadded;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use crate::{
-    pool::{Seat, SeatCounters, Slot},
+    pool::{SeatLine, Slot},
+    roster::Seat,
+    shared::{PoolWords, SeatCounters, TokenWords},
     sync::AtomicU64,
 };
 
-use super::layout::{SharedWords, Span};
+use super::{directory::Span, sections::SharedWords};
 
 /// Types that may lie in memory that other processes write.
 ///
@@ -31,6 +33,12 @@ unsafe impl Shared for CachePadded<AtomicU64> {}
 unsafe impl Shared for SharedWords {}
 // SAFETY: `repr(C)`, atomic integers and padding.
 unsafe impl Shared for Slot {}
+// SAFETY: `repr(C)`, atomic integers and padding.
+unsafe impl Shared for SeatLine {}
+// SAFETY: `repr(C)`, atomic integers and padding.
+unsafe impl Shared for TokenWords {}
+// SAFETY: `repr(C)`, a padded atomic integer and `Terms`, which is `repr(C)`, atomic integers and padding.
+unsafe impl Shared for PoolWords {}
 // SAFETY: `repr(C)`, atomic integers and padding.
 unsafe impl Shared for Seat {}
 // SAFETY: `repr(C)`, counters (`repr(transparent)` over an atomic integer), histograms (`repr(C)` over counters) and padding.

@@ -1,14 +1,20 @@
 //! The region: one shared mapping that holds a pool, and what supervisor and workers tell each other.
 //!
 //! It is an anonymous memory file, sealed against resizing, without a path. The supervisor creates it; a worker
-//! inherits its descriptor and maps the same pages. The header says what lies where; a process that would
-//! lay it out differently refuses it.
+//! inherits its descriptor and maps the same pages. A directory says what lies where; a process that needs something else
+//! there refuses it.
+//!
+//! Pools are added to it, and taken away, while it is in use: a region is made with room for them. Untouched memory of the file
+//! is not there, so room costs addresses alone; and no descriptor has to reach the workers, a successor and systemd's store before
+//! a pool can be used, as it would with a file a pool.
 
+mod directory;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod layout;
 mod mapping;
+mod pools;
 mod seat_lock;
+mod sections;
 
 use std::{
     ffi::CStr,
@@ -28,17 +34,18 @@ use nix::{
 
 use crate::{
     clients::{Clients, HEAD_WORDS, SEAT_WORDS},
-    pool::{
-        Bitmap, ORIGIN_BYTES, Pool, Publication, SeatCounters, SeatIndex, SeatSet, SlotIndex,
-        SupervisorCounters, Suspects,
-    },
+    ids::{PoolId, SeatIndex},
+    roster::Seat,
+    shared::{Publication, SeatCounters, SupervisorCounters},
     sync::AtomicU64,
 };
 
-pub use layout::{Geometry, LAYOUT_VERSION};
-use layout::{HEADER_BYTES, Layout, Section, SharedWords};
+pub use directory::LAYOUT_VERSION;
+use directory::{DIRECTORY_BYTES, Directory, MAGIC, PAGE, Span};
 use mapping::Mapping;
 pub use seat_lock::SeatLock;
+pub use sections::{Geometry, PoolGeometry, PoolParts};
+use sections::{Parts, SharedWords, bytes_for, lay_out};
 
 /// Why a region cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -90,33 +97,47 @@ pub enum RegionError {
         /// The most there can be.
         most: usize,
     },
+    /// All of the region is taken.
+    #[error("no room in the region for a pool of {bytes} bytes")]
+    Full {
+        /// What the pool takes.
+        bytes: usize,
+    },
 }
 
 /// A mapped region. Dropping it unmaps; the memory lives until the last process has.
 #[derive(Debug)]
 pub struct Region {
     file: File,
-    layout: Layout,
     mapping: Mapping,
+    bytes: usize,
+    parts: Parts,
+    /// The pool that every region has.
+    default: PoolParts,
 }
 
 impl Region {
-    /// Creates a region, all empty.
+    /// Creates a region, all empty, without room for more pools.
     ///
     /// # Errors
     /// If the geometry is out of bounds or the system refuses the memory.
     pub fn create(geometry: Geometry) -> Result<Self, RegionError> {
-        let layout = Layout::of(geometry)?;
-        let file = memory_file(layout.bytes())
-            .and_then(|file| {
-                file.write_all_at(&layout.header(), 0)?;
-                Ok(file)
-            })
-            .map_err(|source| RegionError::Create {
-                bytes: layout.bytes(),
-                source,
-            })?;
-        let region = Self::map(file, layout)?;
+        Self::with_room(geometry, 0)
+    }
+
+    /// Creates a region, all empty, with `room` bytes for pools that are added to it. What is not used takes no memory.
+    ///
+    /// # Errors
+    /// If the geometry is out of bounds or the system refuses the memory.
+    pub fn with_room(geometry: Geometry, room: usize) -> Result<Self, RegionError> {
+        let bytes = bytes_for(geometry)?.saturating_add(room.next_multiple_of(PAGE));
+        let refused = |source| RegionError::Create { bytes, source };
+        let file = memory_file(bytes).map_err(refused)?;
+        let mapping = Mapping::of(&file, bytes).map_err(refused)?;
+        let directory = directory_of(&mapping);
+        directory.begin(bytes);
+        lay_out(directory, geometry).ok_or(RegionError::Full { bytes })?;
+        let region = Self::of(file, mapping, bytes)?;
         // Where a client lies in the tables is nothing that it can know. The standard library's hashers are the nearest dice.
         let seed = RandomState::new().hash_one(std::process::id());
         region.client_words()[0].store(seed, Relaxed);
@@ -133,80 +154,69 @@ impl Region {
         if !sealed.is_ok_and(|seals| seals.contains(SEALS)) {
             return Err(RegionError::Unsealed);
         }
-        let mut header = [0; HEADER_BYTES];
-        file.read_exact_at(&mut header, 0)
+        let mut header = [[0; 8]; 2];
+        file.read_exact_at(header.as_flattened_mut(), 0)
             .map_err(RegionError::Map)?;
-        let layout = Layout::read(&header)?;
-        let length = file.metadata().map_err(RegionError::Map)?.len();
-        if length != layout.bytes() as u64 {
-            return Err(RegionError::Damaged {
-                what: "length",
-                found: length,
-                expected: layout.bytes() as u64,
-            });
+        let [magic, version] = header.map(u64::from_le_bytes);
+        if magic != MAGIC {
+            return Err(RegionError::Magic { found: magic });
         }
-        Self::map(file, layout)
+        if version != LAYOUT_VERSION {
+            return Err(RegionError::Version { found: version });
+        }
+        let length = file.metadata().map_err(RegionError::Map)?.len();
+        let bytes = usize::try_from(length)
+            .ok()
+            .filter(|&bytes| bytes >= DIRECTORY_BYTES);
+        let bytes = bytes.ok_or(RegionError::Damaged {
+            what: "length",
+            found: length,
+            expected: DIRECTORY_BYTES as u64,
+        })?;
+        let mapping = Mapping::of(&file, bytes).map_err(RegionError::Map)?;
+        Self::of(file, mapping, bytes)
     }
 
-    fn map(file: File, layout: Layout) -> Result<Self, RegionError> {
-        let mapping = Mapping::of(&file, layout.bytes()).map_err(RegionError::Map)?;
+    /// By what its directory says, if that can be.
+    fn of(file: File, mapping: Mapping, bytes: usize) -> Result<Self, RegionError> {
+        let directory = directory_of(&mapping);
+        directory.check(bytes)?;
+        let parts = Parts::find(directory)?;
+        let default = PoolParts::find(directory, PoolId::DEFAULT, parts.seats.count())?;
         Ok(Self {
             file,
-            layout,
             mapping,
+            bytes,
+            parts,
+            default,
         })
     }
 
-    /// Its size.
+    fn directory(&self) -> Directory<'_> {
+        directory_of(&self.mapping)
+    }
+
+    /// Its seats, and the size of its first pool.
     #[must_use]
     pub fn geometry(&self) -> Geometry {
-        self.layout.geometry()
-    }
-
-    fn shared(&self) -> &SharedWords {
-        &self.mapping.section(self.layout.section(Section::Shared))[0]
-    }
-
-    /// The pool in it, as far as it is configured.
-    #[must_use]
-    pub fn pool(&self) -> Pool<'_> {
-        let shared = self.shared();
-        let slots = self.mapping.section(self.layout.section(Section::Slots));
-        Pool {
-            slots: &slots[..shared.slots_used().min(slots.len())],
-            bitmap: Bitmap::new(self.mapping.section(self.layout.section(Section::Bitmap))),
-            seats: self.mapping.section(self.layout.section(Section::Seats)),
-            places: self.mapping.section(self.layout.section(Section::Places)),
-            line_seats: SeatSet::new(
-                self.mapping
-                    .section(self.layout.section(Section::LineSeats)),
-            ),
-            tickets: &shared.tickets,
+        let PoolGeometry {
+            slots, token_bytes, ..
+        } = self.default.geometry();
+        Geometry {
+            slots,
+            seats: self.parts.seats.count(),
+            token_bytes,
         }
     }
 
-    /// Slots that are or were configured.
+    /// The seats: who works here.
     #[must_use]
-    pub fn slots_used(&self) -> usize {
-        self.shared().slots_used().min(self.geometry().slots)
+    pub fn seats(&self) -> &[Seat] {
+        self.mapping.section(self.parts.seats)
     }
 
-    /// Says how many slots are configured. Slots are only ever added; one that is no longer configured stays,
-    /// empty.
-    pub fn set_slots_used(&self, slots: usize) {
-        self.shared().set_slots_used(slots);
-    }
-
-    /// The token of `slot`, with its origin.
-    #[must_use]
-    pub fn token(&self, slot: SlotIndex) -> Publication<'_> {
-        let words = Publication::words_for(self.geometry().token_bytes + ORIGIN_BYTES);
-        let all: &[AtomicU64] = self.mapping.section(self.layout.section(Section::Tokens));
-        let at = slot.get() * words;
-        Publication::new(
-            &self.pool().slots[slot.get()].token_version,
-            &all[at..at + words],
-        )
+    fn shared(&self) -> &SharedWords {
+        &self.mapping.section(self.parts.shared)[0]
     }
 
     /// Generation of the plan in force; 0: none was ever.
@@ -225,7 +235,7 @@ impl Region {
     /// What became of the supervisors so far, as JSON; only they read it.
     #[must_use]
     pub fn history(&self) -> Publication<'_> {
-        let words = self.mapping.section(self.layout.section(Section::History));
+        let words = self.mapping.section(self.parts.history);
         Publication::new(&self.shared().history_version, words)
     }
 
@@ -235,33 +245,14 @@ impl Region {
         &self.shared().supervisors
     }
 
-    /// Slots whose token was refused, as the workers reported them.
-    #[must_use]
-    pub fn suspects(&self) -> Suspects<'_> {
-        Suspects::new(&self.shared().supervisors.suspects, self.pool().slots)
-    }
-
-    /// How many accounts there are, if the upstream refuses them all and no token is left to wait for.
-    #[must_use]
-    pub fn hopeless(&self) -> Option<u64> {
-        // Relaxed: a number on its own; the bells that follow a change carry the order.
-        Some(self.shared().supervisors.hopeless.load(Relaxed)).filter(|&accounts| accounts > 0)
-    }
-
-    /// Says so, or with 0 that there is hope. True if that is news.
-    pub(crate) fn set_hopeless(&self, accounts: u64) -> bool {
-        // Relaxed: see `hopeless`; only the supervisor writes.
-        self.shared().supervisors.hopeless.swap(accounts, Relaxed) != accounts
-    }
-
     /// The counters of `seat`.
     #[must_use]
     pub fn counters(&self, seat: SeatIndex) -> &SeatCounters {
-        &self.mapping.section(self.layout.section(Section::Counters))[seat.get()]
+        &self.mapping.section(self.parts.counters)[seat.get()]
     }
 
     fn client_words(&self) -> &[AtomicU64] {
-        self.mapping.section(self.layout.section(Section::Clients))
+        self.mapping.section(self.parts.clients)
     }
 
     /// The client connections of all seats.
@@ -273,7 +264,7 @@ impl Region {
     /// Counts the connections of `seat` out, whose process has ended, and gives the memory of their table back.
     pub(crate) fn wipe_clients(&self, seat: SeatIndex) {
         let words = HEAD_WORDS + seat.get() * SEAT_WORDS;
-        let section = self.layout.section::<AtomicU64>(Section::Clients);
+        let section = self.parts.clients;
         let [at, length] = [
             section.offset() + words * size_of::<AtomicU64>(),
             SEAT_WORDS * size_of::<AtomicU64>(),
@@ -299,18 +290,11 @@ impl Region {
         // Relaxed: see `unreachable_reports`.
         self.shared().unreachable_reports.fetch_add(1, Relaxed);
     }
+}
 
-    /// Keeps the tokens of the first `slots` slots out of swap, as far as the limit on locked memory
-    /// allows.
-    ///
-    /// # Errors
-    /// If it does not.
-    pub fn lock_tokens(&self, slots: usize) -> io::Result<()> {
-        let words = Publication::words_for(self.geometry().token_bytes + ORIGIN_BYTES);
-        let section = self.layout.section::<AtomicU64>(Section::Tokens);
-        self.mapping
-            .lock(section.offset(), slots * words * size_of::<AtomicU64>())
-    }
+fn directory_of(mapping: &Mapping) -> Directory<'_> {
+    let words = DIRECTORY_BYTES / size_of::<u64>();
+    Directory::new(mapping.section(Span::new(0, words)))
 }
 
 impl AsFd for Region {

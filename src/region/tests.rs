@@ -3,7 +3,7 @@ use std::os::fd::AsFd;
 use proptest::prelude::*;
 
 use super::*;
-use crate::clients::Bounds;
+use crate::{clients::Bounds, ids::SlotIndex};
 
 const SMALL: Geometry = Geometry {
     slots: 8,
@@ -60,10 +60,9 @@ fn the_file_cannot_be_resized() {
 
 #[test]
 fn memory_that_could_shrink_under_the_mapping_is_refused() {
-    let layout = Layout::of(SMALL).unwrap();
     let file = File::from(memfd_create("tpp", MFdFlags::MFD_ALLOW_SEALING).unwrap());
-    file.set_len(layout.bytes() as u64).unwrap();
-    file.write_all_at(&layout.header(), 0).unwrap();
+    file.write_all_at(&directory_bytes(&Region::create(SMALL).unwrap()), 0)
+        .unwrap();
     assert!(matches!(
         Region::open(file.into()),
         Err(RegionError::Unsealed)
@@ -81,11 +80,7 @@ fn the_largest_region_takes_memory_only_as_it_is_used() {
     region.set_slots_used(200);
     let _ = region.pool().census();
     let blocks = std::os::unix::fs::MetadataExt::blocks(&region.file.metadata().unwrap());
-    assert!(
-        region.layout.bytes() > 100 << 20,
-        "{} bytes mapped",
-        region.layout.bytes()
-    );
+    assert!(region.bytes > 100 << 20, "{} bytes mapped", region.bytes);
     assert!(blocks * 512 < 4 << 20, "{} bytes used", blocks * 512);
 }
 
@@ -116,30 +111,139 @@ fn a_geometry_beyond_the_words_is_refused() {
     assert_eq!(error.to_string(), "slots: 16385 is out of 1..=16384");
 }
 
+fn directory_bytes(region: &Region) -> Vec<u8> {
+    let mut bytes = vec![0; DIRECTORY_BYTES];
+    region.file.read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
+/// A file of `bytes` bytes that begins with `directory`.
+fn file_of(directory: &[u8], bytes: usize) -> OwnedFd {
+    let file = memory_file(bytes).unwrap();
+    file.write_all_at(directory, 0).unwrap();
+    file.into()
+}
+
 #[test]
-fn a_shorter_file_than_the_header_says_is_refused() {
-    let layout = Layout::of(SMALL).unwrap();
-    let file = memory_file(layout.bytes() / 2).unwrap();
-    file.write_all_at(&layout.header(), 0).unwrap();
+fn a_shorter_file_than_the_directory_says_is_refused() {
+    let region = Region::create(SMALL).unwrap();
+    let file = file_of(&directory_bytes(&region), region.bytes - PAGE);
     assert!(matches!(
-        Region::open(file.into()),
+        Region::open(file),
         Err(RegionError::Damaged { what: "length", .. })
     ));
 }
 
+#[test]
+fn a_section_of_a_kind_that_nobody_knows_is_nobodys_business() {
+    let region = Region::with_room(SMALL, PAGE).unwrap();
+    let used = region.directory().entries().count();
+    // As a later version would enter it.
+    let entry = [0x7777 | 8 << 32, region.bytes - PAGE, 512, 0].map(|word| word as u64);
+    let at = (directory::HEADER_WORDS + 4 * used) as u64 * 8;
+    for (index, word) in entry.into_iter().enumerate() {
+        let at = at + 8 * index as u64;
+        region.file.write_all_at(&word.to_le_bytes(), at).unwrap();
+    }
+    let count = (used as u64 + 1).to_le_bytes();
+    region.file.write_all_at(&count, 24).unwrap();
+    let other = reopened(&region).unwrap();
+    assert_eq!(other.geometry(), SMALL);
+    assert!(
+        matches!(
+            other.add_pool(1, PoolGeometry::of_permits(1)),
+            Err(RegionError::Full { .. })
+        ),
+        "its room is not taken"
+    );
+}
+
+#[test]
+fn pools_come_and_go_and_other_processes_see_them() {
+    let region = Region::with_room(SMALL, 1 << 20).unwrap();
+    let other = reopened(&region).unwrap();
+    let limit = region.add_pool(11, PoolGeometry::of_permits(3)).unwrap();
+    let tokens = region
+        .add_pool(22, PoolGeometry::of_tokens(100, 128))
+        .unwrap();
+    let seen: Vec<_> = other.pools().iter().map(|it| (it.id(), it.key())).collect();
+    assert_eq!(
+        seen,
+        [(PoolId::DEFAULT, 0), (limit.id(), 11), (tokens.id(), 22)]
+    );
+    region.terms_at(&tokens).set_slots_used(100);
+    let last = SlotIndex::new(99);
+    region.token_at(&tokens, last).publish(b"secret").unwrap();
+    let theirs = other.find_pool(tokens.id()).unwrap();
+    assert_eq!(theirs.geometry(), PoolGeometry::of_tokens(100, 128));
+    let mut read = Vec::new();
+    assert_eq!(other.token_at(&theirs, last).read(&mut read), 1);
+    assert_eq!(read, b"secret");
+    region.remove_pool(tokens.id()).unwrap();
+    assert!(other.find_pool(tokens.id()).is_none());
+    assert!(other.find_pool(limit.id()).is_some());
+    // Its room is used again, and nothing is left there of what it held.
+    let next = region
+        .add_pool(33, PoolGeometry::of_tokens(100, 128))
+        .unwrap();
+    assert_ne!(next.id(), tokens.id());
+    region.terms_at(&next).set_slots_used(100);
+    assert_eq!(region.token_at(&next, last).read(&mut read), 0);
+    assert_eq!(next.slots.offset(), tokens.slots.offset());
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_leaves_nothing_behind() {
+    let region = Region::with_room(SMALL, 16 * PAGE).unwrap();
+    for _ in 0..3 {
+        let refused = region.add_pool(1, PoolGeometry::of_tokens(1000, 1000));
+        assert!(matches!(refused, Err(RegionError::Full { .. })));
+    }
+    assert_eq!(region.pools().len(), 1);
+    let beyond = PoolGeometry {
+        window: 0,
+        ..PoolGeometry::of_permits(1)
+    };
+    assert!(matches!(
+        region.add_pool(1, beyond),
+        Err(RegionError::Geometry { what: "window", .. })
+    ));
+    let small = PoolGeometry {
+        window: 4,
+        ..PoolGeometry::of_permits(3)
+    };
+    region.add_pool(1, small).unwrap();
+    assert_eq!(reopened(&region).unwrap().pools().len(), 2);
+}
+
+#[test]
+fn what_a_supervisor_left_half_made_is_cleared_away() {
+    let region = Region::with_room(SMALL, 1 << 20).unwrap();
+    let half = PoolId::new(1);
+    let entry = region.directory().add(sections::Kind::Slots, half, 5, 0);
+    let offset = entry.unwrap().offset;
+    assert!(region.find_pool(half).is_none() && region.pools().len() == 1);
+    let whole = region.add_pool(9, PoolGeometry::of_permits(5)).unwrap();
+    assert_eq!(region.pools().len(), 2);
+    let lowest = [whole.slots.offset(), whole.places.offset()];
+    assert!(lowest.iter().any(|&at| at <= offset + PAGE), "room lost");
+}
+
 proptest! {
     #[test]
-    fn any_damage_to_the_header_is_refused(at in 0..18_usize, value: u64) {
-        let layout = Layout::of(SMALL).unwrap();
-        let mut header = layout.header();
-        let before: [u8; 8] = header[at * 8..][..8].try_into().unwrap();
+    fn any_damage_to_what_the_directory_says_is_refused(at in 0..64_usize, value: u64) {
+        let region = Region::create(SMALL).unwrap();
+        let mut directory = directory_bytes(&region);
+        // What is reserved, and keys, are nobody's business.
+        prop_assume!(at < 4 || (16..16 + 4 * 12).contains(&at) && at % 4 != 3);
+        let before: [u8; 8] = directory[at * 8..][..8].try_into().unwrap();
         prop_assume!(u64::from_le_bytes(before) != value);
-        header[at * 8..][..8].copy_from_slice(&value.to_le_bytes());
-        prop_assert!(Layout::read(&header).is_err());
+        directory[at * 8..][..8].copy_from_slice(&value.to_le_bytes());
+        prop_assert!(Region::open(file_of(&directory, region.bytes)).is_err());
     }
 
     #[test]
-    fn a_foreign_file_is_refused(bytes in prop::collection::vec(any::<u8>(), HEADER_BYTES)) {
-        prop_assert!(Layout::read(bytes.as_slice().try_into().unwrap()).is_err());
+    fn a_foreign_file_is_refused(bytes in prop::collection::vec(any::<u8>(), 64)) {
+        prop_assert!(Region::open(file_of(&bytes, DIRECTORY_BYTES)).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use tokio::{net::unix::pipe, sync::watch};
-use tpp::{bells::BellBoard, pool::Stock};
+use tpp::{bells::BellBoard, lending::Stock};
 use tracing::error;
 
 /// Announces each ring to all receivers of `rings`, as long as the supervisor lives.

@@ -18,8 +18,8 @@ use rustix::process::Signal;
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 use tpp::{
     handover::{Role, meeting::meeting_place},
+    lending::Stock,
     plan::Sealed,
-    pool::Stock,
 };
 use tracing::{error, info, warn};
 

@@ -17,8 +17,8 @@ use tpp::{
     config::Config,
     handover::{Role, exec, meeting::meeting_prefix},
     hash::{HASH_BEGIN, hash_on},
+    lending::Stock,
     plan::Plan,
-    pool::Stock,
     region::{Geometry, Region},
 };
 use tracing::{info, warn};
@@ -40,6 +40,8 @@ const LEAST_SLOTS: usize = 4096;
 const LEAST_SEATS: usize = 32;
 const MOST_SLOTS: usize = tpp::pool::SlotIndex::CAPACITY;
 const MOST_SEATS: usize = tpp::pool::SeatIndex::CAPACITY;
+/// Bytes of a region that are left for pools added later. What is not used is not there.
+const POOL_ROOM: usize = 512 << 20;
 
 /// How a supervisor comes into charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,7 +243,7 @@ fn new_region(config: &Config, workers: usize) -> anyhow::Result<(Region, BellBo
         seats: (4 * workers).clamp(LEAST_SEATS, MOST_SEATS),
         token_bytes: config.token.max_token_bytes,
     };
-    let region = Region::create(geometry)?;
+    let region = Region::with_room(geometry, POOL_ROOM)?;
     let bells = BellBoard::create(geometry.seats).context("create the workers' bells")?;
     Ok((region, bells))
 }

@@ -23,8 +23,9 @@ use tokio::io::{Interest, unix::AsyncFd};
 use tpp::{
     handover::{Role, WorkerArgs, WorkerDescriptors, passing, word},
     hash::hash_on,
+    lending::Stock,
     plan::Sealed,
-    pool::{Epoch, SeatIndex, Stock},
+    pool::{Epoch, SeatIndex},
 };
 
 use crate::system::{sockets::ForWorkers, systemd};

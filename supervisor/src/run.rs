@@ -19,8 +19,8 @@ use tpp::{
     config::{Config, Upstream},
     control::{Reply, SupervisorEvent},
     handover::{self, Role, meeting::meeting_prefix},
+    lending::{Stock, WorkerSettings},
     plan::{Sealed, Server},
-    pool::{Stock, WorkerSettings},
 };
 use tracing::{info, warn};
 

@@ -9,8 +9,8 @@ use std::{
 use tokio::sync::{MutexGuard, watch};
 use tpp::{
     config::Upstream,
+    lending::{Stock, WorkerSettings},
     plan::{Backend, Plan, PlanError, Sealed, Server},
-    pool::{Stock, WorkerSettings},
 };
 use tracing::{error, warn};
 

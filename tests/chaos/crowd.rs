@@ -1,10 +1,11 @@
 //! The clients together: each does one thing after another, until all are told to pause.
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     sync::{
         Condvar, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
     time::{Duration, Instant},
@@ -19,6 +20,7 @@ use crate::{
         proxy::Proxy,
         upstream::{Oracle, Seen},
     },
+    endings::{DRIP, Stalled},
     judge::{Complaint, Judge, What},
     kinds::KINDS,
     line::{Line, Place},
@@ -27,6 +29,8 @@ use crate::{
 
 /// More than there are tokens, so that some stand in line most of the time.
 pub(crate) const CLIENTS: usize = 24;
+/// Most connections that are kept although their clients do nothing; more would take all tokens for most of the time.
+const MOST_STALLED: usize = 4;
 
 /// What all clients share.
 pub(crate) struct Crowd<'a> {
@@ -35,6 +39,7 @@ pub(crate) struct Crowd<'a> {
     journal: &'a Journal,
     complaints: Mutex<Vec<Complaint>>,
     line: Mutex<Line>,
+    stalled: Mutex<VecDeque<Stalled>>,
     connections: AtomicU64,
     served: AtomicU64,
     dice: Vec<Mutex<Dice>>,
@@ -63,6 +68,7 @@ impl<'a> Crowd<'a> {
             journal,
             complaints: Mutex::default(),
             line: Mutex::default(),
+            stalled: Mutex::default(),
             connections: AtomicU64::default(),
             served: AtomicU64::default(),
             dice: (0..CLIENTS as u64).map(dice).collect(),
@@ -166,6 +172,31 @@ impl<'a> Crowd<'a> {
         self.line.lock().expect("short").check(seen, judge)
     }
 
+    /// Keeps a connection whose client does nothing to end it. The one that was kept for longest leaves for it.
+    pub(crate) fn keep(&self, stalled: Stalled) {
+        let mut all = self.stalled.lock().expect("short");
+        all.push_back(stalled);
+        let oldest = (all.len() > MOST_STALLED).then(|| all.pop_front());
+        drop(all);
+        drop(oldest);
+    }
+
+    /// Runs `meanwhile` while the kept connections go on as they did, and then ends them.
+    pub(crate) fn with_the_stalled<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
+        let mut stalled = std::mem::take(&mut *self.stalled.lock().expect("short"));
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Relaxed) {
+                    stalled.iter_mut().for_each(Stalled::drip);
+                    thread::sleep(DRIP);
+                }
+            });
+            let _over = SetAtDrop(&over);
+            meanwhile()
+        })
+    }
+
     pub(crate) fn note_served(&self) {
         self.served.fetch_add(1, Relaxed);
     }
@@ -173,6 +204,15 @@ impl<'a> Crowd<'a> {
     /// Connections made, and requests answered with 200.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.connections.load(Relaxed), self.served.load(Relaxed))
+    }
+}
+
+/// Even if it panics.
+struct SetAtDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetAtDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 pub(crate) type Fault = fn(&mut Scene, usize, usize) -> bool;
 
 /// All faults: name, how many times out of all it is chosen, deed.
-pub(crate) const FAULTS: [(&str, usize, Fault); 19] = [
+pub(crate) const FAULTS: [(&str, usize, Fault); 20] = [
     ("worker killed", 5, kill_worker),
     ("worker stopped", 4, stop_worker),
     ("worker made to hang", 1, hang_worker),
@@ -31,6 +31,7 @@ pub(crate) const FAULTS: [(&str, usize, Fault); 19] = [
     ("a token expired", 4, expire_one),
     ("login outage", 1, fail_logins),
     ("login outage for one", 1, fail_logins_of_one),
+    ("move to another upstream", 2, move_to_another),
     ("upstream cut", 4, cut_upstream),
     ("upstream away", 2, take_upstream_away),
     ("nothing", 3, |_, _, _| true),
@@ -124,6 +125,15 @@ fn reload(scene: &mut Scene, tokens: usize, workers: usize) -> bool {
     true
 }
 
+/// A reload with the other server in it, for the same accounts and others.
+fn move_to_another(scene: &mut Scene, tokens: usize, workers: usize) -> bool {
+    // Tokens that were drawn there before are long forgotten; to count on them would be a mistake that shows.
+    scene.tokens_expire();
+    scene.judge.note_move();
+    scene.servers.move_to_other();
+    reload(scene, tokens, workers)
+}
+
 /// Refused, and nothing changes.
 fn reload_bad(scene: &mut Scene, which: usize, _: usize) -> bool {
     if !scene.can_be_asked() {
@@ -198,22 +208,22 @@ fn kill_in_upgrade(scene: &mut Scene, delay: usize, length: usize) -> bool {
 
 fn expire_all(scene: &mut Scene, _: usize, _: usize) -> bool {
     scene.tokens_expire();
-    scene.upstream.expire_all();
+    scene.servers.expire_all();
     true
 }
 
 fn expire_one(scene: &mut Scene, which: usize, _: usize) -> bool {
     let user = scene.users[which % scene.users.len()].clone();
     scene.tokens_expire();
-    scene.upstream.expire(&user);
+    scene.servers.expire(&user);
     true
 }
 
 /// No login succeeds for a while, and all tokens must be renewed.
 fn fail_logins(scene: &mut Scene, how: usize, length: usize) -> bool {
     scene.trouble_logins();
-    scene.upstream.script_logins(failure(how));
-    scene.upstream.expire_all();
+    scene.servers.script_logins(failure(how));
+    scene.servers.expire_all();
     scene.right_later(millis(50, 1500, length), Wrong::Logins);
     true
 }
@@ -221,8 +231,8 @@ fn fail_logins(scene: &mut Scene, how: usize, length: usize) -> bool {
 fn fail_logins_of_one(scene: &mut Scene, how: usize, length: usize) -> bool {
     let user = scene.users[how % scene.users.len()].clone();
     scene.trouble_logins();
-    scene.upstream.script_login(&user, failure(how));
-    scene.upstream.expire(&user);
+    scene.servers.script_login(&user, failure(how));
+    scene.servers.expire(&user);
     scene.right_later(millis(50, 3000, length), Wrong::LoginsOf(user));
     true
 }
@@ -242,7 +252,7 @@ fn cut_upstream(scene: &mut Scene, _: usize, _: usize) -> bool {
         return false;
     }
     scene.upstream_goes();
-    scene.upstream.cut_connections();
+    scene.servers.cut_connections();
     scene.upstream_is_back();
     true
 }
@@ -252,7 +262,7 @@ fn take_upstream_away(scene: &mut Scene, _: usize, length: usize) -> bool {
         return false;
     }
     scene.upstream_goes();
-    scene.upstream.go_down();
+    scene.servers.go_down();
     scene.right_later(millis(20, 1500, length), Wrong::Upstream);
     true
 }

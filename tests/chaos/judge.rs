@@ -5,9 +5,12 @@
 //! | it sees | because |
 //! |---|---|
 //! | its connection ends | the worker that held this very connection was killed, by us or because we made it hang |
+//! | the same, having ended its own side | tpp moved: its token was no good there, and who stands in line so has left it |
 //! | an answer breaks off | the same, or the upstream was cut while the answer was on its way |
 //! | 502 | the upstream was cut, or refused connections, while the request was under way |
 //! | 401 | no login could be had while the request was under way, or its account had been removed and could not log in |
+//!
+//! | two requests at work with one token | the worker that held either was killed: nobody knows of what it had asked for |
 //!
 //! Nothing explains another status, a wrong body, a refused connection, or no answer at all. A supervisor's death or
 //! stop, a reload, a restart and an upgrade explain nothing, but for the logins that wait for a supervisor.
@@ -19,7 +22,7 @@ use std::{
 };
 
 use crate::{
-    common::upstream::{ConnId, Oracle},
+    common::upstream::{ConnId, Oracle, oracle::Overlap},
     scene::WORKER_TIMEOUT,
 };
 
@@ -28,6 +31,8 @@ use crate::{
 pub(crate) enum What {
     /// The connection ended where an answer was due.
     Ended(String),
+    /// The same where the client had ended its side.
+    LeftAlone(String),
     /// It ended, or nonsense came, after the answer's head.
     BrokeOff(String),
     /// An answer other than 200.
@@ -78,6 +83,8 @@ pub(crate) struct Judge {
     blows: Vec<Blow>,
     upstream: Vec<Span>,
     logins: Vec<Span>,
+    /// Since when tpp may have moved to another upstream.
+    moved: Option<Instant>,
     /// Accounts that were removed, and when.
     removed: HashMap<String, Instant>,
     /// Failures by what explains them.
@@ -157,6 +164,11 @@ impl Judge {
         self.logins.push(span);
     }
 
+    /// tpp is told to move to another upstream; it has done so before all is quiet again.
+    pub(crate) fn note_move(&mut self) {
+        self.moved.get_or_insert_with(Instant::now);
+    }
+
     pub(crate) fn note_removed(&mut self, user: &str) {
         self.removed.insert(user.to_owned(), Instant::now());
     }
@@ -180,11 +192,27 @@ impl Judge {
         unexplained
     }
 
+    /// Goes through the requests that were at work at once with one token, and returns those that nothing explains.
+    pub(crate) fn judge_overlaps(&mut self, overlaps: Vec<Overlap>) -> Vec<String> {
+        let mut unexplained = Vec::new();
+        for Overlap { at, ports, what } in overlaps {
+            let held = |blow: &Blow| ports.iter().any(|port| blow.held.ports.contains(port));
+            let mut blows = self.blows.iter();
+            if blows.any(|blow| blow.deadly && held(blow) && blow.held.since <= at) {
+                *self.explained.entry("worker killed at work").or_default() += 1;
+            } else {
+                unexplained.push(what);
+            }
+        }
+        unexplained
+    }
+
     /// Nothing that was done so far can explain what comes.
     pub(crate) fn forget(&mut self) {
         self.blows.clear();
         self.upstream.clear();
         self.logins.clear();
+        self.moved = None;
     }
 
     /// How many failures each cause explained.
@@ -196,8 +224,13 @@ impl Judge {
         let Complaint { asked, ended, .. } = *complaint;
         let during = |spans: &[Span]| spans.iter().any(|span| span.overlaps(asked, ended));
         match &complaint.what {
-            What::Ended(_) | What::BrokeOff(_) if self.died_with_its_worker(complaint) => {
+            What::Ended(_) | What::LeftAlone(_) | What::BrokeOff(_)
+                if self.died_with_its_worker(complaint) =>
+            {
                 Some("worker killed")
+            }
+            What::LeftAlone(_) if self.moved.is_some_and(|moved| moved <= ended) => {
+                Some("in line after a move")
             }
             What::BrokeOff(_) if during(&self.upstream) => Some("upstream cut"),
             What::Status(502, _) if during(&self.upstream) => Some("upstream away"),
@@ -227,7 +260,9 @@ impl Judge {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ended(how) => write!(f, "it ended without an answer: {how}"),
+            Self::Ended(how) | Self::LeftAlone(how) => {
+                write!(f, "it ended without an answer: {how}")
+            }
             Self::BrokeOff(how) => write!(f, "the answer broke off: {how}"),
             Self::Status(status, text) => write!(f, "status {status}: {text:.200}"),
             Self::Wrong(what) => f.write_str(what),

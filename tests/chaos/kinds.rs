@@ -10,6 +10,7 @@ use crate::{
         message::{Answer, Request},
     },
     crowd::Crowd,
+    endings,
     judge::What,
     visit::{Over, Visit},
 };
@@ -17,7 +18,7 @@ use crate::{
 type Act = fn(&Crowd, &mut Dice);
 
 /// All that clients do, the common more often than the strange.
-pub(crate) const KINDS: [(&str, Act); 13] = [
+pub(crate) const KINDS: [(&str, Act); 18] = [
     ("keep-alive", |crowd, dice| stay(crowd, dice, 8)),
     ("keep-alive", |crowd, dice| stay(crowd, dice, 8)),
     ("keep-alive", |crowd, dice| stay(crowd, dice, 30)),
@@ -31,9 +32,14 @@ pub(crate) const KINDS: [(&str, Act); 13] = [
     ("reset in the answer", reset_in_the_answer),
     ("leaving the line", leave),
     ("nonsense", send_nonsense),
+    ("end of its side", endings::end_its_side),
+    ("leaving at work", endings::leave_at_work),
+    ("reading no more", endings::stop_reading),
+    ("dripping reader", endings::drip_from),
+    ("dripping sender", endings::drip_into),
 ];
 
-fn pause(dice: &mut Dice, most_ms: usize) {
+pub(crate) fn pause(dice: &mut Dice, most_ms: usize) {
     thread::sleep(Duration::from_millis(dice.below(most_ms + 1) as u64));
 }
 
@@ -79,7 +85,7 @@ fn ask_something(visit: &mut Visit, turn: usize, dice: &mut Dice) -> Result<(), 
 }
 
 /// The upstream names who asked.
-fn is_about(answer: &Answer, conn: u64, seq: usize) -> bool {
+pub(crate) fn is_about(answer: &Answer, conn: u64, seq: usize) -> bool {
     let who: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     who["conn"] == conn && who["seq"] == seq
 }
@@ -159,7 +165,7 @@ fn half_close(crowd: &Crowd, dice: &mut Dice) {
     }
 }
 
-fn unwatched(crowd: &Crowd) -> Option<Client> {
+pub(crate) fn unwatched(crowd: &Crowd) -> Option<Client> {
     crowd.visit().map(|visit| visit.client)
 }
 

@@ -2,8 +2,10 @@
 //!
 //! Workers are killed, stopped and made to hang; supervisors killed, stopped and followed by others; configurations
 //! reloaded, good and bad; workers and the executable replaced; tokens expire, logins fail, the upstream is cut off or
-//! away. The upstream's judge watches that each slot has one holder and each connection one slot; clients complain of
-//! what they did not get, and [`judge`] says what the faults explain; [`line`] watches who is served before whom. From
+//! away; tpp is moved to another upstream and back. Of the two upstreams one or both speak TLS, by the seed. Clients read
+//! no more, drip, end their side, and leave while the upstream works for them ([`endings`]). The upstreams' judge watches
+//! that each slot has one holder and each connection one slot, that a token is seen by the very upstream that issued it,
+//! and that none is at work for two; clients complain of what they did not get, and [`judge`] says what the faults explain; [`line`] watches who is served before whom. From
 //! time to time all is healed and all clients pause: then every count must be exact, every slot must be there to
 //! lease, and the line served in order ([`quiet`]).
 //!
@@ -15,6 +17,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod crowd;
+#[path = "../common/tls.rs"]
+mod door;
+mod endings;
 mod faults;
 mod judge;
 mod kinds;
@@ -22,6 +27,7 @@ mod line;
 mod quiet;
 mod scene;
 mod schedule;
+mod servers;
 mod visit;
 
 use std::{
@@ -58,8 +64,8 @@ fn main() -> ExitCode {
 /// At the first thing that is not as it must be; the journal and tpp's log are printed then.
 fn run(seed: u64, time: Duration) {
     let journal = Journal::begin();
-    let mut scene = Scene::set(&journal);
-    let crowd = Crowd::new(seed, &scene.proxy, scene.upstream.oracle(), &journal);
+    let mut scene = Scene::set(seed, &journal);
+    let crowd = Crowd::new(seed, &scene.proxy, scene.oracle(), &journal);
     let mut schedule = Schedule::new(seed);
     let work = |number: usize| crowd.act(number);
     while_clients_work(CLIENTS, work, || schedule.run(&mut scene, &crowd, time));

@@ -15,12 +15,12 @@ const IN_LINE: usize = 6;
 /// # Panics
 /// At what is not as it must be.
 pub(crate) fn check(scene: &mut Scene, crowd: &Crowd) {
-    let mut wrong = scene
-        .judge
-        .judge(crowd.take_complaints(), scene.upstream.oracle());
-    let seen = scene.upstream.take_seen();
+    let oracle = scene.oracle().clone();
+    let mut wrong = scene.judge.judge(crowd.take_complaints(), &oracle);
+    let seen = scene.take_seen();
     wrong.extend(crowd.check_line(&seen, &scene.judge));
-    wrong.extend(scene.upstream.oracle().faults());
+    wrong.extend(scene.judge.judge_overlaps(oracle.take_overlaps()));
+    wrong.extend(oracle.faults());
     assert!(
         wrong.is_empty(),
         "{} violations:\n{}",
@@ -30,20 +30,21 @@ pub(crate) fn check(scene: &mut Scene, crowd: &Crowd) {
     scene.judge.forget();
 
     let slots = scene.settings.slots();
-    scene.proxy.wait_until_all_is_back(slots);
+    // Those who never end their connections hold nothing any more either.
+    crowd.with_the_stalled(|| scene.proxy.wait_until_all_is_back(slots));
     let workers = scene.settings.worker_count();
     wait_until("every worker that drained has ended", || {
         scene.proxy.worker_pids().len() == workers
     });
     every_slot_can_be_leased_in_order(scene);
     scene.proxy.wait_until_all_is_back(slots);
-    scene.upstream.take_seen();
-    scene.upstream.assert_clean();
+    scene.take_seen();
+    scene.upstream().assert_clean();
 }
 
 /// As many connections as there are slots are served at once; those behind them one for each that leaves, and in order.
 fn every_slot_can_be_leased_in_order(scene: &Scene) {
-    let (proxy, upstream) = (&scene.proxy, &scene.upstream);
+    let (proxy, upstream) = (&scene.proxy, scene.upstream());
     let slots = scene.settings.slots();
     let mut holders: Vec<Client> = (0..slots).map(|_| proxy.client(upstream)).collect();
     for holder in &mut holders {

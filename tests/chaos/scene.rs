@@ -12,10 +12,11 @@ use crate::{
         processes,
         proxy::Proxy,
         settings::{Settings, password_of},
-        upstream::{Login, Upstream},
+        upstream::{Login, Oracle, Seen, Upstream},
         wait_until,
     },
     judge::{Held, Judge, Span},
+    servers::Servers,
 };
 use nix::sys::signal::Signal;
 
@@ -51,10 +52,12 @@ pub(crate) enum Wrong {
 /// The whole.
 pub(crate) struct Scene<'a> {
     pub(crate) proxy: Proxy,
-    pub(crate) upstream: Upstream,
+    pub(crate) servers: Servers,
     pub(crate) judge: Judge,
     pub(crate) journal: &'a Journal,
     pub(crate) supervisor: Supervisor,
+    /// `lease.abandoned`, by the seed.
+    abandoned: &'static str,
     /// What the file says.
     pub(crate) settings: Settings,
     /// Accounts of one session each; a name that was given up does not come back.
@@ -71,17 +74,20 @@ pub(crate) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    pub(crate) fn set(journal: &'a Journal) -> Self {
-        let upstream = Upstream::start();
+    pub(crate) fn set(seed: u64, journal: &'a Journal) -> Self {
+        let servers = Servers::start(seed);
+        servers.oracle().watch_service();
         let mut users = VecDeque::new();
         let mut users_named = 0;
         for _ in 0..TOKENS {
-            users.push_back(name_user(&upstream, &mut users_named));
+            users.push_back(name_user(&servers, &mut users_named));
         }
-        let settings = settings(&upstream, &users, WORKERS);
+        let abandoned = ["wait", "login"][usize::from(seed.is_multiple_of(2))];
+        let settings = settings(&servers, abandoned, &users, WORKERS);
         Self {
             proxy: Proxy::start_copy(&settings),
-            upstream,
+            servers,
+            abandoned,
             judge: Judge::default(),
             journal,
             supervisor: Supervisor::Up,
@@ -94,6 +100,20 @@ impl<'a> Scene<'a> {
             upgrading: false,
             last_ready: Vec::new(),
         }
+    }
+
+    /// The one that the file names.
+    pub(crate) fn upstream(&self) -> &Upstream {
+        self.servers.upstream()
+    }
+
+    pub(crate) fn oracle(&self) -> &Oracle {
+        self.servers.oracle()
+    }
+
+    /// What has reached either upstream since it was last asked, in order of time.
+    pub(crate) fn take_seen(&self) -> Vec<Seen> {
+        self.servers.take_seen()
     }
 
     pub(crate) fn note(&self, what: impl Into<String>) {
@@ -113,10 +133,10 @@ impl<'a> Scene<'a> {
             self.judge.note_removed(&removed);
         }
         while self.users.len() < tokens {
-            let name = name_user(&self.upstream, &mut self.users_named);
+            let name = name_user(&self.servers, &mut self.users_named);
             self.users.push_back(name);
         }
-        self.settings = settings(&self.upstream, &self.users, workers);
+        self.settings = settings(&self.servers, self.abandoned, &self.users, workers);
         self.settings.write_to(self.proxy.directory());
     }
 
@@ -181,10 +201,10 @@ impl<'a> Scene<'a> {
             }
             Wrong::Hanging(pid) => self.end_hanging(pid),
             Wrong::Supervisor => self.right_the_supervisor(),
-            Wrong::Logins => self.upstream.script_logins(Login::Accept),
-            Wrong::LoginsOf(user) => self.upstream.script_login(&user, Login::Accept),
+            Wrong::Logins => self.servers.script_logins(Login::Accept),
+            Wrong::LoginsOf(user) => self.servers.script_login(&user, Login::Accept),
             Wrong::Upstream => {
-                self.upstream.come_up();
+                self.servers.come_up();
                 self.upstream_is_back();
             }
         }
@@ -297,7 +317,7 @@ impl<'a> Scene<'a> {
 
     /// Tokens are about to expire, which no client must see if they are not brand-new.
     pub(crate) fn tokens_expire(&mut self) {
-        let youngest = self.upstream.youngest_token();
+        let youngest = self.servers.youngest_token();
         if youngest.is_some_and(|age| age < FRESH) {
             self.trouble_logins();
         }
@@ -307,8 +327,8 @@ impl<'a> Scene<'a> {
     fn look_at_logins(&mut self) {
         let is_in_the_way = |wrong: &Wrong| !matches!(wrong, Wrong::Stopped(_) | Wrong::Hanging(_));
         let in_the_way = self.wrongs.iter().any(|(_, wrong)| is_in_the_way(wrong));
-        let users = &self.users;
-        let is_over = || !in_the_way && users.iter().all(|user| self.upstream.is_logged_in(user));
+        let (users, upstream) = (&self.users, self.servers.upstream());
+        let is_over = || !in_the_way && users.iter().all(|user| upstream.is_logged_in(user));
         if let Some(from) = self.logins_in_trouble
             && is_over()
         {
@@ -332,16 +352,28 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn name_user(upstream: &Upstream, named: &mut usize) -> String {
+fn name_user(servers: &Servers, named: &mut usize) -> String {
     let name = format!("user{named}");
     *named += 1;
-    upstream.add_account(&name, &password_of(&name), 1);
+    servers.add_account(&name, &password_of(&name));
     name
 }
 
-fn settings(upstream: &Upstream, users: &VecDeque<String>, workers: usize) -> Settings {
-    let settings = Settings::in_front_of(upstream)
+fn settings(
+    servers: &Servers,
+    abandoned: &str,
+    users: &VecDeque<String>,
+    workers: usize,
+) -> Settings {
+    let settings = servers
+        .settings()
         .workers(workers)
+        // Longer than any pause of those who behave.
+        .set("client.stall_timeout_seconds", 4)
+        .set("client.min_rate_bytes_per_second", 20_000)
+        .set("lease.abandoned", format!("\"{abandoned}\""))
+        // Longer than the upstream works at anything.
+        .set("lease.abandoned_wait_seconds", 5)
         .set("workers.worker_timeout_seconds", WORKER_TIMEOUT.as_secs())
         // Longer than any connection lasts: draining cuts nobody.
         .set("workers.drain_timeout_seconds", 120)

@@ -18,6 +18,7 @@ pub(crate) struct Visit<'a, 'b> {
     crowd: &'a Crowd<'b>,
     connected: Instant,
     has_been_answered: bool,
+    has_ended_its_side: bool,
 }
 
 /// The visit is over: an answer said so, or it failed and has been complained of.
@@ -31,6 +32,7 @@ impl<'a, 'b> Visit<'a, 'b> {
             crowd,
             connected,
             has_been_answered: false,
+            has_ended_its_side: false,
         }
     }
 
@@ -80,10 +82,17 @@ impl<'a, 'b> Visit<'a, 'b> {
         Err(Over)
     }
 
+    /// The client sends nothing more.
+    pub(crate) fn end_its_side(&mut self) {
+        self.has_ended_its_side = true;
+        self.client.half_close();
+    }
+
     fn failure(&self, error: &io::Error) -> What {
         use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
         let is_end = matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof);
         match (is_end, self.client.is_within_an_answer()) {
+            (true, false) if self.has_ended_its_side => What::LeftAlone(error.to_string()),
             (true, false) => What::Ended(error.to_string()),
             (true, true) => What::BrokeOff(error.to_string()),
             // Silence for as long as patience lasts, too.

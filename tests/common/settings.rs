@@ -157,7 +157,10 @@ impl Settings {
         let config = directory.join(&name);
         let place = directory.to_str().expect("a path in UTF-8");
         for (name, text) in self.files.iter().chain([&(name, text)]) {
-            fs::write(directory.join(name), text.replace(DIRECTORY, place)).expect("write a file");
+            // At once, for tpp may read it at any time.
+            let (new, path) = (directory.join(format!("{name}.new")), directory.join(name));
+            fs::write(&new, text.replace(DIRECTORY, place)).expect("write a file");
+            fs::rename(new, path).expect("put a file in its place");
         }
         config
     }

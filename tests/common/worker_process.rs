@@ -16,7 +16,8 @@ use command_fds::{CommandFdExt, FdMapping};
 use tpp::{
     bells::BellBoard,
     handover::WorkerDescriptors,
-    pool::{Desk, Epoch, Origin, SeatIndex, SlotIndex, Stock},
+    lending::{Desk, Stock},
+    pool::{Epoch, Origin, SeatIndex, SlotIndex},
     region::{Geometry, Region},
 };
 

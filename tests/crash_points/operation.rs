@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tpp::pool::{Desk, Origin, SlotIndex, Stock, WINDOW};
+use tpp::lending::{Desk, Stock};
+use tpp::pool::{Origin, SlotIndex};
 
 use crate::{
     scene::{SLOTS, Scene, look},
@@ -31,12 +32,14 @@ pub(crate) enum Operation {
     Reclaim,
     PassBy,
     Install,
+    Pause,
+    Resume,
 }
 
 use Operation::*;
 
 impl Operation {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Acquire,
         Release,
         ReleaseToWaiter,
@@ -52,6 +55,8 @@ impl Operation {
         Reclaim,
         PassBy,
         Install,
+        Pause,
+        Resume,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -71,6 +76,8 @@ impl Operation {
             Reclaim => "reclaim",
             PassBy => "pass-by",
             Install => "install",
+            Pause => "pause",
+            Resume => "resume",
         }
     }
 
@@ -82,7 +89,7 @@ impl Operation {
 
     /// Whether it is the supervisor's: it dies, and is done again by its successor.
     pub(crate) fn is_supervisors(self) -> bool {
-        matches!(self, Reclaim | PassBy | Install)
+        matches!(self, Reclaim | PassBy | Install | Pause | Resume)
     }
 
     /// The scene as the child finds it when it starts.
@@ -113,6 +120,12 @@ impl Operation {
                 scene.wait(2);
                 scene.give_back();
                 scene.give_back();
+            }
+            Pause => scene.hold(SLOTS - 1),
+            Resume => {
+                scene.hold(SLOTS - 1);
+                scene.stock.pause();
+                scene.wait(2);
             }
             Install => {
                 scene.stock.take_out_of_use(SlotIndex::new(NEW));
@@ -155,6 +168,13 @@ impl Operation {
                 scene.stock.sweep();
             }
             Install => install(&scene.stock),
+            // As the successor's tick does; then the pause is ended, for the scene's end asks for all slots.
+            Pause => {
+                scene.stock.sweep();
+                scene.stock.resume();
+            }
+            Resume if scene.stock.terms().is_paused() => scene.stock.resume(),
+            Resume => scene.stock.sweep(),
             _ => {}
         }
         if self != PassBy {
@@ -170,6 +190,8 @@ impl Operation {
             match self {
                 PassBy => show(|| stock.pass_by(seat)),
                 Install => show(|| install(&stock)),
+                Pause => show(|| stock.pause()),
+                Resume => show(|| stock.resume()),
                 _ => show(|| stock.reclaim(seat)),
             }
         }
@@ -196,7 +218,7 @@ impl Operation {
                 (lease, waiting)
             }),
             JoinBehindWindow | CollectIntoWindow => {
-                let places = WINDOW + usize::from(self == CollectIntoWindow);
+                let places = desk.window() + usize::from(self == CollectIntoWindow);
                 let mut line: Vec<_> = (0..places).map(|_| desk.join()).collect();
                 if self == JoinBehindWindow {
                     show(|| (desk.join(), line))

@@ -11,7 +11,9 @@ use std::{
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use tpp::pool::{Desk, Epoch, Lease, SeatIndex, SeatState, SlotState, Stock, Waiting};
+use tpp::lending::{Desk, Lease, Stock, Waiting};
+use tpp::pool::{Epoch, SeatIndex, SlotState};
+use tpp::roster::SeatState;
 
 use crate::worker_process::stocked;
 
@@ -111,7 +113,7 @@ impl Scene {
         let pool = self.stock.pool();
         let state = pool.seats[seat.get()].word().state;
         must!(state == SeatState::Vacant, "the seat is {state:?}");
-        must!(pool.seats[seat.get()].waiting() == 0, "the dead still wait");
+        must!(pool.lines[seat.get()].waiting() == 0, "the dead still wait");
         for index in 0..SLOTS {
             let state = pool.slot_state(index);
             let of_the_dead = [

@@ -10,7 +10,8 @@ use nix::{
     },
     unistd::Pid,
 };
-use tpp::pool::{Epoch, SeatIndex, Stock};
+use tpp::lending::Stock;
+use tpp::pool::{Epoch, SeatIndex};
 
 use crate::{
     route::{Landing, Place},

@@ -15,10 +15,13 @@ pub(crate) struct Ledger(Mutex<Book>);
 struct Book {
     /// Connections that their clients have not begun to end.
     open: HashSet<ConnId>,
-    /// The user of each token that was issued.
-    users: HashMap<String, String>,
-    /// The connection that each user's token was last seen with.
-    holders: HashMap<String, ConnId>,
+    /// The user of each token that was issued, and the server that issued it.
+    users: HashMap<String, (String, usize)>,
+    /// Tokens that a server is at work for.
+    at_work: HashSet<String>,
+    /// The connection that each user's token was last seen with, at each server, and after how many moves.
+    holders: HashMap<(String, usize), (ConnId, u64)>,
+    moves: u64,
     logins: u64,
     faults: Vec<String>,
 }
@@ -37,25 +40,50 @@ impl Ledger {
         self.book().open.remove(&conn);
     }
 
-    /// A new token for `user`.
-    pub(crate) fn issue(&self, user: &str) -> String {
+    /// A new token for `user` at the server of this number.
+    pub(crate) fn issue(&self, user: &str, server: usize) -> String {
         let mut book = self.book();
         book.logins += 1;
         let token = format!("{user}-{}", book.logins);
-        book.users.insert(token.clone(), user.to_owned());
+        book.users.insert(token.clone(), (user.to_owned(), server));
         token
     }
 
-    /// A request of `conn` came with `token`.
-    pub(crate) fn uses(&self, conn: ConnId, token: &str) {
+    /// A request of `conn` came with `token` to the server of this number, which is at work for it from now on.
+    pub(crate) fn uses(&self, conn: ConnId, token: &str, server: usize) {
         let mut book = self.book();
-        let Some(user) = book.users.get(token).cloned() else {
+        let Some((user, origin)) = book.users.get(token).cloned() else {
             return book.fault(format!("connection {conn} came with a token nobody issued"));
         };
-        let before = book.holders.insert(user.clone(), conn);
+        if origin != server {
+            book.fault(format!(
+                "connection {conn} brought a token of {origin} to {server}"
+            ));
+        }
+        if !book.at_work.insert(token.to_owned()) {
+            book.fault(format!(
+                "connection {conn} came while its token was at work"
+            ));
+        }
+        let moves = book.moves;
+        let before = book.holders.insert((user.clone(), server), (conn, moves));
+        // Nobody keeps a token through a move.
+        let before = before
+            .filter(|(_, then)| *then == moves)
+            .map(|(other, _)| other);
         if let Some(other) = before.filter(|other| *other != conn && book.open.contains(other)) {
             book.fault(format!("connections {other} and {conn} share {user}"));
         }
+    }
+
+    /// The server is about to send the last of its answer, or gives it up.
+    pub(crate) fn has_done(&self, token: &str) {
+        self.book().at_work.remove(token);
+    }
+
+    /// tpp is told to move to another server.
+    pub(crate) fn note_move(&self) {
+        self.book().moves += 1;
     }
 
     /// Something else was wrong.

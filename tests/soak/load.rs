@@ -114,7 +114,12 @@ impl<'a> Load<'a> {
             Request::get("/soak")
         };
         match client.try_ask(&request) {
-            Ok(answer) if answer.status == 200 => Ok(()),
+            Ok(answer) if answer.status == 200 => {
+                if answer.closes() {
+                    *left = 0;
+                }
+                Ok(())
+            }
             Ok(answer) => Err(format!("{}: {}", answer.status, answer.text())),
             Err(error) => Err(format!("no answer: {error}")),
         }

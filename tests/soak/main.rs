@@ -1,12 +1,16 @@
-//! Soak: a steady load for a long time, with connections that come and go and tokens that are renewed all the
-//! while. Nothing may fail, no token may have two users, the counters must balance, and neither memory nor
-//! descriptors may grow.
+//! Soak: a steady load for a long time, with connections that come and go, tokens that are renewed all the while,
+//! clients that hold on to what they have ([`hinder`]), and reloads to another upstream and back, one of which speaks TLS.
+//! Nothing may fail, no token may have two users, be at work twice at once or be seen by another server than its own, the
+//! counters must balance, and neither memory nor descriptors may grow.
 //!
 //! `TPP_SOAK_SECS` sets how long, `TPP_SOAK_RATE` how many requests a second (`make soak SECS=1200 RATE=2000`).
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/tls.rs"]
+mod door;
+mod hinder;
 mod ledger;
 mod load;
 mod upstream;
@@ -16,8 +20,10 @@ mod watch;
 use std::{env, process::ExitCode, sync::Arc, thread, time::Duration};
 
 use common::{dice::Dice, proxy::Proxy, settings::Settings};
+use hinder::Hinderers;
 use ledger::Ledger;
 use load::Load;
+use nix::sys::signal::Signal;
 use upstream::Upstream;
 use watch::Watch;
 
@@ -32,12 +38,12 @@ fn main() -> ExitCode {
     let rate = number("TPP_SOAK_RATE", 200);
     let seed = Dice::seed(1);
     let ledger = Arc::new(Ledger::default());
-    let upstream = Upstream::start(Arc::clone(&ledger));
-    let settings = Settings::default()
-        .workers(2)
-        .instead("tpp.toml", &upstream.configuration(TOKENS))
-        .slots_besides(TOKENS as u64);
-    let proxy = Proxy::start(&settings);
+    let upstreams = [
+        Upstream::start(0, true, Arc::clone(&ledger)),
+        Upstream::start(1, false, Arc::clone(&ledger)),
+    ];
+    let settings = upstreams.each_ref().map(settings);
+    let proxy = Proxy::start(&settings[0]);
     println!(
         "soak: {} s at {rate} requests/s, {CLIENTS} clients, {TOKENS} tokens",
         time.as_secs()
@@ -45,16 +51,26 @@ fn main() -> ExitCode {
 
     let mut watch = Watch::new(&proxy);
     let load = Load::new(proxy.address(), rate, time, &ledger, seed);
+    let hinderers = Hinderers::new(proxy.address(), time, &ledger);
     load.run(CLIENTS, || {
-        let interval = INTERVAL.min(time / 2);
-        // The last look comes before the clients begin to leave.
-        while load.elapsed() + interval < time {
-            thread::sleep(interval);
-            watch.look(&load);
-        }
+        thread::scope(|scope| {
+            scope.spawn(|| hinderers.run(seed));
+            let interval = INTERVAL.min(time / 4);
+            // The last look comes before the clients begin to leave.
+            for place in [1, 0].into_iter().cycle() {
+                if load.elapsed() + interval >= time {
+                    break;
+                }
+                thread::sleep(interval);
+                watch.look(&load);
+                settings[place].write_to(proxy.directory());
+                ledger.note_move();
+                proxy.signal_supervisor(Signal::SIGHUP);
+            }
+        });
     });
     proxy.wait_until_all_is_back(TOKENS as u64);
-    let faults = watch.judge(&load, &ledger);
+    let faults = watch.judge(&load, &hinderers, &ledger);
     let verdict = if faults.is_empty() { "ok" } else { "FAILED" };
     faults.iter().for_each(|fault| println!("FAULT: {fault}"));
     let (passed, failed) = (
@@ -63,6 +79,18 @@ fn main() -> ExitCode {
     );
     println!("test result: {verdict}. {passed} passed; {failed} failed; 0 ignored");
     ExitCode::from(u8::from(!faults.is_empty()))
+}
+
+/// A tpp in front of `upstream`.
+fn settings(upstream: &Upstream) -> Settings {
+    let settings = Settings::default()
+        .workers(2)
+        .instead("tpp.toml", &upstream.configuration(TOKENS))
+        .slots_besides(TOKENS as u64);
+    match upstream.authority() {
+        Some(authority) => settings.file("authority.pem", authority),
+        None => settings,
+    }
 }
 
 fn number(variable: &str, default: u64) -> u64 {

@@ -12,7 +12,8 @@ use nix::{
     unistd::Pid,
 };
 use tempfile::TempDir;
-use tpp::pool::{Census, Desk, Epoch, Origin, SeatIndex, SlotIndex, Stock};
+use tpp::lending::{Desk, Stock};
+use tpp::pool::{Census, Epoch, Origin, SeatIndex, SlotIndex};
 
 use crate::{
     LOCKS, SLOTS, WORKERS,
@@ -255,7 +256,7 @@ impl Tormentor {
             println!(
                 "    seat {index}: {:?}, {} waiting",
                 seat.word(),
-                seat.waiting()
+                pool.lines[index].waiting()
             );
         }
         self.report.leaks += 1;

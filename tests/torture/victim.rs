@@ -12,7 +12,7 @@ use std::{
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use tpp::pool::{Desk, Lease, Waiting};
+use tpp::lending::{Desk, Lease, Waiting};
 
 use crate::{LOCKS, SLOTS, dice::Dice, worker_process::Part};
 

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::door::standing::Standing;
+use crate::leash::Leash;
 
 /// How often the clock is read.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -114,6 +115,8 @@ pub(crate) fn due(begun: u64, after: Option<Duration>) -> u64 {
 
 /// One connection's deadline, and what ends it early.
 pub(crate) struct Timer {
+    /// It goes wherever the timer goes, and is woken with it.
+    pub(crate) leash: Leash,
     due: AtomicU64,
     waker: Waker,
     pub(crate) standing: Standing,
@@ -169,12 +172,19 @@ impl Timers {
     /// A timer for the task that `waker` wakes. It lives as long as the connection keeps it.
     pub(crate) fn add(&self, waker: Waker) -> Arc<Timer> {
         let timer = Arc::new(Timer {
+            leash: Leash::default(),
             due: AtomicU64::new(NEVER),
             waker,
             standing: Standing::default(),
         });
         self.0.lock().push(Arc::clone(&timer));
         timer
+    }
+
+    /// Wakes all, to look at their leases.
+    pub(crate) fn wake_all(&self) {
+        let timers = self.0.lock();
+        timers.iter().for_each(|timer| timer.waker.wake_by_ref());
     }
 
     /// Reads the clock and wakes those that are due.

@@ -24,8 +24,9 @@ use nix::sys::prctl;
 
 use tpp::{
     handover::WorkerDescriptors,
+    lending::Desk,
     plan::{Plan, Sealed},
-    pool::{Desk, Epoch, SeatIndex},
+    pool::{Epoch, SeatIndex},
     region::{Region, SeatLock},
 };
 
@@ -38,6 +39,7 @@ mod door;
 pub mod fuzzing;
 mod gateway;
 mod http1;
+mod leash;
 mod life;
 mod log;
 mod message;

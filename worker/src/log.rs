@@ -6,7 +6,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tpp::{config::LogFormat, log_lines::LogLines, pool::WorkerSettings};
+use tpp::{config::LogFormat, lending::WorkerSettings, log_lines::LogLines};
 use tracing::{Level, Metadata, warn};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,

@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tpp::{
     clients::Full,
+    lending::{Desk, GivingWay, WorkerSettings},
     plan::{Plan, Sealed},
-    pool::{Desk, GivingWay, SeatCounters, WorkerSettings},
+    shared::SeatCounters,
 };
 
 use crate::{
@@ -44,6 +45,9 @@ pub(crate) struct Worker {
     /// When the supervisor was last told that the upstream is unreachable, plus one; 0: never.
     last_ring: AtomicU64,
     draining: AtomicBool,
+    /// How often leases had to be looked at, and what was known at the last time.
+    looks_at_leases: AtomicU64,
+    summons: Mutex<u64>,
     /// No slot was free when a lease was taken, or at the last tick.
     scarce: AtomicBool,
     stopping: AtomicBool,
@@ -104,6 +108,8 @@ impl Worker {
             sealed: Mutex::new(Arc::new(sealed)),
             last_ring: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            looks_at_leases: AtomicU64::new(0),
+            summons: Mutex::new(0),
             scarce: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stop_told: Notify::new(),
@@ -180,6 +186,19 @@ impl Worker {
             self.last_ring.store(now, Relaxed);
             self.desk.report_unreachable();
         }
+    }
+
+    /// Has each connection look at its lease, if one was taken back or a deadline has come.
+    pub(crate) fn look_at_leases(&self) {
+        if self.desk.look_at_leases(&mut self.summons.lock()) {
+            self.looks_at_leases.fetch_add(1, Relaxed);
+            self.timers.wake_all();
+        }
+    }
+
+    /// Rises whenever a connection is to look at its lease.
+    pub(crate) fn looks_at_leases(&self) -> u64 {
+        self.looks_at_leases.load(Relaxed)
     }
 
     /// Lets a new connection in.

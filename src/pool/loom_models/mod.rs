@@ -3,11 +3,16 @@
 
 use loom::{sync::Arc, thread};
 
-use crate::sync::AtomicU64;
+use crate::{
+    roster::{SeatState, SeatWord},
+    shared::{Publication, Suspects},
+    sync::AtomicU64,
+};
 
 use super::{word::Place, words::*, *};
 
 mod death;
 mod meetings;
+mod pause;
 mod tokens;
 mod windows;

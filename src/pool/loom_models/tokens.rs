@@ -69,12 +69,12 @@ fn loom_who_claims_a_slot_sees_what_its_last_holder_wrote() {
         words.pool().bitmap.set(slot);
         let other = Arc::clone(&words);
         let holder = thread::spawn(move || {
-            other.slots[0].count_use();
+            other.tokens[0].count_use();
             let _ = other.pool().release(slot, held, &NoBells);
         });
         if words.pool().try_claim(claim(2, 1)).is_some() {
-            words.slots[0].count_use();
-            assert_eq!(words.slots[0].uses(), 2, "a use was overwritten");
+            words.tokens[0].count_use();
+            assert_eq!(words.tokens[0].uses(), 2, "a use was overwritten");
         }
         holder.join().unwrap();
     });
@@ -93,10 +93,10 @@ fn loom_who_finds_a_slot_free_sees_what_its_last_holder_wrote() {
         let supervisor = thread::spawn(move || {
             if other.slots[0].word().holder == Holder::Free {
                 FOUND_FREE.store(true, Relaxed);
-                assert_eq!(other.slots[0].uses(), 1, "it may still be in use");
+                assert_eq!(other.tokens[0].uses(), 1, "it may still be in use");
             }
         });
-        words.slots[0].count_use();
+        words.tokens[0].count_use();
         let _ = words.pool().release(slot, held, &NoBells);
         supervisor.join().unwrap();
     });
@@ -113,7 +113,7 @@ fn loom_a_spent_token_is_never_lent_and_its_slot_never_forgotten() {
     use std::sync::atomic::Ordering::{Acquire, Release};
     loom::model(|| {
         let words = Words::new(1, 3);
-        words.slots[0].token_version.store(1, Release);
+        words.slots[0].version.store(1, Release);
         let (slot, held) = words.claimed(1);
         words.pool().bitmap.set(slot);
         let other = Arc::clone(&words);
@@ -123,11 +123,11 @@ fn loom_a_spent_token_is_never_lent_and_its_slot_never_forgotten() {
         let other = Arc::clone(&words);
         let taker = thread::spawn(move || {
             if other.pool().try_claim(claim(2, 1)).is_some() {
-                assert_eq!(other.slots[0].token_version.load(Acquire), 2, "spent");
+                assert_eq!(other.slots[0].version.load(Acquire), 2, "spent");
             }
         });
         // What `Stock::install` does.
-        words.slots[0].token_version.store(2, Release);
+        words.slots[0].version.store(2, Release);
         let _ = words.slots[0].put_in_use();
         holder.join().unwrap();
         taker.join().unwrap();
@@ -144,7 +144,7 @@ fn loom_a_token_called_spent_by_one_who_died_is_not_lent() {
     loom::model(|| {
         let words = Words::new(1, 3);
         words.slots[0]
-            .token_version
+            .version
             .store(1, std::sync::atomic::Ordering::Release);
         let (_, _) = words.claimed(1);
         words.slots[0].mark_spent(1);
@@ -153,5 +153,32 @@ fn loom_a_token_called_spent_by_one_who_died_is_not_lent() {
         let _ = words.pool().reclaim(SeatIndex::new(1), &NoBells);
         assert!(taker.join().unwrap().is_none(), "a spent token was lent");
         assert!(words.slots[0].is_spent());
+    });
+}
+
+/// Two reports of one slot, while the supervisor takes the list: the last one is seen, by this look or by the next.
+#[test]
+fn loom_a_report_made_while_the_list_is_taken_is_not_lost() {
+    use std::sync::atomic::Ordering::Relaxed;
+    loom::model(|| {
+        let words = Words::new(1, 1);
+        let shared = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
+        let (theirs, other) = (Arc::clone(&shared), Arc::clone(&words));
+        let worker = thread::spawn(move || {
+            for round in [1, 2] {
+                theirs.1.store(round, Relaxed);
+                Suspects::new(&theirs.0, &other.tokens).push(SlotIndex::new(0));
+            }
+        });
+        let mut seen = 0;
+        let mut look = || {
+            if !Suspects::new(&shared.0, &words.tokens).take().is_empty() {
+                seen = shared.1.load(Relaxed);
+            }
+        };
+        look();
+        worker.join().unwrap();
+        look();
+        assert_eq!(seen, 2, "the last report");
     });
 }

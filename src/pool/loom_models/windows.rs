@@ -67,7 +67,7 @@ fn loom_a_hidden_one_who_leaves_lets_the_next_one_pass() {
         for at in 0..WINDOW {
             words.places[WINDOW + at].store(
                 Place::Granted(tickets[at], SlotIndex::new(1)).pack(),
-                crate::sync::Ordering::Release,
+                std::sync::atomic::Ordering::Release,
             );
         }
         let other = Arc::clone(&words);

@@ -9,7 +9,8 @@ use std::{
 
 use tpp::{
     handover::{self, Role},
-    pool::{SeatIndex, SeatState},
+    pool::SeatIndex,
+    roster::SeatState,
 };
 use tracing::{error, info};
 

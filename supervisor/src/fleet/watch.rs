@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tpp::pool::SeatState;
+use tpp::roster::SeatState;
 use tracing::{error, info, warn};
 
 use super::Fleet;
@@ -62,7 +62,7 @@ impl Fleet {
         }
         let deadline = self.exit_deadline(now);
         for (worker, until) in &mut self.leaving {
-            if self.stock.pool().seats[worker.seat.get()].waiting() > 0 {
+            if self.stock.pool().lines[worker.seat.get()].waiting() > 0 {
                 *until = deadline;
             }
         }

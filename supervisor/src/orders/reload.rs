@@ -10,8 +10,8 @@ use tokio::{
 use tpp::{
     config::{self, Config, Problems, ProcessVars, Upstream},
     control::Reply,
+    lending::{Stock, WorkerSettings},
     plan::Server,
-    pool::{Stock, WorkerSettings},
 };
 use tracing::{error, info, warn};
 

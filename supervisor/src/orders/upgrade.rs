@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, oneshot};
 use tpp::{
     control::Reply,
     handover::{self, Role},
-    pool::Stock,
+    lending::Stock,
 };
 use tracing::{error, info};
 

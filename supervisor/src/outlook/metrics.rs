@@ -11,7 +11,7 @@ use prometheus::{
 };
 use tpp::{
     control::WorkerStatus,
-    pool::{Histogram as PoolHistogram, HistogramCounts, Totals, WaitEnd},
+    shared::{Histogram as PoolHistogram, HistogramCounts, Totals, WaitEnd},
 };
 
 use super::snapshot::{Refreshes, Snapshot};

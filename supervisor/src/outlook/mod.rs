@@ -19,7 +19,7 @@ use std::{
 use tpp::{
     clock::unix_seconds,
     control::{TokenStatus, WorkerStatus},
-    pool::Stock,
+    lending::Stock,
 };
 
 use crate::{
@@ -169,7 +169,7 @@ impl Outlook {
             details,
             numbers: Numbers {
                 pool: pool_status(&self.stock),
-                all_refused: region.hopeless(),
+                all_refused: self.stock.hopeless(),
                 longest_wait: numbers::longest_wait(&self.stock),
                 log_lines_dropped: totals.log_lines_dropped + self.log.dropped(),
                 totals,

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tpp::{
     clock::monotonic_millis,
     control::{PoolStatus, WorkerStatus},
-    pool::{Census, SeatState, Stock, SupervisorCounters},
+    lending::Stock,
+    pool::Census,
+    roster::SeatState,
+    shared::SupervisorCounters,
 };
 
 use super::snapshot::Refreshes;
@@ -29,7 +32,7 @@ pub(super) fn pool_status(stock: &Stock) -> PoolStatus {
 
 pub(super) fn longest_wait(stock: &Stock) -> Duration {
     let pool = stock.pool();
-    let waits = pool.seats.iter().filter_map(|seat| seat.oldest_since());
+    let waits = pool.lines.iter().filter_map(|line| line.oldest_since());
     let oldest = waits.min();
     Duration::from_millis(oldest.map_or(0, |since| monotonic_millis().saturating_sub(since)))
 }
@@ -65,7 +68,7 @@ pub(super) fn worker(stock: &Stock, report: &WorkerReport) -> WorkerStatus {
         heartbeat_age_ms: stock.heartbeat_age(report.seat),
         connections: counters.open_connections(),
         leases: pool.leases_of(report.seat),
-        waiting: seat.waiting(),
+        waiting: pool.lines[report.seat.get()].waiting(),
         requests: counters.requests.get(),
         errors: counters.request_errors.get(),
         restarts: report.restarts,

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tpp::{
     control::{PoolStatus, SupervisorEvent, WorkerStatus},
-    pool::Totals,
+    shared::Totals,
 };
 
 /// All that is to be seen.

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, time::Instant};
 
 use tpp::{
     control::TokenStatus,
-    pool::{SlotState, Stock},
+    lending::Stock,
+    pool::{SlotIndex, SlotState},
 };
 
 use crate::{refresh::Book, schedule::SlotState as TokenState};
@@ -44,7 +45,7 @@ pub(super) fn each(stock: &Stock, ledger: &Book, now: Instant) -> Vec<TokenStatu
                     | SlotState::Retiring(seat) => u32::try_from(seat.get()).ok(),
                     SlotState::Free | SlotState::Unusable => None,
                 },
-                uses: pool.slots[index].uses(),
+                uses: stock.uses(SlotIndex::new(index)),
                 errors: note.errors,
                 last_error: note.last_error.clone(),
                 fingerprint: note.fingerprint.clone(),

@@ -8,7 +8,8 @@ use std::{
 use tpp::{
     config::Credential,
     hash::{HASH_BEGIN, hash_on},
-    pool::{Legacy, Rest},
+    lending::Legacy,
+    shared::Rest,
 };
 
 use super::book::Book;

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use tpp::{config::Credential, pool::Legacy};
+use tpp::{config::Credential, lending::Legacy};
 
 use super::assignment::{self, Assignment};
 use crate::schedule::{Failure, Login, Rules, Schedule};

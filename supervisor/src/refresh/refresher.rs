@@ -12,8 +12,10 @@ use tokio::{
 };
 use tpp::{
     config::Credential,
+    lending::{Legacy, Stock},
     plan::Backend,
-    pool::{Legacy, Origin, Rest, SlotIndex, Stock},
+    pool::{Origin, SlotIndex},
+    shared::Rest,
 };
 use tracing::{debug, error, info, warn};
 use zeroize::Zeroizing;
@@ -387,7 +389,7 @@ impl Refresher {
         let refused = self.handle.ledger().schedule.all_refused();
         let hopeless = refused.filter(|_| self.stock.pool().census().usable == 0);
         let accounts = hopeless.map_or(0, |accounts| accounts as u64);
-        if accounts > 0 && self.stock.region().hopeless() != hopeless.map(|count| count as u64) {
+        if accounts > 0 && self.stock.hopeless() != hopeless.map(|count| count as u64) {
             warn!(
                 accounts,
                 "every account is refused: nobody waits for a token"

@@ -14,7 +14,10 @@ use tpp::{
 };
 
 use tokio::sync::watch;
-use tpp::pool::{Origin, SlotIndex, Stock};
+use tpp::{
+    lending::Stock,
+    pool::{Origin, SlotIndex},
+};
 
 use super::{assignment::key, *};
 

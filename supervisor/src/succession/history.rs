@@ -1,6 +1,6 @@
 //! The supervisors of a pool, one after the other: kept in the region, so that each one knows its predecessors.
 
-use tpp::{control::SupervisorEvent, pool::Stock};
+use tpp::{control::SupervisorEvent, lending::Stock};
 use tracing::warn;
 
 /// Events that are kept.

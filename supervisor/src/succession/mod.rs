@@ -25,9 +25,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tpp::{
     bells::BellBoard,
     handover::Role,
+    lending::Stock,
     plan::{Plan, Sealed},
-    pool::{Epoch, SeatIndex, SeatState, SeatWord, Stock},
+    pool::{Epoch, SeatIndex},
     region::{Region, SeatLock},
+    roster::{SeatState, SeatWord},
 };
 use tracing::{error, info, warn};
 

@@ -4,6 +4,7 @@
 use std::{
     future::poll_fn,
     net::IpAddr,
+    pin::pin,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
@@ -11,7 +12,8 @@ use std::{
 
 use bytes::Buf;
 use pingora_core::protocols::Stream;
-use tpp::pool::{Lease, WaitEnd};
+use tpp::lending::Lease;
+use tpp::shared::WaitEnd;
 
 use crate::{
     clock::due,
@@ -43,6 +45,12 @@ pub(crate) struct Connection {
 /// Serves a connection to its end.
 pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream) {
     let mut connection = Connection::new(worker, stream).await;
+    let timer = Arc::clone(&connection.client.timer);
+    let requests = pin!(serve_requests(&mut connection));
+    timer.leash.hold(worker, requests).await;
+}
+
+async fn serve_requests(connection: &mut Connection) {
     let mut is_first = true;
     while let Some(request) = connection.next_request(is_first).await {
         match exchange::run(&mut connection.client, &request, &connection.head).await {

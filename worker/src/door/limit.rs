@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use tpp::{
     clients::{Admitted, Bounds, Full},
     config::Client,
-    pool::Desk,
+    lending::Desk,
 };
 
 use crate::log::Muffler;

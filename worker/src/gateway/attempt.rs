@@ -2,7 +2,8 @@
 
 use std::{future::poll_fn, io, net::SocketAddr};
 
-use tpp::pool::{Origin, WaitEnd};
+use tpp::pool::Origin;
+use tpp::shared::WaitEnd;
 
 use crate::{
     gateway::{flight::Flight, pace::Direction, tunnel::Tunnel, upload::Upload},

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
-use tpp::{config::LeaseMode, pool::WaitEnd};
+use tpp::{config::LeaseMode, shared::WaitEnd};
 
 use crate::{
     clock::{Timer, due},

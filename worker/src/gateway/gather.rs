@@ -18,7 +18,7 @@ enum Missing {
     Gone,
     Cut,
     Bad,
-    Late(tpp::pool::WaitEnd),
+    Late(tpp::shared::WaitEnd),
 }
 
 /// Waits until the request's body is in, or as much of it as is kept. A client that holds a lease already, or one that waits

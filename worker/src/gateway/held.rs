@@ -2,10 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use tpp::{
-    config::Reset,
-    pool::{Lease, Origin},
-};
+use tpp::{config::Reset, lending::Lease, pool::Origin};
 use tracing::debug;
 use zeroize::Zeroizing;
 
@@ -121,7 +118,8 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.reset == Reset::Login {
+        // What was taken back may still be at work at the upstream.
+        if self.reset == Reset::Login || self.lease.is_ended() {
             self.mark_spent();
         }
         self.holds.note(self.begun.elapsed());

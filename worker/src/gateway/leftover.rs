@@ -1,11 +1,11 @@
 //! What the upstream still does for a client that left, or waited too long: its token is not lent to the next one as long as
 //! that goes on (`lease.abandoned`).
 
-use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::time::timeout;
-use tpp::{config::Abandoned, pool::WaitEnd};
+use tpp::{config::Abandoned, shared::WaitEnd};
 use tracing::debug;
 
 use crate::{
@@ -92,8 +92,17 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
 }
 
 impl Leftover {
-    /// Waits for the end of the answer; then the lease ends.
-    async fn wait(mut self) {
+    /// Waits for the end of the answer; then the lease ends. Unless it is taken back before.
+    async fn wait(self) {
+        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        let worker = Arc::clone(&self.worker);
+        let timer = worker.timers.add(waker);
+        timer.leash.bind(self.held.lease());
+        let waiting = pin!(self.wait_for_the_end());
+        timer.leash.hold(&worker, waiting).await;
+    }
+
+    async fn wait_for_the_end(mut self) {
         let limit = self.view.settings.lease.abandoned_wait;
         match timeout(limit, self.read_to_end()).await {
             Ok(Ok(())) => {

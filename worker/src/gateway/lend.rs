@@ -9,7 +9,7 @@ use std::{
 
 use tpp::{
     config::LeaseMode,
-    pool::{Desk, Lease, Waiting},
+    lending::{Desk, Lease, Waiting},
 };
 use tracing::debug;
 
@@ -45,6 +45,7 @@ pub(crate) async fn lend(flight: &mut Flight<'_>) -> Result<(), Failure> {
         "lease acquired"
     );
     let reset = client.view.settings.lease.reset;
+    client.timer.leash.bind(&lease);
     client.worker.note_scarcity();
     client.held = Some(Held::new(lease, &client.worker, reset));
     Ok(())

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tpp::pool::{WaitEnd, WorkerSettings};
+use tpp::lending::WorkerSettings;
+use tpp::shared::WaitEnd;
 
 use crate::clock::{due, millis};
 

@@ -1,6 +1,6 @@
 //! What is noted of a request besides its answer.
 
-use tpp::pool::WaitEnd;
+use tpp::shared::WaitEnd;
 use tracing::info;
 
 use crate::{gateway::held::Held, worker::Worker};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Buf as _;
-use tpp::pool::WaitEnd;
+use tpp::shared::WaitEnd;
 
 use crate::{
     clock::{TICK, due, millis},

@@ -23,7 +23,8 @@ pub(crate) fn check_hops(head: &Head) -> Result<(), Reply> {
     Ok(())
 }
 
-/// Writes the request for the upstream. False: the token was replaced meanwhile, and the new one must not go there.
+/// Writes the request for the upstream, unless the time to do so is over. False: the token was replaced meanwhile, and the new
+/// one must not go there.
 pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bool, Failure> {
     let Client {
         held,
@@ -32,8 +33,14 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         ..
     } = &mut *flight.client;
     // A request is never sent without a token.
-    let held = held.as_mut().ok_or(Failure::Over(Next::Drop))?;
-    let Some((end_of_head, version)) = held.end_of_head(attempt.origin) else {
+    let lent = held.as_mut().ok_or(Failure::Over(Next::Drop))?;
+    if !lent.lease().may_stamp() {
+        *held = None;
+        return Err(Failure::Reply(Reply::no_token(
+            "the time of its tokens is over",
+        )));
+    }
+    let Some((end_of_head, version)) = lent.end_of_head(attempt.origin) else {
         return Ok(false);
     };
     attempt.version = version;

@@ -1,6 +1,6 @@
 //! What the end of an attempt means: its answer is passed on, or another attempt is made, or tpp answers.
 
-use tpp::pool::WaitEnd;
+use tpp::shared::WaitEnd;
 use tracing::{debug, warn};
 
 use crate::{

@@ -144,6 +144,7 @@ async fn answer_bell(worker: Arc<Worker>, bell: AsyncFd<OwnedFd>) {
         // Before it is silenced: a ring in between is seen as a new one.
         ready.clear_ready();
         worker.desk.answer_bell();
+        worker.look_at_leases();
     }
 }
 
@@ -168,6 +169,7 @@ async fn keep_time(worker: Arc<Worker>, log: Log, deposed: oneshot::Sender<()>) 
                 let dropped = log.dropped();
                 lost.add(dropped - std::mem::replace(&mut counted, dropped));
                 worker.timers.tick(&worker.clock);
+                worker.look_at_leases();
                 if count.is_multiple_of(TICKS_PER_TENDING) {
                     worker.view().upstream.tend(worker.clock.now());
                 }

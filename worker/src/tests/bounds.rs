@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio::time::sleep;
-use tpp::pool::WaitEnd::{self, *};
+use tpp::shared::WaitEnd::{self, *};
 
 use super::memory::{End, Memory};
 

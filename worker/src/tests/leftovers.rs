@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tpp::{
     config::{Abandoned, LeaseMode, Reset},
-    pool::WaitEnd,
+    shared::WaitEnd,
 };
 
 use super::memory::{End, Memory};

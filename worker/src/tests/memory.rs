@@ -23,9 +23,11 @@ use tokio::{
 };
 use tpp::{
     bells::BellBoard,
+    lending::{Desk, Stock, WorkerSettings},
     plan::Plan,
-    pool::{Desk, Holder, SlotIndex, Stock, WaitEnd, WorkerSettings},
+    pool::{Holder, SlotIndex},
     region::{Geometry, Region},
+    shared::WaitEnd,
 };
 
 use super::play::{ORIGIN, backend, received, settings};

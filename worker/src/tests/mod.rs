@@ -11,4 +11,5 @@ mod memory;
 mod origin;
 mod play;
 mod refresh;
+mod take_back;
 mod tls;

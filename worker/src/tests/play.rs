@@ -19,8 +19,9 @@ use tpp::{
     config::{
         Abandoned, Client, HostHeader, Lease, LeaseMode, LogFormat, Reset, TokenScope, Upstream,
     },
+    lending::{Desk, Stock, TokenSettings, WorkerSettings},
     plan::{Backend, Plan, Sealed},
-    pool::{Census, Desk, Origin, SlotIndex, Stock, TokenSettings, WorkerSettings},
+    pool::{Census, Origin, SlotIndex},
     region::{Geometry, Region},
 };
 
@@ -149,6 +150,7 @@ fn hire(
             ticks.tick().await;
             ticking.desk.heartbeat();
             ticking.desk.answer_bell();
+            ticking.look_at_leases();
             ticking.timers.tick(&ticking.clock);
             let _ = ticking.relieve_crowd();
             ticking.view().upstream.tend(ticking.clock.now());

@@ -9,7 +9,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tpp::pool::WorkerSettings;
+use tpp::lending::WorkerSettings;
 
 use super::play::{Stage, soon};
 

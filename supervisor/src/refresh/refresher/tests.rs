@@ -6,7 +6,7 @@ use std::{
 use tpp::{
     bells::BellBoard,
     config::Secret,
-    pool::Desk,
+    lending::Desk,
     region::{Geometry, Region},
 };
 
@@ -182,7 +182,7 @@ async fn a_good_token_stays_lent_when_its_renewal_is_refused_or_the_server_busy(
         });
         tokio::join!(renewal, running);
         assert_eq!(scene.usable(), 1);
-        assert_eq!(scene.stock.region().hopeless(), None);
+        assert_eq!(scene.stock.hopeless(), None);
     }
 }
 
@@ -191,7 +191,7 @@ async fn when_all_are_refused_nobody_need_wait_until_one_is_in() {
     let scene = Scene::new(2, |number| if number == 0 { refused() } else { good() });
     let refresher = scene.refresher("pw", 2);
     let handle = refresher.handle();
-    let hopeless = || scene.stock.region().hopeless();
+    let hopeless = || scene.stock.hopeless();
     let steps = async {
         while hopeless().is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -213,7 +213,7 @@ async fn a_refused_accounts_rest_outlives_its_supervisor_but_not_its_password() 
     let until = next.handle.ledger().schedule.resting_until(0).unwrap();
     assert!(until > clock::now() + Duration::from_secs(200));
     scene
-        .until(next, || scene.stock.region().hopeless() == Some(1))
+        .until(next, || scene.stock.hopeless() == Some(1))
         .await;
     assert_eq!(scene.asked(), 1, "not asked again");
     let mended = scene.refresher("right", 1);

@@ -1,10 +1,11 @@
-//! A worker's seat: who sits there, in what state, and the part of the line that waits in it.
+//! A worker's seat: who sits there, and in what state.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::sync::AtomicU64;
-
-use super::ids::{Epoch, mask};
+use crate::{
+    ids::{Epoch, mask},
+    sync::AtomicU64,
+};
 
 /// What the worker of a seat is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,21 +98,15 @@ pub struct Seat {
     word: AtomicU64,
     /// Milliseconds of the monotonic clock at the worker's last heartbeat.
     heartbeat: AtomicU64,
-    /// Connections of this worker that wait. Only its worker writes it.
-    pub(crate) waiting: AtomicU64,
-    /// When the first of them joined, milliseconds of the monotonic clock; 0: nobody waits.
-    pub(crate) oldest_since: AtomicU64,
-    /// Sequence number of the first place of the window that is not cleared.
-    pub(crate) window_first: AtomicU64,
-    /// Ticket + 1 of the first who waits behind the window, for want of room in it; 0: none.
-    pub(crate) behind_window: AtomicU64,
     /// What the worker was given at its start and keeps: see [`Self::launch`].
     launch: AtomicU64,
     /// When the seat was filled, milliseconds of the monotonic clock.
     filled_at: AtomicU64,
-    /// Generation of the plan the worker acts on. Only its worker writes it.
+    /// How often the worker was told to look at its leases. Only the supervisor writes it.
+    summons: AtomicU64,
+    /// The newest plan by which the worker acts; 0: none. Only its worker writes it.
     plan: AtomicU64,
-    reserved: [AtomicU64; 7],
+    reserved: [AtomicU64; 10],
 }
 
 impl Seat {
@@ -121,12 +116,9 @@ impl Seat {
         Self {
             word: AtomicU64::new(0),
             heartbeat: AtomicU64::new(0),
-            waiting: AtomicU64::new(0),
-            oldest_since: AtomicU64::new(0),
-            window_first: AtomicU64::new(0),
-            behind_window: AtomicU64::new(0),
             launch: AtomicU64::new(0),
             filled_at: AtomicU64::new(0),
+            summons: AtomicU64::new(0),
             plan: AtomicU64::new(0),
             reserved: std::array::from_fn(|_| AtomicU64::new(0)),
         }
@@ -190,21 +182,34 @@ impl Seat {
         // Relaxed: see `launch`.
         self.launch.store(fingerprint, Relaxed);
         self.filled_at.store(now, Relaxed);
-        // The last worker's plan says nothing of this one's.
-        self.show_plan(0);
+        self.plan.store(0, Relaxed);
     }
 
-    /// Generation of the plan that the worker acts on; 0: none yet.
+    /// Tells the worker to look at its leases: one is to end, or a deadline has moved. Its bell must ring afterwards.
+    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
+    pub(crate) fn summon(&self) {
+        // Relaxed load: one writer. Release, pairs with Acquire in `summons`: who sees it sees what it is about.
+        self.summons
+            .store(self.summons.load(Relaxed).wrapping_add(1), Release);
+    }
+
+    /// How often the worker was told to look at its leases.
+    #[must_use]
+    pub fn summons(&self) -> u64 {
+        // Acquire: see `summon`.
+        self.summons.load(Acquire)
+    }
+
+    /// The newest plan by which the worker acts; 0: none.
     #[must_use]
     pub fn plan(&self) -> u64 {
-        // Relaxed: a number on its own; whoever waits for it goes on to read nothing that the worker wrote before.
-        self.plan.load(Relaxed)
+        // Acquire, pairs with Release below: whoever sees that a worker goes by a plan sees it done with the one before.
+        self.plan.load(Acquire)
     }
 
-    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no desk"))]
+    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
     pub(crate) fn show_plan(&self, generation: u64) {
-        // Relaxed: see `plan`.
-        self.plan.store(generation, Relaxed);
+        self.plan.store(generation, Release);
     }
 
     /// When the seat was filled, milliseconds of the monotonic clock.
@@ -212,20 +217,6 @@ impl Seat {
     pub fn filled_at(&self) -> u64 {
         // Relaxed: see `launch`.
         self.filled_at.load(Relaxed)
-    }
-
-    /// Connections that wait in this worker.
-    #[must_use]
-    pub fn waiting(&self) -> u64 {
-        // Relaxed: a number for people and for a bound that need not be exact to the one.
-        self.waiting.load(Relaxed)
-    }
-
-    /// When the first of them joined, milliseconds of the monotonic clock; `None`: nobody waits.
-    #[must_use]
-    pub fn oldest_since(&self) -> Option<u64> {
-        // Relaxed: a number for people.
-        Some(self.oldest_since.load(Relaxed)).filter(|&since| since != 0)
     }
 }
 

@@ -12,7 +12,10 @@ use std::{
 
 use crate::{
     bells::BellBoard,
+    ids::{Origin, SlotIndex, Ticket},
+    pool::Released,
     region::{Geometry, Region},
+    roster::SeatWord,
 };
 
 use super::*;
@@ -33,7 +36,7 @@ impl Fixture {
             seats: 4,
             token_bytes: 256,
         };
-        let region = Arc::new(Region::create(geometry).expect("a region"));
+        let region = Arc::new(Region::with_room(geometry, 1 << 20).expect("a region"));
         region.set_slots_used(slots);
         let bells = BellBoard::create(geometry.seats).expect("bells");
         let stock = Stock::new(region, bells);
@@ -127,10 +130,10 @@ fn a_line_longer_than_the_window_keeps_its_order() {
     let held: Vec<_> = (0..3)
         .map(|_| fixture.desks[0].try_lease().unwrap())
         .collect();
-    let mut line: Vec<_> = (0..3 * WINDOW)
+    let mut line: Vec<_> = (0..3 * 1024)
         .map(|n| fixture.desks[usize::from(n % 3 == 0)].join())
         .collect();
-    fixture.assert_counts(3, 0, 3 * WINDOW as u64);
+    fixture.assert_counts(3, 0, 3 * 1024 as u64);
     drop(held);
     for chunk in line.chunks_mut(3) {
         fixture.answer_all_bells();
@@ -203,7 +206,7 @@ fn leaving_the_line_strands_nobody() {
 fn hidden_waiters_that_leave_do_not_hold_up_the_next() {
     let fixture = Fixture::new(1, 2);
     let held = fixture.desks[0].try_lease().unwrap();
-    let line: Vec<_> = (0..WINDOW + 10).map(|_| fixture.desks[0].join()).collect();
+    let line: Vec<_> = (0..1024 + 10).map(|_| fixture.desks[0].join()).collect();
     let mut last = fixture.desks[1].join();
     for waiting in line.into_iter().rev() {
         drop(waiting);
@@ -519,4 +522,156 @@ fn a_reader_never_sees_half_a_token() {
             );
         }
     });
+}
+
+/// A second pool on the fixture's region, and the desks' view of it.
+fn limit(fixture: &Fixture, permits: usize) -> (Stock, Vec<Arc<Desk>>) {
+    let limit = fixture.stock.add_limit(7, permits).expect("room");
+    let id = limit.pool_id();
+    let desks = fixture.desks.iter();
+    let desks = desks.map(|desk| desk.open(id).expect("it is there"));
+    let desks = desks.collect();
+    (limit, desks)
+}
+
+#[test]
+fn a_limit_is_a_pool_of_its_own_on_the_same_seats() {
+    let fixture = Fixture::new(1, 2);
+    let (limit, permits) = limit(&fixture, 2);
+    let held: Vec<_> = [&permits[0], &permits[1]]
+        .map(|desk| desk.try_lease().expect("two permits"))
+        .into();
+    assert!(permits[0].try_lease().is_none(), "never one too many");
+    let mut waiting = permits[1].join();
+    assert!(fixture.desks[1].try_lease().is_some(), "another line");
+    assert!(poll(&mut waiting).is_none());
+    drop(held);
+    fixture.desks[1].answer_bell();
+    let lease = poll(&mut waiting).expect("a permit came free");
+    assert_eq!(limit.pool().census().in_use, 1);
+    // One reclaim for all pools.
+    std::mem::forget(lease);
+    let token = fixture.desks[1].try_lease().expect("the token");
+    std::mem::forget(token);
+    assert_eq!(fixture.stock.reclaim(permits[1].seat()).leases, 2);
+    assert_eq!(limit.pool().census().available, 2);
+    assert_eq!(fixture.stock.pool().census().available, 1);
+}
+
+#[test]
+fn fewer_permits_hold_once_those_above_are_given_back() {
+    let fixture = Fixture::new(1, 1);
+    let (limit, permits) = limit(&fixture, 3);
+    let held: Vec<_> = std::iter::from_fn(|| permits[0].try_lease()).collect();
+    assert_eq!(held.len(), 3);
+    limit.set_permits(1);
+    drop(held);
+    let held: Vec<_> = std::iter::from_fn(|| permits[0].try_lease()).collect();
+    assert_eq!(held.len(), 1);
+}
+
+#[test]
+fn a_pool_goes_when_no_worker_goes_by_an_older_plan() {
+    let fixture = Fixture::new(1, 2);
+    let (limit, permits) = limit(&fixture, 2);
+    let id = limit.pool_id();
+    fixture.desks[0].show_plan(5);
+    assert!(!fixture.stock.remove_pool(id, 5).unwrap());
+    fixture.desks[1].show_plan(6);
+    drop(permits);
+    assert!(fixture.stock.remove_pool(id, 5).unwrap());
+    assert!(fixture.desks[0].open(id).is_none());
+}
+
+#[test]
+fn a_desk_opened_again_goes_on_with_the_window_it_left() {
+    let fixture = Fixture::new(1, 1);
+    let (limit, permits) = limit(&fixture, 1);
+    let (id, held) = (limit.pool_id(), permits[0].try_lease().unwrap());
+    let mut waiting = permits[0].join();
+    drop(held);
+    assert!(poll(&mut waiting).is_some());
+    drop((waiting, permits));
+    let desk = fixture.desks[0].open(id).unwrap();
+    let held = desk.try_lease().unwrap();
+    let mut waiting = desk.join();
+    drop(held);
+    assert!(poll(&mut waiting).is_some());
+}
+
+#[test]
+fn a_paused_pool_lends_nothing_and_keeps_the_line() {
+    let fixture = Fixture::new(2, 2);
+    let (one, two) = (&fixture.desks[0], &fixture.desks[1]);
+    let held = one.try_lease().unwrap();
+    fixture.stock.pause();
+    assert!(two.try_lease().is_none(), "a free slot is held back");
+    let mut waiting = two.join();
+    drop(held);
+    fixture
+        .stock
+        .install(SlotIndex::new(1), b"new", ORIGIN)
+        .unwrap();
+    fixture.stock.sweep();
+    assert!(
+        poll(&mut waiting).is_none(),
+        "so are one given back and one stocked"
+    );
+    let census = fixture.stock.pool().census();
+    assert_eq!((census.available, census.in_use, census.waiting), (0, 0, 1));
+    fixture.stock.resume();
+    two.answer_bell();
+    assert!(poll(&mut waiting).is_some(), "first who waited");
+    assert!(one.try_lease().is_some() && two.try_lease().is_some());
+}
+
+#[test]
+fn a_pause_that_was_cut_off_is_ended_by_the_sweep() {
+    let fixture = Fixture::new(2, 1);
+    // The word is said, the slots are not held back yet; and the other way round.
+    fixture.stock.terms().set_paused(true);
+    fixture.stock.sweep();
+    assert!(fixture.desks[0].try_lease().is_none());
+    fixture.stock.terms().set_paused(false);
+    fixture.stock.sweep();
+    assert!(fixture.desks[0].try_lease().is_some());
+}
+
+#[test]
+fn a_lease_taken_back_is_told_to_its_holder_and_to_no_other() {
+    let fixture = Fixture::new(1, 2);
+    let (one, two) = (&fixture.desks[0], &fixture.desks[1]);
+    let slot = SlotIndex::new(0);
+    assert!(!fixture.stock.end_lease(slot), "nobody holds it");
+    let lease = one.try_lease().unwrap();
+    let watch = lease.watch();
+    let mut seen = 0;
+    assert!(!one.look_at_leases(&mut seen) && lease.may_stamp());
+    assert!(fixture.stock.end_lease(slot));
+    assert!(one.look_at_leases(&mut seen) && !one.look_at_leases(&mut seen));
+    assert!(!two.look_at_leases(&mut 0));
+    assert!(watch.is_ended() && lease.is_ended() && !lease.may_stamp());
+    drop(lease);
+    assert!(!watch.is_ended(), "it is over");
+    let next = one.try_lease().unwrap();
+    assert!(!next.is_ended() && next.may_stamp());
+    fixture.stock.sweep();
+    assert!(!next.is_ended());
+}
+
+#[test]
+fn deadlines_hold_without_anybody_to_enforce_them() {
+    let fixture = Fixture::new(1, 1);
+    let desk = &fixture.desks[0];
+    let lease = desk.try_lease().unwrap();
+    let (past, future) = (1, u64::MAX);
+    assert!(lease.may_stamp(), "no deadline");
+    fixture.stock.set_deadlines(Some(future), Some(future));
+    assert!(lease.may_stamp() && !lease.is_ended());
+    fixture.stock.set_deadlines(Some(past), Some(future));
+    assert!(!lease.may_stamp() && !lease.is_ended(), "it may go on");
+    fixture.stock.set_deadlines(Some(past), Some(past));
+    assert!(lease.is_ended() && desk.look_at_leases(&mut 0));
+    fixture.stock.set_deadlines(None, None);
+    assert!(lease.may_stamp() && !lease.is_ended());
 }

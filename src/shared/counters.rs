@@ -41,11 +41,7 @@ pub struct SupervisorCounters {
     pub worker_restarts: Counter,
     /// Configurations put in force.
     pub configurations: Counter,
-    /// Accounts, if the upstream refuses them all and no token is left; 0 otherwise. No number that grows.
-    pub(crate) hopeless: AtomicU64,
-    /// Head of [`super::Suspects`].
-    pub(crate) suspects: AtomicU64,
-    reserved: [Counter; 9],
+    reserved: [Counter; 11],
 }
 
 /// Buckets of a [`Histogram`], the last one without a bound.
@@ -158,14 +154,14 @@ seat_counters! {
     clients_left,
     /// Connections closed because their time to drain was over.
     drain_cut,
+    /// Log lines dropped because nobody read them.
+    log_lines_dropped,
     /// Connections refused because there were as many as may be (`client.max_connections`).
     refused_total,
     /// Connections refused because their address had as many as may be (`client.max_connections_per_address`).
     refused_address,
     /// Connections refused because the descriptors left are for the upstream's.
     refused_descriptors,
-    /// Log lines dropped because nobody read them.
-    log_lines_dropped,
 }
 
 impl HistogramCounts {

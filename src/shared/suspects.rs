@@ -6,22 +6,25 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
-use crate::sync::{AtomicU64, fence};
+use crate::{
+    ids::SlotIndex,
+    sync::{AtomicU64, fence},
+};
 
-use super::{Slot, SlotIndex};
+use super::TokenWords;
 
 /// A view of the list.
 #[derive(Debug, Clone, Copy)]
 pub struct Suspects<'a> {
     /// The first slot's index and 1; 0: there is none.
     head: &'a AtomicU64,
-    slots: &'a [Slot],
+    slots: &'a [TokenWords],
 }
 
 impl<'a> Suspects<'a> {
     /// Over a head and the slots it counts.
     #[must_use]
-    pub fn new(head: &'a AtomicU64, slots: &'a [Slot]) -> Self {
+    pub fn new(head: &'a AtomicU64, slots: &'a [TokenWords]) -> Self {
         Self { head, slots }
     }
 
@@ -89,8 +92,8 @@ mod tests {
 
     use super::*;
 
-    fn slots(count: usize) -> Vec<Slot> {
-        (0..count).map(|_| Slot::new()).collect()
+    fn slots(count: usize) -> Vec<TokenWords> {
+        (0..count).map(|_| TokenWords::new()).collect()
     }
 
     #[test]

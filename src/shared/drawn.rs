@@ -3,7 +3,9 @@
 
 use zeroize::Zeroizing;
 
-use super::{Origin, Publication, TooLong};
+use crate::ids::Origin;
+
+use super::{Publication, TooLong};
 
 /// What an origin takes beside the token, bytes.
 pub const ORIGIN_BYTES: usize = size_of::<u64>();
@@ -12,7 +14,7 @@ pub const ORIGIN_BYTES: usize = size_of::<u64>();
 ///
 /// # Errors
 /// If the token is too long.
-pub(crate) fn publish(
+pub(crate) fn publish_token(
     place: Publication<'_>,
     token: &[u8],
     origin: Origin,
@@ -28,7 +30,7 @@ pub(crate) fn publish(
 }
 
 /// Copies the token over `into`; returns its version, 0 if there is none, and its origin.
-pub(crate) fn read(place: Publication<'_>, into: &mut Vec<u8>) -> (u64, Origin) {
+pub(crate) fn read_token(place: Publication<'_>, into: &mut Vec<u8>) -> (u64, Origin) {
     // Room at once, for the same reason.
     into.reserve(place.capacity() + ORIGIN_BYTES);
     let version = place.read(into);

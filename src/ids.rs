@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+/// Index of a slot in its pool.
 use serde::{Deserialize, Serialize};
 
 /// Index of a slot in the pool.
@@ -41,6 +42,27 @@ impl Origin {
 /// A place's rank in the order of arrival, over all workers; never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
+
+/// Names a pool of a region. Given out anew only after 65,535 others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolId(u16);
+
+impl PoolId {
+    /// The pool that every region has.
+    pub const DEFAULT: Self = Self(0);
+
+    /// The pool numbered `number`.
+    #[must_use]
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// As a number.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
 
 impl SlotIndex {
     /// Bits that hold a slot index in a shared word.
@@ -139,6 +161,12 @@ pub(crate) const fn mask(bits: u32) -> u64 {
 }
 
 impl fmt::Display for SlotIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for PoolId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -1,23 +1,21 @@
-//! What a worker has of the pool: a place in line, a lease, the wait for a new token. Each is given back by being dropped.
+//! What a worker has of a pool: a place in line, a lease, the wait for a new token. Each is given back by being dropped.
 
 use std::{
-    cell::Cell,
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use super::{Desk, OwnBellNoted};
 use crate::{
     clock::monotonic_millis,
-    pool::{
-        ids::{Origin, SlotIndex, Ticket},
-        slot::{Claim, Released, Slot},
-        token,
-    },
+    ids::{Origin, SlotIndex, Ticket},
+    pool::{Claim, Released},
+    shared::{TokenWords, read_token},
 };
+
+use super::desk::{Desk, OwnBellNoted, unpoisoned};
 
 /// How long refusals are passed on after a fresh token did not cure one.
 const VOUCHED_MS: u64 = 60_000;
@@ -94,24 +92,23 @@ impl Lease {
     /// Version of the token that is in the slot now; rises at each refresh.
     #[must_use]
     pub fn token_version(&self) -> u64 {
-        self.desk.region.token(self.slot).version()
+        self.desk.token(self.slot).version()
     }
 
     /// Copies the token over `into`; returns its version, and where alone it may be sent.
     pub fn read_token(&self, into: &mut Vec<u8>) -> (u64, Origin) {
-        token::read(self.desk.region.token(self.slot), into)
+        read_token(self.desk.token(self.slot), into)
     }
 
     /// Reports that the upstream refused token `version`: the supervisor logs in anew.
     pub fn report_refused(&self, version: u64) {
         if self.words().report_refused(version) {
-            self.desk.region.suspects().push(self.slot);
-            self.desk.bells.ring_supervisor();
+            self.desk.suspect(self.slot);
         }
     }
 
-    fn words(&self) -> &Slot {
-        &self.desk.pool().slots[self.slot.get()]
+    fn words(&self) -> &TokenWords {
+        self.desk.token_words(self.slot)
     }
 
     /// Whether a refusal of token `version` is to be passed on at once, without a login: one made a moment ago did not
@@ -151,31 +148,78 @@ impl Lease {
     /// From now on, however the lease ends and even if this process dies, token `version` is not lent again.
     pub fn mark_spent(&mut self, version: u64) {
         self.spent = Some(version);
-        self.desk.pool().slots[self.slot.get()].mark_spent(version);
+        self.desk.slot(self.slot).mark_spent(version);
     }
 
     /// The token may be lent again after all.
     pub fn mark_sound(&mut self) {
         self.spent = None;
-        self.desk.pool().slots[self.slot.get()].mark_spent(0);
+        self.desk.slot(self.slot).mark_spent(0);
+    }
+
+    /// Whether a request may be stamped with its token now: before [`crate::shared::Terms::lend_until`], and it is not to end.
+    ///
+    /// With a deadline the system's own clock is read, not one that this process keeps: after a stop of any length the
+    /// answer is by the time at which it goes on. Without one it costs two loads.
+    #[must_use]
+    pub fn may_stamp(&self) -> bool {
+        self.desk.terms().may_stamp(monotonic_millis) && !self.is_ended()
+    }
+
+    /// Whether it is to end at once: the supervisor took the slot back, or the pool's deadline
+    /// ([`crate::shared::Terms::cut_at`]) has come.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        is_ended(&self.desk, self.slot, self.claim)
+    }
+
+    /// For whoever keeps an eye on it from outside of the task that has it.
+    #[must_use]
+    pub fn watch(&self) -> LeaseWatch {
+        LeaseWatch {
+            desk: Arc::clone(&self.desk),
+            slot: self.slot,
+            claim: self.claim,
+        }
     }
 
     /// Counts a request sent with this slot.
     pub fn count_use(&self) {
-        self.desk.pool().slots[self.slot.get()].count_use();
+        self.words().count_use();
     }
 
     /// Says that its connection asks nothing now: while somebody waits it may be told to give way
     /// ([`Desk::who_gives_way`]). Returns the note, milliseconds of the monotonic clock.
     pub fn note_idle(&self) -> u64 {
         let now = monotonic_millis();
-        self.desk.pool().slots[self.slot.get()].note_idle(now);
+        self.words().note_idle(now);
         now
     }
 
     /// Says that its connection is at work.
     pub fn note_busy(&self) {
-        self.desk.pool().slots[self.slot.get()].note_idle(0);
+        self.words().note_idle(0);
+    }
+}
+
+fn is_ended(desk: &Desk, slot: SlotIndex, claim: Claim) -> bool {
+    desk.slot(slot).is_ended(claim) || desk.terms().is_cut(monotonic_millis)
+}
+
+/// Tells whether a lease is to end. It keeps nothing: the lease ends without it, and then it says no more.
+#[derive(Debug)]
+pub struct LeaseWatch {
+    desk: Arc<Desk>,
+    slot: SlotIndex,
+    claim: Claim,
+}
+
+impl LeaseWatch {
+    /// Whether it is under way, and [`Lease::is_ended`]. To be asked when [`Desk::look_at_leases`] says so.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.desk.slot(self.slot).is_held_under(self.claim)
+            && is_ended(&self.desk, self.slot, self.claim)
     }
 }
 
@@ -191,22 +235,18 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let desk = &*self.desk;
         desk.counters().releases.add(1);
-        let bells = OwnBellNoted {
-            desk,
-            own: Cell::new(false),
-        };
+        let bells = OwnBellNoted::new(desk);
         match self.spent {
             // Not held any more: the supervisor reclaimed it, and counted it.
             None => drop(desk.pool().release(self.slot, self.claim, &bells)),
             Some(version) => {
                 let pool = desk.pool();
                 if pool.retire(self.slot, self.claim, version, &bells) == Released::Unusable {
-                    desk.region.suspects().push(self.slot);
-                    desk.bells.ring_supervisor();
+                    desk.suspect(self.slot);
                 }
             }
         }
-        if bells.own.get() && desk.collect() {
+        if bells.rang() && desk.collect() {
             desk.serve();
         }
     }
@@ -226,8 +266,8 @@ pub struct Refreshed {
 
 impl Refreshed {
     fn outcome(&self) -> Option<bool> {
-        let slot = &self.desk.pool().slots[self.slot.get()];
-        if self.desk.region.token(self.slot).version() != self.version {
+        let slot = self.desk.token_words(self.slot);
+        if self.desk.token(self.slot).version() != self.version {
             Some(true)
         } else if slot.failures() != self.failures
             || slot.is_put_off(self.version)
@@ -249,11 +289,7 @@ impl Future for Refreshed {
         if let Some(outcome) = self.outcome() {
             return Poll::Ready(outcome);
         }
-        let mut watchers = self
-            .desk
-            .refresh_watchers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut watchers = unpoisoned(&self.desk.shared.watchers);
         watchers.push(cx.waker().clone());
         drop(watchers);
         // Once more: the bell may have been answered between the look and the entry.

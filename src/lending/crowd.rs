@@ -6,14 +6,14 @@
 
 use std::time::Duration;
 
-use super::Desk;
 use crate::{
     clock::monotonic_millis,
-    pool::{
-        Holder, SeatState,
-        ids::{SeatIndex, SlotIndex},
-    },
+    ids::{SeatIndex, SlotIndex},
+    pool::Holder,
+    roster::SeatState,
 };
+
+use super::desk::Desk;
 
 /// What this worker has to do with the crowd now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,23 +48,23 @@ impl Desk {
         let waiting: u64 = pool
             .line()
             .filter(|seat| may_be_given(*seat))
-            .map(|seat| pool.seats[seat.get()].waiting())
+            .map(|seat| pool.lines[seat.get()].waiting())
             .sum();
         if waiting == 0 {
             return GivingWay::default();
         }
         let mut idle = Vec::new();
         let mut on_their_way = 0;
-        for (index, slot) in pool.slots.iter().enumerate() {
+        for (index, (slot, token)) in pool.slots.iter().zip(self.tokens()).enumerate() {
             let word = slot.word();
             match word.holder {
-                _ if !word.usable => {}
+                _ if !word.may_be_lent() => {}
                 Holder::Free | Holder::Offered { .. } => on_their_way += 1,
                 // A stopped worker closes nothing: whoever comes after it in the order takes its turn.
                 Holder::Leased { seat, .. } => {
                     let holder = pool.seats.get(seat.get()).map(|seat| seat.word());
                     let holder = holder.filter(|word| word.takes_offers());
-                    idle.extend(holder.zip(slot.idle_since()).map(|(word, since)| Idle {
+                    idle.extend(holder.zip(token.idle_since()).map(|(word, since)| Idle {
                         stays: word.state != SeatState::Draining,
                         since,
                         slot: index,

@@ -1,0 +1,28 @@
+//! The pool in use: a worker's half ([`Desk`]), the supervisor's half ([`Stock`]), and what a slot stands for ([`crate::shared::TokenWords`]).
+//! Above the algorithms ([`crate::pool`]), the mapping and the bells, which do not know each other.
+
+#[cfg(not(tpp_loom))]
+mod attendance;
+#[cfg(not(tpp_loom))]
+mod crowd;
+#[cfg(not(tpp_loom))]
+mod desk;
+#[cfg(not(tpp_loom))]
+mod lease;
+#[cfg(not(tpp_loom))]
+mod oversight;
+#[cfg(not(tpp_loom))]
+mod settings;
+#[cfg(not(tpp_loom))]
+mod stock;
+#[cfg(all(test, not(tpp_loom)))]
+mod tests;
+
+#[cfg(not(tpp_loom))]
+pub use self::{
+    crowd::GivingWay,
+    desk::Desk,
+    lease::{Lease, LeaseWatch, Refreshed, Waiting},
+    settings::{TokenSettings, WorkerSettings},
+    stock::{Legacy, Stock},
+};

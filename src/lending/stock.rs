@@ -1,0 +1,327 @@
+//! The supervisor's half of a pool: it stocks slots with tokens, and says what may be lent, and until when.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    bells::BellBoard,
+    clock::{boot_millis, monotonic_millis},
+    ids::{Origin, PoolId, SlotIndex},
+    pool::{Bells, Holder, Pool, SlotWord},
+    region::{PoolParts, Region},
+    shared::{Publication, Rest, Terms, TokenWords, TooLong, publish_token, read_token},
+};
+
+/// What a supervisor finds in a slot that another one stocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Legacy {
+    /// Key of the account whose it was; `None`: nobody's.
+    pub account: Option<u64>,
+    /// Version of its token; 0: it never had one.
+    pub version: u64,
+    /// Whether the token may be lent.
+    pub is_usable: bool,
+    /// Time since the token was drawn, suspended time included.
+    pub age: Duration,
+    /// Rest of its account after a refused login.
+    pub rest: Option<Rest>,
+    /// Where it was drawn.
+    pub origin: Origin,
+}
+
+/// The supervisor's access to one pool of a region, and through it to all of the region. One process at a time may have it.
+#[derive(Debug)]
+pub struct Stock {
+    pub(super) region: Arc<Region>,
+    pub(super) bells: Arc<BellBoard>,
+    parts: PoolParts,
+    /// Offers that the last sweep saw, in any pool.
+    pub(super) open_offers: Arc<Mutex<HashSet<(PoolId, usize, SlotWord)>>>,
+}
+
+impl Stock {
+    /// Takes charge of a region, and of its default pool.
+    #[must_use]
+    pub fn new(region: Arc<Region>, bells: BellBoard) -> Self {
+        Self {
+            parts: *region.default_pool(),
+            region,
+            bells: Arc::new(bells),
+            open_offers: Arc::default(),
+        }
+    }
+
+    /// The same of another pool; `None`: there is no such pool.
+    #[must_use]
+    pub fn open(&self, pool: PoolId) -> Option<Self> {
+        self.region.find_pool(pool).map(|parts| self.at(parts))
+    }
+
+    pub(super) fn at(&self, parts: PoolParts) -> Self {
+        Self {
+            region: Arc::clone(&self.region),
+            bells: Arc::clone(&self.bells),
+            parts,
+            open_offers: Arc::clone(&self.open_offers),
+        }
+    }
+
+    /// Its pool.
+    #[must_use]
+    pub fn pool_id(&self) -> PoolId {
+        self.parts.id()
+    }
+
+    /// What holds for its pool as a whole.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        self.region.terms_at(&self.parts)
+    }
+
+    fn token(&self, slot: SlotIndex) -> Publication<'_> {
+        self.region.token_at(&self.parts, slot)
+    }
+
+    fn token_words(&self, slot: SlotIndex) -> &TokenWords {
+        &self.region.tokens_at(&self.parts)[slot.get()]
+    }
+
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    /// The bells; the supervisor waits for its own.
+    #[must_use]
+    pub fn bells(&self) -> &BellBoard {
+        &self.bells
+    }
+
+    /// The pool.
+    #[must_use]
+    pub fn pool(&self) -> Pool<'_> {
+        self.region.pool_at(&self.parts)
+    }
+
+    /// Notes whose `slot` is: `account` is any key that tells accounts apart, and not 0.
+    pub fn assign(&self, slot: SlotIndex, account: u64) {
+        self.token_words(slot).set_account(account);
+    }
+
+    /// What a predecessor left in `slot`.
+    #[must_use]
+    pub fn legacy(&self, slot: SlotIndex) -> Legacy {
+        let found = self.token_words(slot);
+        let version = self.token(slot).version();
+        Legacy {
+            account: Some(found.account()).filter(|&key| key != 0),
+            version,
+            is_usable: self.pool().slots[slot.get()].word().usable && version != 0,
+            age: Duration::from_millis(boot_millis().saturating_sub(found.drawn_at())),
+            rest: found.rest(),
+            origin: self.read_token(slot, &mut Zeroizing::default()).1,
+        }
+    }
+
+    /// Copies the token of `slot` over `into`; returns its version, 0 if there is none, and its origin.
+    pub fn read_token(&self, slot: SlotIndex, into: &mut Vec<u8>) -> (u64, Origin) {
+        read_token(self.token(slot), into)
+    }
+
+    /// Has `permits` slots of a pool without tokens lent, and no others. What is above ends with its lease.
+    pub fn set_permits(&self, permits: usize) {
+        let most = self.parts.geometry().slots;
+        let terms = self.terms();
+        terms.set_slots_used(terms.slots_used().max(permits).min(most));
+        for index in 0..terms.slots_used() {
+            let slot = SlotIndex::new(index);
+            if index < permits {
+                self.put_in_use(slot);
+            } else {
+                self.take_out_of_use(slot);
+            }
+        }
+    }
+
+    fn put_in_use(&self, slot: SlotIndex) {
+        let pool = self.pool();
+        if self.terms().is_paused() {
+            pool.slots[slot.get()].hold_back();
+        }
+        if pool.slots[slot.get()].put_in_use() {
+            pool.bitmap.set(slot);
+            pool.dispatch(&*self.bells);
+        }
+    }
+
+    /// Publishes a token drawn from `origin` and puts its slot in use. Its holder, if it has one, goes on with the new token.
+    ///
+    /// # Errors
+    /// If the token is longer than the region was made for; the slot is as it was.
+    pub fn install(&self, slot: SlotIndex, token: &[u8], origin: Origin) -> Result<u64, TooLong> {
+        let version = publish_token(self.token(slot), token, origin)?;
+        // Afterwards: should we be killed in between, the age is overstated, and the token renewed too early.
+        self.token_words(slot).set_drawn_at(boot_millis());
+        self.token_words(slot).set_rest(None);
+        self.put_in_use(slot);
+        self.ring_holder(slot);
+        Ok(version)
+    }
+
+    /// Counts a failed login; a holder that waits for its result is told, and waits for no other as long as
+    /// [`Self::login_begins`] was not called.
+    pub fn login_failed(&self, slot: SlotIndex) {
+        self.token_words(slot).count_failure();
+        self.put_off(slot);
+    }
+
+    /// Says that no login for the slot comes soon. A holder whose token was refused waits for none.
+    pub fn put_off(&self, slot: SlotIndex) {
+        let version = self.token(slot).version();
+        self.token_words(slot).put_off(version);
+        self.ring_holder(slot);
+    }
+
+    /// Says that a login for the slot is under way: it may be waited for.
+    pub fn login_begins(&self, slot: SlotIndex) {
+        self.token_words(slot).put_off(0);
+    }
+
+    /// Says that refusals of the slot's token are the application's own: holders pass them on.
+    pub fn vouch(&self, slot: SlotIndex) {
+        let version = self.token(slot).version();
+        self.token_words(slot).vouch(version, monotonic_millis());
+        self.ring_holder(slot);
+    }
+
+    /// Whether refusals of the slot's token were once found to be the application's own.
+    #[must_use]
+    pub fn is_vouched(&self, slot: SlotIndex) -> bool {
+        let version = self.token(slot).version();
+        let vouched = self.token_words(slot).vouched_at(version);
+        version != 0 && vouched.is_some()
+    }
+
+    /// Whether the slot's token has had an answer other than a refusal.
+    #[must_use]
+    pub fn has_served(&self, slot: SlotIndex) -> bool {
+        let version = self.token(slot).version();
+        version != 0 && self.token_words(slot).has_served(version)
+    }
+
+    /// Notes until when the slot's account rests, for a supervisor that takes over; `None`: not at all.
+    pub fn note_rest(&self, slot: SlotIndex, rest: Option<Rest>) {
+        self.token_words(slot).set_rest(rest);
+    }
+
+    /// Says that the upstream refuses all `accounts` and no token is left, so that nobody need wait; 0: there is hope.
+    pub fn set_hopeless(&self, accounts: u64) {
+        if self.terms().set_hopeless(accounts) {
+            self.ring_all();
+        }
+    }
+
+    /// Accounts, if the upstream refuses them all and no token is left.
+    #[must_use]
+    pub fn hopeless(&self) -> Option<u64> {
+        self.terms().hopeless()
+    }
+
+    /// Lends the slot no more. A lease under way goes on.
+    pub fn take_out_of_use(&self, slot: SlotIndex) {
+        let pool = self.pool();
+        if pool.slots[slot.get()].take_out_of_use() {
+            pool.bitmap.clear(slot);
+        }
+    }
+
+    /// Wipes the token of a slot that is out of use. False as long as somebody holds it.
+    pub fn wipe(&self, slot: SlotIndex) -> bool {
+        let word = self.pool().slots[slot.get()].word();
+        let idle = !word.usable && word.holder == Holder::Free;
+        if idle {
+            self.token(slot).wipe();
+            self.assign(slot, 0);
+            self.note_rest(slot, None);
+        }
+        idle
+    }
+
+    /// Whether the upstream refused the token that is in the slot now.
+    #[must_use]
+    pub fn is_suspect(&self, slot: SlotIndex) -> bool {
+        let version = self.token(slot).version();
+        version != 0 && self.token_words(slot).refused() == version
+    }
+
+    /// Whether a worker gave the slot back for a fresh login: what the upstream still does for its last holder must not meet
+    /// the next one's requests, or nothing of the last one's session is to be left (`lease.abandoned`, `lease.reset`). It is out
+    /// of use and says so until [`Self::install`]; the worker has rung the supervisor's bell, or was found dead.
+    #[must_use]
+    pub fn is_spent(&self, slot: SlotIndex) -> bool {
+        self.pool().slots[slot.get()].is_spent()
+    }
+
+    /// Requests sent with the slot.
+    #[must_use]
+    pub fn uses(&self, slot: SlotIndex) -> u64 {
+        self.token_words(slot).uses()
+    }
+
+    fn ring_holder(&self, slot: SlotIndex) {
+        if let Holder::Leased { seat, .. } = self.pool().slots[slot.get()].word().holder {
+            self.bells.ring(seat);
+        }
+    }
+
+    /// Lends nothing of this pool until [`Self::resume`]: who waits keeps the place, leases go on, no offer is taken up.
+    /// Holds for slots that are stocked meanwhile, and when the supervisor is dead. Can be cut off and done again.
+    pub fn pause(&self) {
+        // First of all: what is stocked from now on is held back, and whoever finds us dead half-way goes on ([`Self::sweep`]).
+        self.terms().set_paused(true);
+        self.pool().pause();
+    }
+
+    /// Lends again, first to those who wait.
+    pub fn resume(&self) {
+        self.terms().set_paused(false);
+        self.pool().resume(&*self.bells);
+    }
+
+    /// Ends the lease of `slot` that is under way: its worker cuts the connection off. The slot is free when that is done, and
+    /// lent again, unless it was taken out of use. False: nobody holds it.
+    pub fn end_lease(&self, slot: SlotIndex) -> bool {
+        let pool = self.pool();
+        let Some(seat) = pool.slots[slot.get()].end() else {
+            return false;
+        };
+        if let Some(words) = pool.seats.get(seat.get()) {
+            words.summon();
+            self.bells.ring(seat);
+        }
+        true
+    }
+
+    /// Says until when requests are stamped with this pool's tokens, and when what is under way then is cut off, both in
+    /// milliseconds of the monotonic clock; `None`: no such deadline. They hold when this supervisor is dead.
+    pub fn set_deadlines(&self, lend_until: Option<u64>, cut_at: Option<u64>) {
+        let terms = self.terms();
+        let is_sooner = |new: Option<u64>, old: Option<u64>| match (new, old) {
+            (Some(new), Some(old)) => new < old,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        let must_know = is_sooner(cut_at, terms.cut_at());
+        terms.set_deadlines(lend_until, cut_at);
+        // A deadline that moves away is found by whoever looks at the old one.
+        if must_know {
+            self.summon_all();
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Values that lie in shared memory beside the words that are fought over: bytes that one process publishes, numbers that
+//! one process counts, what a slot's token is. Over any memory; they know nobody.
+
+mod counters;
+mod drawn;
+mod publication;
+mod suspects;
+mod terms;
+mod token;
+mod waits;
+
+pub use counters::{Counter, Histogram, HistogramCounts, SeatCounters, SupervisorCounters, Totals};
+pub use drawn::ORIGIN_BYTES;
+#[cfg_attr(tpp_loom, allow(unused_imports, reason = "the models have no stock"))]
+pub(crate) use drawn::{publish_token, read_token};
+pub use publication::{Publication, TooLong};
+pub use suspects::Suspects;
+pub use terms::{PoolWords, Terms};
+pub use token::{Rest, TokenWords};
+pub use waits::{WaitEnd, WaitsEnded, WaitsEndedCounts};

@@ -1,0 +1,103 @@
+//! What holds for a pool as a whole: how many slots are configured, and until when they may be used.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crossbeam_utils::CachePadded;
+
+use crate::sync::AtomicU64;
+
+/// The words of a pool as a whole.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct PoolWords {
+    /// The number of the next ticket: fought over, so on lines of its own.
+    pub(crate) tickets: CachePadded<AtomicU64>,
+    /// Head of the pool's [`super::Suspects`].
+    pub(crate) suspects: CachePadded<AtomicU64>,
+    /// What only the supervisor writes.
+    pub(crate) terms: Terms,
+}
+
+/// What the supervisor says of a pool. Read with each request and hardly ever written, so every processor keeps a copy.
+#[repr(C, align(128))]
+#[derive(Debug, Default)]
+pub struct Terms {
+    slots_used: AtomicU64,
+    lend_until: AtomicU64,
+    cut_at: AtomicU64,
+    is_paused: AtomicU64,
+    /// Accounts, if the upstream refuses them all and no token is left; 0 otherwise.
+    hopeless: AtomicU64,
+    reserved: [AtomicU64; 11],
+}
+
+impl Terms {
+    /// Slots that are or were configured.
+    #[must_use]
+    pub fn slots_used(&self) -> usize {
+        // Acquire, pairs with Release below: a slot that is counted has been made ready. No model sees it, since no
+        // mapping can lie under loom; a slot that is not ready is zeros, which nobody can lease, so weaker would do.
+        self.slots_used.load(Acquire) as usize
+    }
+
+    pub(crate) fn set_slots_used(&self, slots: usize) {
+        self.slots_used.store(slots as u64, Release);
+    }
+
+    // The deadlines, all Relaxed: each is a number on its own, and whoever shortens one rings the workers afterwards.
+
+    /// No request is stamped with a token of this pool at or after this time, milliseconds of the monotonic clock;
+    /// `None`: no deadline. It holds when the supervisor is dead, and for a worker that was stopped meanwhile.
+    #[must_use]
+    pub fn lend_until(&self) -> Option<u64> {
+        Some(self.lend_until.load(Relaxed)).filter(|&until| until != 0)
+    }
+
+    /// Whether a request may be stamped; `now` is asked for the time only if there is a deadline.
+    #[must_use]
+    pub fn may_stamp(&self, now: impl FnOnce() -> u64) -> bool {
+        self.lend_until().is_none_or(|until| now() < until)
+    }
+
+    /// What is under way at this time is cut off by its worker, milliseconds of the monotonic clock; `None`: never.
+    #[must_use]
+    pub fn cut_at(&self) -> Option<u64> {
+        Some(self.cut_at.load(Relaxed)).filter(|&at| at != 0)
+    }
+
+    /// Whether what is under way is to be cut off; `now` as in [`Self::may_stamp`].
+    #[must_use]
+    pub fn is_cut(&self, now: impl FnOnce() -> u64) -> bool {
+        self.cut_at().is_some_and(|at| at <= now())
+    }
+
+    /// Whether the pool is paused: slots put in use meanwhile are held back as well.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.is_paused.load(Relaxed) != 0
+    }
+
+    /// Sets both deadlines; the supervisor's move. `cut_at` first: should we be killed in between, what may be stamped is
+    /// still cut.
+    pub(crate) fn set_deadlines(&self, lend_until: Option<u64>, cut_at: Option<u64>) {
+        self.cut_at.store(cut_at.unwrap_or(0), Relaxed);
+        self.lend_until.store(lend_until.unwrap_or(0), Relaxed);
+    }
+
+    /// How many accounts there are, if the upstream refuses them all and no token is left to wait for.
+    #[must_use]
+    pub fn hopeless(&self) -> Option<u64> {
+        // Relaxed: a number on its own; the bells that follow a change carry the order.
+        Some(self.hopeless.load(Relaxed)).filter(|&accounts| accounts > 0)
+    }
+
+    /// Says so, or with 0 that there is hope. True if that is news.
+    pub(crate) fn set_hopeless(&self, accounts: u64) -> bool {
+        // Relaxed: see `hopeless`; only the supervisor writes.
+        self.hopeless.swap(accounts, Relaxed) != accounts
+    }
+
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        self.is_paused.store(u64::from(is_paused), Relaxed);
+    }
+}
