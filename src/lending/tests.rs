@@ -133,7 +133,7 @@ fn a_line_longer_than_the_window_keeps_its_order() {
     let mut line: Vec<_> = (0..3 * 1024)
         .map(|n| fixture.desks[usize::from(n % 3 == 0)].join())
         .collect();
-    fixture.assert_counts(3, 0, 3 * 1024 as u64);
+    fixture.assert_counts(3, 0, 3 * 1024);
     drop(held);
     for chunk in line.chunks_mut(3) {
         fixture.answer_all_bells();

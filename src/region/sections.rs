@@ -328,7 +328,7 @@ impl PoolParts {
             slots * token_words,
         )?;
         let least = Publication::words_for(ORIGIN_BYTES);
-        if token_words % 2 != 0 || (1..=least).contains(&token_words) {
+        if !token_words.is_multiple_of(2) || (1..=least).contains(&token_words) {
             must_be("words of a token", token_words, least + 2)?;
         }
         Ok(Self {

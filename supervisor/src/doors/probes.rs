@@ -19,12 +19,20 @@ use tokio::{net::TcpStream, time::timeout};
 use tpp::control::Health;
 
 use super::accept::{Full, accept};
-use crate::outlook::{health::readiness, metrics, snapshot::Snapshot, status::PublicHealth};
+use crate::outlook::{
+    Outlook, health::readiness, metrics, snapshot::Snapshot, status::PublicHealth,
+};
 
 /// Where the answers come from. Each call is made for one request and must not block.
 pub trait Source: Send + Sync + 'static {
     /// The whole at this moment; whoever asks often may be shown some of it a little older.
     fn glance(&self) -> Snapshot;
+}
+
+impl Source for Outlook {
+    fn glance(&self) -> Snapshot {
+        Self::glance(self)
+    }
 }
 
 /// What one client, and all together, may take.

@@ -23,7 +23,6 @@ use tpp::{
 };
 
 use crate::{
-    doors::probes::Source,
     fleet::FleetReport,
     in_force::InForce,
     refresh::{self, RefreshHandle},
@@ -180,12 +179,6 @@ impl Outlook {
                 uptime: self.started.at.elapsed(),
             },
         }
-    }
-}
-
-impl Source for Outlook {
-    fn glance(&self) -> Snapshot {
-        Self::glance(self)
     }
 }
 

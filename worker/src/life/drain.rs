@@ -6,6 +6,7 @@
 //! | requests in hand | cut when the time is over | the same |
 //! | who stands in line | stays as long as its own limit lets it, and is then given the time to drain | cut when the time is over |
 //!
+//! A worker that was left alone too long is stopped, but its idle connections get their one more answer.
 //! A replacement becomes a stop when the supervisor says so meanwhile.
 
 use std::time::Duration;
@@ -93,7 +94,10 @@ async fn time_is_over(worker: &Worker, cause: Cause) {
         ticks.tick().await;
         if cause != Cause::Replaced || worker.is_stopping() {
             let stop_begun = *stop_begun.get_or_insert_with(Instant::now);
-            worker.close_idle(STOP_IDLE_LIMIT);
+            // An orphan's clients have nobody else to go to: each gets its answer as long as there is time.
+            if cause != Cause::Orphaned || worker.is_stopping() {
+                worker.close_idle(STOP_IDLE_LIMIT);
+            }
             if stop_begun.elapsed() >= limit {
                 return;
             }
