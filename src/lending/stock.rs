@@ -165,9 +165,23 @@ impl Stock {
     /// # Errors
     /// If the token is longer than the region was made for; the slot is as it was.
     pub fn install(&self, slot: SlotIndex, token: &[u8], origin: Origin) -> Result<u64, TooLong> {
+        self.install_drawn_at(slot, token, origin, boot_millis())
+    }
+
+    /// The same for a token drawn at `drawn_at`, milliseconds of [`boot_millis`].
+    ///
+    /// # Errors
+    /// As [`Self::install`].
+    pub fn install_drawn_at(
+        &self,
+        slot: SlotIndex,
+        token: &[u8],
+        origin: Origin,
+        drawn_at: u64,
+    ) -> Result<u64, TooLong> {
         let version = publish_token(self.token(slot), token, origin)?;
         // Afterwards: should we be killed in between, the age is overstated, and the token renewed too early.
-        self.token_words(slot).set_drawn_at(boot_millis());
+        self.token_words(slot).set_drawn_at(drawn_at);
         self.token_words(slot).set_rest(None);
         self.put_in_use(slot);
         self.ring_holder(slot);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tpp::clock::boot_millis;
 use tpp::lending::{Desk, Stock};
 use tpp::pool::{Origin, SlotIndex};
 
@@ -167,7 +168,7 @@ impl Operation {
                 scene.stock.sweep();
                 scene.stock.sweep();
             }
-            Install => install(&scene.stock),
+            Install => install(&scene.stock, boot_millis()),
             // As the successor's tick does; then the pause is ended, for the scene's end asks for all slots.
             Pause => {
                 scene.stock.sweep();
@@ -189,7 +190,10 @@ impl Operation {
             let stock = Stock::new(part.region, part.bells);
             match self {
                 PassBy => show(|| stock.pass_by(seat)),
-                Install => show(|| install(&stock)),
+                Install => {
+                    let now = boot_millis();
+                    show(|| install(&stock, now))
+                }
                 Pause => show(|| stock.pause()),
                 Resume => show(|| stock.resume()),
                 _ => show(|| stock.reclaim(seat)),
@@ -250,8 +254,10 @@ impl Operation {
     }
 }
 
-fn install(stock: &Stock) {
+/// The clock is read before: whoever is walked through it step by step is never done with it, for it begins anew at each of
+/// the system's ticks.
+fn install(stock: &Stock, now: u64) {
     stock
-        .install(SlotIndex::new(NEW), b"another token", Origin::NONE)
+        .install_drawn_at(SlotIndex::new(NEW), b"another token", Origin::NONE, now)
         .expect("it fits");
 }
