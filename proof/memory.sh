@@ -37,7 +37,7 @@ tsan)
     [[ -d $library ]] || not_run "no rust-src (rustup component add --toolchain nightly rust-src)"
     # halt_on_error: a race that is reported must fail the test, not only be printed.
     TSAN_OPTIONS="halt_on_error=1" RUSTFLAGS="-Zsanitizer=thread" cargo +nightly test --locked -p tpp --lib \
-        -Zbuild-std --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir target/tsan -- pool::stress pool::tests
+        -Zbuild-std --target "$(rustc -vV | sed -n 's/^host: //p')" --target-dir target/tsan -- pool::stress lending::tests
     ;;
 valgrind)
     command -v valgrind >/dev/null 2>&1 || not_run "valgrind is not installed"
@@ -46,7 +46,7 @@ valgrind)
     # One thread runs at a time, a hundred times slower: without the test of 65,536 waiters. Leaks are not looked for:
     # to act a death, the tests forget what the dead held.
     valgrind --quiet --error-exitcode=9 --leak-check=no --fair-sched=yes \
-        "$program" --test-threads=1 --skip 65_536 pool::stress pool::tests region::tests::two region::tests::a_shorter
+        "$program" --test-threads=1 --skip 65_536 pool::stress lending::tests region::tests::two region::tests::a_shorter
     ;;
 *)
     echo "proof/memory.sh: unknown tool '$tool'"

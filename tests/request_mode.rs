@@ -15,10 +15,14 @@ use common::{
 };
 
 fn start(tokens: usize) -> (Upstream, Proxy) {
+    start_with(tokens, |settings| settings)
+}
+
+fn start_with(tokens: usize, change: impl FnOnce(Settings) -> Settings) -> (Upstream, Proxy) {
     let upstream = Upstream::start();
     upstream.oracle().allow_a_lease_per_request();
     let settings = Settings::in_front_of(&upstream).accounts(&upstream, tokens);
-    let proxy = Proxy::start(&settings.set("lease.mode", "\"request\""));
+    let proxy = Proxy::start(&change(settings.set("lease.mode", "\"request\"")));
     (upstream, proxy)
 }
 
@@ -78,7 +82,10 @@ fn a_request_in_service_holds_its_token_to_the_end_of_the_answer() {
 
 #[test]
 fn a_token_comes_back_when_its_request_is_broken_off() {
-    let (upstream, proxy) = start(1);
+    // The upstream goes on for ever: after a second its token is replaced.
+    let (upstream, proxy) = start_with(1, |settings| {
+        settings.set("lease.abandoned_wait_seconds", 1)
+    });
     for target in ["/gate/never", "/steps/never/2"] {
         let mut client = proxy.client(&upstream);
         client.send(&Request::get(target));

@@ -97,6 +97,7 @@ fn status() -> Status {
         config_loaded_at: 1,
         last_reload: None,
         longest_wait_ms: 0,
+        idle_leases: 0,
         requests: 0,
         request_errors: 0,
         worker_restarts: 0,

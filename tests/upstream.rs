@@ -84,8 +84,10 @@ fn a_slow_upstream_is_a_504_and_its_late_answer_goes_to_nobody() {
     client.send(&Request::get("/gate/late"));
     assert_own(&client.read_answer(), 504);
     drop(client);
-    proxy.wait_until_all_is_back(1);
+    // As long as the server is at work, its token is not lent on.
+    wait_until("the token is held", || proxy.pool().in_use == 1);
     upstream.gates().open("late");
+    proxy.wait_until_all_is_back(1);
     let mut next = proxy.client(&upstream);
     for seq in 1..=3 {
         assert_eq!(next.get("/who").ok().json()["seq"], seq);
@@ -171,8 +173,8 @@ fn an_answer_cut_short_at_its_start_is_a_502_or_cut_too() {
 fn an_answer_before_the_body_was_read_reaches_the_client() {
     let (upstream, proxy) = pair("upstream.connect_timeout_seconds", 2);
     let mut client = proxy.client(&upstream);
-    let bytes = client.bytes_of(&Request::post("/early", vec![b'x'; 100_000]));
-    // Half of the body is still to come when the upstream has had enough.
+    let bytes = client.bytes_of(&Request::post("/early", vec![b'x'; 200_000]));
+    // Half of the body is still to come when the upstream has had enough. The other half is what a token is lent for.
     client.send_raw(&bytes[..bytes.len() / 2]);
     assert_eq!(client.read_answer().status, 413);
     drop(client);

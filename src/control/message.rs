@@ -154,6 +154,9 @@ pub struct Status {
     pub last_reload: Option<String>,
     /// How long the one who waits longest has waited, milliseconds.
     pub longest_wait_ms: u64,
+    /// Leases whose connections ask nothing just now.
+    #[serde(default)]
+    pub idle_leases: u64,
     /// Requests served since start.
     pub requests: u64,
     /// Requests that tpp answered with an error of its own.

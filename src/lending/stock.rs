@@ -241,6 +241,21 @@ impl Stock {
         }
     }
 
+    /// Leases whose connections ask nothing just now.
+    #[must_use]
+    pub fn idle_leases(&self) -> u64 {
+        let slots = self.pool().slots.iter().zip(0..);
+        let idle = slots.filter(|(slot, index)| {
+            let is_leased = matches!(slot.word().holder, Holder::Leased { .. });
+            is_leased
+                && self
+                    .token_words(SlotIndex::new(*index))
+                    .idle_since()
+                    .is_some()
+        });
+        idle.count() as u64
+    }
+
     /// Accounts, if the upstream refuses them all and no token is left.
     #[must_use]
     pub fn hopeless(&self) -> Option<u64> {

@@ -157,6 +157,7 @@ fn the_status_has_one_encoding() {
         config_loaded_at: 1_700_000_000,
         last_reload: Some("in force".into()),
         longest_wait_ms: 5,
+        idle_leases: 2,
         requests: 10,
         request_errors: 1,
         worker_restarts: 1,
@@ -168,7 +169,7 @@ fn the_status_has_one_encoding() {
         r#""version":"0.1.0","pid":99,"uptime_seconds":3600,"listen":["0.0.0.0:8080"],"health_listen":"0.0.0.0:9090","#,
         r#""upstream":"db.example.com:8848","upstream_addresses":["192.0.2.1:8848"],"#,
         r#""config_file":"/etc/tpp/tpp.toml","config_generation":2,"config_loaded_at":1700000000,"#,
-        r#""last_reload":"in force","longest_wait_ms":5,"requests":10,"request_errors":1,"#,
+        r#""last_reload":"in force","longest_wait_ms":5,"idle_leases":2,"requests":10,"request_errors":1,"#,
         r#""worker_restarts":1,"workers":["#,
     );
     let supervisors = r#""supervisors":[{"at":1700000000,"how":"adopted","version":"0.1.0","pid":99,"workers":2,"leases_freed":1}]"#;

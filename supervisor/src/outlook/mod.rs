@@ -171,6 +171,7 @@ impl Outlook {
                 pool: pool_status(&self.stock),
                 all_refused: self.stock.hopeless(),
                 longest_wait: numbers::longest_wait(&self.stock),
+                idle_leases: self.stock.idle_leases(),
                 log_lines_dropped: totals.log_lines_dropped + self.log.dropped(),
                 totals,
                 refreshes: numbers::refreshes(region.supervisors()),

@@ -25,6 +25,8 @@ pub struct Numbers {
     pub all_refused: Option<u64>,
     /// How long the one who waits longest has waited.
     pub longest_wait: Duration,
+    /// Leases whose connections ask nothing just now.
+    pub idle_leases: u64,
     /// What the workers have counted since the region was made.
     pub totals: Totals,
     /// Log lines that were dropped because nobody read them, of all processes.

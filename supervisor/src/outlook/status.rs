@@ -35,6 +35,7 @@ pub fn status(snapshot: &Snapshot) -> Status {
             Err(reason) => format!("refused: {reason}"),
         }),
         longest_wait_ms: milliseconds(numbers.longest_wait),
+        idle_leases: numbers.idle_leases,
         requests: numbers.totals.requests,
         request_errors: numbers.totals.request_errors,
         worker_restarts: numbers.worker_restarts,

@@ -75,6 +75,9 @@ fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
         ),
     };
     fields.push(("queue", queue, Tone::Plain));
+    if pool.waiting > 0 && status.idle_leases > 0 {
+        fields.push(("", crowd(status), Tone::Warning));
+    }
     fields.push(upstream(status));
     fields.push((
         "listen",
@@ -102,6 +105,15 @@ fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
         fields.push(("history", history(status, now), Tone::Plain));
     }
     fields
+}
+
+/// That connections which ask nothing hold what others wait for, and what helps.
+fn crowd(status: &Status) -> String {
+    format!(
+        "{}, {} wait: lease.mode = \"request\" lends a token only while a request is served",
+        counted(status.idle_leases, "idle lease"),
+        grouped(status.pool.waiting)
+    )
 }
 
 /// How the last supervisors came into charge of the pool, the latest first.

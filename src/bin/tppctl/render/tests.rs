@@ -54,6 +54,7 @@ fn healthy() -> Status {
         config_loaded_at: 1_700_000_000,
         last_reload: None,
         longest_wait_ms: 0,
+        idle_leases: 3,
         requests: 1_234_567,
         request_errors: 1,
         worker_restarts: 0,
@@ -92,6 +93,7 @@ fn troubled() -> Status {
             "refused: tpp.toml:3: lissten: found an unknown key; allowed: listen".into(),
         ),
         longest_wait_ms: 1250,
+        idle_leases: 0,
         request_errors: 15,
         worker_restarts: 7,
         workers: vec![worker(0, "ready"), gone],
@@ -135,6 +137,23 @@ fn shown(text: &str, expected: &str) {
     assert_eq!(text, expected, "got:\n{text}\nexpected:\n{expected}");
     for line in text.lines() {
         assert!(text::width(line) <= 80, "{line}");
+    }
+}
+
+#[test]
+fn idle_leases_are_told_of_while_others_wait() {
+    let crowded = Status {
+        idle_leases: 8,
+        ..troubled()
+    };
+    let told = "8 idle leases, 12 wait: lease.mode = \"request\"";
+    assert!(status(&crowded, NOW, PLAIN).contains(told));
+    let nobody_waits = Status {
+        idle_leases: 8,
+        ..healthy()
+    };
+    for other in [troubled(), nobody_waits] {
+        assert!(!status(&other, NOW, PLAIN).contains("idle lease"));
     }
 }
 
