@@ -70,7 +70,7 @@ a pause leaves the slots|pool/pause|s/slot\.hold_back();//
 resume does not serve the line|pool/pause|/pub fn resume/,/^    }/s/self\.dispatch(bells);//
 resume does not set the bit|pool/pause|/fn let_go_of_all/,/^    }/s/self\.bitmap\.set(.*;//
 the end of a lease names no lease|pool/slot|/pub fn is_ended/,/^    }/s/== claim\.holder()\.pack()/!= 0/
-a rate takes no exchange|limits/rate|s/let moved = self\.0\.fetch_update(Relaxed, Relaxed, |before| {/let moved = Ok::<u64, u64>(0); let mut look = |before: u64| {/;s/^        });$/        }; if let Some(after) = look(self.0.load(Relaxed)) { self.0.store(after, Relaxed); }/
+a rate does not look at its burst|limits/rate|s/fits\.then_some(after)/Some(after)/
 a breaker counts no probes|limits/breaker|s/probes: probing\.probes + 1,/probes: 0,/
 a breaker takes any result|limits/breaker|s/let is_current = word\.generation == pass\.generation;/let is_current = true;/
 a failure is not counted|limits/breaker|s/failures: word\.failures + 1,/failures: word.failures,/
