@@ -24,6 +24,9 @@ use tpp::{
 /// Tells a started program that it is a child, and which.
 const ROLE: &str = "TPP_TEST_ROLE";
 
+/// Bytes for one more pool, a small one.
+const ROOM: usize = 64 * 1024;
+
 /// A region of `slots` stocked slots and `seats` vacant seats.
 pub(crate) fn stocked(slots: usize, seats: usize) -> Stock {
     let geometry = Geometry {
@@ -31,7 +34,7 @@ pub(crate) fn stocked(slots: usize, seats: usize) -> Stock {
         seats,
         token_bytes: 64,
     };
-    let region = Arc::new(Region::create(geometry).expect("a region"));
+    let region = Arc::new(Region::with_room(geometry, ROOM).expect("a region"));
     region.set_slots_used(slots);
     let stock = Stock::new(region, BellBoard::create(seats).expect("bells"));
     for slot in 0..slots {

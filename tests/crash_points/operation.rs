@@ -109,6 +109,10 @@ impl Operation {
                 scene.hold(SLOTS - 1);
                 let ghosts = (dead.try_lease(), dead.join(), dead.join());
                 scene.ghosts.push(Box::new(ghosts));
+                // It holds and waits in another pool as well.
+                let limit = scene.stock.add_limit(0, 1).expect("room");
+                let dead = dead.open(limit.pool_id()).expect("a pool");
+                scene.ghosts.push(Box::new((dead.try_lease(), dead.join())));
                 scene.wait(2);
                 // Granted to the first of the dead, which takes nothing up.
                 scene.give_back();

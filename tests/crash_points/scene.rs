@@ -126,6 +126,16 @@ impl Scene {
                 "slot {index} is {state:?} after the reclaim"
             );
         }
+        for other in self.stock.pools().iter().skip(1) {
+            let (pool, id) = (other.pool(), other.pool_id());
+            let census = pool.census();
+            must!(
+                (census.in_use, census.waiting, pool.leases_of(seat)) == (0, 0, 0),
+                "pool {id}: {census:?} after the reclaim"
+            );
+            let free = census.available == census.usable && census.usable > 0;
+            must!(free, "pool {id}: {census:?}, a permit is lost");
+        }
         Ok(())
     }
 

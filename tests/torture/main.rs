@@ -23,6 +23,8 @@ use worker_process::Part;
 
 /// Few, so that there is a line most of the time.
 const SLOTS: usize = 4;
+/// Of a second pool, which holds no tokens: a limit on how many at once. Their locks come after the slots'.
+const PERMITS: usize = 2;
 const WORKERS: usize = 6;
 /// Tells the children where the slots' lock files are.
 const LOCKS: &str = "TPP_TORTURE_LOCKS";

@@ -16,7 +16,7 @@ use tpp::lending::{Desk, Stock};
 use tpp::pool::{Census, Epoch, Origin, SeatIndex, SlotIndex};
 
 use crate::{
-    LOCKS, SLOTS, WORKERS,
+    LOCKS, PERMITS, SLOTS, WORKERS,
     dice::Dice,
     victim::lock_file,
     worker_process::{WorkerProcess, stocked},
@@ -56,7 +56,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "torture: {} s, {WORKERS} processes on {SLOTS} slots: {} leases, {} kills, {} stops, {} passed by, \
+            "torture: {} s, {WORKERS} processes on {SLOTS} slots and {PERMITS} permits: {} leases, {} kills, {} stops, {} passed by, \
              {} refreshes, {} times all at rest; {} violations, {} leaks",
             self.seconds,
             self.leases,
@@ -86,8 +86,10 @@ impl Worker {
 
 pub(crate) struct Tormentor {
     stock: Stock,
+    limit: Stock,
     /// Leases whatever is free when all is calm.
     observer: Arc<Desk>,
+    observer_of_limit: Arc<Desk>,
     workers: Vec<Worker>,
     locks: TempDir,
     dice: Dice,
@@ -99,11 +101,14 @@ pub(crate) struct Tormentor {
 impl Tormentor {
     pub(crate) fn new(seed: u64) -> Self {
         let stock = stocked(SLOTS, WORKERS + 1);
+        let limit = stock.add_limit(0, PERMITS).expect("room");
         let (seat, epoch) = stock.fill_seat(0).expect("a vacant seat");
         let bells = stock.bells().try_clone().expect("bells");
         let observer = Desk::new(Arc::clone(stock.region()), bells, seat, epoch);
         let mut tormentor = Self {
             stock,
+            observer_of_limit: observer.open(limit.pool_id()).expect("it is there"),
+            limit,
             observer,
             workers: Vec::new(),
             locks: TempDir::new().expect("a directory"),
@@ -208,7 +213,9 @@ impl Tormentor {
         (0..WORKERS).for_each(|which| self.go_on(which));
         self.publish();
         let deadline = Instant::now() + COMES_TO_REST;
-        while !at_rest(&self.stock.pool().census()) {
+        while !at_rest(&self.stock.pool().census(), SLOTS)
+            || !at_rest(&self.limit.pool().census(), PERMITS)
+        {
             if Instant::now() > deadline {
                 self.tell_of_a_leak();
                 return;
@@ -220,13 +227,18 @@ impl Tormentor {
             println!("LEAK: {} of {SLOTS} slots can be leased", leases.len());
             self.report.leaks += (SLOTS - leases.len()) as u64;
         }
+        let permits: Vec<_> = std::iter::from_fn(|| self.observer_of_limit.try_lease()).collect();
+        if permits.len() != PERMITS {
+            println!("LEAK: {} of {PERMITS} permits are there", permits.len());
+            self.report.leaks += (PERMITS - permits.len()) as u64;
+        }
         let locked = |slot: &usize| lock_file(self.locks.path(), *slot).try_lock().is_err();
-        let held = (0..SLOTS).filter(locked).count();
+        let held = (0..SLOTS + PERMITS).filter(locked).count();
         if held > 0 {
             println!("VIOLATION: {held} free slots are still held");
             self.report.violations += held as u64;
         }
-        drop(leases);
+        drop((leases, permits));
         for worker in &mut self.workers {
             if let Some(status) = worker.process.child.try_wait().expect("a child of ours") {
                 println!("VIOLATION: a worker ended by itself: {status}");
@@ -249,6 +261,7 @@ impl Tormentor {
     fn tell_of_a_leak(&mut self) {
         let pool = self.stock.pool();
         println!("LEAK: not at rest: {:?}", pool.census());
+        println!("    the limit: {:?}", self.limit.pool().census());
         for slot in 0..SLOTS {
             println!("    slot {slot}: {:?}", pool.slot_state(slot));
         }
@@ -263,11 +276,11 @@ impl Tormentor {
     }
 }
 
-fn at_rest(census: &Census) -> bool {
+fn at_rest(census: &Census, slots: usize) -> bool {
     (
         census.available,
         census.in_use,
         census.retiring,
         census.waiting,
-    ) == (SLOTS as u64, 0, 0, 0)
+    ) == (slots as u64, 0, 0, 0)
 }

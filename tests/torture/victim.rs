@@ -12,9 +12,12 @@ use std::{
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use tpp::lending::{Desk, Lease, Waiting};
+use tpp::{
+    ids::PoolId,
+    lending::{Desk, Lease, Waiting},
+};
 
-use crate::{LOCKS, SLOTS, dice::Dice, worker_process::Part};
+use crate::{LOCKS, PERMITS, SLOTS, dice::Dice, worker_process::Part};
 
 /// Exit code of one who found another holder of its slot.
 pub(crate) const SECOND_HOLDER: u8 = 42;
@@ -27,10 +30,12 @@ const BEAT_MS: u16 = 50;
 pub(crate) fn live(part: Part) -> ExitCode {
     let seed = part.role.parse().expect("a seed");
     let locks = env::var_os(LOCKS).expect("the lock files' directory");
-    let locks = (0..SLOTS).map(|slot| lock_file(Path::new(&locks), slot));
+    let locks = (0..SLOTS + PERMITS).map(|slot| lock_file(Path::new(&locks), slot));
     let (desk, channel) = part.sit_down();
+    let limit = desk.open(PoolId::new(1)).expect("the limit");
     let mut victim = Victim {
         desk,
+        limit,
         channel,
         dice: Dice::new(seed),
         locks: locks.collect(),
@@ -65,11 +70,14 @@ struct SecondHolder(usize);
 
 struct Victim {
     desk: Arc<Desk>,
+    limit: Arc<Desk>,
     channel: UnixStream,
     dice: Dice,
     locks: Vec<File>,
-    held: Vec<Lease>,
-    line: Vec<Waiting>,
+    /// Leases, each with the number of its lock.
+    held: Vec<(usize, Lease)>,
+    /// Places in line, each with the first lock of its pool.
+    line: Vec<(usize, Waiting)>,
 }
 
 impl Victim {
@@ -96,10 +104,15 @@ impl Victim {
     }
 
     fn act_wildly(&mut self) -> Result<(), SecondHolder> {
+        let (desk, first) = if self.dice.one_in(3) {
+            (&self.limit, SLOTS)
+        } else {
+            (&self.desk, 0)
+        };
         match self.dice.below(10) {
             0..3 => {
-                if let Some(lease) = self.desk.try_lease() {
-                    self.hold(lease)?;
+                if let Some(lease) = desk.try_lease() {
+                    self.hold(first, lease)?;
                 }
             }
             3..6 if !self.held.is_empty() => {
@@ -107,7 +120,7 @@ impl Victim {
                 self.release(which);
             }
             6..8 if self.line.len() < MOST_WAITING => {
-                self.line.push(self.desk.join());
+                self.line.push((first, desk.join()));
                 self.take_what_was_granted()?;
             }
             8 if !self.line.is_empty() => {
@@ -137,36 +150,38 @@ impl Victim {
 
     fn take_what_was_granted(&mut self) -> Result<bool, SecondHolder> {
         let mut leases = Vec::new();
-        self.line.retain_mut(|waiting| match look(waiting) {
-            Some(lease) => {
-                leases.push(lease);
-                false
-            }
-            None => true,
-        });
+        self.line
+            .retain_mut(|(first, waiting)| match look(waiting) {
+                Some(lease) => {
+                    leases.push((*first, lease));
+                    false
+                }
+                None => true,
+            });
         let any = !leases.is_empty();
-        leases.into_iter().try_for_each(|lease| self.hold(lease))?;
+        let mut leases = leases.into_iter();
+        leases.try_for_each(|(first, lease)| self.hold(first, lease))?;
         Ok(any)
     }
 
-    fn hold(&mut self, lease: Lease) -> Result<(), SecondHolder> {
-        let slot = lease.slot();
+    fn hold(&mut self, first: usize, lease: Lease) -> Result<(), SecondHolder> {
+        let slot = first + lease.slot().get();
         // Our own lock would not keep ourselves out.
-        if self.held.iter().any(|held| held.slot() == slot) {
-            return Err(SecondHolder(slot.get()));
+        if self.held.iter().any(|(held, _)| *held == slot) {
+            return Err(SecondHolder(slot));
         }
-        match self.locks[slot.get()].try_lock() {
+        match self.locks[slot].try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(SecondHolder(slot.get())),
+            Err(TryLockError::WouldBlock) => return Err(SecondHolder(slot)),
             Err(TryLockError::Error(error)) => panic!("lock slot {slot}: {error}"),
         }
-        self.held.push(lease);
+        self.held.push((slot, lease));
         Ok(())
     }
 
     fn release(&mut self, which: usize) {
-        let lease = self.held.swap_remove(which);
-        let unlocked = self.locks[lease.slot().get()].unlock();
+        let (slot, lease) = self.held.swap_remove(which);
+        let unlocked = self.locks[slot].unlock();
         unlocked.expect("our own lock");
         drop(lease);
     }
