@@ -1,6 +1,6 @@
 //! What there is to see of the whole.
 //!
-//! [`Outlook`] has the handles and takes a [`Snapshot`]: one walk over the region, the fleet's report and the refresher's
+//! `Outlook` has the handles and takes a [`Snapshot`]: one walk over the region, the fleet's report and the refresher's
 //! ledger. All that is shown is a pure function of it: [`health`], [`status`], [`metrics`].
 
 pub mod health;
