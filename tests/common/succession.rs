@@ -157,8 +157,12 @@ impl Proxy {
 }
 
 /// A file that runs cannot be written to, but another can take its name.
+///
+/// `cp` writes it, and not this process: whatever another thread of the tests forks meanwhile would inherit the open file,
+/// and for that moment nobody could run the copy ("text file busy").
 fn copy_image(to: &Path) {
     let new = to.with_extension("copy");
-    fs::copy(tpp_executable(), &new).expect("copy the executable");
+    let copied = Command::new("cp").arg(tpp_executable()).arg(&new).status();
+    assert!(copied.expect("run cp").success(), "copy the executable");
     fs::rename(new, to).expect("put the copy in its place");
 }
