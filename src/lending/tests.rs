@@ -1,5 +1,7 @@
 //! The pool on a real region: several desks of one process stand for several workers.
 
+mod rows;
+
 use std::{
     pin::pin,
     sync::{

@@ -7,6 +7,7 @@ mod publication;
 mod suspects;
 mod terms;
 mod token;
+mod traffic;
 mod waits;
 
 pub use counters::{Counter, Histogram, HistogramCounts, SeatCounters, SupervisorCounters, Totals};
@@ -17,4 +18,8 @@ pub use publication::{Publication, TooLong};
 pub use suspects::Suspects;
 pub use terms::{PoolWords, Terms};
 pub use token::{Rest, TokenWords};
+pub use traffic::{
+    BackendSeat, Failing, Gauge, HostSeat, HostTotals, Latency, LatencyCounts, PairSeat, Rejection,
+    SeatRow, code_label,
+};
 pub use waits::{WaitEnd, WaitsEnded, WaitsEndedCounts};
