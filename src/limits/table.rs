@@ -206,7 +206,7 @@ fn look(set: &[AtomicU64], print: u64, now: u64) -> Seen {
         // Relaxed: see `RateTable::enter`.
         words: std::array::from_fn(|at| set[at].load(Relaxed)),
         print,
-        now: now / STEP & mask(TIME_BITS),
+        now: (now / STEP) & mask(TIME_BITS),
     }
 }
 

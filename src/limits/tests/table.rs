@@ -12,13 +12,13 @@ const SECOND: u64 = 1_000_000_000;
 
 fn words(sets: usize) -> Vec<AtomicU64> {
     let words: Vec<_> = (0..(sets + 1) * SET).map(|_| AtomicU64::new(0)).collect();
-    RateTable::new(&words).unwrap().set_secret([3, 5]);
+    RateTable::new(&words).expect("a set").set_secret([3, 5]);
     words
 }
 
 fn quota(requests: u64, seconds: u64, burst: u64) -> TableQuota {
-    let quota = Quota::new(requests, Duration::from_secs(seconds), burst).unwrap();
-    TableQuota::new(quota).unwrap()
+    let quota = Quota::new(requests, Duration::from_secs(seconds), burst).expect("a quota");
+    TableQuota::new(quota).expect("less than a week")
 }
 
 #[test]
