@@ -13,7 +13,7 @@ use crate::{
 
 use super::{
     RegionError,
-    directory::{Directory, Entry, Span},
+    directory::{DIRECTORY_BYTES, Directory, Entry, PAGE, Span},
     kind::{Kind, SharedWords},
 };
 
@@ -337,7 +337,7 @@ pub(super) fn bytes_for(geometry: Geometry) -> Result<usize, RegionError> {
         });
     }
     pool.check(geometry.seats)?;
-    Ok(super::directory::DIRECTORY_BYTES
+    Ok(DIRECTORY_BYTES
         + bytes_of(Parts::sections(geometry.seats))
         + bytes_of(pool.sections(geometry.seats)))
 }
@@ -345,6 +345,6 @@ pub(super) fn bytes_for(geometry: Geometry) -> Result<usize, RegionError> {
 pub(super) fn bytes_of(sections: impl IntoIterator<Item = (Kind, usize)>) -> usize {
     let sections = sections.into_iter();
     sections
-        .map(|(kind, count)| (kind.size() * count).next_multiple_of(super::directory::PAGE))
+        .map(|(kind, count)| (kind.size() * count).next_multiple_of(PAGE))
         .sum()
 }

@@ -7,7 +7,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use crate::sync::AtomicU64;
 
-use super::counters::Counter;
+use super::counter::Counter;
 
 /// A number that rises and falls. It has one writer, as [`Counter`] has.
 #[repr(transparent)]

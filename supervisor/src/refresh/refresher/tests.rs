@@ -7,12 +7,13 @@ use tpp::{
     bells::BellBoard,
     config::Secret,
     lending::Desk,
+    pool::Origin,
     region::{Geometry, Region},
 };
 
 use super::*;
 use crate::{
-    provider::{Granting, Token},
+    provider::{Grant, Granting, LoginError, Token},
     schedule::Rules,
 };
 
