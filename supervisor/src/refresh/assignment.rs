@@ -156,11 +156,7 @@ mod tests {
     use crate::schedule::Rules;
 
     fn account(user: &str, password: &str, sessions: usize) -> Credential {
-        Credential {
-            username: user.to_owned(),
-            password: Secret::new(password.to_owned()),
-            sessions,
-        }
+        Credential::new(user, password, sessions)
     }
 
     fn book() -> Book {
