@@ -19,10 +19,12 @@ use tpp::{
 };
 
 use crate::{
-    clock::{Clock, Timer, Timers},
+    clock::Clock,
     door::limit::{Limit, Place},
     gateway::holds::Holds,
+    leash::Looks,
     log::Muffler,
+    timers::{Timer, Timers},
     upstream::Upstream,
 };
 
@@ -45,8 +47,9 @@ pub(crate) struct Worker {
     /// When the supervisor was last told that the upstream is unreachable, plus one; 0: never.
     last_ring: AtomicU64,
     draining: AtomicBool,
-    /// How often leases had to be looked at, and what was known at the last time.
-    looks_at_leases: AtomicU64,
+    /// At leases, by all connections.
+    pub(crate) looks: Looks,
+    /// What was known at the last of them.
     summons: Mutex<u64>,
     /// No slot was free when a lease was taken, or at the last tick.
     scarce: AtomicBool,
@@ -98,6 +101,7 @@ impl Worker {
     pub(crate) fn new(desk: Arc<Desk>, (sealed, plan): (Sealed, Plan)) -> Arc<Self> {
         desk.show_plan(plan.generation);
         let limit = Limit::new(&desk);
+        let looks = Looks::new(desk.seat().get());
         Arc::new(Self {
             desk,
             clock: Clock::new(),
@@ -108,7 +112,7 @@ impl Worker {
             sealed: Mutex::new(Arc::new(sealed)),
             last_ring: AtomicU64::new(0),
             draining: AtomicBool::new(false),
-            looks_at_leases: AtomicU64::new(0),
+            looks,
             summons: Mutex::new(0),
             scarce: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -191,14 +195,9 @@ impl Worker {
     /// Has each connection look at its lease, if one was taken back or a deadline has come.
     pub(crate) fn look_at_leases(&self) {
         if self.desk.look_at_leases(&mut self.summons.lock()) {
-            self.looks_at_leases.fetch_add(1, Relaxed);
+            self.looks.call();
             self.timers.wake_all();
         }
-    }
-
-    /// Rises whenever a connection is to look at its lease.
-    pub(crate) fn looks_at_leases(&self) -> u64 {
-        self.looks_at_leases.load(Relaxed)
     }
 
     /// Lets a new connection in.

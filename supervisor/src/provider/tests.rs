@@ -1,5 +1,5 @@
 mod answers;
-mod server;
+pub(crate) mod server;
 mod transport;
 
 use std::{net::SocketAddr, time::Duration};

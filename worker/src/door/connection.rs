@@ -47,7 +47,7 @@ pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream) {
     let mut connection = Connection::new(worker, stream).await;
     let timer = Arc::clone(&connection.client.timer);
     let requests = pin!(serve_requests(&mut connection));
-    timer.leash.hold(worker, requests).await;
+    timer.leash.hold(&worker.looks, requests).await;
 }
 
 async fn serve_requests(connection: &mut Connection) {

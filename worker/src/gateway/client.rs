@@ -5,11 +5,12 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 use tpp::{config::LeaseMode, shared::WaitEnd};
 
 use crate::{
-    clock::{Timer, due},
+    clock::due,
     gateway::{held::Held, record},
     http1::request::Request,
     http1::write::{self, Seal},
     message::reply::Reply,
+    timers::Timer,
     wire::{Wire, attend::Interrupt},
     worker::{View, Worker},
 };

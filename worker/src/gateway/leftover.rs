@@ -99,7 +99,7 @@ impl Leftover {
         let timer = worker.timers.add(waker);
         timer.leash.bind(self.held.lease());
         let waiting = pin!(self.wait_for_the_end());
-        timer.leash.hold(&worker, waiting).await;
+        timer.leash.hold(&worker.looks, waiting).await;
     }
 
     async fn wait_for_the_end(mut self) {

@@ -9,6 +9,7 @@ mod gather;
 pub(crate) mod head;
 pub(crate) mod held;
 pub(crate) mod holds;
+mod idle;
 mod leftover;
 mod lend;
 mod login_path;
