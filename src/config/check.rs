@@ -10,7 +10,7 @@ use super::{
         self, Section,
         api::{self, Api},
         backend::Backend,
-        credentials::{self, Credential},
+        credentials,
         listen::{self, Listen},
         token::Token,
         upstream::{self, Upstream},
@@ -49,10 +49,9 @@ pub(super) fn config(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides
     let names = section::names_at_top(reader.format);
     unknown::note(reader, &top, &names);
     reader.gateway = top.named(Backend::NAME).is_some();
-    let token_table = section::open::<Token>(reader, &top);
-    let accounts = credentials::read(reader, &top, &token_table);
-    let mut config = sections(reader, &top, &token_table, accounts.list);
-    listen::note_overlap_of_api(reader, &top, &config);
+    let mut checked = sections(reader, &top);
+    let config = &mut checked.config;
+    listen::note_overlap_of_api(reader, &top, config);
     note_conflicts(reader, root, &config.gateway);
     if reader.gateway && config.upstream.host == NO_HOST {
         // Who looks for one server finds the first.
@@ -61,33 +60,27 @@ pub(super) fn config(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides
             config.upstream.port = first.upstream.port;
         }
     }
-    Checked {
-        config,
-        inline_passwords: accounts.inline_passwords,
-    }
+    checked
 }
 
-fn sections(
-    reader: &mut Reader<'_>,
-    top: &Table<'_>,
-    token_table: &Table<'_>,
-    credentials: Vec<Credential>,
-) -> Config {
+fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     let listen = Listen::read(reader, top);
     let workers = section::read(reader, top);
     let upstream = upstream(reader, top);
+    let token_table = section::open::<Token>(reader, top);
+    let accounts = credentials::read(reader, top, &token_table);
     let client = section::read(reader, top);
-    let token = Token::read_table(reader, token_table, None);
+    let token = Token::read_table(reader, &token_table, None);
     let lease = section::read(reader, top);
     let telemetry = section::read(reader, top);
     let declared = Top {
         upstream: &upstream,
         token: &token,
         lease: &lease,
-        credentials: &credentials,
+        credentials: &accounts.list,
     };
     let gateway = declared.gateway(reader, top);
-    Config {
+    let config = Config {
         listen: listen.listen,
         trust_forwarded: listen.trust_forwarded,
         trusted_proxies: listen.trusted_proxies,
@@ -99,11 +92,15 @@ fn sections(
         client,
         token,
         lease,
-        credentials,
+        credentials: accounts.list,
         telemetry,
         gateway,
         api: api(reader, top),
         load_warnings: Vec::new(),
+    };
+    Checked {
+        config,
+        inline_passwords: accounts.inline_passwords,
     }
 }
 

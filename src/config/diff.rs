@@ -7,10 +7,10 @@ use super::{
     gateway::{Gateway, plain},
     section::{
         Section,
-        api::{self, Api},
-        listen::{self, SOCKETS},
         access::Access,
+        api::{self, Api},
         backend::Backend,
+        listen::{self, SOCKETS},
         pool::Pool,
         rate_limit::RateLimit,
         virtual_host::VirtualHost,
@@ -91,7 +91,12 @@ fn entries(old: &Config, new: &Config) -> [Turnover; 5] {
     let (old, new) = (&old.gateway, &new.gateway);
     [
         Turnover::between(Pool::NAME, |one| &one.name, before.pools, after.pools),
-        Turnover::between(Backend::NAME, |one| &one.id, before.backends, after.backends),
+        Turnover::between(
+            Backend::NAME,
+            |one| &one.id,
+            before.backends,
+            after.backends,
+        ),
         Turnover::between(
             VirtualHost::NAME,
             |one| &one.domain,

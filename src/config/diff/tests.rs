@@ -170,7 +170,15 @@ fn entries_are_counted_by_what_became_of_them() {
     };
     let old = config(&[backend("a", 1), backend("b", 1), backend("c", 1)].concat());
     let limit = "[[rate_limits]]\nname = \"r\"\nrequests = 1\n";
-    let new = config(&[backend("b", 2), backend("c", 1), backend("d", 1), limit.into()].concat());
+    let new = config(
+        &[
+            backend("b", 2),
+            backend("c", 1),
+            backend("d", 1),
+            limit.into(),
+        ]
+        .concat(),
+    );
     assert_eq!(
         old.diff(&new).to_string(),
         "changed: backends (1 added, 1 removed, 1 changed), rate_limits (1 added)"
@@ -181,9 +189,9 @@ fn entries_are_counted_by_what_became_of_them() {
 #[test]
 fn what_the_top_stands_for_is_told_by_its_sections_alone() {
     let old = config(&account("a", "x"));
-    let token = "[token]\nttl_seconds = 5\n[health_check]\nenabled = true\n";
+    let token = "[token]\nttl_seconds = 5\n[health_check]\npath = \"/\"\n";
     let new = config(&[token.to_owned(), account("a", "x")].concat());
-    assert_eq!(old.diff(&new).to_string(), "changed: token");
+    assert_eq!(old.diff(&new).to_string(), "changed: token, health_check");
     let other = config(&[account("a", "x"), "[lease]\nmax_waiting = 5\n".to_owned()].concat());
     assert_eq!(old.diff(&other).to_string(), "changed: lease");
 }

@@ -14,6 +14,9 @@ mod check;
 mod entry;
 pub(super) mod plain;
 
+#[cfg(test)]
+mod tests;
+
 pub use check::{Conflict, Rule};
 pub use entry::{Entry, Overlay};
 

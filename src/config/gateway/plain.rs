@@ -77,15 +77,15 @@ impl Top<'_> {
     fn pools(&self, reader: &mut Reader<'_>, top: &Table<'_>) -> Vec<Pool> {
         let base = Pool::of(self.token, self.lease, &[]);
         let mut pools = entries(reader, top, Some(&base));
+        let declared = !pools.is_empty();
         if !self.credentials.is_empty() {
-            pools.push(self.pool());
+            pools.push(Pool::of(self.token, self.lease, self.credentials));
         }
-        account::note_total(reader, pools.iter().flat_map(|pool| &pool.credentials));
+        // The top's own accounts have been counted.
+        if declared {
+            account::note_total(reader, pools.iter().flat_map(|pool| &pool.credentials));
+        }
         pools
-    }
-
-    fn pool(&self) -> Pool {
-        Pool::of(self.token, self.lease, self.credentials)
     }
 
     fn backend(&self, checks: &HealthCheck, enabled: bool, pools: &[Pool]) -> Backend {
@@ -109,9 +109,10 @@ pub(in crate::config) fn host() -> VirtualHost {
     VirtualHost::of(DEFAULT_DOMAIN, PLAIN_TAG)
 }
 
-/// Whether it is what `upstream` stands for.
+/// Whether it is what `upstream` stands for, and no more than that.
 pub(in crate::config) fn is_backend(backend: &Backend, upstream: &Upstream) -> bool {
-    backend.id == PLAIN_BACKEND && backend.upstream == *upstream
+    let plain = backend.id == PLAIN_BACKEND && backend.upstream == *upstream;
+    plain && !backend.health_check.enabled
 }
 
 /// The pool of a backend that names none: the only one there is.

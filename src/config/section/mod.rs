@@ -232,6 +232,16 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
     KEYS.iter().copied().flatten()
 }
 
+/// The keys of the section of this name.
+#[cfg(test)]
+pub(super) fn section_keys(section: &str) -> Vec<Key> {
+    let lists = KEYS.iter().copied().flatten();
+    lists
+        .filter(|key| key.section() == section)
+        .copied()
+        .collect()
+}
+
 /// The names of the keys in `section`, empty for the top of the file.
 fn names_in(section: &str) -> Vec<&'static str> {
     keys()

@@ -3,7 +3,7 @@
 use super::tree::Value;
 
 /// One key.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::config) struct Key {
     /// Section and name, such as `upstream.port`.
     pub(in crate::config) path: &'static str,

@@ -4,7 +4,7 @@ mod transport;
 
 use std::{net::SocketAddr, time::Duration};
 
-use tpp::config::{Credential, Secret, Token as TokenRules, Upstream};
+use tpp::config::{Credential, Token as TokenRules, Upstream};
 
 use super::*;
 

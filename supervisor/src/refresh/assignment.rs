@@ -150,7 +150,7 @@ fn take_free(book: &mut Book) -> usize {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use tpp::{config::Secret, pool::Origin};
+    use tpp::pool::Origin;
 
     use super::*;
     use crate::schedule::Rules;

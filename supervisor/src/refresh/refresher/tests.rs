@@ -5,7 +5,6 @@ use std::{
 
 use tpp::{
     bells::BellBoard,
-    config::Secret,
     lending::Desk,
     region::{Geometry, Region},
 };
