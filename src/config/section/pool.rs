@@ -69,6 +69,12 @@ fn whole(pool: Pool, reader: &mut Reader<'_>, table: &Table<'_>) -> Pool {
         let origin = table.named("name").map(|node| node.origin);
         reader.note(origin, &table.dotted("name"), "\"none\"", allowed);
     }
+    let list = table.dotted("credentials");
+    let wrong = |reader: &Reader<'_>| reader.problems.iter().any(|one| one.key.starts_with(&list));
+    if pool.credentials.is_empty() && !wrong(reader) {
+        let allowed = "at least one account, in [[pools.credentials]]";
+        reader.note(table.origin, &list, "nothing", allowed);
+    }
     let needs = match pool.provider {
         Provider::Json => [
             ("url", pool.login.url.is_none()),

@@ -31,19 +31,32 @@ fn value(key: &Key, chance: &mut Chance) -> Option<Json> {
     let text = |list: &[&str], chance: &mut Chance| Some(Json::from(*chance.of(list)));
     match key.path {
         "virtual_hosts.domain" => return text(&["a.example", "*.b.example", "[::1]"], chance),
-        "virtual_hosts.split" => return Some(json!({ "a": chance.below(50), "b": chance.below(51) })),
+        "virtual_hosts.split" => {
+            return Some(json!({ "a": chance.below(50), "b": chance.below(51) }));
+        }
         "virtual_hosts.split_by" => {
             return text(&["random", "cookie:C", "header:h", "address"], chance);
         }
         "virtual_hosts.balance" => {
-            return text(&["least_connections", "hash:header:x", "hash:cookie:Y", "hash:address"], chance);
+            return text(
+                &[
+                    "least_connections",
+                    "hash:header:x",
+                    "hash:cookie:Y",
+                    "hash:address",
+                ],
+                chance,
+            );
         }
         "backends.address" => return text(&["h:1", "[::1]:65535", "10.0.0.1:80"], chance),
         "health_check.expect" => return text(&["2xx", "200-399,404", "204", "1xx,5xx"], chance),
         "health_check.path" => return text(&["/", "/a?b=c"], chance),
         "rate_limits.key" => return text(&["address", "api_key", "all", "header:x"], chance),
         "access.allow" | "access.deny" => {
-            return Some(json!([chance.of(&["10.0.0.0/8", "1.2.3.4/32", "fd00::/8"]), "::1/128"]));
+            return Some(json!([
+                chance.of(&["10.0.0.0/8", "1.2.3.4/32", "fd00::/8"]),
+                "::1/128"
+            ]));
         }
         "upstream.host" | "upstream.port" | "upstream.ca_file" => return None,
         _ => {}
@@ -75,7 +88,10 @@ fn some_host(chance: &mut Chance) -> Json {
     let mut host = table(VirtualHost::KEYS, chance);
     for leaf in ["queue", "circuit_breaker", "timeouts"] {
         let section = format!("virtual_hosts.{leaf}");
-        host.insert(leaf.to_owned(), table(&section_keys(&section), chance).into());
+        host.insert(
+            leaf.to_owned(),
+            table(&section_keys(&section), chance).into(),
+        );
     }
     host.into()
 }
@@ -97,9 +113,15 @@ fn any_entry_reads_back_from_its_own_json() {
     let (mut chance, config) = (Chance(1), plain());
     for _ in 0..2000 {
         let host = VirtualHost::of_json(&some_host(&mut chance), &config).unwrap();
-        assert_eq!(VirtualHost::of_json(&host.to_json(), &config).unwrap(), host);
+        assert_eq!(
+            VirtualHost::of_json(&host.to_json(), &config).unwrap(),
+            host
+        );
         let backend = Backend::of_json(&some_backend(&mut chance), &config).unwrap();
-        assert_eq!(Backend::of_json(&backend.to_json(), &config).unwrap(), backend);
+        assert_eq!(
+            Backend::of_json(&backend.to_json(), &config).unwrap(),
+            backend
+        );
     }
 }
 
@@ -119,7 +141,11 @@ fn any_gateway_reads_back_from_its_own_toml() {
                 .map(|index| {
                     let json = named(some_backend(&mut chance), "id", index);
                     let backend = Backend::of_json(&json, &config).unwrap();
-                    Backend { pool: None, tags: ["a", "b", "c.d", "b-1"].map(str::to_owned).to_vec(), ..backend }
+                    Backend {
+                        pool: None,
+                        tags: ["a", "b", "c.d", "b-1"].map(str::to_owned).to_vec(),
+                        ..backend
+                    }
                 })
                 .collect(),
             virtual_hosts: (0..chance.below(3))
@@ -139,9 +165,16 @@ fn any_gateway_reads_back_from_its_own_toml() {
             ..config.gateway.clone()
         };
         let text = gateway.to_toml().unwrap();
-        let text = format!("{text}[[rate_limits]]\nname = 'n0'\nrequests = {}\n[[access]]\nname = 'n0'\nallow = ['10.0.0.0/8']\n", round + 1);
+        let text = format!(
+            "{text}[[rate_limits]]\nname = 'n0'\nrequests = {}\n[[access]]\nname = 'n0'\nallow = ['10.0.0.0/8']\n",
+            round + 1
+        );
         let once = read(&text).unwrap().gateway;
-        let bare = Gateway { rate_limits: vec![], access: vec![], ..once.clone() };
+        let bare = Gateway {
+            rate_limits: vec![],
+            access: vec![],
+            ..once.clone()
+        };
         assert_eq!(bare, gateway, "{text}");
         // With the lists that were written by hand.
         let again = read(&once.to_toml().unwrap()).unwrap().gateway;
@@ -157,7 +190,10 @@ fn a_pool_whose_secrets_lie_in_files_reads_back_and_none_is_shown() {
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     };
-    let (one, keys) = (file("one", "hunter2\n"), file("keys", "hunter3\n# no key\nhunter4\n"));
+    let (one, keys) = (
+        file("one", "hunter2\n"),
+        file("keys", "hunter3\n# no key\nhunter4\n"),
+    );
     let text = [
         format!("[[pools]]\nname = 'd'\n[pools.token]\nttl_seconds = 7\n[[pools.credentials]]\nusername = 'u'\npassword_file = '{one}'\nsessions = 3\n"),
         format!("[[pools]]\nname = 'o'\nprovider = 'oauth2'\ntoken_scope = 'pool'\n[pools.login]\nurl = 'http://x'\nauth = 'body'\n[pools.inject]\nheader = 'x-api-key'\nprefix = ''\n[[pools.credentials]]\nclient_id = 'c'\nclient_secret_file = '{one}'\nscope = 'r'\n"),
@@ -179,7 +215,10 @@ fn a_plain_file_is_written_as_the_tables_it_stands_for() {
     assert!(!text.contains("hunter2"), "{text}");
     let problems = read(&text).unwrap_err();
     assert_eq!(problems.iter().count(), 1, "{problems}");
-    let whole = text.replace("username = \"u\"", "username = \"u\"\npassword = \"hunter2\"");
+    let whole = text.replace(
+        "username = \"u\"",
+        "username = \"u\"\npassword = \"hunter2\"",
+    );
     assert_eq!(read(&whole).unwrap().gateway, plain().gateway);
 }
 
@@ -193,10 +232,19 @@ fn what_is_laid_over_an_entry_changes_that_alone() {
     .unwrap();
     let over = |body: Json, how| host.laid_over(&body, how, &config).unwrap();
     assert_eq!(over(json!({}), Overlay::Subset), host);
-    let put = over(json!({ "split": { "c": 20 }, "queue": { "max_waiting": 6 } }), Overlay::Subset);
+    let put = over(
+        json!({ "split": { "c": 20 }, "queue": { "max_waiting": 6 } }),
+        Overlay::Subset,
+    );
     assert_eq!(put.split, BTreeMap::from([("c".to_owned(), 20)]));
-    assert_eq!((put.queue.max_waiting, put.queue.wait_timeout), (6, Some(Duration::from_secs(7))));
-    let patch = over(json!({ "split": { "c": 20, "b": null }, "rate_limit": null, "queue": null }), Overlay::MergePatch);
+    assert_eq!(
+        (put.queue.max_waiting, put.queue.wait_timeout),
+        (6, Some(Duration::from_secs(7)))
+    );
+    let patch = over(
+        json!({ "split": { "c": 20, "b": null }, "rate_limit": null, "queue": null }),
+        Overlay::MergePatch,
+    );
     assert_eq!(patch.split, BTreeMap::from([("c".to_owned(), 20)]));
     assert_eq!((patch.rate_limit, patch.queue.max_waiting), (None, 0));
     let patch = over(json!({ "split": { "c": 20 } }), Overlay::MergePatch);
@@ -214,10 +262,19 @@ fn a_body_that_is_wrong_names_each_field() {
     assert_eq!(fields(json!([])), [""]);
     assert_eq!(fields(json!({})), ["domain", "enabled_backends_tag"]);
     assert_eq!(
-        fields(json!({ "domain": "a b", "enabled_backends_tag": 1, "splitt": {}, "queue": { "max_waiting": -1 }, "hsts_seconds": 1.5 })),
-        ["splitt", "domain", "enabled_backends_tag", "hsts_seconds", "queue.max_waiting"]
+        fields(
+            json!({ "domain": "a b", "enabled_backends_tag": 1, "splitt": {}, "queue": { "max_waiting": -1 }, "hsts_seconds": 1.5 })
+        ),
+        [
+            "splitt",
+            "domain",
+            "enabled_backends_tag",
+            "hsts_seconds",
+            "queue.max_waiting"
+        ]
     );
-    let of_backend = Backend::of_json(&json!({ "id": "A", "address": "h", "host": "h" }), &config).unwrap_err();
+    let of_backend =
+        Backend::of_json(&json!({ "id": "A", "address": "h", "host": "h" }), &config).unwrap_err();
     let keys: Vec<_> = of_backend.iter().map(|one| one.key.as_str()).collect();
     assert_eq!(keys, ["host", "id", "address"]);
 }

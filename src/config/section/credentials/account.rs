@@ -111,14 +111,13 @@ impl Shape {
     }
 }
 
-/// The accounts in the list under `key`; at least one, each name once.
+/// The accounts in the list under `key`, each name once.
 pub(in crate::config) fn read_all(
     reader: &mut Reader<'_>,
     pool: &Table<'_>,
     key: &Key,
     provider: Provider,
 ) -> Vec<Credential> {
-    let before = reader.problems.len();
     let mut accounts: Vec<Credential> = Vec::new();
     for table in tables(reader, pool, key.leaf()) {
         let read = match Shape::of(provider) {
@@ -140,10 +139,6 @@ pub(in crate::config) fn read_all(
                 accounts.push(account);
             }
         }
-    }
-    if accounts.is_empty() && reader.problems.len() == before {
-        let allowed = format!("at least one account, in [[pools.{}]]", key.leaf());
-        reader.note(pool.origin, &pool.dotted(key.leaf()), "nothing", allowed);
     }
     accounts
 }

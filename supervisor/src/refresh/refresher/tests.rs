@@ -6,12 +6,13 @@ use std::{
 use tpp::{
     bells::BellBoard,
     lending::Desk,
+    pool::Origin,
     region::{Geometry, Region},
 };
 
 use super::*;
 use crate::{
-    provider::{Granting, Token},
+    provider::{Grant, Granting, LoginError, Token},
     schedule::Rules,
 };
 
