@@ -6,10 +6,7 @@
 
 use crate::{
     gateway::flight::Flight,
-    view::{
-        lot,
-        site::{Group, Member},
-    },
+    view::{lot, member::Member, site::Group},
 };
 
 /// Name of the cookie.

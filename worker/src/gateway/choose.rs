@@ -18,7 +18,7 @@ use crate::{
     },
     message::reply::Reply,
     upstream::{Link, Upstream, transport::Unreachable},
-    view::site::{Group, Member},
+    view::{member::Member, site::Group},
     wire::attend::{AtEnd, attend},
 };
 

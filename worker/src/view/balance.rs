@@ -10,7 +10,7 @@ use std::{
 
 use tpp::config::Balance;
 
-use super::{lot, site::Member};
+use super::member::Member;
 
 /// Longest round: weights that add up to more are scaled down to it.
 const LONGEST_ROUND: u64 = 4096;
@@ -100,13 +100,6 @@ impl Balancer {
         // All of a round are backups, or none is.
         let is_backup = first.is_some_and(|first| first.plan.backup);
         member.backend.takes_new() && member.backend.plan.backup == is_backup
-    }
-}
-
-impl Member {
-    /// How much a client of `key` belongs to it.
-    pub(crate) fn score(&self, key: u64) -> f64 {
-        lot::score(key, self.salt, f64::from(self.backend.plan.weight.max(1)))
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod backend;
 mod balance;
 pub(crate) mod lot;
+pub(crate) mod member;
 pub(crate) mod pool;
 pub(crate) mod routes;
 pub(crate) mod site;
@@ -14,12 +15,7 @@ use tpp::{
     plan::Plan,
 };
 
-use self::{
-    backend::Backend,
-    pool::TokenPool,
-    routes::Routes,
-    site::{Parts, Site},
-};
+use self::{backend::Backend, member::Parts, pool::TokenPool, routes::Routes, site::Site};
 
 /// What is in force.
 #[derive(Debug)]

@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
     use crate::tests::play::settings;
-    use crate::view::site::Parts;
+    use crate::view::member::Parts;
 
     fn routes(domains: &[&str]) -> Routes {
         let settings: Arc<WorkerSettings> = Arc::new(settings(80));

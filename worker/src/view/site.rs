@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
-use tpp::{
-    config::{Timeouts, Upstream},
-    ids::Origin,
-    lending::WorkerSettings,
-    plan::HostPlan,
-};
+use tpp::{ids::Origin, lending::WorkerSettings, plan::HostPlan};
 
-use super::{backend::Backend, balance::Balancer, lot, pool::TokenPool};
+use super::{
+    balance::Balancer,
+    lot,
+    member::{Member, Parts},
+    pool::TokenPool,
+};
 
 /// A virtual host.
 #[derive(Debug)]
@@ -39,23 +39,6 @@ pub(crate) struct Group {
     pub(crate) settings: Arc<WorkerSettings>,
     pub(crate) members: Vec<Member>,
     balancer: Balancer,
-}
-
-/// A backend, as one virtual host uses it.
-#[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) backend: Arc<Backend>,
-    /// What holds for requests to it.
-    pub(crate) settings: Arc<WorkerSettings>,
-    pub(crate) salt: u64,
-}
-
-/// All that a host's groups are made of.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Parts<'a> {
-    pub(crate) settings: &'a Arc<WorkerSettings>,
-    pub(crate) pools: &'a [Arc<TokenPool>],
-    pub(crate) backends: &'a [Arc<Backend>],
 }
 
 impl Site {
@@ -118,11 +101,7 @@ impl Group {
             .backends
             .iter()
             .filter(|backend| backend.plan.tags.iter().any(|one| one == tag))
-            .map(|backend| Member {
-                settings: settings_for(backend, &host.host.timeouts, parts),
-                salt: lot::key(backend.plan.id.as_bytes()),
-                backend: Arc::clone(backend),
-            })
+            .map(|backend| Member::new(backend, &host.host.timeouts, parts))
             .collect();
         let pool = members.first().and_then(|member| member.backend.plan.pool);
         let first = members.first().map(|member| &member.settings);
@@ -164,26 +143,4 @@ impl Group {
     ) -> Option<&Member> {
         self.balancer.pick(&self.members, key, fits)
     }
-}
-
-/// What holds for requests to `backend`: its own way to be reached, its pool's rules, the host's timeouts.
-fn settings_for(backend: &Backend, timeouts: &Timeouts, parts: Parts<'_>) -> Arc<WorkerSettings> {
-    let own = &backend.plan.upstream;
-    let dial = timeouts.dial.or(Some(own.connect_timeout));
-    let idle = timeouts.idle.or(Some(own.idle_timeout));
-    let mut all = WorkerSettings {
-        upstream: Upstream {
-            connect_timeout: dial.unwrap_or(own.connect_timeout),
-            response_header_timeout: timeouts.response_header.or(own.response_header_timeout),
-            idle_timeout: idle.unwrap_or(own.idle_timeout),
-            read_timeout: timeouts.read.or(own.read_timeout),
-            ..own.clone()
-        },
-        ..(**parts.settings).clone()
-    };
-    if let Some(pool) = backend.plan.pool.and_then(|index| parts.pools.get(index)) {
-        all.token = pool.plan.token.clone();
-        all.lease = pool.plan.lease.clone();
-    }
-    Arc::new(all)
 }
