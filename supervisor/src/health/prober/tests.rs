@@ -188,11 +188,7 @@ impl Provider for Answering {
 async fn whoever_answers_a_login_lives() {
     let check = async |answer| {
         let provider = Arc::new(Answering(answer));
-        let account = Arc::new(Credential {
-            username: "u".to_owned(),
-            password: tpp::config::Secret::new("p".to_owned()),
-            sessions: 1,
-        });
+        let account = Arc::new(Credential::new("u", "p", 1));
         let login = Kind::Login(Login { provider, account });
         Network.check(&target(login, &[nobody()])).await
     };

@@ -1,16 +1,12 @@
 use std::time::Duration;
 
-use tpp::{config::Secret, pool::Origin};
+use tpp::pool::Origin;
 
 use super::*;
 use crate::schedule::Rules;
 
 fn account(user: &str, password: &str, sessions: usize) -> Credential {
-    Credential {
-        username: user.to_owned(),
-        password: Secret::new(password.to_owned()),
-        sessions,
-    }
+    Credential::new(user, password, sessions)
 }
 
 fn book() -> Book {

@@ -5,7 +5,6 @@ use std::{
 
 use tpp::{
     bells::BellBoard,
-    config::Secret,
     lending::Desk,
     pool::Origin,
     region::{Geometry, Region},
@@ -104,11 +103,7 @@ impl Scene {
                 refresh_check: Duration::from_secs(60),
                 login_concurrency: 16,
             },
-            accounts: vec![Credential {
-                username: "ann".to_owned(),
-                password: Secret::new(password.to_owned()),
-                sessions,
-            }],
+            accounts: vec![Credential::new("ann", password, sessions)],
         };
         Refresher::new(
             setup,
