@@ -85,6 +85,7 @@ impl Stock {
     pub fn reclaim(&self, seat: SeatIndex) -> Reclaimed {
         // First: once the seat is vacant nobody would do it any more, should this process die in between.
         self.region.wipe_clients(seat);
+        self.settle_rows(seat);
         let pools = self.region.pools();
         let reclaimed = reclaim(&self.views(&pools), seat, &*self.bells);
         self.region.counters(seat).settle(reclaimed.leases);

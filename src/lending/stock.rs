@@ -71,6 +71,10 @@ impl Stock {
         }
     }
 
+    pub(super) fn parts(&self) -> &PoolParts {
+        &self.parts
+    }
+
     /// Its pool.
     #[must_use]
     pub fn pool_id(&self) -> PoolId {

@@ -48,6 +48,7 @@ mod message;
 mod tests;
 mod timers;
 mod upstream;
+mod view;
 mod wire;
 mod worker;
 

@@ -17,7 +17,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::{self, JoinSet},
 };
-use tpp::{config::Credential, lending::Stock, plan::Backend, pool::SlotIndex};
+use tpp::{config::Credential, lending::Stock, plan::Place as Backend, pool::SlotIndex};
 use tracing::warn;
 
 use self::{logins::Done, reports::rung};

@@ -35,7 +35,7 @@ impl Attempt {
         let reads = self.state.down.has_moved();
         let client = &mut *flight.client;
         let now = client.worker.clock.now();
-        let settings = &client.view.settings;
+        let settings = &*client.settings;
         let late = |end| Poll::Ready(Err(Break::Late(end)));
         let anew_up = anew && matches!(up, Turn::Tunnel | Turn::HalfTunnel | Turn::ClientSends);
         let anew_down = anew && matches!(down, Turn::Tunnel | Turn::HalfTunnel);
@@ -82,7 +82,7 @@ impl Attempt {
             self.state.half_closed_at = Some(now);
         }
         let since = *self.state.half_closed_at.get_or_insert(now);
-        let limit = flight.client.view.settings.lease.abandoned_wait;
+        let limit = flight.client.settings.lease.abandoned_wait;
         let end = due(since, Some(limit));
         if end <= now {
             return Err(Break::Late(WaitEnd::HalfClosed));

@@ -1,6 +1,9 @@
 //! The way of a request, from its head to the end of its answer. `exchange` is the list of its steps.
 
+mod affinity;
+mod asker;
 pub(crate) mod attempt;
+pub(crate) mod budget;
 mod choose;
 pub(crate) mod client;
 pub(crate) mod exchange;
@@ -18,6 +21,8 @@ mod pace;
 pub(crate) mod record;
 mod relay;
 mod renew;
+mod retry;
+mod route;
 pub(crate) mod stamp;
 mod tunnel;
 pub(crate) mod upload;

@@ -58,12 +58,16 @@ impl Attempt {
         let is_held_too_long = client
             .hold_end()
             .is_some_and(|end| end <= client.worker.clock.now());
-        let close = is_held_too_long || client.worker.is_draining() || !flight.upload.is_over();
+        let close = is_held_too_long
+            || client.worker.is_draining()
+            || !flight.upload.is_over()
+            || flight.is_last;
         client.wire.reserve_outbox();
         let seal = Seal {
             close,
             keep_alive: client.keep_alive(),
             date: &client.worker.clock.date_line(),
+            fields: &flight.answer_fields,
         };
         loop {
             let before = client.wire.outbox.len();

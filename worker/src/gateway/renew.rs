@@ -30,7 +30,7 @@ pub(crate) struct Refusal {
 impl Client {
     /// Whether an answer of this status says that the token is no good.
     pub(crate) fn is_refusal(&self, status: u16) -> bool {
-        self.view.settings.token.renew_on.contains(&status)
+        self.settings.token.renew_on.contains(&status)
     }
 
     /// Whether a newer token is in, so that the request is to be sent again. If not, the answer is passed on.
@@ -50,7 +50,7 @@ impl Client {
             lease.report_refused(refusal.version);
             return Ok(false);
         }
-        let limit = self.view.settings.token.login_timeout + REFRESH_MARGIN;
+        let limit = self.settings.token.login_timeout + REFRESH_MARGIN;
         let refreshed = lease.refreshed(refusal.version);
         match attend(
             &self.worker,

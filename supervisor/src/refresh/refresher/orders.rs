@@ -1,7 +1,7 @@
 //! What the refresher is told to do.
 
 use tpp::{
-    plan::Backend,
+    plan::Place as Backend,
     pool::{Origin, SlotIndex},
 };
 use tracing::info;
