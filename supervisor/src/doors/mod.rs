@@ -2,4 +2,5 @@
 
 pub(crate) mod accept;
 pub mod control;
+mod private_socket;
 pub mod probes;
