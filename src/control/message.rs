@@ -62,6 +62,25 @@ pub enum Command {
     Workers,
     /// Each slot.
     Tokens,
+    /// Each pool.
+    Pools,
+    /// Lend nothing of a pool for now.
+    Pause {
+        /// Its name.
+        pool: String,
+    },
+    /// Lend again.
+    Resume {
+        /// Its name.
+        pool: String,
+    },
+    /// Cut off whoever holds a slot.
+    EndLease {
+        /// The pool's name.
+        pool: String,
+        /// The slot.
+        slot: u32,
+    },
     /// Log in anew: one user's slots, or all.
     Refresh {
         /// `None`: all users.
@@ -88,6 +107,8 @@ pub enum Reply {
     Workers(Vec<WorkerStatus>),
     /// To [`Command::Tokens`].
     Tokens(Vec<TokenStatus>),
+    /// To [`Command::Pools`].
+    Pools(Vec<PoolSummary>),
     /// Done; one line says what.
     Done(String),
     /// Not done; one line says why.
@@ -106,6 +127,36 @@ pub enum Health {
     Degraded,
     /// It cannot serve.
     Unhealthy,
+}
+
+/// A pool in a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolSummary {
+    /// Its name.
+    pub name: String,
+    /// Whether nothing is lent for now.
+    pub paused: bool,
+    /// Its numbers.
+    #[serde(flatten)]
+    pub numbers: PoolStatus,
+    /// Slots configured: the sum of all `sessions`.
+    pub configured_tokens: u64,
+    /// Leases whose connections ask nothing just now.
+    pub idle_leases: u64,
+    /// How long the one who waits longest has waited, milliseconds.
+    pub longest_wait_ms: u64,
+    /// Whether the server refuses all its accounts, and no token is left.
+    pub all_refused: bool,
+}
+
+/// A pool with its slots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolDetails {
+    /// The pool in a line.
+    #[serde(flatten)]
+    pub summary: PoolSummary,
+    /// Each slot.
+    pub tokens: Vec<TokenStatus>,
 }
 
 /// The whole picture. `/health` serves the same JSON.
@@ -129,6 +180,9 @@ pub struct Status {
     pub listen: Vec<String>,
     /// Address of the health endpoint.
     pub health_listen: String,
+    /// Where the management API is: an address, or `unix:` and a path; `None`: there is none.
+    #[serde(default)]
+    pub api_listen: Option<String>,
     /// `host:port` of the upstream.
     pub upstream: String,
     /// Addresses the upstream's name resolved to.

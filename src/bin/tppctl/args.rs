@@ -3,9 +3,11 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
-use tpp::control::Command;
+use tpp::{api_tokens::ApiRole, control::Command};
 
 const DEFAULT_SOCKET: &str = "/run/tpp/control.sock";
+
+const DEFAULT_POOL: &str = "default";
 
 /// A question is answered from memory.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,6 +57,39 @@ pub(crate) enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Show each pool of tokens
+    Pools {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lend nothing of a pool for now; who waits keeps the place
+    Pause {
+        /// The pool
+        #[arg(default_value = DEFAULT_POOL)]
+        pool: String,
+    },
+    /// Lend the tokens of a paused pool again
+    Resume {
+        /// The pool
+        #[arg(default_value = DEFAULT_POOL)]
+        pool: String,
+    },
+    /// Cut off the connection that holds a slot
+    Kill {
+        /// The slot, as tokens shows it
+        slot: u32,
+        /// The pool
+        #[arg(long, default_value = DEFAULT_POOL)]
+        pool: String,
+    },
+    /// Make a token for the management API, and print it and its line for api.tokens_file
+    ApiToken {
+        /// Whose it is: 1 to 64 of A-Z a-z 0-9 . _ -
+        name: String,
+        /// What it may do: read, operate or admin
+        role: ApiRole,
+    },
     /// Log in again and replace the tokens of one user, or of all
     Refresh {
         /// The user [default: all]
@@ -96,7 +131,13 @@ impl Args {
     /// How long to wait for the answer to `command`.
     pub(crate) fn timeout(&self, command: &Command) -> Duration {
         self.timeout.unwrap_or(match command {
-            Command::Status | Command::Workers | Command::Tokens => QUESTION_TIMEOUT,
+            Command::Status
+            | Command::Workers
+            | Command::Tokens
+            | Command::Pools
+            | Command::Pause { .. }
+            | Command::Resume { .. }
+            | Command::EndLease { .. } => QUESTION_TIMEOUT,
             Command::Refresh { .. }
             | Command::Reload
             | Command::Restart
@@ -166,6 +207,10 @@ mod tests {
             "tppctl reload --timeout inf",
             "tppctl refresh user1 --all",
             "tppctl refresh user1 user2",
+            "tppctl kill",
+            "tppctl kill x",
+            "tppctl api-token ci",
+            "tppctl api-token ci owner",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -85,6 +85,8 @@ pub struct Identity {
     pub version: String,
     /// Address of the health endpoint.
     pub health_listen: String,
+    /// Where the management API is, if there is one.
+    pub api_listen: Option<String>,
     /// Path of the configuration file; empty for `tpp dev`.
     pub config_file: String,
     /// Its process id.

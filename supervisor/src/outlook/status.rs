@@ -25,6 +25,7 @@ pub fn status(snapshot: &Snapshot) -> Status {
         uptime_seconds: numbers.uptime.as_secs(),
         listen: details.listen.clone(),
         health_listen: identity.health_listen.clone(),
+        api_listen: identity.api_listen.clone(),
         upstream: details.upstream.clone(),
         upstream_addresses: addresses.map(ToString::to_string).collect(),
         config_file: identity.config_file.clone(),

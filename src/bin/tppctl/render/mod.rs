@@ -1,5 +1,6 @@
 //! Replies as text: pure functions of the reply, the width and the colours.
 
+mod pools;
 mod status;
 mod table;
 mod text;
@@ -7,6 +8,7 @@ mod tokens;
 mod workers;
 
 pub(crate) use self::{
+    pools::pools,
     status::status,
     text::{counted, visible},
     tokens::tokens,
