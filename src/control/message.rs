@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::gateway::{GatewayStatus, PoolStatus};
+use crate::config::BackendState;
 
 /// Version of the messages below; a peer of another version is told so and refused.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -64,6 +65,26 @@ pub enum Command {
     Tokens,
     /// Each pool.
     Pools,
+    /// Have backends of another tag serve a virtual host.
+    Switch {
+        /// Its domain.
+        domain: String,
+        /// The tag.
+        tag: String,
+        /// So many percent of the clients; `None`: all.
+        percent: Option<u32>,
+        /// Only if a backend with the tag can serve.
+        require_healthy: bool,
+    },
+    /// Say what is wanted of a backend.
+    SetState {
+        /// Its id.
+        id: String,
+        /// What.
+        state: BackendState,
+    },
+    /// Pools, backends and hosts as they are in force, in the words of the configuration file.
+    Export,
     /// Lend nothing of a pool for now.
     Pause {
         /// Its name.
@@ -109,6 +130,8 @@ pub enum Reply {
     Tokens(Vec<TokenStatus>),
     /// To [`Command::Pools`].
     Pools(Vec<PoolSummary>),
+    /// To [`Command::Export`].
+    Text(String),
     /// Done; one line says what.
     Done(String),
     /// Not done; one line says why.

@@ -242,3 +242,39 @@ fn a_switch_may_demand_a_backend_that_is_up() {
     assert_eq!(order(false).ok().json()["healthy_backends"], 0);
     assert_eq!(asking.get("/domains/default").json()["healthy"], false);
 }
+
+#[test]
+fn tppctl_shows_switches_drains_and_exports() {
+    let (_one, _two, proxy) = tpp();
+    let ctl = |arguments: &[&str]| {
+        let outcome = proxy.ctl(arguments);
+        assert_eq!(outcome.code, Some(0), "{arguments:?}: {outcome:?}");
+        outcome.out
+    };
+    assert_eq!(who(&proxy), "one");
+    assert_eq!(
+        ctl(&["switch", "default", "canary"]),
+        "default is served by canary\n"
+    );
+    assert_eq!(who(&proxy), "two");
+    assert!(ctl(&["domains"]).contains("canary"));
+    assert_eq!(ctl(&["drain", "two"]), "backend two: drain\n");
+    assert!(ctl(&["backends"]).contains("drain"));
+    assert_eq!(ctl(&["drain", "two", "--end"]), "backend two: ready\n");
+    let exported = ctl(&["gateway", "export"]);
+    let tables: toml::Table = exported.parse().expect("TOML");
+    let default = &tables["virtual_hosts"][0];
+    assert_eq!(default["enabled_backends_tag"].as_str(), Some("canary"));
+    for arguments in [
+        &["switch", "default", "nobody"][..],
+        &["switch", "other.test", "a"],
+        &["drain", "none"],
+    ] {
+        let outcome = proxy.ctl(arguments);
+        assert_eq!(
+            (outcome.code, outcome.err.lines().count()),
+            (Some(1), 1),
+            "{outcome:?}"
+        );
+    }
+}

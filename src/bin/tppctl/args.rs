@@ -57,6 +57,44 @@ pub(crate) enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Show each virtual host: its tag, and how many backends can serve it
+    Domains {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show each backend: its address, tags, weight, state and health
+    Backends {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have backends of another tag serve a virtual host, from now on
+    Switch {
+        /// The virtual host
+        domain: String,
+        /// The tag
+        tag: String,
+        /// So many percent of the clients [default: all]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100))]
+        percent: Option<u32>,
+        /// Only if a backend with the tag can serve
+        #[arg(long)]
+        require_healthy: bool,
+    },
+    /// Give a backend nothing new; what is open goes on
+    Drain {
+        /// The backend
+        id: String,
+        /// Have it serve again
+        #[arg(long)]
+        end: bool,
+    },
+    /// What is in force around the pools
+    Gateway {
+        #[command(subcommand)]
+        action: GatewayAction,
+    },
     /// Show each pool of tokens
     Pools {
         /// Print JSON
@@ -116,6 +154,12 @@ pub(crate) enum Action {
     },
 }
 
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum GatewayAction {
+    /// Print pools, backends and virtual hosts, with what was changed by API, as TOML without secrets
+    Export,
+}
+
 impl Args {
     /// The control socket: the flag, else `environment` (`TPP_CONTROL_SOCKET`) if not empty, else the default.
     pub(crate) fn socket(&self, environment: Option<OsString>) -> PathBuf {
@@ -137,8 +181,11 @@ impl Args {
             | Command::Pools
             | Command::Pause { .. }
             | Command::Resume { .. }
-            | Command::EndLease { .. } => QUESTION_TIMEOUT,
+            | Command::EndLease { .. }
+            | Command::Export => QUESTION_TIMEOUT,
             Command::Refresh { .. }
+            | Command::Switch { .. }
+            | Command::SetState { .. }
             | Command::Reload
             | Command::Restart
             | Command::Upgrade { .. } => ORDER_TIMEOUT,
@@ -207,6 +254,9 @@ mod tests {
             "tppctl reload --timeout inf",
             "tppctl refresh user1 --all",
             "tppctl refresh user1 user2",
+            "tppctl switch a.test",
+            "tppctl switch a.test b --percent 101",
+            "tppctl gateway",
             "tppctl kill",
             "tppctl kill x",
             "tppctl api-token ci",

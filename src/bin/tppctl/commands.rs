@@ -9,13 +9,13 @@ use std::{
 use serde::Serialize;
 use tpp::{
     api_tokens::{ApiRole, new_token},
-    config::{self, Config, PLAIN_BACKEND},
+    config::{self, BackendState, Config, PLAIN_BACKEND},
     control::{Command, Health, Reply, Status, client},
 };
 
 use crate::{
     Failure,
-    args::{Action, Args},
+    args::{Action, Args, GatewayAction},
     render::{self, Page, counted, visible},
     terminal::Terminal,
     watch::watch,
@@ -36,6 +36,47 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         },
         Action::Tokens { json: as_json } => match ask(args, Command::Tokens)? {
             Reply::Tokens(tokens) => show(&tokens, *as_json, |page| render::tokens(&tokens, page)),
+            other => Err(unexpected(&other)),
+        },
+        Action::Domains { json: as_json } => {
+            let domains = status(args)?.gateway.domains;
+            show(&domains, *as_json, |page| render::domains(&domains, page))
+        }
+        Action::Backends { json: as_json } => {
+            let backends = status(args)?.gateway.backends;
+            show(&backends, *as_json, |page| {
+                render::backends(&backends, page)
+            })
+        }
+        Action::Switch {
+            domain,
+            tag,
+            percent,
+            require_healthy,
+        } => order(
+            args,
+            Command::Switch {
+                domain: domain.clone(),
+                tag: tag.clone(),
+                percent: *percent,
+                require_healthy: *require_healthy,
+            },
+        ),
+        Action::Drain { id, end } => {
+            let (id, state) = (
+                id.clone(),
+                if *end {
+                    BackendState::Ready
+                } else {
+                    BackendState::Drain
+                },
+            );
+            order(args, Command::SetState { id, state })
+        }
+        Action::Gateway {
+            action: GatewayAction::Export,
+        } => match ask(args, Command::Export)? {
+            Reply::Text(text) => Ok(Terminal::print(&text)?),
             other => Err(unexpected(&other)),
         },
         Action::Pools { json: as_json } => match ask(args, Command::Pools)? {
@@ -178,6 +219,7 @@ fn unexpected(reply: &Reply) -> Failure {
         Reply::Workers(_) => "workers",
         Reply::Tokens(_) => "tokens",
         Reply::Pools(_) => "pools",
+        Reply::Text(_) => "a text",
         Reply::Done(_) => "that it is done",
         Reply::Failed(_) | Reply::Invalid(_) => "a failure",
     };

@@ -46,6 +46,23 @@ fn every_request_has_one_encoding() {
         (Command::Tokens, r#"{"name":"tokens"}"#),
         (Command::Pools, r#"{"name":"pools"}"#),
         (
+            Command::Switch {
+                domain: "a.test".into(),
+                tag: "b".into(),
+                percent: Some(10),
+                require_healthy: true,
+            },
+            r#"{"name":"switch","domain":"a.test","tag":"b","percent":10,"require_healthy":true}"#,
+        ),
+        (
+            Command::SetState {
+                id: "one".into(),
+                state: crate::config::BackendState::Drain,
+            },
+            r#"{"name":"set_state","id":"one","state":"drain"}"#,
+        ),
+        (Command::Export, r#"{"name":"export"}"#),
+        (
             Command::Pause { pool: "p".into() },
             r#"{"name":"pause","pool":"p"}"#,
         ),

@@ -2,6 +2,7 @@
 //! carried out.
 
 mod check;
+mod gateway;
 mod pools;
 mod reload;
 mod upgrade;
@@ -70,6 +71,14 @@ impl Operator for Orders {
             Command::Workers => Reply::Workers(self.outlook.workers()),
             Command::Tokens => Reply::Tokens(self.outlook.tokens()),
             Command::Pools => Reply::Pools(self.list_pools()),
+            Command::Switch {
+                domain,
+                tag,
+                percent,
+                require_healthy,
+            } => self.switch(&domain, &tag, percent, require_healthy).await,
+            Command::SetState { id, state } => self.set_state(&id, state).await,
+            Command::Export => self.export(),
             Command::Pause { pool } => {
                 let paused = self.pause_pool(&pool);
                 said(paused.map(|()| format!("pool {pool} lends nothing until it is resumed")))

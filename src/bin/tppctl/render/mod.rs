@@ -1,5 +1,6 @@
 //! Replies as text: pure functions of the reply, the width and the colours.
 
+mod gateway;
 mod pools;
 mod status;
 mod table;
@@ -8,6 +9,7 @@ mod tokens;
 mod workers;
 
 pub(crate) use self::{
+    gateway::{backends, domains},
     pools::pools,
     status::status,
     text::{counted, visible},
