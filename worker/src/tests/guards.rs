@@ -162,7 +162,7 @@ async fn after_three_failures_the_breaker_answers_and_one_probe_closes_it() {
     upstream.head().await;
     let (head, _) = told(&mut client, GET).await;
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
-    drop(prober);
+    prober.reset();
     let mut next = stage.client().await;
     let mut again = loop {
         next.send(GET).await;
@@ -214,6 +214,6 @@ async fn one_more_than_may_be_under_way_gets_429_or_waits_its_turn() {
     // Its turn; and whoever leaves in the middle gives its place back.
     let mut next = stage.upstream().await;
     next.head().await;
-    drop(second);
+    second.reset();
     until("given back", || limit.pool().census().in_use == 0).await;
 }
