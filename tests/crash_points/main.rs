@@ -11,6 +11,7 @@
 
 mod operation;
 mod route;
+mod rows;
 mod scene;
 mod traced;
 #[path = "../common/worker_process.rs"]

@@ -7,6 +7,7 @@ use tpp::lending::{Desk, Stock};
 use tpp::pool::{Origin, SlotIndex};
 
 use crate::{
+    rows::{BACKEND, BREAKER, DUE, HOST, PAIR, POLICY, add_rows},
     scene::{SLOTS, Scene, look},
     traced::show,
     worker_process::Part,
@@ -35,12 +36,17 @@ pub(crate) enum Operation {
     Install,
     Pause,
     Resume,
+    Enter,
+    CountOut,
+    TakeProbe,
+    GiveProbeBack,
+    TellOfProbe,
 }
 
 use Operation::*;
 
 impl Operation {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 22] = [
         Acquire,
         Release,
         ReleaseToWaiter,
@@ -58,6 +64,11 @@ impl Operation {
         Install,
         Pause,
         Resume,
+        Enter,
+        CountOut,
+        TakeProbe,
+        GiveProbeBack,
+        TellOfProbe,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -79,6 +90,11 @@ impl Operation {
             Install => "install",
             Pause => "pause",
             Resume => "resume",
+            Enter => "enter",
+            CountOut => "count-out",
+            TakeProbe => "take-probe",
+            GiveProbeBack => "give-probe-back",
+            TellOfProbe => "tell-of-probe",
         }
     }
 
@@ -126,6 +142,7 @@ impl Operation {
                 scene.give_back();
                 scene.give_back();
             }
+            Enter | CountOut | TakeProbe | GiveProbeBack | TellOfProbe => add_rows(&mut scene),
             Pause => scene.hold(SLOTS - 1),
             Resume => {
                 scene.hold(SLOTS - 1);
@@ -208,7 +225,22 @@ impl Operation {
     }
 
     fn play_worker(self, desk: &Arc<Desk>) -> ! {
+        let ask = || desk.ask(BREAKER, POLICY.rules, DUE).expect("a probe");
         match self {
+            Enter => show(|| (desk.enter(HOST), desk.send(BACKEND, PAIR))),
+            CountOut => {
+                let counted = (desk.enter(HOST), desk.send(BACKEND, PAIR));
+                show(|| drop(counted))
+            }
+            TakeProbe => show(ask),
+            GiveProbeBack => {
+                let asked = ask();
+                show(|| drop(asked))
+            }
+            TellOfProbe => {
+                let asked = ask();
+                show(|| asked.tell(false, POLICY, DUE))
+            }
             Acquire => show(|| desk.try_lease().expect("a free slot")),
             Release => {
                 let lease = desk.try_lease().expect("a free slot");

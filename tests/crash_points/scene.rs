@@ -15,7 +15,7 @@ use tpp::lending::{Desk, Lease, Stock, Waiting};
 use tpp::pool::{Epoch, SeatIndex, SlotState};
 use tpp::roster::SeatState;
 
-use crate::worker_process::stocked;
+use crate::{rows::judge_rows, worker_process::stocked};
 
 /// Slots of a scene.
 pub(crate) const SLOTS: usize = 3;
@@ -99,6 +99,7 @@ impl Scene {
     /// After the subject's death and its reclaim: all that must hold, up to the last lease.
     pub(crate) fn judge(mut self) -> Verdict {
         self.nothing_is_left_of_the_dead()?;
+        judge_rows(&self)?;
         self.the_line_is_served()?;
         while !self.held.is_empty() {
             self.held.remove(0);

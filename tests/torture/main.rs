@@ -19,6 +19,7 @@ use std::{env, process::ExitCode, time::Duration};
 
 use dice::Dice;
 use tormentor::Tormentor;
+use tpp::region::RowGeometry;
 use worker_process::Part;
 
 /// Few, so that there is a line most of the time.
@@ -26,6 +27,19 @@ const SLOTS: usize = 4;
 /// Of a second pool, which holds no tokens: a limit on how many at once. Their locks come after the slots'.
 const PERMITS: usize = 2;
 const WORKERS: usize = 6;
+/// What is limited of one name: few rows, so that they have room.
+const ROWS: RowGeometry = RowGeometry {
+    hosts: 2,
+    backends: 2,
+    pairs: 2,
+    groups: 2,
+    rate_sets: 1,
+};
+/// The row that is given first.
+const ROW: usize = 0;
+/// What all take from together, and write down, a byte for each that they get.
+const RATE: (u64, Duration, u64) = (200, Duration::from_secs(1), 10);
+const ADMITTED: &str = "admitted";
 /// Tells the children where the slots' lock files are.
 const LOCKS: &str = "TPP_TORTURE_LOCKS";
 /// Seconds by default.

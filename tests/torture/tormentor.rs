@@ -1,7 +1,7 @@
 //! The parent: a supervisor that kills and stops its workers, and counts what should never be.
 
 use std::{
-    fmt,
+    fmt, fs,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -12,11 +12,11 @@ use nix::{
     unistd::Pid,
 };
 use tempfile::TempDir;
-use tpp::lending::{Desk, Stock};
+use tpp::lending::{Desk, RowKeys, Stock};
 use tpp::pool::{Census, Epoch, Origin, SeatIndex, SlotIndex};
 
 use crate::{
-    LOCKS, PERMITS, SLOTS, WORKERS,
+    ADMITTED, LOCKS, PERMITS, RATE, ROW, ROWS, SLOTS, WORKERS,
     dice::Dice,
     victim::lock_file,
     worker_process::{WorkerProcess, stocked},
@@ -96,12 +96,19 @@ pub(crate) struct Tormentor {
     /// The seed of the next worker.
     next_seed: u64,
     report: Report,
+    begun: Instant,
 }
 
 impl Tormentor {
     pub(crate) fn new(seed: u64) -> Self {
         let stock = stocked(SLOTS, WORKERS + 1);
         let limit = stock.add_limit(0, PERMITS).expect("room");
+        stock.region().add_rows(ROWS).expect("room");
+        let keys = RowKeys {
+            hosts: vec![1],
+            ..RowKeys::default()
+        };
+        stock.give_rows(1, &keys).expect("rows");
         let (seat, epoch) = stock.fill_seat(0).expect("a vacant seat");
         let bells = stock.bells().try_clone().expect("bells");
         let observer = Desk::new(Arc::clone(stock.region()), bells, seat, epoch);
@@ -115,6 +122,7 @@ impl Tormentor {
             dice: Dice::new(seed),
             next_seed: seed.wrapping_mul(1_000_000),
             report: Report::default(),
+            begun: Instant::now(),
         };
         for _ in 0..WORKERS {
             let worker = tormentor.hire();
@@ -215,6 +223,7 @@ impl Tormentor {
         let deadline = Instant::now() + COMES_TO_REST;
         while !at_rest(&self.stock.pool().census(), SLOTS)
             || !at_rest(&self.limit.pool().census(), PERMITS)
+            || self.stock.host_totals(ROW).in_flight > 0
         {
             if Instant::now() > deadline {
                 self.tell_of_a_leak();
@@ -239,6 +248,7 @@ impl Tormentor {
             self.report.violations += held as u64;
         }
         drop((leases, permits));
+        self.judge_the_rate();
         for worker in &mut self.workers {
             if let Some(status) = worker.process.child.try_wait().expect("a child of ours") {
                 println!("VIOLATION: a worker ended by itself: {status}");
@@ -247,6 +257,24 @@ impl Tormentor {
         }
         self.report.calms += 1;
         self.publish();
+    }
+
+    /// No more was admitted than a bucket of that burst gives in the time since the begin; an eviction forgets a burst at most.
+    fn judge_the_rate(&mut self) {
+        let path = self.locks.path().join(ADMITTED);
+        let admitted = fs::metadata(path).map_or(0, |file| file.len());
+        let (requests, _, burst) = RATE;
+        let evicted = self
+            .stock
+            .region()
+            .rates()
+            .map_or(0, |table| table.evictions());
+        let paid_off = self.begun.elapsed().as_secs_f64() * requests as f64;
+        let most = paid_off.ceil() as u64 + burst * (1 + evicted);
+        if admitted > most {
+            println!("VIOLATION: {admitted} admitted, {most} at most");
+            self.report.violations += 1;
+        }
     }
 
     /// Odd generations of the plan mean calm.

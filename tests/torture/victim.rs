@@ -3,6 +3,7 @@
 use std::{
     env,
     fs::{File, TryLockError},
+    io::Write as _,
     os::{fd::AsFd, unix::net::UnixStream},
     path::Path,
     pin::pin,
@@ -13,11 +14,13 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tpp::{
+    clock::monotonic_nanos,
     ids::PoolId,
-    lending::{Desk, Lease, Waiting},
+    lending::{Desk, Entered, Lease, Waiting},
+    limits::{Quota, TableQuota},
 };
 
-use crate::{LOCKS, PERMITS, SLOTS, dice::Dice, worker_process::Part};
+use crate::{ADMITTED, LOCKS, PERMITS, RATE, ROW, SLOTS, dice::Dice, worker_process::Part};
 
 /// Exit code of one who found another holder of its slot.
 pub(crate) const SECOND_HOLDER: u8 = 42;
@@ -30,6 +33,10 @@ const BEAT_MS: u16 = 50;
 pub(crate) fn live(part: Part) -> ExitCode {
     let seed = part.role.parse().expect("a seed");
     let locks = env::var_os(LOCKS).expect("the lock files' directory");
+    let admitted = File::options()
+        .append(true)
+        .create(true)
+        .open(Path::new(&locks).join(ADMITTED));
     let locks = (0..SLOTS + PERMITS).map(|slot| lock_file(Path::new(&locks), slot));
     let (desk, channel) = part.sit_down();
     let limit = desk.open(PoolId::new(1)).expect("the limit");
@@ -41,6 +48,8 @@ pub(crate) fn live(part: Part) -> ExitCode {
         locks: locks.collect(),
         held: Vec::new(),
         line: Vec::new(),
+        entered: Vec::new(),
+        admitted: admitted.expect("a file"),
     };
     loop {
         match victim.act() {
@@ -78,6 +87,9 @@ struct Victim {
     held: Vec<(usize, Lease)>,
     /// Places in line, each with the first lock of its pool.
     line: Vec<(usize, Waiting)>,
+    /// Requests under way.
+    entered: Vec<Entered>,
+    admitted: File,
 }
 
 impl Victim {
@@ -86,6 +98,7 @@ impl Victim {
         // Odd: all are to be calm.
         let calm = self.desk.plan_generation() % 2 == 1;
         let idle = if calm {
+            self.entered.clear();
             while !self.held.is_empty() {
                 self.release(0);
             }
@@ -103,7 +116,26 @@ impl Victim {
         Ok(served || self.wait_for_the_bell()?)
     }
 
+    /// Takes from the rate; what it got is written down afterwards, so that never more is written than was got.
+    fn ask_the_rate(&mut self) {
+        let (requests, time, burst) = RATE;
+        let quota = TableQuota::new(Quota::new(requests, time, burst).expect("a quota"));
+        let table = self.desk.rates().expect("a table");
+        if table.admit(quota, (1, b"key"), monotonic_nanos()).is_ok() {
+            self.admitted.write_all(b"1").expect("room on the disk");
+        }
+        // Others come and go in the same set.
+        let other = [self.dice.below(6) as u8];
+        let _ = table.admit(quota, (2, &other), monotonic_nanos());
+    }
+
     fn act_wildly(&mut self) -> Result<(), SecondHolder> {
+        match self.dice.below(4) {
+            0 if self.entered.len() < MOST_WAITING => self.entered.push(self.desk.enter(ROW)),
+            1 => drop(self.entered.pop()),
+            2 => self.ask_the_rate(),
+            _ => {}
+        }
         let (desk, first) = if self.dice.one_in(3) {
             (&self.limit, SLOTS)
         } else {
