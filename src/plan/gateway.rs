@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{BackendState, DEFAULT_DOMAIN, Inject, Lease, Upstream, VirtualHost},
+    config::{BackendState, DEFAULT_DOMAIN, Inject, PLAIN_BACKEND, Lease, Upstream, VirtualHost},
     ids::PoolId,
     lending::{TokenSettings, WorkerSettings},
 };
@@ -67,6 +67,12 @@ pub struct HostPlan {
 }
 
 impl Plan {
+    /// Whether it is that of a configuration without tables of backends and hosts.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        matches!(&self.backends[..], [backend] if backend.id == PLAIN_BACKEND)
+    }
+
     /// One pool, one backend and one host for all: what `[upstream]`, `[token]` and `[lease]` say.
     #[must_use]
     pub fn plain(generation: u64, settings: WorkerSettings, places: Vec<Place>) -> Self {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    gateway::{budget::Retrying, client::Client, upload::Upload},
+    gateway::{budget::Retrying, client::Client, tally::Tally, upload::Upload},
     http1::request::Request,
     message::head::Head,
     message::reply::Reply,
@@ -28,6 +28,8 @@ pub(crate) struct Flight<'a> {
     pub(crate) may_reuse: bool,
     /// The upstream has refused a token of this request already.
     pub(crate) was_refused: bool,
+    /// What its host counts of it, if it counts.
+    pub(crate) tally: Option<Tally>,
     /// Backends that could not be reached.
     pub(crate) tried: Vec<Arc<Backend>>,
     /// What is said if no other one can be tried.
@@ -59,6 +61,7 @@ impl<'a> Flight<'a> {
             upload: Upload::new(request),
             may_reuse: true,
             was_refused: false,
+            tally: None,
             tried: Vec::new(),
             unreachable: None,
             retrying: None,

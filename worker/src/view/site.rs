@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
-use tpp::{ids::Origin, lending::WorkerSettings, plan::HostPlan};
+use tpp::{config::PLAIN_BACKEND, ids::Origin, lending::WorkerSettings, plan::HostPlan};
 
 use super::{
     balance::Balancer,
@@ -15,6 +15,8 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) plan: HostPlan,
+    /// Its requests are counted by themselves.
+    pub(crate) is_counted: bool,
     /// The group of its enabled tag.
     enabled: Arc<Group>,
     /// Those that have a part of its clients, the enabled one among them; none if it has all.
@@ -71,6 +73,8 @@ impl Site {
         Self {
             enabled,
             shares,
+            // The one of a plain configuration is counted with all.
+            is_counted: !matches!(parts.backends, [one] if one.plan.id == PLAIN_BACKEND),
             plan,
         }
     }
