@@ -155,6 +155,9 @@ impl Pools {
     }
 
     fn start(&self, of: Wanted, setup: Setup, stock: Arc<Stock>) -> anyhow::Result<()> {
+        if stock.pool_id() != PoolId::DEFAULT {
+            keep_out_of_swap(&stock, &of.pool);
+        }
         let (places, bell) = (of.places.clone(), self.bell.clone());
         let refresher = Refresher::new(setup, places, Arc::clone(&stock), bell)?;
         let name = of.pool.name.clone();
@@ -289,6 +292,19 @@ impl fmt::Debug for Pools {
         f.debug_struct("Pools")
             .field("running", &names)
             .finish_non_exhaustive()
+    }
+}
+
+/// The region's own pool is kept so from its first moment on.
+fn keep_out_of_swap(stock: &Stock, pool: &Pool) {
+    let sessions = pool.credentials.iter().map(|one| one.sessions).sum();
+    let region = stock.region();
+    let Some(parts) = region.find_pool(stock.pool_id()) else {
+        return;
+    };
+    if let Err(error) = region.lock_tokens_at(&parts, sessions) {
+        let pool = &pool.name;
+        info!(pool, %error, "tokens are not locked in memory: raise the limit (LimitMEMLOCK) to keep them out of swap");
     }
 }
 

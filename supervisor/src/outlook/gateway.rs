@@ -10,7 +10,7 @@ use tpp::{
 
 use super::numbers;
 use crate::{
-    desired::{State, tagged},
+    desired::State,
     health::{Health, Seen},
     pools::Running,
 };
@@ -27,6 +27,7 @@ pub(super) fn gateway(
         .iter()
         .map(|one| (one.id.as_str(), one))
         .collect();
+    let tagged = by_tag(plan);
     let rejected = state.rejected.iter();
     let rejected = rejected.map(|one| format!("{}: {}", one.kind, one.reason));
     let backends = state.gateway.backends.iter();
@@ -43,7 +44,7 @@ pub(super) fn gateway(
                 )
             })
             .collect(),
-        domains: domains.map(|one| domain(state, one, &planned)).collect(),
+        domains: domains.map(|one| domain(state, one, &tagged)).collect(),
         set_aside: rejected.chain(state.dropped.iter().cloned()).collect(),
     }
 }
@@ -88,20 +89,29 @@ fn backend(
     }
 }
 
+/// The backends of each tag: hosts and backends are many.
+fn by_tag(plan: &Plan) -> BTreeMap<&str, Vec<&BackendPlan>> {
+    let mut tagged: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for backend in &plan.backends {
+        for tag in &backend.tags {
+            tagged.entry(tag).or_default().push(backend);
+        }
+    }
+    tagged
+}
+
 fn domain(
     state: &State,
     host: &VirtualHost,
-    planned: &BTreeMap<&str, &BackendPlan>,
+    tagged: &BTreeMap<&str, Vec<&BackendPlan>>,
 ) -> DomainStatus {
-    let backends: Vec<_> = tagged(&state.gateway, &host.enabled_backends_tag)
-        .map(|one| one.id.clone())
-        .collect();
-    let is_healthy = |id: &&String| planned.get(id.as_str()).is_some_and(|one| one.is_healthy);
+    let backends = tagged.get(host.enabled_backends_tag.as_str());
+    let backends = backends.map_or(&[][..], Vec::as_slice);
     DomainStatus {
         domain: host.domain.clone(),
         enabled_backends_tag: host.enabled_backends_tag.clone(),
-        healthy_backends: backends.iter().filter(is_healthy).count(),
-        backends,
+        healthy_backends: backends.iter().filter(|one| one.is_healthy).count(),
+        backends: backends.iter().map(|one| one.id.clone()).collect(),
         source: state.source::<VirtualHost>(&host.domain).word().to_owned(),
     }
 }

@@ -100,7 +100,10 @@ impl Followed {
 
     /// Follows these, and no others.
     pub(super) fn replace(&mut self, names: impl Iterator<Item = Name>) {
-        let names: BTreeSet<_> = names.collect();
+        // An address has nothing to be followed, and there may be a thousand.
+        let names: BTreeSet<_> = names
+            .filter(|name| name.resolver().next_look().is_some())
+            .collect();
         self.tasks.retain(|name, task| {
             let is_wanted = names.contains(name);
             if !is_wanted {
