@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{BackendState, DEFAULT_DOMAIN, Inject, PLAIN_BACKEND, Lease, Upstream, VirtualHost},
+    config::{BackendState, DEFAULT_DOMAIN, Inject, Lease, PLAIN_BACKEND, Upstream, VirtualHost},
     ids::PoolId,
     lending::{TokenSettings, WorkerSettings},
 };

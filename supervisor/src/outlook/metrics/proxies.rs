@@ -11,7 +11,9 @@ use crate::outlook::snapshot::Snapshot;
 pub(super) fn proxies(snapshot: &Snapshot) -> Vec<MetricFamily> {
     let hosts = &snapshot.details.hosts;
     let each = |samples: &dyn Fn(&str, &HostTotals) -> Vec<Metric>| {
-        let samples = hosts.iter().flat_map(|(domain, totals)| samples(domain, totals));
+        let samples = hosts
+            .iter()
+            .flat_map(|(domain, totals)| samples(domain, totals));
         samples.collect::<Vec<_>>()
     };
     vec![
@@ -20,10 +22,17 @@ pub(super) fn proxies(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "Requests of a virtual host by the status of their answers; 499: the client left.",
             MetricType::COUNTER,
             each(&|domain, totals| {
-                let codes = totals.codes.iter().enumerate().filter(|(_, count)| **count > 0);
+                let codes = totals
+                    .codes
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, count)| **count > 0);
                 codes
                     .map(|(at, count)| {
-                        counter_of(*count, vec![label("proxy", domain), label("code", &code_label(at))])
+                        counter_of(
+                            *count,
+                            vec![label("proxy", domain), label("code", &code_label(at))],
+                        )
                     })
                     .collect()
             }),
@@ -38,14 +47,23 @@ pub(super) fn proxies(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "tpp_proxy_in_flight",
             "Requests under way.",
             MetricType::GAUGE,
-            each(&|domain, totals| vec![gauge_of(totals.in_flight as f64, vec![label("proxy", domain)])]),
+            each(&|domain, totals| {
+                vec![gauge_of(
+                    totals.in_flight as f64,
+                    vec![label("proxy", domain)],
+                )]
+            }),
         ),
         family(
             "tpp_proxy_errors_total",
             "Requests that failed, by reason.",
             MetricType::COUNTER,
             each(&|domain, totals| {
-                by_cause(domain, "reason", Failing::ALL.map(Failing::label).iter().zip(totals.failures))
+                by_cause(
+                    domain,
+                    "reason",
+                    Failing::ALL.map(Failing::label).iter().zip(totals.failures),
+                )
             }),
         ),
         family(
@@ -53,7 +71,14 @@ pub(super) fn proxies(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "Requests that a limit refused, by its kind.",
             MetricType::COUNTER,
             each(&|domain, totals| {
-                by_cause(domain, "kind", Rejection::ALL.map(Rejection::label).iter().zip(totals.rejections))
+                by_cause(
+                    domain,
+                    "kind",
+                    Rejection::ALL
+                        .map(Rejection::label)
+                        .iter()
+                        .zip(totals.rejections),
+                )
             }),
         ),
     ]
@@ -73,13 +98,16 @@ fn by_cause<'a>(
 fn durations(domain: &str, totals: &HostTotals) -> Metric {
     let counts = &totals.duration;
     let mut seen = 0;
-    let buckets = Latency::BOUNDS.into_iter().zip(counts.buckets).map(|(bound, count)| {
-        seen += count;
-        let mut bucket = Bucket::default();
-        bucket.set_upper_bound(bound);
-        bucket.set_cumulative_count(seen);
-        bucket
-    });
+    let buckets = Latency::BOUNDS
+        .into_iter()
+        .zip(counts.buckets)
+        .map(|(bound, count)| {
+            seen += count;
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(bound);
+            bucket.set_cumulative_count(seen);
+            bucket
+        });
     let mut histogram = Histogram::default();
     histogram.set_bucket(buckets.collect());
     // Summed from the buckets, so that it never falls behind them, whatever is counted meanwhile.
@@ -94,7 +122,10 @@ fn durations(domain: &str, totals: &HostTotals) -> Metric {
 mod tests {
     use std::sync::Arc;
 
-    use crate::outlook::{metrics::render, snapshot::{Details, Snapshot}};
+    use crate::outlook::{
+        metrics::render,
+        snapshot::{Details, Snapshot},
+    };
 
     use super::*;
 
@@ -104,13 +135,19 @@ mod tests {
             in_flight: 2,
             ..HostTotals::default()
         };
-        let ok = (0..totals.codes.len()).find(|at| code_label(*at) == "200").unwrap();
+        let ok = (0..totals.codes.len())
+            .find(|at| code_label(*at) == "200")
+            .unwrap();
         totals.codes[ok] = 7;
         totals.duration.buckets[3] = 7;
         totals.duration.sum_micros = 5_000;
         totals.rejections[Rejection::Rate as usize] = 3;
         let details = Details {
-            hosts: [("a.example".to_owned(), totals), ("b.example".to_owned(), HostTotals::default())].into(),
+            hosts: [
+                ("a.example".to_owned(), totals),
+                ("b.example".to_owned(), HostTotals::default()),
+            ]
+            .into(),
             ..Details::default()
         };
         let text = render(&Snapshot {
@@ -127,7 +164,10 @@ mod tests {
             "tpp_limit_rejections_total{proxy=\"a.example\",kind=\"rate\"} 3",
             "tpp_proxy_errors_total{proxy=\"b.example\",reason=\"connect\"} 0",
         ] {
-            assert!(text.lines().any(|one| one == line), "{line} is missing in\n{text}");
+            assert!(
+                text.lines().any(|one| one == line),
+                "{line} is missing in\n{text}"
+            );
         }
         assert!(!text.contains("tpp_proxy_requests_total{proxy=\"b.example\""));
     }
