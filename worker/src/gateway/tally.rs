@@ -4,7 +4,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use tpp::{lending::Entered, shared::Failing};
+use tpp::{
+    lending::Entered,
+    shared::{Failing, Rejection},
+};
 
 use crate::{view::site::Site, worker::Worker};
 
@@ -31,6 +34,13 @@ impl Tally {
     /// An answer of this status is on its way to the client.
     pub(crate) fn answered(&mut self, status: u16) {
         self.status = status;
+    }
+
+    /// A limit refused it.
+    pub(crate) fn refused(&self, cause: Rejection) {
+        if let Some(part) = self.entered.part() {
+            part.count_rejection(cause);
+        }
     }
 
     /// It fails, for this reason.

@@ -6,6 +6,7 @@ use tracing::{debug, warn};
 use crate::{
     gateway::{
         attempt::{Attempt, Break},
+        breaker,
         client::Client,
         flight::{Failure, Flight, Next},
         leftover, record,
@@ -55,6 +56,7 @@ pub(crate) async fn judge(
             }
         }
     }
+    breaker::note_answer(flight, &head);
     Ok(Some((attempt, head)))
 }
 
@@ -99,6 +101,9 @@ async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: Break) -> Fa
     }
     if let Some((tally, cause)) = flight.tally.as_ref().zip(failing(&cause)) {
         tally.failed(cause);
+    }
+    if cause.is_upstreams() {
+        breaker::note_failure(flight);
     }
     let failure = if attempt.withdraw(flight) {
         no_answer(flight.client, &cause)

@@ -6,6 +6,7 @@ use tpp::{config::PLAIN_BACKEND, ids::Origin, lending::WorkerSettings, plan::Hos
 
 use super::{
     balance::Balancer,
+    bounds::Bounds,
     lot,
     member::{Member, Parts},
     pool::TokenPool,
@@ -17,6 +18,8 @@ pub(crate) struct Site {
     pub(crate) plan: HostPlan,
     /// Its requests are counted by themselves.
     pub(crate) is_counted: bool,
+    /// What its requests are limited by; `None`: nothing.
+    pub(crate) bounds: Option<Box<Bounds>>,
     /// The group of its enabled tag.
     enabled: Arc<Group>,
     /// Those that have a part of its clients, the enabled one among them; none if it has all.
@@ -45,7 +48,11 @@ pub(crate) struct Group {
 
 impl Site {
     /// That of `plan`; `before` is the same in an older one.
-    pub(crate) fn new(plan: HostPlan, parts: Parts<'_>, before: Option<&Arc<Self>>) -> Self {
+    pub(crate) fn new(
+        (plan, bounds): (HostPlan, Option<Box<Bounds>>),
+        parts: Parts<'_>,
+        before: Option<&Arc<Self>>,
+    ) -> Self {
         let host = &plan.host;
         let group = |tag: &str| {
             let before = before.and_then(|site| site.groups().find(|group| group.tag == tag));
@@ -75,6 +82,7 @@ impl Site {
             shares,
             // The one of a plain configuration is counted with all.
             is_counted: !matches!(parts.backends, [one] if one.plan.id == PLAIN_BACKEND),
+            bounds,
             plan,
         }
     }
