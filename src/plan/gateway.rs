@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{
-        Access, BackendState, DEFAULT_DOMAIN, Inject, Lease, RateLimit, Upstream, VirtualHost,
+        Access, BackendState, DEFAULT_DOMAIN, Inject, Lease, PLAIN_BACKEND, RateLimit, Upstream,
+        VirtualHost,
     },
     ids::PoolId,
     lending::{TokenSettings, WorkerSettings},
@@ -73,6 +74,12 @@ pub struct HostPlan {
 }
 
 impl Plan {
+    /// Whether it is that of a configuration without tables of backends and hosts.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        matches!(&self.backends[..], [backend] if backend.id == PLAIN_BACKEND)
+    }
+
     /// One pool, one backend and one host for all: what `[upstream]`, `[token]` and `[lease]` say.
     #[must_use]
     pub fn plain(generation: u64, settings: WorkerSettings, places: Vec<Place>) -> Self {

@@ -12,7 +12,7 @@ pub mod status;
 mod tokens;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -23,6 +23,8 @@ use tpp::{
     clock::unix_seconds,
     control::{GatewayStatus, TokenStatus, WorkerStatus},
     lending::Stock,
+    plan::Plan,
+    shared::HostTotals,
 };
 
 use crate::{
@@ -174,6 +176,7 @@ impl Outlook {
             upstream: format!("{}:{}", upstream.host, upstream.port),
             upstream_addresses: self.upstream_addresses(),
             checks,
+            hosts: self.hosts(&plan),
             config_generation: configured.generation,
             config_loaded_at: configured.loaded_at,
             last_reload: configured.last_reload.clone(),
@@ -187,6 +190,14 @@ impl Outlook {
                 started_at: self.started.unix_seconds,
             },
         }
+    }
+
+    /// What was counted of each virtual host of `plan`.
+    fn hosts(&self, plan: &Plan) -> BTreeMap<String, HostTotals> {
+        let hosts = plan.hosts.iter().filter(|_| !plan.is_plain());
+        hosts
+            .map(|host| (host.host.domain.clone(), self.stock.host_totals(host.row)))
+            .collect()
     }
 
     /// Where the backends are, each address once.

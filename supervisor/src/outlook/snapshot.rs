@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tpp::{
     control::{GatewayStatus, PoolStatus, SupervisorEvent, WorkerStatus},
-    shared::Totals,
+    shared::{HostTotals, Totals},
 };
 
 use crate::health::Seen;
@@ -66,6 +66,8 @@ pub struct Details {
     pub upstream_addresses: Vec<SocketAddr>,
     /// What health checks know of each backend that has some.
     pub checks: BTreeMap<String, Seen>,
+    /// What was counted of each virtual host; none of the one of a plain configuration.
+    pub hosts: BTreeMap<String, HostTotals>,
     /// How often a configuration was put in force, the first included.
     pub config_generation: u64,
     /// When, Unix seconds.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use tpp::config::TrustedProxies;
+use tpp::{config::TrustedProxies, shared::Rejection};
 
 use crate::{
     gateway::{
@@ -28,6 +28,7 @@ pub(super) fn check(flight: &Flight<'_>) -> Result<(), Failure> {
     if may {
         Ok(())
     } else {
+        flight.count_refusal(Rejection::Access);
         Err(Failure::Reply(Reply::forbidden(
             "this address may not ask here",
         )))

@@ -1,7 +1,7 @@
 //! Whether to ask a host's backends at all, over all workers: `circuit_breaker`. What is asked is told of, wherever the request
 //! ends: by its answer's status, by its failure, or, dropped with the flight, as nothing learned.
 
-use tpp::clock::monotonic_millis;
+use tpp::{clock::monotonic_millis, shared::Rejection};
 
 use crate::{
     gateway::{
@@ -32,6 +32,7 @@ pub(super) fn ask(flight: &mut Flight<'_>) -> Result<(), Failure> {
             Ok(())
         }
         Err(tripped) => {
+            flight.count_refusal(Rejection::Breaker);
             let reply = Reply::unavailable("the circuit breaker is open: its backends have failed");
             let reply = reply.with_fields("X-Circuit-Breaker: open\r\n");
             Err(Failure::Reply(reply.after(whole_seconds(tripped.after))))

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tpp::{
     config::{Affinity, Balance},
     ids::Origin,
+    shared::Failing,
 };
 
 use crate::{
@@ -40,6 +41,7 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
             if give_back_bound(flight, &group, origin) {
                 continue;
             }
+            count(flight, Failing::NoBackend);
             return Err(Failure::Reply(nobody(&group)));
         };
         if let Some(permits) = &backend.permits {
@@ -57,6 +59,7 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
             Ok(link) => return Ok(Attempt::new(Arc::clone(backend), link, origin, false)),
             Err(unreachable) => {
                 note_unreachable(client, &backend.upstream, origin);
+                count(flight, Failing::Connect);
                 let failure = no_connection(&unreachable);
                 if !may_retry(flight, backend) {
                     breaker::note_failure(flight);
@@ -112,6 +115,12 @@ fn give_back_bound(flight: &mut Flight<'_>, group: &Group, origin: Origin) -> bo
         flight.client.held = None;
     }
     gives
+}
+
+fn count(flight: &Flight<'_>, cause: Failing) {
+    if let Some(tally) = &flight.tally {
+        tally.failed(cause);
+    }
 }
 
 /// Why nobody serves.

@@ -13,6 +13,7 @@ use crate::{
         rate,
         route::route,
         stamp::stamp,
+        tally::Tally,
         verdict::{judge, pass},
     },
     http1::body::Body,
@@ -29,6 +30,7 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
         Err(reply) => return refuse(client, request, &reply).await,
     };
     let mut flight = Flight::new(client, request, head, found);
+    flight.tally = Tally::begin(&flight.client.worker, &flight.site);
     let outcome = way(&mut flight).await;
     give_back(&mut flight);
     match outcome {
@@ -69,6 +71,9 @@ async fn refuse(client: &mut Client, request: &Request, reply: &Reply) -> Next {
 
 /// Answers in the upstream's stead.
 async fn answer(flight: &mut Flight<'_>, reply: &Reply) -> Next {
+    if let Some(tally) = &mut flight.tally {
+        tally.answered(reply.status);
+    }
     let client = &mut *flight.client;
     let stays = flight.upload.is_over()
         && flight.request.keep_alive

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use tpp::lending::{Asked, Lease};
+use tpp::{
+    lending::{Asked, Lease},
+    shared::Rejection,
+};
 
 use crate::{
-    gateway::{budget::Retrying, client::Client, upload::Upload},
+    gateway::{budget::Retrying, client::Client, tally::Tally, upload::Upload},
     http1::request::Request,
     message::head::Head,
     message::reply::Reply,
@@ -30,6 +33,8 @@ pub(crate) struct Flight<'a> {
     pub(crate) may_reuse: bool,
     /// The upstream has refused a token of this request already.
     pub(crate) was_refused: bool,
+    /// What its host counts of it, if it counts.
+    pub(crate) tally: Option<Tally>,
     /// Backends that could not be reached.
     pub(crate) tried: Vec<Arc<Backend>>,
     /// What is said if no other one can be tried.
@@ -69,6 +74,7 @@ impl<'a> Flight<'a> {
             upload: Upload::new(request),
             may_reuse: true,
             was_refused: false,
+            tally: None,
             tried: Vec::new(),
             unreachable: None,
             retrying: None,
@@ -80,6 +86,15 @@ impl<'a> Flight<'a> {
             kept_fields: 0,
             is_last: false,
             has_lost_its_lease: false,
+        }
+    }
+}
+
+impl Flight<'_> {
+    /// Counts it as refused by a limit.
+    pub(crate) fn count_refusal(&self, cause: Rejection) {
+        if let Some(tally) = &self.tally {
+            tally.refused(cause);
         }
     }
 }

@@ -28,6 +28,7 @@ mod renew;
 mod retry;
 mod route;
 pub(crate) mod stamp;
+pub(crate) mod tally;
 mod tunnel;
 pub(crate) mod upload;
 mod verdict;

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use tpp::lending::{Desk, Lease};
+use tpp::{
+    lending::{Desk, Lease},
+    shared::Rejection,
+};
 
 use crate::{
     clock::millis,
@@ -43,6 +46,12 @@ async fn take(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<Lease, Fai
     let site = Arc::clone(&flight.site);
     let queue = &site.plan.host.queue;
     if permits.waiting() >= queue.max_waiting as u64 {
+        let cause = if queue.max_waiting > 0 {
+            Rejection::Queue
+        } else {
+            Rejection::Concurrency
+        };
+        flight.count_refusal(cause);
         return Err(refuse(flight, "as many requests are under way as may be"));
     }
     let client = &mut *flight.client;
@@ -64,7 +73,10 @@ async fn take(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<Lease, Fai
             client.worker.counters().clients_left.add(1);
             Err(Failure::Over(Next::Drop))
         }
-        Err(Interrupt::Late) => Err(refuse(flight, "none of those under way ended in time")),
+        Err(Interrupt::Late) => {
+            flight.count_refusal(Rejection::Queue);
+            Err(refuse(flight, "none of those under way ended in time"))
+        }
         Err(Interrupt::Cut) => Err(Failure::Reply(Reply::no_token("tpp is stopping"))),
     }
 }

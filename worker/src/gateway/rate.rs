@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use tpp::{clock::monotonic_nanos, config::RateKey};
+use tpp::{clock::monotonic_nanos, config::RateKey, shared::Rejection};
 
 use crate::{
     gateway::{
@@ -35,6 +35,7 @@ pub(super) fn check(flight: &mut Flight<'_>) -> Result<(), Failure> {
             Ok(())
         }
         Err(refused) => {
+            flight.count_refusal(Rejection::Rate);
             let seconds = whole_seconds(refused.after);
             let reply = Reply::too_many_requests("more requests than the rate limit allows");
             let reply = reply.after(seconds);

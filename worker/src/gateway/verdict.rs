@@ -1,6 +1,6 @@
 //! What the end of an attempt means: its answer is passed on, or another attempt is made, or tpp answers.
 
-use tpp::shared::WaitEnd;
+use tpp::shared::{Failing, WaitEnd};
 use tracing::{debug, warn};
 
 use crate::{
@@ -66,6 +66,12 @@ pub(crate) async fn pass(
     mut attempt: Attempt,
     head: Head,
 ) -> Result<Next, Failure> {
+    if let Some(tally) = &mut flight.tally {
+        tally.answered(match head {
+            Head::Final(Answer { status, .. }) => status,
+            Head::Switched | Head::Interim { .. } => 101,
+        });
+    }
     if let Err(cause) = attempt.rest(flight).await {
         return Err(fail(flight, attempt, cause).await);
     }
@@ -93,6 +99,9 @@ async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: Break) -> Fa
     if let Break::Late(end) = cause {
         record::wait_ended(&flight.client.worker, flight.client.held.as_ref(), end);
     }
+    if let Some((tally, cause)) = flight.tally.as_ref().zip(failing(&cause)) {
+        tally.failed(cause);
+    }
     if cause.is_upstreams() {
         breaker::note_failure(flight);
     }
@@ -112,6 +121,17 @@ async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: Break) -> Fa
         leftover::leave(flight, attempt);
     }
     failure
+}
+
+/// As what a request's host counts it; `None`: the client's own doing.
+fn failing(cause: &Break) -> Option<Failing> {
+    match cause {
+        Break::UpstreamEnded | Break::UpstreamLost(_) | Break::Nonsense(_) => Some(Failing::Reset),
+        Break::Late(
+            WaitEnd::UpstreamHead | WaitEnd::UpstreamReadsNothing | WaitEnd::UpstreamSendsNothing,
+        ) => Some(Failing::Timeout),
+        Break::Late(_) | Break::ClientGone | Break::BadBody | Break::Cut => None,
+    }
 }
 
 /// No answer came of an attempt.

@@ -6,10 +6,12 @@ use tokio::net::TcpListener;
 use tpp::{
     config::{Affinity, BackendState, VirtualHost},
     ids::Origin,
+    lending::{RowKeys, row_key},
     plan::{BackendPlan, HostPlan, Place, Plan},
+    shared::{Failing, code_label},
 };
 
-use super::play::{Peer, Stage, soon};
+use super::play::{Peer, Stage, soon, until};
 
 /// Servers that say who they are, each in a backend of its own.
 struct Servers {
@@ -294,4 +296,49 @@ async fn a_split_sends_some_elsewhere_and_keeps_them_there_when_it_grows() {
     }
     split(100);
     assert_eq!(soon("all", servers.who()).await, "two -");
+}
+
+#[tokio::test]
+async fn each_request_is_counted_at_its_host_also_one_whose_client_leaves() {
+    let mut servers = Servers::new(&["one"]).await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    servers.stage.play(async move {
+        let _open = silent.accept().await;
+        std::future::pending::<()>().await;
+    });
+    let keys = RowKeys {
+        hosts: vec![row_key(&["default"]), row_key(&["b.example"])],
+        ..RowKeys::default()
+    };
+    let rows = servers.stage.stock.give_rows(9, &keys).unwrap().hosts;
+    servers.change(|plan| {
+        let silent = backend(plan, "silent", "b", address);
+        plan.backends.push(silent);
+        plan.hosts.push(host("b.example", "b"));
+        for (host, row) in plan.hosts.iter_mut().zip(&rows) {
+            host.row = *row;
+        }
+    });
+    let totals = |index: usize| servers.stage.stock.host_totals(rows[index]);
+    let count = |index: usize, code: &str| {
+        let codes = totals(index).codes;
+        let at = (0..codes.len()).find(|at| code_label(*at) == code);
+        codes[at.unwrap()]
+    };
+    let mut client = servers.client().await;
+    for _ in 0..3 {
+        ask(&mut client, "").await;
+    }
+    let mut leaving = servers.client().await;
+    leaving
+        .send("GET / HTTP/1.1\r\nHost: b.example\r\n\r\n")
+        .await;
+    until("it is under way", || totals(1).in_flight == 1).await;
+    leaving.reset();
+    until("the one who left is counted", || count(1, "499") == 1).await;
+    until("all are counted", || count(0, "200") == 3).await;
+    assert_eq!((totals(0).in_flight, totals(1).in_flight), (0, 0));
+    assert_eq!(totals(0).duration.buckets.iter().sum::<u64>(), 3);
+    assert_eq!(totals(1).failures[Failing::ClientGone as usize], 1);
 }

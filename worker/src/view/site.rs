@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
-use tpp::{ids::Origin, lending::WorkerSettings, plan::HostPlan};
+use tpp::{config::PLAIN_BACKEND, ids::Origin, lending::WorkerSettings, plan::HostPlan};
 
 use super::{
     balance::Balancer,
@@ -16,6 +16,8 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) plan: HostPlan,
+    /// Its requests are counted by themselves.
+    pub(crate) is_counted: bool,
     /// What its requests are limited by; `None`: nothing.
     pub(crate) bounds: Option<Box<Bounds>>,
     /// The group of its enabled tag.
@@ -78,6 +80,8 @@ impl Site {
         Self {
             enabled,
             shares,
+            // The one of a plain configuration is counted with all.
+            is_counted: !matches!(parts.backends, [one] if one.plan.id == PLAIN_BACKEND),
             bounds,
             plan,
         }

@@ -1,0 +1,174 @@
+//! Of virtual hosts: how their requests were answered, how long they took, why they failed or were refused.
+
+use std::time::Duration;
+
+use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
+use tpp::shared::{Failing, HostTotals, Latency, Rejection, code_label};
+
+use super::{counter_of, family, gauge_of, label};
+use crate::outlook::snapshot::Snapshot;
+
+pub(super) fn proxies(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let hosts = &snapshot.details.hosts;
+    let each = |samples: &dyn Fn(&str, &HostTotals) -> Vec<Metric>| {
+        let samples = hosts
+            .iter()
+            .flat_map(|(domain, totals)| samples(domain, totals));
+        samples.collect::<Vec<_>>()
+    };
+    vec![
+        family(
+            "tpp_proxy_requests_total",
+            "Requests of a virtual host by the status of their answers; 499: the client left.",
+            MetricType::COUNTER,
+            each(&|domain, totals| {
+                let codes = totals
+                    .codes
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, count)| **count > 0);
+                codes
+                    .map(|(at, count)| {
+                        counter_of(
+                            *count,
+                            vec![label("proxy", domain), label("code", &code_label(at))],
+                        )
+                    })
+                    .collect()
+            }),
+        ),
+        family(
+            "tpp_proxy_request_duration_seconds",
+            "From a request's head to the end of its answer.",
+            MetricType::HISTOGRAM,
+            each(&|domain, totals| vec![durations(domain, totals)]),
+        ),
+        family(
+            "tpp_proxy_in_flight",
+            "Requests under way.",
+            MetricType::GAUGE,
+            each(&|domain, totals| {
+                vec![gauge_of(
+                    totals.in_flight as f64,
+                    vec![label("proxy", domain)],
+                )]
+            }),
+        ),
+        family(
+            "tpp_proxy_errors_total",
+            "Requests that failed, by reason.",
+            MetricType::COUNTER,
+            each(&|domain, totals| {
+                by_cause(
+                    domain,
+                    "reason",
+                    Failing::ALL.map(Failing::label).iter().zip(totals.failures),
+                )
+            }),
+        ),
+        family(
+            "tpp_limit_rejections_total",
+            "Requests that a limit refused, by its kind.",
+            MetricType::COUNTER,
+            each(&|domain, totals| {
+                by_cause(
+                    domain,
+                    "kind",
+                    Rejection::ALL
+                        .map(Rejection::label)
+                        .iter()
+                        .zip(totals.rejections),
+                )
+            }),
+        ),
+    ]
+}
+
+fn by_cause<'a>(
+    domain: &str,
+    name: &str,
+    counts: impl Iterator<Item = (&'a &'static str, u64)>,
+) -> Vec<Metric> {
+    let sample = |(cause, count): (&&str, u64)| {
+        counter_of(count, vec![label("proxy", domain), label(name, cause)])
+    };
+    counts.map(sample).collect()
+}
+
+fn durations(domain: &str, totals: &HostTotals) -> Metric {
+    let counts = &totals.duration;
+    let mut seen = 0;
+    let buckets = Latency::BOUNDS
+        .into_iter()
+        .zip(counts.buckets)
+        .map(|(bound, count)| {
+            seen += count;
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(bound);
+            bucket.set_cumulative_count(seen);
+            bucket
+        });
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(buckets.collect());
+    // Summed from the buckets, so that it never falls behind them, whatever is counted meanwhile.
+    histogram.set_sample_count(counts.buckets.iter().sum());
+    histogram.set_sample_sum(Duration::from_micros(counts.sum_micros).as_secs_f64());
+    let mut sample = Metric::from_label(vec![label("proxy", domain)]);
+    sample.set_histogram(histogram);
+    sample
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::outlook::{
+        metrics::render,
+        snapshot::{Details, Snapshot},
+    };
+
+    use super::*;
+
+    #[test]
+    fn each_host_has_its_own_numbers_and_a_status_only_once_it_was_answered() {
+        let mut totals = HostTotals {
+            in_flight: 2,
+            ..HostTotals::default()
+        };
+        let ok = (0..totals.codes.len())
+            .find(|at| code_label(*at) == "200")
+            .unwrap();
+        totals.codes[ok] = 7;
+        totals.duration.buckets[3] = 7;
+        totals.duration.sum_micros = 5_000;
+        totals.rejections[Rejection::Rate as usize] = 3;
+        let details = Details {
+            hosts: [
+                ("a.example".to_owned(), totals),
+                ("b.example".to_owned(), HostTotals::default()),
+            ]
+            .into(),
+            ..Details::default()
+        };
+        let text = render(&Snapshot {
+            details: Arc::new(details),
+            ..Snapshot::default()
+        });
+        for line in [
+            "tpp_proxy_requests_total{proxy=\"a.example\",code=\"200\"} 7",
+            "tpp_proxy_request_duration_seconds_bucket{proxy=\"a.example\",le=\"0.001\"} 7",
+            "tpp_proxy_request_duration_seconds_bucket{proxy=\"a.example\",le=\"0.0005\"} 0",
+            "tpp_proxy_request_duration_seconds_sum{proxy=\"a.example\"} 0.005",
+            "tpp_proxy_request_duration_seconds_count{proxy=\"b.example\"} 0",
+            "tpp_proxy_in_flight{proxy=\"a.example\"} 2",
+            "tpp_limit_rejections_total{proxy=\"a.example\",kind=\"rate\"} 3",
+            "tpp_proxy_errors_total{proxy=\"b.example\",reason=\"connect\"} 0",
+        ] {
+            assert!(
+                text.lines().any(|one| one == line),
+                "{line} is missing in\n{text}"
+            );
+        }
+        assert!(!text.contains("tpp_proxy_requests_total{proxy=\"b.example\""));
+    }
+}
