@@ -138,14 +138,13 @@ impl Parts {
         } = prepared;
         let configurations = &stock.region().supervisors().configurations;
         configurations.add(1);
-        let addresses = listeners.iter().map(|(listening, _)| *listening);
-        let in_force = InForce::first(config, addresses.collect(), configurations.get());
-        let in_force = Arc::new(in_force);
+        let addresses = listeners.iter().map(|(listening, _)| *listening).collect();
+        let in_force = Arc::new(InForce::first(config, addresses, configurations.get()));
         let turn = Arc::default();
-        let own_sockets = handover::duplicate([
-            (Role::Health, health.1.as_fd()),
-            (Role::Control, control.as_fd()),
-        ]);
+        let doors = Doors {
+            health: health.1,
+            control,
+        };
         let outlook = Arc::new(Outlook {
             stock: Arc::clone(&stock),
             fleet: self.report,
@@ -169,7 +168,7 @@ impl Parts {
                 fleet: self.fleet.clone(),
                 invocation: Invocation::of_this_process().context("find the own executable")?,
                 log: log.clone(),
-                own_sockets: own_sockets.context("duplicate the own sockets")?,
+                own_sockets: doors.duplicates().context("duplicate the own sockets")?,
                 turn: Arc::clone(&turn),
             },
             reload: Reload {
@@ -183,14 +182,7 @@ impl Parts {
                 turn,
             },
         };
-        Ok((
-            Arc::new(orders),
-            outlook,
-            Doors {
-                health: health.1,
-                control,
-            },
-        ))
+        Ok((Arc::new(orders), outlook, doors))
     }
 }
 
@@ -207,6 +199,14 @@ struct Servers {
 }
 
 impl Doors {
+    /// Duplicates of its sockets, for an executable that takes over.
+    fn duplicates(&self) -> std::io::Result<Vec<(Role, OwnedFd)>> {
+        handover::duplicate([
+            (Role::Health, self.health.as_fd()),
+            (Role::Control, self.control.as_fd()),
+        ])
+    }
+
     fn open(self, orders: Arc<Orders>, outlook: Arc<Outlook>) -> Servers {
         let (stop, stopped) = watch::channel(false);
         let until_stop = move || {
