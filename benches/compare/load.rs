@@ -191,17 +191,17 @@ fn run_paced(
             idle.extend(busy.remove(ready).map(|done| (done.stream, done.answer)));
         }
     }
-    let elapsed = start.elapsed();
+    outcome(latencies, start.elapsed()).ok_or_else(|| format!("no answer from {target}").into())
+}
+
+/// `None`: there was no answer.
+fn outcome(mut latencies: Vec<Duration>, elapsed: Duration) -> Option<Outcome> {
     latencies.sort_unstable();
-    let (Some(p50), Some(p99)) = (percentile(&latencies, 0.50), percentile(&latencies, 0.99))
-    else {
-        return Err(format!("no answer from {target}").into());
-    };
-    Ok(Outcome {
+    Some(Outcome {
         requests: latencies.len() as u64,
         elapsed,
-        p50,
-        p99,
+        p50: percentile(&latencies, 0.50)?,
+        p99: percentile(&latencies, 0.99)?,
     })
 }
 

@@ -15,7 +15,7 @@ use rustls::{
 };
 
 use crate::config::Upstream;
-use verify::{TrustAnyone, TrustOwn};
+use verify::{TrustAnyone, TrustOwn, Verifier};
 
 /// Why nobody can be trusted.
 #[derive(Debug, thiserror::Error)]
@@ -70,15 +70,16 @@ pub fn client_config(upstream: &Upstream) -> Result<ClientConfig, TrustError> {
             let none = RootCertStore::empty();
             return Ok(builder.with_root_certificates(none).with_no_client_auth());
         }
-        (true, _) if !upstream.verify => Arc::new(TrustAnyone::new(provider)),
+        (true, _) if !upstream.verify => Arc::new(Verifier::new(TrustAnyone, &provider)),
         (true, ca_file) => {
             let (roots, own) = match ca_file {
                 Some(path) => roots_of_file(path)?,
                 None => (roots_of_system()?, Vec::new()),
             };
             let roots = Arc::new(roots);
-            let chains = WebPkiServerVerifier::builder_with_provider(roots, provider).build()?;
-            Arc::new(TrustOwn::new(chains, own))
+            let chains = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                .build()?;
+            Arc::new(Verifier::new(TrustOwn::new(chains, own), &provider))
         }
     };
     Ok(builder

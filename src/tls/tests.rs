@@ -41,11 +41,12 @@ fn verdict(
     let mut roots = RootCertStore::empty();
     roots.add(own.clone()).unwrap();
     let provider = Arc::new(ring::default_provider());
-    let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .unwrap();
+    let chains =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .unwrap();
     let name = ServerName::try_from(name).unwrap();
-    TrustOwn::new(chains, vec![own.clone()])
+    Verifier::new(TrustOwn::new(chains, vec![own.clone()]), &provider)
         .verify_server_cert(presented, &[], &name, &[], NOW)
         .map(|_| ())
         .map_err(|error| error.to_string())

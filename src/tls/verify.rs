@@ -9,7 +9,9 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    crypto::{
+        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    },
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
@@ -33,6 +35,71 @@ const OLD_VERSION: &str = "the upstream's certificate is of X.509 version 1, it 
 const NOT_IN_FILE: &str = "the upstream's certificate calls itself an authority (CA:TRUE): it is good for a server only if it \
     stands itself in upstream.ca_file";
 
+/// Who is taken for the upstream.
+pub(super) trait Trust: fmt::Debug + Send + Sync {
+    /// Whether `end_entity` will do for `server_name`.
+    fn judge(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error>;
+}
+
+/// Checks certificates as `T` has it, and that their holder owns their key.
+#[derive(Debug)]
+pub(super) struct Verifier<T> {
+    trust: T,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl<T: Trust> Verifier<T> {
+    pub(super) fn new(trust: T, provider: &CryptoProvider) -> Self {
+        Self {
+            trust,
+            algorithms: provider.signature_verification_algorithms,
+        }
+    }
+}
+
+impl<T: Trust> ServerCertVerifier for Verifier<T> {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.trust
+            .judge(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
 /// Trusts what the roots vouch for, and the very certificates that stand in `upstream.ca_file`.
 #[derive(Debug)]
 pub(super) struct TrustOwn {
@@ -49,8 +116,8 @@ impl TrustOwn {
     }
 }
 
-impl ServerCertVerifier for TrustOwn {
-    fn verify_server_cert(
+impl Trust for TrustOwn {
+    fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -77,28 +144,6 @@ impl ServerCertVerifier for TrustOwn {
                 .map_err(explained);
         }
         Err(explained(error))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chains.supported_verify_schemes()
     }
 }
 
@@ -129,20 +174,12 @@ fn explained(error: Error) -> Error {
     }
 }
 
-/// `upstream.verify = false`: any certificate will do, though its holder must still own its key.
+/// `upstream.verify = false`: any certificate will do.
 #[derive(Debug)]
-pub(super) struct TrustAnyone {
-    provider: Arc<CryptoProvider>,
-}
+pub(super) struct TrustAnyone;
 
-impl TrustAnyone {
-    pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
-        Self { provider }
-    }
-}
-
-impl ServerCertVerifier for TrustAnyone {
-    fn verify_server_cert(
+impl Trust for TrustAnyone {
+    fn judge(
         &self,
         _end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
@@ -151,31 +188,5 @@ impl ServerCertVerifier for TrustAnyone {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
     }
 }

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, io::Write, net::SocketAddr, path::PathBuf, time
 use anyhow::Context;
 use clap::Args;
 use tpp::config::{self, Format, Secret};
+use tpp_standin::{StandIn, StandInOptions};
 
 use crate::{
     prepare::Prepared,
     run::{run_prepared, runtime},
-    standin::{StandIn, StandInOptions},
     system::{limits, logging::Log},
 };
 

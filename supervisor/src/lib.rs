@@ -17,7 +17,7 @@
 //! | [`succession`] | from one supervisor to the next: taking over, upgrading in place |
 //! | [`system`] | signals, sockets, limits, log lines, systemd |
 //! | `doorbell` | passes the workers' rings on |
-//! | [`standin`], [`dev`] | a stand-in for DolphinDB, and the whole thing in front of it |
+//! | [`dev`] | the whole thing in front of a stand-in for DolphinDB |
 #![forbid(unsafe_code)]
 
 pub mod desired;
@@ -38,6 +38,5 @@ mod refresh;
 pub mod resolve;
 pub mod run;
 pub mod schedule;
-pub mod standin;
 pub mod succession;
 pub mod system;

@@ -143,16 +143,14 @@ impl Parts {
         } = prepared;
         let configurations = &stock.region().supervisors().configurations;
         configurations.add(1);
-        let addresses = listeners.iter().map(|(listening, _)| *listening);
-        let in_force = InForce::first(config, addresses.collect(), configurations.get());
-        let in_force = Arc::new(in_force);
+        let addresses = listeners.iter().map(|(listening, _)| *listening).collect();
+        let in_force = Arc::new(InForce::first(config, addresses, configurations.get()));
         let turn = Arc::default();
-        let own_sockets = [
-            (Role::Health, health.1.as_fd()),
-            (Role::Control, control.as_fd()),
-        ];
-        let of_api = api.iter().map(|socket| (Role::Api, socket.as_fd()));
-        let own_sockets = handover::duplicate(own_sockets.into_iter().chain(of_api));
+        let doors = Doors {
+            health: health.1,
+            api,
+            control,
+        };
         let outlook = Arc::new(Outlook {
             stock: Arc::clone(&stock),
             fleet: self.report,
@@ -160,7 +158,7 @@ impl Parts {
             desired: Arc::clone(&self.desired),
             in_force: Arc::clone(&in_force),
             health_listen: health.0.to_string(),
-            api_listen: api.as_ref().map(ToString::to_string),
+            api_listen: doors.api.as_ref().map(ToString::to_string),
             config_file: config_file.clone(),
             started: Started::now(),
             log: log.clone(),
@@ -177,7 +175,7 @@ impl Parts {
                 fleet: self.fleet.clone(),
                 invocation: Invocation::of_this_process().context("find the own executable")?,
                 log: log.clone(),
-                own_sockets: own_sockets.context("duplicate the own sockets")?,
+                own_sockets: doors.duplicates().context("duplicate the own sockets")?,
                 turn: Arc::clone(&turn),
             },
             reload: Reload {
@@ -191,15 +189,7 @@ impl Parts {
                 turn,
             },
         };
-        Ok((
-            Arc::new(orders),
-            outlook,
-            Doors {
-                health: health.1,
-                api,
-                control,
-            },
-        ))
+        Ok((Arc::new(orders), outlook, doors))
     }
 }
 
@@ -217,6 +207,16 @@ struct Servers {
 }
 
 impl Doors {
+    /// Duplicates of its sockets, for an executable that takes over.
+    fn duplicates(&self) -> std::io::Result<Vec<(Role, OwnedFd)>> {
+        let own = [
+            (Role::Health, self.health.as_fd()),
+            (Role::Control, self.control.as_fd()),
+        ];
+        let of_api = self.api.iter().map(|socket| (Role::Api, socket.as_fd()));
+        handover::duplicate(own.into_iter().chain(of_api))
+    }
+
     fn open(self, orders: Arc<Orders>, outlook: Arc<Outlook>) -> Servers {
         let (stop, stopped) = watch::channel(false);
         let until_stop = move || {

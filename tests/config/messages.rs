@@ -49,73 +49,75 @@ fn no_message_holds_a_password() {
     }
 }
 
+/// A variable, its value, and what is said of it.
+const BAD_VARIABLES: &[(&str, &str, &str)] = &[
+    (
+        "TPP_LISTEN",
+        "nowhere",
+        "TPP_LISTEN: listen: found \"nowhere\"; allowed: an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\", or a list of such",
+    ),
+    (
+        "TPP_LISTEN",
+        "127.0.0.1:1,",
+        "TPP_LISTEN: listen[1]: found \"\"; allowed: an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\"",
+    ),
+    (
+        "TPP_HEALTH_LISTEN",
+        "9090",
+        "TPP_HEALTH_LISTEN: health_listen: found \"9090\"; allowed: an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\"",
+    ),
+    (
+        "TPP_UPSTREAM_HOST",
+        "db:1",
+        "TPP_UPSTREAM_HOST: upstream.host: found \"db:1\"; allowed: a host name or an IP address, without scheme and port",
+    ),
+    (
+        "TPP_UPSTREAM_PORT",
+        "70000",
+        "TPP_UPSTREAM_PORT: upstream.port: found 70000; allowed: a whole number from 1 to 65535",
+    ),
+    (
+        "TPP_UPSTREAM_PORT",
+        "http",
+        "TPP_UPSTREAM_PORT: upstream.port: found \"http\"; allowed: a whole number from 1 to 65535",
+    ),
+    (
+        "TPP_UPSTREAM_TLS",
+        "on",
+        "TPP_UPSTREAM_TLS: upstream.tls: found \"on\"; allowed: true or false",
+    ),
+    (
+        "TPP_TOKEN_TTL_SECONDS",
+        "1h",
+        "TPP_TOKEN_TTL_SECONDS: token.ttl_seconds: found \"1h\"; allowed: a whole number from 1 to 31536000",
+    ),
+    (
+        "TPP_TOKEN_REFRESH_CHECK_SECONDS",
+        "3600",
+        "TPP_TOKEN_REFRESH_CHECK_SECONDS: token.refresh_check_seconds: found 3600; allowed: less than token.ttl_seconds (3600), or nothing",
+    ),
+    (
+        "TPP_TELEMETRY_OTLP_ENDPOINT",
+        "localhost",
+        "TPP_TELEMETRY_OTLP_ENDPOINT: telemetry.otlp_endpoint: found \"localhost\"; allowed: a URL that begins with http:// or https://",
+    ),
+    (
+        "TPP_TELEMETRY_LOG_FILTER",
+        "inof",
+        "TPP_TELEMETRY_LOG_FILTER: telemetry.log_filter: found \"inof\"; allowed: off, error, warn, info, debug or trace, or such as \"info,tpp_worker=debug\"",
+    ),
+    (
+        "RUST_LOG",
+        "tpp=",
+        "RUST_LOG: telemetry.log_filter: found \"tpp=\"; allowed: off, error, warn, info, debug or trace, or such as \"info,tpp_worker=debug\"",
+    ),
+];
+
 #[test]
 fn a_bad_variable_is_named_as_the_place() {
-    let cases = [
-        (
-            "TPP_LISTEN",
-            "nowhere",
-            "TPP_LISTEN: listen: found \"nowhere\"; allowed: an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\", or a list of such",
-        ),
-        (
-            "TPP_LISTEN",
-            "127.0.0.1:1,",
-            "TPP_LISTEN: listen[1]: found \"\"; allowed: an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\"",
-        ),
-        (
-            "TPP_HEALTH_LISTEN",
-            "9090",
-            "TPP_HEALTH_LISTEN: health_listen: found \"9090\"; allowed: an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\"",
-        ),
-        (
-            "TPP_UPSTREAM_HOST",
-            "db:1",
-            "TPP_UPSTREAM_HOST: upstream.host: found \"db:1\"; allowed: a host name or an IP address, without scheme and port",
-        ),
-        (
-            "TPP_UPSTREAM_PORT",
-            "70000",
-            "TPP_UPSTREAM_PORT: upstream.port: found 70000; allowed: a whole number from 1 to 65535",
-        ),
-        (
-            "TPP_UPSTREAM_PORT",
-            "http",
-            "TPP_UPSTREAM_PORT: upstream.port: found \"http\"; allowed: a whole number from 1 to 65535",
-        ),
-        (
-            "TPP_UPSTREAM_TLS",
-            "on",
-            "TPP_UPSTREAM_TLS: upstream.tls: found \"on\"; allowed: true or false",
-        ),
-        (
-            "TPP_TOKEN_TTL_SECONDS",
-            "1h",
-            "TPP_TOKEN_TTL_SECONDS: token.ttl_seconds: found \"1h\"; allowed: a whole number from 1 to 31536000",
-        ),
-        (
-            "TPP_TOKEN_REFRESH_CHECK_SECONDS",
-            "3600",
-            "TPP_TOKEN_REFRESH_CHECK_SECONDS: token.refresh_check_seconds: found 3600; allowed: less than token.ttl_seconds (3600), or nothing",
-        ),
-        (
-            "TPP_TELEMETRY_OTLP_ENDPOINT",
-            "localhost",
-            "TPP_TELEMETRY_OTLP_ENDPOINT: telemetry.otlp_endpoint: found \"localhost\"; allowed: a URL that begins with http:// or https://",
-        ),
-        (
-            "TPP_TELEMETRY_LOG_FILTER",
-            "inof",
-            "TPP_TELEMETRY_LOG_FILTER: telemetry.log_filter: found \"inof\"; allowed: off, error, warn, info, debug or trace, or such as \"info,tpp_worker=debug\"",
-        ),
-        (
-            "RUST_LOG",
-            "tpp=",
-            "RUST_LOG: telemetry.log_filter: found \"tpp=\"; allowed: off, error, warn, info, debug or trace, or such as \"info,tpp_worker=debug\"",
-        ),
-    ];
-    for (name, value, expected) in cases {
+    for (name, value, expected) in BAD_VARIABLES {
         let problems = parse("tpp.toml", LEAST, &variables(&[(name, value)])).unwrap_err();
-        assert_eq!(expected, problems.to_string());
+        assert_eq!(*expected, problems.to_string());
     }
 }
 

@@ -15,7 +15,6 @@ fn chunks(body: &str) -> Vec<u8> {
 #[test]
 fn a_coding_in_disguise_is_refused() {
     let rest = format!("0\r\n\r\n{HIDDEN}");
-    let refused = |fields: &str| post(&format!("{fields}\r\nContent-Length: 5"), &rest);
     let alone = |fields: &str| post(fields, &rest);
     meet_their_fates(&[
         (
@@ -66,6 +65,14 @@ fn a_coding_in_disguise_is_refused() {
             "a byte above ASCII",
             alone("Transfer-Encoding: chunked\u{a0}"),
         ),
+    ]);
+}
+
+#[test]
+fn a_coding_field_in_disguise_is_refused() {
+    let rest = format!("0\r\n\r\n{HIDDEN}");
+    let alone = |fields: &str| post(fields, &rest);
+    meet_their_fates(&[
         (
             Refused,
             "a lone LF before the field",
@@ -91,6 +98,14 @@ fn a_coding_in_disguise_is_refused() {
             "a NUL in the name",
             alone("Transfer-Encoding\0: chunked"),
         ),
+    ]);
+}
+
+#[test]
+fn a_coding_beside_a_length_is_refused() {
+    let rest = format!("0\r\n\r\n{HIDDEN}");
+    let refused = |fields: &str| post(&format!("{fields}\r\nContent-Length: 5"), &rest);
+    meet_their_fates(&[
         (
             Refused,
             "beside a length, after it",
@@ -215,7 +230,7 @@ fn names_that_only_resemble_a_length_or_a_coding_frame_nothing() {
 }
 
 #[test]
-fn chunk_lines_with_two_meanings_end_the_request() {
+fn chunk_sizes_with_two_meanings_end_the_request() {
     let next = format!("0\r\n\r\n{HIDDEN}");
     meet_their_fates(&[
         (
@@ -228,6 +243,38 @@ fn chunk_lines_with_two_meanings_end_the_request() {
             "a size line that ends with CR",
             chunks(&format!("3\rabc\r\n{next}")),
         ),
+        (
+            Cut,
+            "a space after the size",
+            chunks(&format!("3 \r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "a space before the size",
+            chunks(&format!(" 3\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "an underscore",
+            chunks(&format!("0_3\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "a letter behind",
+            chunks(&format!("3x\r\nabc\r\n{next}")),
+        ),
+        (
+            Cut,
+            "a size of 2^64 + 3",
+            chunks(&format!("10000000000000003\r\nabc\r\n{next}")),
+        ),
+    ]);
+}
+
+#[test]
+fn chunk_extensions_with_two_meanings_end_the_request() {
+    let next = format!("0\r\n\r\n{HIDDEN}");
+    meet_their_fates(&[
         (
             Cut,
             "LF within an extension",
@@ -258,31 +305,13 @@ fn chunk_lines_with_two_meanings_end_the_request() {
             "an extension of other bytes",
             chunks(&format!("3;bad[=x\r\nabc\r\n{next}")),
         ),
-        (
-            Cut,
-            "a space after the size",
-            chunks(&format!("3 \r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "a space before the size",
-            chunks(&format!(" 3\r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "an underscore",
-            chunks(&format!("0_3\r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "a letter behind",
-            chunks(&format!("3x\r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "a size of 2^64 + 3",
-            chunks(&format!("10000000000000003\r\nabc\r\n{next}")),
-        ),
+    ]);
+}
+
+#[test]
+fn chunk_data_of_another_length_ends_the_request() {
+    let next = format!("0\r\n\r\n{HIDDEN}");
+    meet_their_fates(&[
         (
             Cut,
             "data that ends with LF",
@@ -298,6 +327,17 @@ fn chunk_lines_with_two_meanings_end_the_request() {
             "data that ends with anything",
             chunks(&format!("3\r\nabcXX{next}")),
         ),
+        (
+            Cut,
+            "a length that the body does not reach",
+            post("Content-Length: 9", "abc"),
+        ),
+    ]);
+}
+
+#[test]
+fn trailers_with_two_meanings_end_the_request() {
+    meet_their_fates(&[
         (
             Cut,
             "a last chunk that ends with LF",
@@ -329,11 +369,6 @@ fn chunk_lines_with_two_meanings_end_the_request() {
             chunks(&format!("3\r\nabc\r\n0\r\nX: \0\r\n\r\n{HIDDEN}")),
         ),
         (Cut, "no last chunk", chunks("3\r\nabc\r\n")),
-        (
-            Cut,
-            "a length that the body does not reach",
-            post("Content-Length: 9", "abc"),
-        ),
     ]);
 }
 

@@ -53,6 +53,13 @@ fn request_lines_with_two_meanings_are_refused() {
             "a space before the method",
             line(" GET /who HTTP/1.1"),
         ),
+    ]);
+}
+
+#[test]
+fn targets_with_two_meanings_are_refused_and_others_are_one_request() {
+    let line = |line: &str| format!("{line}\r\nHost: a\r\n\r\n").into_bytes();
+    meet_their_fates(&[
         (Refused, "a fragment", line("GET /who#x HTTP/1.1")),
         (
             Refused,
@@ -180,7 +187,7 @@ fn a_client_cannot_choose_what_the_upstream_takes_for_its_token() {
 }
 
 #[test]
-fn expectations_and_upgrades_open_no_second_channel() {
+fn expectations_open_no_second_channel() {
     let hidden = format!("{HIDDEN}\r\n\r\n");
     let expect = |value: &str| {
         post(
@@ -188,7 +195,6 @@ fn expectations_and_upgrades_open_no_second_channel() {
             &hidden,
         )
     };
-    let upgrade = |fields: &str| [get(fields), hidden.clone().into_bytes()].concat();
     meet_their_fates(&[
         (
             Refused,
@@ -211,6 +217,14 @@ fn expectations_and_upgrades_open_no_second_channel() {
             "an expectation in capitals",
             expect("100-CONTINUE"),
         ),
+    ]);
+}
+
+#[test]
+fn upgrades_open_no_second_channel() {
+    let hidden = format!("{HIDDEN}\r\n\r\n");
+    let upgrade = |fields: &str| [get(fields), hidden.clone().into_bytes()].concat();
+    meet_their_fates(&[
         (
             Refused,
             "a tunnel",

@@ -77,62 +77,9 @@ fn pool(snapshot: &Snapshot) -> Vec<MetricFamily> {
 }
 
 fn counts(totals: &Totals) -> Vec<MetricFamily> {
-    vec![
-        counter(
-            "tpp_token_acquisitions_total",
-            "Tokens lent out.",
-            totals.acquisitions,
-        ),
-        counter(
-            "tpp_token_releases_total",
-            "Tokens given back, by workers or for dead ones.",
-            totals.releases,
-        ),
-        counter(
-            "tpp_token_errors_total",
-            "Requests whose token the upstream refused with 401.",
-            totals.token_errors,
-        ),
-        counter(
-            "tpp_requests_total",
-            "Requests read from clients.",
-            totals.requests,
-        ),
-        counter(
-            "tpp_requests_errors_total",
-            "Requests that tpp answered with an error of its own.",
-            totals.request_errors,
-        ),
-        counter(
-            "tpp_queue_timeouts_total",
-            "Clients told that no token came free in time.",
-            totals.queue_timeouts,
-        ),
-        counter(
-            "tpp_queue_rejections_total",
-            "Clients turned away because the line was full.",
-            totals.queue_rejections,
-        ),
-        counter(
-            "tpp_queue_abandoned_total",
-            "Clients that left while they waited.",
-            totals.clients_left,
-        ),
-        counter(
-            "tpp_connections_opened_total",
-            "Client connections accepted.",
-            totals.connections_opened,
-        ),
-        counter(
-            "tpp_connections_closed_total",
-            "Client connections that ended.",
-            totals.connections_closed,
-        ),
-        counter(
-            "tpp_connections_cut_total",
-            "Client connections closed because the time to drain was over.",
-            totals.drain_cut,
-        ),
+    let counts = plain_counts(totals);
+    let counts = counts.map(|(name, help, count)| counter(name, help, count));
+    let others = [
         refused(totals),
         waits_ended(totals),
         histogram(
@@ -144,6 +91,68 @@ fn counts(totals: &Totals) -> Vec<MetricFamily> {
             "tpp_connection_duration_seconds",
             "Life of a client connection.",
             &totals.connection_duration,
+        ),
+    ];
+    counts.into_iter().chain(others).collect()
+}
+
+/// Those without labels: name, help and count.
+fn plain_counts(totals: &Totals) -> [(&'static str, &'static str, u64); 11] {
+    [
+        (
+            "tpp_token_acquisitions_total",
+            "Tokens lent out.",
+            totals.acquisitions,
+        ),
+        (
+            "tpp_token_releases_total",
+            "Tokens given back, by workers or for dead ones.",
+            totals.releases,
+        ),
+        (
+            "tpp_token_errors_total",
+            "Requests whose token the upstream refused with 401.",
+            totals.token_errors,
+        ),
+        (
+            "tpp_requests_total",
+            "Requests read from clients.",
+            totals.requests,
+        ),
+        (
+            "tpp_requests_errors_total",
+            "Requests that tpp answered with an error of its own.",
+            totals.request_errors,
+        ),
+        (
+            "tpp_queue_timeouts_total",
+            "Clients told that no token came free in time.",
+            totals.queue_timeouts,
+        ),
+        (
+            "tpp_queue_rejections_total",
+            "Clients turned away because the line was full.",
+            totals.queue_rejections,
+        ),
+        (
+            "tpp_queue_abandoned_total",
+            "Clients that left while they waited.",
+            totals.clients_left,
+        ),
+        (
+            "tpp_connections_opened_total",
+            "Client connections accepted.",
+            totals.connections_opened,
+        ),
+        (
+            "tpp_connections_closed_total",
+            "Client connections that ended.",
+            totals.connections_closed,
+        ),
+        (
+            "tpp_connections_cut_total",
+            "Client connections closed because the time to drain was over.",
+            totals.drain_cut,
         ),
     ]
 }

@@ -122,3 +122,49 @@ impl Details {
         matches!(self.last_reload, Some(Err(_)))
     }
 }
+
+#[cfg(test)]
+pub(crate) mod examples {
+    use super::*;
+
+    /// A worker that is ready and has done nothing yet.
+    pub(crate) fn worker() -> WorkerStatus {
+        WorkerStatus {
+            seat: 0,
+            epoch: 1,
+            pid: 1,
+            state: "ready".to_owned(),
+            uptime_seconds: 1,
+            heartbeat_age_ms: 1,
+            connections: 0,
+            leases: 0,
+            waiting: 0,
+            requests: 0,
+            errors: 0,
+            restarts: 0,
+            last_exit: None,
+        }
+    }
+
+    /// Of a pool, `in_use` of its `total` tokens lent, under one worker.
+    pub(crate) fn snapshot(in_use: u64, total: u64) -> Snapshot {
+        Snapshot {
+            numbers: Numbers {
+                pool: PoolStatus {
+                    total,
+                    in_use,
+                    available: total - in_use,
+                    waiting: 0,
+                },
+                ..Numbers::default()
+            },
+            details: Arc::new(Details {
+                workers: vec![worker()],
+                workers_wanted: 1,
+                configured_tokens: total,
+                ..Details::default()
+            }),
+            gateway: GatewayStatus::default(),
+        }
+    }
+}

@@ -140,48 +140,18 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::outlook::snapshot::{Details, Identity, Numbers};
+    use crate::outlook::snapshot::examples;
 
     fn snapshot() -> Snapshot {
-        Snapshot {
-            gateway: tpp::control::GatewayStatus::default(),
-            numbers: Numbers {
-                pool: PoolStatus {
-                    total: 1,
-                    in_use: 0,
-                    available: 1,
-                    waiting: 0,
-                },
-                ..Numbers::default()
-            },
-            details: Arc::new(Details {
-                workers: vec![WorkerStatus {
-                    seat: 0,
-                    epoch: 1,
-                    pid: 55_555,
-                    state: "ready".to_owned(),
-                    uptime_seconds: 1,
-                    heartbeat_age_ms: 1,
-                    connections: 0,
-                    leases: 0,
-                    waiting: 0,
-                    requests: 0,
-                    errors: 0,
-                    restarts: 0,
-                    last_exit: None,
-                }],
-                workers_wanted: 1,
-                configured_tokens: 2,
-                refused_users: vec!["alice".to_owned()],
-                last_reload: Some(Err("/etc/secret-place/tpp.toml:1: wrong".to_owned())),
-                identity: Identity {
-                    config_file: "/etc/secret-place/tpp.toml".to_owned(),
-                    pid: 44_444,
-                    ..Identity::default()
-                },
-                ..Details::default()
-            }),
-        }
+        let mut snapshot = examples::snapshot(0, 1);
+        let details = Arc::make_mut(&mut snapshot.details);
+        details.workers[0].pid = 55_555;
+        details.configured_tokens = 2;
+        details.refused_users = vec!["alice".to_owned()];
+        details.last_reload = Some(Err("/etc/secret-place/tpp.toml:1: wrong".to_owned()));
+        details.identity.config_file = "/etc/secret-place/tpp.toml".to_owned();
+        details.identity.pid = 44_444;
+        snapshot
     }
 
     #[test]

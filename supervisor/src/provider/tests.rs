@@ -1,5 +1,6 @@
 mod answers;
 pub(crate) mod server;
+mod standin;
 mod transport;
 
 use std::{net::SocketAddr, time::Duration};

@@ -63,6 +63,13 @@ fn judge_request_head(read: &[u8], written: &[u8], request: Request, stamp: Stam
     assert_eq!(head.all("authorization"), [&b"Bearer a-token"[..]]);
     let host = authority.or_else(|| read.all("host").first().copied());
     assert_eq!(head.all("host"), [host.unwrap_or(AUTHORITY.as_bytes())]);
+    judge_claims(&head, host, stamp);
+    judge_frame(&read, &head, request);
+    judge_hop_fields(&head, request);
+}
+
+/// What the written head says of where the request comes from.
+fn judge_claims(head: &strict::Head<'_>, host: Option<&[u8]>, stamp: Stamp<'_>) {
     assert!(!head.all("x-forwarded-proto").is_empty());
     let via = head.all("via");
     assert!(
@@ -100,6 +107,10 @@ fn judge_request_head(read: &[u8], written: &[u8], request: Request, stamp: Stam
         stamp.trust_forwarded || forwarded[0] == CLIENT.as_bytes(),
         "a claim believed"
     );
+}
+
+/// Where the body ends, by the head that was read and by the one that was written.
+fn judge_frame(read: &strict::Head<'_>, head: &strict::Head<'_>, request: Request) {
     let is_framed_as_said = match (head.framing(), request.body) {
         (Framing::None, body) => body == Body::EMPTY,
         (Framing::Length(said), body) => body == Body::Length(said),
@@ -117,6 +128,10 @@ fn judge_request_head(read: &[u8], written: &[u8], request: Request, stamp: Stam
         head.framing(),
         "framed in another way than it came"
     );
+}
+
+/// What is for one hop alone.
+fn judge_hop_fields(head: &strict::Head<'_>, request: Request) {
     for name in [
         "te",
         "keep-alive",

@@ -37,6 +37,20 @@ pub(crate) struct Request {
     pub(crate) body: Body,
 }
 
+#[cfg(test)]
+impl Request {
+    /// The plainest one.
+    pub(crate) const GET: Self = Self {
+        is_head: false,
+        is_idempotent: true,
+        is_old: false,
+        keep_alive: true,
+        is_websocket: false,
+        expects_continue: false,
+        body: Body::EMPTY,
+    };
+}
+
 impl Request {
     /// How its body is written to the upstream.
     pub(crate) fn frame(&self) -> Frame {

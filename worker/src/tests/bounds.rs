@@ -7,8 +7,8 @@ use tokio::time::sleep;
 use tpp::shared::WaitEnd::{self, *};
 
 use super::memory::{End, Memory};
+use super::play::GET;
 
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OLD_GET: &str = "GET / HTTP/1.0\r\nHost: a\r\n\r\n";
 const UPLOAD: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n";
 const UPGRADE: &str =
@@ -47,9 +47,7 @@ fn assert_within(memory: &Memory, seconds: u64, end: WaitEnd) {
 async fn a_client_that_stops_reading_is_left_after_its_time_to_stall() {
     for (request, head, piece) in FRAMINGS {
         let mut memory = Memory::new(|_| {});
-        let (mut client, mut upstream) = (memory.client(), memory.upstream());
-        client.send(request).await;
-        upstream.head().await;
+        let (mut client, mut upstream) = memory.asked(request).await;
         upstream.send(head).await;
         memory.play(pour(upstream, piece));
         client.head().await;
@@ -62,9 +60,7 @@ async fn a_client_that_stops_reading_is_left_after_its_time_to_stall() {
 async fn a_client_that_reads_a_little_now_and_then_is_left_for_a_drip() {
     for (request, head, piece) in FRAMINGS {
         let mut memory = Memory::new(|_| {});
-        let (mut client, mut upstream) = (memory.client(), memory.upstream());
-        client.send(request).await;
-        upstream.head().await;
+        let (mut client, mut upstream) = memory.asked(request).await;
         upstream.send(head).await;
         memory.play(pour(upstream, piece));
         memory.play(async move {
@@ -80,9 +76,7 @@ async fn a_client_that_reads_a_little_now_and_then_is_left_for_a_drip() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_slowly_but_steadily_gets_all() {
     let mut memory = Memory::new(|_| {});
-    let (mut client, mut upstream) = (memory.client(), memory.upstream());
-    client.send(GET).await;
-    upstream.head().await;
+    let (mut client, mut upstream) = memory.asked(GET).await;
     upstream
         .send("HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n")
         .await;
@@ -136,11 +130,9 @@ async fn a_client_that_drips_its_body_gives_its_token_back() {
         (70_000, ClientSendsNothing, 60),
     ] {
         let mut memory = Memory::new(|_| {});
-        let (mut client, mut upstream) = (memory.client(), memory.upstream());
-        client
-            .send(format!("{UPLOAD}Expect: 100-continue\r\n\r\n"))
+        let (mut client, mut upstream) = memory
+            .asked(format!("{UPLOAD}Expect: 100-continue\r\n\r\n"))
             .await;
-        upstream.head().await;
         upstream.send("HTTP/1.1 100 Continue\r\n\r\n").await;
         client.head().await;
         memory.play(async move {
@@ -156,11 +148,9 @@ async fn a_client_that_drips_its_body_gives_its_token_back() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_waits_for_a_word_is_not_the_one_who_stalls() {
     let mut memory = Memory::new(|_| {});
-    let (mut client, mut upstream) = (memory.client(), memory.upstream());
-    client
-        .send(format!("{UPLOAD}Expect: 100-continue\r\n\r\n"))
+    let (mut client, mut upstream) = memory
+        .asked(format!("{UPLOAD}Expect: 100-continue\r\n\r\n"))
         .await;
-    upstream.head().await;
     assert!(client.head().await.starts_with("HTTP/1.1 504 "));
     assert_within(&memory, 30, UpstreamHead);
 }
@@ -168,9 +158,7 @@ async fn a_client_that_waits_for_a_word_is_not_the_one_who_stalls() {
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_does_not_answer_is_named_with_its_key() {
     let mut memory = Memory::new(|_| {});
-    let (mut client, mut upstream) = (memory.client(), memory.upstream());
-    client.send(GET).await;
-    upstream.head().await;
+    let (mut client, mut upstream) = memory.asked(GET).await;
     assert!(client.head().await.starts_with("HTTP/1.1 504 "));
     let body = client.through("}").await;
     assert!(
@@ -184,9 +172,7 @@ async fn an_upstream_that_does_not_answer_is_named_with_its_key() {
 async fn an_upstream_that_falls_silent_in_its_answer_is_cut() {
     for (request, head, piece) in FRAMINGS {
         let mut memory = Memory::new(|_| {});
-        let (mut client, mut upstream) = (memory.client(), memory.upstream());
-        client.send(request).await;
-        upstream.head().await;
+        let (mut client, mut upstream) = memory.asked(request).await;
         upstream.send(head).await;
         upstream.send(piece).await;
         client.rest().await;
@@ -251,9 +237,7 @@ async fn a_silent_tunnel_is_closed() {
 
 /// A tunnel, opened.
 async fn tunnel(memory: &mut Memory) -> (End, End) {
-    let (mut client, mut upstream) = (memory.client(), memory.upstream());
-    client.send(UPGRADE).await;
-    upstream.head().await;
+    let (mut client, mut upstream) = memory.asked(UPGRADE).await;
     upstream.send(SWITCHED).await;
     client.head().await;
     (client, upstream)
@@ -298,9 +282,7 @@ async fn a_lease_held_too_long_has_a_grace_and_is_cut_then() {
             settings.lease.max_hold = Some(Duration::from_secs(10));
             settings.lease.max_hold_grace = Duration::from_secs(5);
         });
-        let (mut client, mut upstream) = (memory.client(), memory.upstream());
-        client.send(if is_tunnel { UPGRADE } else { GET }).await;
-        upstream.head().await;
+        let (mut client, mut upstream) = memory.asked(if is_tunnel { UPGRADE } else { GET }).await;
         upstream
             .send(if is_tunnel { SWITCHED } else { LENGTH })
             .await;
@@ -335,11 +317,9 @@ async fn a_client_that_ended_its_side_gets_an_answer_that_is_under_way() {
 #[tokio::test(start_paused = true)]
 async fn an_early_answer_reaches_a_client_that_goes_on_sending() {
     let mut memory = Memory::new(|_| {});
-    let (mut client, mut upstream) = (memory.client(), memory.upstream());
-    client
-        .send(format!("{UPLOAD}Expect: 100-continue\r\n\r\n"))
+    let (mut client, mut upstream) = memory
+        .asked(format!("{UPLOAD}Expect: 100-continue\r\n\r\n"))
         .await;
-    upstream.head().await;
     upstream
         .send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
         .await;
@@ -364,77 +344,83 @@ enum Blocker {
 
 /// Plays an exchange until `blocker` does nothing more, after `bytes` bytes of what it would have to move.
 async fn block(memory: &mut Memory, blocker: Blocker, framing: usize, bytes: usize) {
-    let (request, head, piece) = FRAMINGS[framing];
-    let (mut client, mut upstream) = (memory.client(), memory.upstream());
     match blocker {
         Blocker::ClientSending | Blocker::UpstreamReading => {
-            client
-                .send(format!("{UPLOAD}Expect: 100-continue\r\n\r\n"))
-                .await;
-            upstream.head().await;
-            upstream.send("HTTP/1.1 100 Continue\r\n\r\n").await;
-            let sent = if matches!(blocker, Blocker::ClientSending) {
-                bytes
-            } else {
-                1_000_000
-            };
-            memory.play(async move {
-                client.send(vec![b'x'; sent]).await;
-                std::future::pending().await
-            });
-            let reads_on = matches!(blocker, Blocker::ClientSending);
-            memory.play(async move {
-                while upstream.some(bytes.max(1)).await > 0 && reads_on {}
-                std::future::pending().await
-            });
+            block_upload(memory, blocker, bytes).await;
         }
         Blocker::ClientReading | Blocker::UpstreamHead | Blocker::UpstreamAnswer => {
-            client.send(request).await;
-            upstream.head().await;
-            match blocker {
-                Blocker::ClientReading => {
-                    upstream.send(head).await;
-                    memory.play(pour(upstream, piece));
-                }
-                Blocker::UpstreamAnswer => {
-                    upstream.send(head).await;
-                    memory.play(async move {
-                        upstream.send(piece.repeat(bytes / 16)).await;
-                        std::future::pending().await
-                    });
-                }
-                _ => memory.play(async move {
-                    let _open = upstream;
-                    std::future::pending().await
-                }),
-            }
-            let reads = if matches!(blocker, Blocker::ClientReading) {
-                bytes
-            } else {
-                usize::MAX
-            };
-            memory.play(async move {
-                let mut read = 0;
-                while read < reads {
-                    match client.some(10_000).await {
-                        0 => break,
-                        some => read += some,
-                    }
-                }
-                std::future::pending().await
-            });
+            block_answer(memory, blocker, framing, bytes).await;
         }
-        Blocker::BothOfATunnel => {
-            client.send(UPGRADE).await;
-            upstream.head().await;
-            upstream.send(SWITCHED).await;
-            upstream.send(vec![b'x'; bytes % 60_000]).await;
-            memory.play(async move {
-                let _open = (client, upstream);
-                std::future::pending().await
-            });
-        }
+        Blocker::BothOfATunnel => block_tunnel(memory, bytes).await,
     }
+}
+
+async fn block_upload(memory: &mut Memory, blocker: Blocker, bytes: usize) {
+    let (mut client, mut upstream) = memory
+        .asked(format!("{UPLOAD}Expect: 100-continue\r\n\r\n"))
+        .await;
+    upstream.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+    let sent = if matches!(blocker, Blocker::ClientSending) {
+        bytes
+    } else {
+        1_000_000
+    };
+    memory.play(async move {
+        client.send(vec![b'x'; sent]).await;
+        std::future::pending().await
+    });
+    let reads_on = matches!(blocker, Blocker::ClientSending);
+    memory.play(async move {
+        while upstream.some(bytes.max(1)).await > 0 && reads_on {}
+        std::future::pending().await
+    });
+}
+
+async fn block_answer(memory: &mut Memory, blocker: Blocker, framing: usize, bytes: usize) {
+    let (request, head, piece) = FRAMINGS[framing];
+    let (mut client, mut upstream) = memory.asked(request).await;
+    match blocker {
+        Blocker::ClientReading => {
+            upstream.send(head).await;
+            memory.play(pour(upstream, piece));
+        }
+        Blocker::UpstreamAnswer => {
+            upstream.send(head).await;
+            memory.play(async move {
+                upstream.send(piece.repeat(bytes / 16)).await;
+                std::future::pending().await
+            });
+        }
+        _ => memory.play(async move {
+            let _open = upstream;
+            std::future::pending().await
+        }),
+    }
+    let reads = if matches!(blocker, Blocker::ClientReading) {
+        bytes
+    } else {
+        usize::MAX
+    };
+    memory.play(async move {
+        let mut read = 0;
+        while read < reads {
+            match client.some(10_000).await {
+                0 => break,
+                some => read += some,
+            }
+        }
+        std::future::pending().await
+    });
+}
+
+async fn block_tunnel(memory: &mut Memory, bytes: usize) {
+    let (mut client, mut upstream) = memory.asked(UPGRADE).await;
+    upstream.send(SWITCHED).await;
+    upstream.send(vec![b'x'; bytes % 60_000]).await;
+    memory.play(async move {
+        let _open = (client, upstream);
+        std::future::pending().await
+    });
 }
 
 proptest! {

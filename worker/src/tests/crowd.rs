@@ -4,10 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
-use super::play::{Peer, Stage, soon, until};
+use super::play::{GET, Peer, Stage, soon, until};
 use crate::life::drain::{Cause, drain};
 
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const BRIEF: Duration = Duration::from_millis(200);
 
 /// A worker over `slots` slots that lets those give way that are idle for a moment.
@@ -155,9 +154,7 @@ async fn a_worker_being_replaced_waits_as_long_as_its_waiters_do_and_a_stop_ends
 async fn on_a_stop_the_idle_are_closed_and_requests_in_hand_are_served() {
     let mut stage = Stage::new(2, |_| {}).await;
     let (mut client, mut served) = (stage.client().await, stage.client().await);
-    client.send(GET).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     client.head().await;
     served.send(GET).await;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::play::{Peer, Stage, place, until};
+use super::play::{GET, Peer, Stage, place, until};
 
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
 const BRIEF: Duration = Duration::from_millis(200);
 
@@ -113,11 +112,12 @@ async fn an_address_that_swallows_packets_keeps_nobody_waiting_for_its_timeout()
     });
     for _ in 0..4 {
         let mut client = stage.client().await;
-        client
-            .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        let mut upstream = stage
+            .asked(
+                &mut client,
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            )
             .await;
-        let mut upstream = stage.upstream().await;
-        upstream.head().await;
         upstream
             .send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
             .await;
@@ -130,9 +130,7 @@ async fn an_upstream_that_hangs_up_is_a_bad_gateway() {
     let stage = Stage::new(1, |_| {}).await;
     for answer in ["", "HTTP/1.1 200 OK\r\nContent-", "nonsense\r\n\r\n"] {
         let mut client = stage.client().await;
-        client.send(POST).await;
-        let mut upstream = stage.upstream().await;
-        upstream.head().await;
+        let mut upstream = stage.asked(&mut client, POST).await;
         upstream.exactly(1).await;
         upstream.send(answer).await;
         drop(upstream);
@@ -150,9 +148,7 @@ async fn an_answer_that_breaks_off_is_seen_to_break_off() {
         ("Transfer-Encoding: chunked", "4\r\nsome\r\n"),
     ] {
         let mut client = stage.client().await;
-        client.send(GET).await;
-        let mut upstream = stage.upstream().await;
-        upstream.head().await;
+        let mut upstream = stage.asked(&mut client, GET).await;
         upstream
             .send(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n{part}"))
             .await;
@@ -168,9 +164,9 @@ async fn where_nothing_else_tells_that_an_answer_is_cut_a_reset_does() {
     let stage = Stage::new(1, |_| {}).await;
     for (end, is_reset) in [("4\r\nmore\r\n0\r\n\r\n", false), ("", true)] {
         let mut client = stage.client().await;
-        client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
-        let mut upstream = stage.upstream().await;
-        upstream.head().await;
+        let mut upstream = stage
+            .asked(&mut client, "GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+            .await;
         upstream
             .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n")
             .await;
@@ -189,9 +185,7 @@ async fn who_breaks_off_after_ending_its_side_is_gone() {
     })
     .await;
     let mut client = stage.client().await;
-    client.send(GET).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     client.finish().await;
     client.reset();
     stage.in_use(0).await;
@@ -202,9 +196,7 @@ async fn who_breaks_off_after_ending_its_side_is_gone() {
 async fn an_answer_of_which_nothing_went_out_yet_becomes_a_bad_gateway() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
-    client.send(GET).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     // It arrives with its end, in one piece.
     upstream.send_and_end("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome");
     refused_with(&mut client, "502").await;
@@ -212,9 +204,7 @@ async fn an_answer_of_which_nothing_went_out_yet_becomes_a_bad_gateway() {
 
 /// Leaves one idle connection to the upstream and returns its upstream end.
 async fn idle_upstream(stage: &Stage, client: &mut Peer) -> Peer {
-    client.send(GET).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     client.head().await;
     upstream
@@ -225,9 +215,7 @@ async fn an_idle_connection_that_the_upstream_closed_is_not_used_again() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
     drop(idle_upstream(&stage, &mut client).await);
-    client.send(POST).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, POST).await;
     assert_eq!(upstream.exactly(1).await, "x");
 }
 
@@ -256,9 +244,7 @@ async fn an_upstream_that_does_not_answer_in_time_is_a_gateway_timeout() {
     })
     .await;
     let mut client = stage.client().await;
-    client.send(POST).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, POST).await;
     refused_with(&mut client, "504").await;
     assert_eq!(upstream.rest().await, "x");
 }
@@ -274,11 +260,12 @@ async fn neither_a_slow_upload_nor_a_slow_answer_is_late() {
         until("time passes", || stage.worker.clock.now() > begun + 600).await;
     };
     let mut client = stage.client().await;
-    client
-        .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n1")
+    let mut upstream = stage
+        .asked(
+            &mut client,
+            "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n1",
+        )
         .await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
     pause().await;
     client.send("2").await;
     assert_eq!(upstream.exactly(2).await, "12");
@@ -298,27 +285,19 @@ async fn whenever_a_client_leaves_its_slot_comes_back() {
     for leave in [|client: Peer| drop(client), Peer::reset] {
         // Before the answer.
         let mut client = stage.client().await;
-        client.send(GET).await;
-        let mut upstream = stage.upstream().await;
-        upstream.head().await;
+        let mut upstream = stage.asked(&mut client, GET).await;
         leave(client);
         stage.in_use(0).await;
         assert_eq!(upstream.rest().await, "");
         // In its request body.
         let mut client = stage.client().await;
-        client
-            .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\nsome")
-            .await;
-        let mut upstream = stage.upstream().await;
-        upstream.head().await;
+        let mut upstream = stage.asked(&mut client, "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\nsome").await;
         leave(client);
         stage.in_use(0).await;
         assert_eq!(upstream.rest().await, "some");
         // In the answer's body.
         let mut client = stage.client().await;
-        client.send(GET).await;
-        let mut upstream = stage.upstream().await;
-        upstream.head().await;
+        let mut upstream = stage.asked(&mut client, GET).await;
         upstream
             .send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome")
             .await;
@@ -345,9 +324,7 @@ async fn whenever_a_client_leaves_its_slot_comes_back() {
 async fn a_client_that_reads_nothing_holds_the_upstream_back() {
     let mut stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
-    client.send(GET).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     upstream
         .send("HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n")
         .await;

@@ -1,37 +1,40 @@
-//! What is on the wire, in both directions.
+//! What is on the wire, in both directions; of answers alone, see `answers`.
 
-use super::play::Stage;
+use super::play::{GET, Stage};
+
+/// What is no request, and its answer's status.
+const NO_REQUESTS: &[(&str, &str)] = &[
+    ("GET / HTTP/1.1\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        "400",
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        "400",
+    ),
+    ("GET / HTTP/1.1\nHost: a\n\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n", "400"),
+    ("\x16\x03\x01\x02\x00\x01\x00\x01\x7f", "400"),
+    ("garbage\r\n\r\n", "400"),
+    ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "405"),
+    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505"),
+    (
+        "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\n",
+        "400",
+    ),
+    ("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "400"),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        "501",
+    ),
+];
 
 #[tokio::test]
 async fn what_is_no_request_is_refused_and_never_reaches_the_upstream() {
     let stage = Stage::new(1, |_| {}).await;
-    for (request, status) in [
-        ("GET / HTTP/1.1\r\n\r\n", "400"),
-        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
-            "400",
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
-            "400",
-        ),
-        ("GET / HTTP/1.1\nHost: a\n\n", "400"),
-        ("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n", "400"),
-        ("\x16\x03\x01\x02\x00\x01\x00\x01\x7f", "400"),
-        ("garbage\r\n\r\n", "400"),
-        ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "405"),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505"),
-        (
-            "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\n",
-            "400",
-        ),
-        ("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "400"),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-            "501",
-        ),
-    ] {
+    for (request, status) in NO_REQUESTS {
         let mut client = stage.client().await;
         client.send(request).await;
         let head = client.head().await;
@@ -72,11 +75,7 @@ async fn what_is_no_request_is_refused_and_never_reaches_the_upstream() {
 async fn a_broken_chunk_breaks_the_upstream_request_off() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
-    client
-        .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-        .await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n").await;
     assert_eq!(upstream.exactly(8).await, "3\r\nabc\r\n");
     client.send("0x2\r\nde\r\n0\r\n\r\n").await;
     assert!(client.rest().await.starts_with("HTTP/1.1 400 "));
@@ -129,13 +128,7 @@ async fn chunks_are_framed_anew_in_both_directions() {
     assert_eq!(client.exactly(7).await, "2\r\nde\r\n");
     upstream.send("0\r\nTrailer: y\r\n\r\n").await;
     assert_eq!(client.exactly(5).await, "0\r\n\r\n");
-    stage
-        .exchange(
-            &mut client,
-            &mut upstream,
-            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        )
-        .await;
+    stage.exchange(&mut client, &mut upstream, GET).await;
 }
 
 #[tokio::test]
@@ -159,13 +152,7 @@ async fn trailers_pass_in_both_directions_without_what_has_no_place_in_them() {
         client.through("2\r\n\r\n").await,
         "1\r\nb\r\n0\r\nX-Sum: 2\r\n\r\n"
     );
-    stage
-        .exchange(
-            &mut client,
-            &mut upstream,
-            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        )
-        .await;
+    stage.exchange(&mut client, &mut upstream, GET).await;
 }
 
 #[tokio::test]
@@ -180,53 +167,6 @@ async fn what_is_no_trailer_is_refused_and_eats_no_request() {
 }
 
 #[tokio::test]
-async fn an_answer_is_the_last_one_if_a_head_before_it_said_so() {
-    let stage = Stage::new(1, |_| {}).await;
-    let mut client = stage.client().await;
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
-    upstream
-        .send("HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        .await;
-    assert_eq!(client.head().await, "HTTP/1.1 103 Early Hints\r\n\r\n");
-    assert!(client.head().await.starts_with("HTTP/1.1 200 OK\r\n"));
-    assert_eq!(upstream.rest().await, "");
-}
-
-#[tokio::test]
-async fn a_connection_that_its_server_is_about_to_close_is_not_used_again() {
-    let stage = Stage::new(1, |_| {}).await;
-    let mut client = stage.client().await;
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
-    upstream
-        .send("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n")
-        .await;
-    assert!(client.head().await.starts_with("HTTP/1.1 200 OK\r\n"));
-    assert_eq!(upstream.rest().await, "");
-}
-
-#[tokio::test]
-async fn a_client_of_http_1_0_is_told_that_its_connection_stays_after_a_reply_of_tpps_own() {
-    let stage = Stage::new(1, |_| {}).await;
-    let mut client = stage.client().await;
-    client
-        .send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-        .await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
-    upstream.send("nonsense").await;
-    let head = client.head().await;
-    assert!(
-        head.starts_with("HTTP/1.1 502 ") && head.contains("\r\nConnection: keep-alive\r\n"),
-        "{head}"
-    );
-    assert!(head.contains("\r\nDate: "), "{head}");
-}
-
-#[tokio::test]
 async fn line_ends_behind_a_body_begin_no_request() {
     let brief = std::time::Duration::from_millis(300);
     let stage = Stage::new(1, |settings| {
@@ -235,11 +175,12 @@ async fn line_ends_behind_a_body_begin_no_request() {
     })
     .await;
     let mut client = stage.client().await;
-    client
-        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi\r\n")
+    let mut upstream = stage
+        .asked(
+            &mut client,
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi\r\n",
+        )
         .await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
     assert_eq!(upstream.exactly(2).await, "hi");
     upstream
         .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -247,13 +188,7 @@ async fn line_ends_behind_a_body_begin_no_request() {
     assert!(client.head().await.starts_with("HTTP/1.1 200 OK\r\n"));
     client.send("\r\n").await;
     tokio::time::sleep(brief * 3).await;
-    stage
-        .exchange(
-            &mut client,
-            &mut upstream,
-            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        )
-        .await;
+    stage.exchange(&mut client, &mut upstream, GET).await;
 }
 
 #[tokio::test]
@@ -275,62 +210,6 @@ async fn a_request_that_goes_round_in_a_circle_is_stopped() {
             .rest()
             .await
             .starts_with("HTTP/1.1 508 Loop Detected\r\n")
-    );
-}
-
-#[tokio::test]
-async fn an_answer_that_ends_with_its_connection_reaches_both_kinds_of_client() {
-    let stage = Stage::new(2, |_| {}).await;
-    let (mut new, mut old) = (stage.client().await, stage.client().await);
-    new.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
-    upstream
-        .send("HTTP/1.1 200 OK\r\nDate: d\r\n\r\nsome")
-        .await;
-    assert!(
-        new.head()
-            .await
-            .contains("\r\nTransfer-Encoding: chunked\r\n")
-    );
-    assert_eq!(new.exactly(9).await, "4\r\nsome\r\n");
-    drop(upstream);
-    assert_eq!(new.exactly(5).await, "0\r\n\r\n");
-
-    old.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-        .await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
-    upstream
-        .send("HTTP/1.1 200 OK\r\nDate: d\r\n\r\nsome")
-        .await;
-    drop(upstream);
-    assert_eq!(
-        old.rest().await,
-        "HTTP/1.1 200 OK\r\nDate: d\r\nConnection: close\r\n\r\nsome"
-    );
-}
-
-#[tokio::test]
-async fn a_client_of_http_1_0_gets_chunks_unframed() {
-    let stage = Stage::new(1, |_| {}).await;
-    let mut client = stage.client().await;
-    client.send("GET / HTTP/1.0\r\n\r\n").await;
-    let mut upstream = stage.upstream().await;
-    assert!(
-        upstream
-            .head()
-            .await
-            .starts_with("GET / HTTP/1.1\r\nHost: 127.0.0.1:")
-    );
-    upstream
-        .send(
-            "HTTP/1.1 200 OK\r\nDate: d\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-        )
-        .await;
-    assert_eq!(
-        client.rest().await,
-        "HTTP/1.1 200 OK\r\nDate: d\r\nConnection: close\r\n\r\nabc"
     );
 }
 
@@ -380,57 +259,7 @@ async fn an_expectation_is_met_by_the_upstream() {
         client.head().await,
         "HTTP/1.1 204 No Content\r\nDate: d\r\n\r\n"
     );
-    stage
-        .exchange(
-            &mut client,
-            &mut upstream,
-            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        )
-        .await;
-}
-
-#[tokio::test]
-async fn the_answer_to_head_has_no_body() {
-    let stage = Stage::new(1, |_| {}).await;
-    let mut client = stage.client().await;
-    client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
-    upstream
-        .send("HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n")
-        .await;
-    assert!(client.head().await.contains("\r\nContent-Length: 400\r\n"));
-    stage
-        .exchange(
-            &mut client,
-            &mut upstream,
-            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        )
-        .await;
-}
-
-#[tokio::test]
-async fn an_answer_before_the_end_of_the_request_ends_the_connection() {
-    let stage = Stage::new(1, |_| {}).await;
-    let mut client = stage.client().await;
-    client
-        .send(
-            "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\nsome",
-        )
-        .await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
-    upstream
-        .send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
-        .await;
-    drop(upstream);
-    let answer = client.rest().await;
-    assert!(
-        answer.starts_with("HTTP/1.1 413 ") && answer.contains("\r\nConnection: close\r\n"),
-        "{answer}"
-    );
-    assert!(answer.ends_with("big"), "{answer}");
-    stage.in_use(0).await;
+    stage.exchange(&mut client, &mut upstream, GET).await;
 }
 
 #[tokio::test]
@@ -438,13 +267,9 @@ async fn large_bodies_pass_in_both_directions_at_once() {
     const LENGTH: usize = 3 << 20;
     let mut stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
-    client
-        .send(format!(
+    let mut upstream = stage.asked(&mut client, format!(
             "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {LENGTH}\r\n\r\n"
-        ))
-        .await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+        )).await;
     upstream
         .send(format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n"
@@ -467,54 +292,4 @@ async fn large_bodies_pass_in_both_directions_at_once() {
         assert_eq!(client.exactly(65536).await, "0123456789abcdef".repeat(4096));
         down += 65536;
     }
-}
-
-#[tokio::test]
-async fn a_websocket_passes_both_ways_until_either_side_ends() {
-    let stage = Stage::new(1, |settings| {
-        settings.lease.idle_timeout = Some(std::time::Duration::from_millis(100))
-    })
-    .await;
-    let mut client = stage.client().await;
-    client.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n").await;
-    let mut upstream = stage.upstream().await;
-    let head = upstream.head().await;
-    assert!(
-        head.contains("\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"),
-        "{head}"
-    );
-    upstream.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\u{1}first").await;
-    assert!(client.head().await.starts_with("HTTP/1.1 101 "));
-    assert_eq!(client.exactly(6).await, "\u{1}first");
-    let begun = stage.worker.clock.now();
-    super::play::until("it was idle for long", || {
-        stage.worker.clock.now() > begun + 500
-    })
-    .await;
-    client.send("\u{0}up").await;
-    assert_eq!(upstream.exactly(3).await, "\u{0}up");
-    upstream.send("down").await;
-    drop(upstream);
-    assert_eq!(client.rest().await, "down");
-    stage.in_use(0).await;
-}
-
-#[tokio::test]
-async fn connection_fields_of_the_answer_stay_behind() {
-    let stage = Stage::new(1, |_| {}).await;
-    let mut client = stage.client().await;
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
-    upstream
-        .send("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nDate: d\r\nX-Own: 2\r\nContent-Length: 0\r\n\r\n")
-        .await;
-    assert_eq!(
-        client.head().await,
-        "HTTP/1.1 200 OK\r\nDate: d\r\nX-Own: 2\r\nContent-Length: 0\r\n\r\n"
-    );
-    // It closes its connection, not the client's.
-    assert_eq!(upstream.rest().await, "");
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    stage.upstream().await.head().await;
 }

@@ -210,9 +210,7 @@ async fn when_too_many_wait_the_next_is_turned_away_at_once() {
 async fn an_idle_connection_gives_its_slot_back() {
     let stage = Stage::new(1, |settings| settings.lease.idle_timeout = Some(BRIEF)).await;
     let mut client = stage.client().await;
-    client.send(GET).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     client.head().await;
     assert_eq!(client.rest().await, "");
@@ -232,9 +230,7 @@ async fn a_head_that_never_ends_is_cut_off() {
 async fn a_slot_held_too_long_is_given_back_after_the_answer_in_hand() {
     let stage = Stage::new(1, |settings| settings.lease.max_hold = Some(BRIEF)).await;
     let mut client = stage.client().await;
-    client.send(GET).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     let begun = stage.worker.clock.now();
     until("the hold is over", || {
         stage.worker.clock.now() > begun + 300
@@ -270,9 +266,7 @@ async fn in_request_mode_each_request_leases_anew() {
 async fn a_draining_worker_serves_an_idle_connection_once_more() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
-    client.send(GET).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     client.head().await;
     stage.worker.drain();

@@ -8,9 +8,10 @@ use tpp::{
     shared::WaitEnd,
 };
 
-use super::memory::{End, Memory};
-
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+use super::{
+    memory::{End, Memory},
+    play::GET,
+};
 
 /// A request that waited too long for its answer, under `mode`.
 async fn late(mode: Abandoned) -> (Memory, End, End) {
@@ -18,9 +19,7 @@ async fn late(mode: Abandoned) -> (Memory, End, End) {
         settings.lease.mode = LeaseMode::Request;
         settings.lease.abandoned = mode;
     });
-    let (mut client, mut upstream) = (memory.client(), memory.upstream());
-    client.send(GET).await;
-    upstream.head().await;
+    let (mut client, mut upstream) = memory.asked(GET).await;
     assert!(client.head().await.starts_with("HTTP/1.1 504 "));
     (memory, client, upstream)
 }
@@ -70,9 +69,7 @@ async fn the_token_is_spent_or_lent_on_at_once_where_the_mode_says_so() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_left_in_mid_answer_is_waited_for_in_its_stead() {
     let mut memory = Memory::new(|settings| settings.lease.abandoned = Abandoned::Wait);
-    let (mut client, mut upstream) = (memory.client(), memory.upstream());
-    client.send(GET).await;
-    upstream.head().await;
+    let (mut client, mut upstream) = memory.asked(GET).await;
     upstream
         .send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome")
         .await;
@@ -90,9 +87,7 @@ async fn a_client_that_left_in_mid_answer_is_waited_for_in_its_stead() {
 #[tokio::test(start_paused = true)]
 async fn in_connection_mode_who_waited_too_long_keeps_neither_token_nor_connection() {
     let mut memory = Memory::new(|settings| settings.lease.abandoned = Abandoned::Wait);
-    let (mut client, mut upstream) = (memory.client(), memory.upstream());
-    client.send(GET).await;
-    upstream.head().await;
+    let (mut client, mut upstream) = memory.asked(GET).await;
     let head = client.head().await;
     assert!(
         head.starts_with("HTTP/1.1 504 ") && head.contains("\r\nConnection: close\r\n"),
@@ -103,11 +98,11 @@ async fn in_connection_mode_who_waited_too_long_keeps_neither_token_nor_connecti
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_broke_off_leaves_nothing_to_wait_for() {
     let mut memory = Memory::new(|settings| settings.lease.abandoned = Abandoned::Wait);
-    let (mut client, mut upstream) = (memory.client(), memory.upstream());
-    client
-        .send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\nsome")
+    let (mut client, mut upstream) = memory
+        .asked(
+            "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\nsome",
+        )
         .await;
-    upstream.head().await;
     drop(client);
     memory.slot_is_free().await;
     assert!(!memory.is_spent());
@@ -116,9 +111,7 @@ async fn an_upload_that_broke_off_leaves_nothing_to_wait_for() {
 #[tokio::test(start_paused = true)]
 async fn with_a_reset_by_login_each_lease_ends_with_a_spent_token() {
     let mut memory = Memory::new(|settings| settings.lease.reset = Reset::Login);
-    let (mut client, mut upstream) = (memory.client(), memory.upstream());
-    client.send(GET).await;
-    upstream.head().await;
+    let (mut client, mut upstream) = memory.asked(GET).await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     client.head().await;
     assert!(!memory.is_spent());

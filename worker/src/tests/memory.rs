@@ -126,6 +126,14 @@ impl Memory {
         End::new(ours)
     }
 
+    /// A client that has sent `request`, and the upstream that has read its head.
+    pub(super) async fn asked(&mut self, request: impl AsRef<[u8]>) -> (End, End) {
+        let (mut client, mut upstream) = (self.client(), self.upstream());
+        client.send(request).await;
+        upstream.head().await;
+        (client, upstream)
+    }
+
     /// As [`Self::upstream`], with a layer like that of TLS on the worker's side.
     pub(super) fn upstream_behind_a_buffer(&self) -> End {
         let (ours, theirs) = tokio::io::duplex(1024);

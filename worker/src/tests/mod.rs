@@ -1,6 +1,7 @@
 //! The worker on loopback: a real pool in a real region, real sockets, and both peers played by the test. What is about time
 //! is played in memory, on a clock that jumps (`memory`).
 
+mod answers;
 mod bounds;
 mod crowd;
 mod faults;

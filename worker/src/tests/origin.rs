@@ -6,9 +6,8 @@ use tpp::{
     pool::{Origin, SlotIndex},
 };
 
-use super::play::{ORIGIN, Peer, Stage, soon, until};
+use super::play::{GET, ORIGIN, Peer, Stage, soon, until};
 
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OTHER: Origin = Origin::new(2);
 
 /// Another server, or another address of the same one.

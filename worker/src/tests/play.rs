@@ -28,6 +28,8 @@ use tpp::{
 
 use crate::{clock::TICK, door::accept::accept, worker::Worker};
 
+/// The plainest request.
+pub(super) const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Long enough for anything that comes at all.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -292,6 +294,14 @@ impl Stage {
             self.worker.desk.waiting() == clients
         })
         .await;
+    }
+
+    /// Has `client` send `request`; returns the new connection on which the upstream has read its head.
+    pub(super) async fn asked(&self, client: &mut Peer, request: impl AsRef<[u8]>) -> Peer {
+        client.send(request).await;
+        let mut upstream = self.upstream().await;
+        upstream.head().await;
+        upstream
     }
 
     /// Sends `request` and lets the upstream answer 200, the body `said`. Returns what the upstream read.

@@ -2,7 +2,7 @@
 
 use tpp::pool::SlotIndex;
 
-use super::play::{ORIGIN, Stage, until};
+use super::play::{GET, ORIGIN, Stage, until};
 
 const REFUSAL: &str = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 3\r\n\r\nno!";
 const SLOT: fn() -> SlotIndex = || SlotIndex::new(0);
@@ -31,8 +31,7 @@ async fn refused_once(
 #[tokio::test]
 async fn a_refused_token_is_not_the_clients_business() {
     let stage = Stage::new(1, |_| {}).await;
-    let (mut client, mut upstream, _) =
-        refused_once(&stage, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "").await;
+    let (mut client, mut upstream, _) = refused_once(&stage, GET, "").await;
     upstream
         .send("HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 2\r\n\r\nok")
         .await;
@@ -44,13 +43,7 @@ async fn a_refused_token_is_not_the_clients_business() {
         (stage.stock.totals().token_errors, stage.census().in_use),
         (1, 1)
     );
-    stage
-        .exchange(
-            &mut client,
-            &mut upstream,
-            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        )
-        .await;
+    stage.exchange(&mut client, &mut upstream, GET).await;
 }
 
 #[tokio::test]
@@ -81,24 +74,17 @@ async fn a_chunked_body_that_is_still_coming_goes_on_after_the_refusal() {
 #[tokio::test]
 async fn a_second_refusal_is_passed_on() {
     let stage = Stage::new(1, |_| {}).await;
-    let (mut client, mut upstream, _) =
-        refused_once(&stage, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "").await;
+    let (mut client, mut upstream, _) = refused_once(&stage, GET, "").await;
     upstream.send(REFUSAL).await;
     assert!(client.through("no!").await.starts_with("HTTP/1.1 401 "));
     assert_eq!(stage.stock.totals().token_errors, 2);
-    stage
-        .exchange(
-            &mut client,
-            &mut upstream,
-            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        )
-        .await;
+    stage.exchange(&mut client, &mut upstream, GET).await;
 }
 
 #[tokio::test]
 async fn a_refusal_that_a_fresh_token_did_not_cure_is_passed_on_and_so_are_those_that_follow() {
     let stage = Stage::new(1, |_| {}).await;
-    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let request = GET;
     let (mut client, mut upstream, _) = refused_once(&stage, request, "").await;
     upstream.send(REFUSAL).await;
     assert!(client.through("no!").await.starts_with("HTTP/1.1 401 "));
@@ -119,9 +105,7 @@ async fn when_no_login_comes_soon_the_refusal_is_passed_on_at_once() {
     let stage = Stage::new(1, |_| {}).await;
     stage.stock.put_off(SLOT());
     let mut client = stage.client().await;
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     upstream.send(REFUSAL).await;
     assert!(client.through("no!").await.starts_with("HTTP/1.1 401 "));
     assert!(
@@ -133,11 +117,9 @@ async fn when_no_login_comes_soon_the_refusal_is_passed_on_at_once() {
 #[tokio::test]
 async fn the_statuses_that_mean_renew_are_those_of_the_configuration() {
     let stage = Stage::new(1, |settings| settings.token.renew_on = vec![403]).await;
-    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let request = GET;
     let mut client = stage.client().await;
-    client.send(request).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, request).await;
     upstream.send(REFUSAL).await;
     assert!(client.through("no!").await.starts_with("HTTP/1.1 401 "));
     assert!(!stage.stock.is_suspect(SLOT()));
@@ -158,7 +140,7 @@ async fn the_statuses_that_mean_renew_are_those_of_the_configuration() {
 async fn when_all_accounts_are_refused_those_in_line_and_new_ones_are_told_at_once() {
     let stage = Stage::new(1, |_| {}).await;
     stage.stock.take_out_of_use(SLOT());
-    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let request = GET;
     let mut client = stage.client().await;
     client.send(request).await;
     stage.waiting(1).await;
@@ -204,9 +186,7 @@ async fn a_login_by_a_client_is_refused_where_it_may_not_be() {
 async fn when_the_login_fails_the_refusal_is_passed_on() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     upstream.send(REFUSAL).await;
     until("the refusal is reported", || stage.stock.is_suspect(SLOT())).await;
     stage.stock.login_failed(SLOT());
@@ -218,13 +198,12 @@ async fn a_body_too_large_to_keep_is_not_sent_again() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
     let body = "z".repeat(65_537);
-    client
-        .send(format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n{body}"
-        ))
+    let mut upstream = stage
+        .asked(
+            &mut client,
+            format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n{body}"),
+        )
         .await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
     upstream.exactly(65_537).await;
     upstream.send(REFUSAL).await;
     assert!(client.through("no!").await.starts_with("HTTP/1.1 401 "));
@@ -238,9 +217,7 @@ async fn a_body_too_large_to_keep_is_not_sent_again() {
 async fn a_client_that_breaks_off_during_the_refresh_gives_its_slot_back() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     upstream.send(REFUSAL).await;
     until("the refusal is reported", || stage.stock.is_suspect(SLOT())).await;
     client.reset();

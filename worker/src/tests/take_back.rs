@@ -40,9 +40,7 @@ async fn what_is_left_of_an_answer_is_taken_back_as_well() {
     })
     .await;
     let mut client = stage.client().await;
-    client.send(GET).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     client.reset();
     super::play::until("nobody is there", || stage.worker.connections() == 0).await;
     assert_eq!(stage.stock.pool().leases_of(stage.worker.desk.seat()), 1);
@@ -57,9 +55,7 @@ async fn what_is_left_of_an_answer_is_taken_back_as_well() {
 async fn no_request_is_stamped_after_the_deadline() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
-    client.send(GET).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     stage.stock.set_deadlines(Some(monotonic_millis()), None);
     upstream
         .send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -81,9 +77,7 @@ async fn no_request_is_stamped_after_the_deadline() {
 async fn what_is_under_way_is_cut_when_its_time_has_come() {
     let stage = Stage::new(1, |_| {}).await;
     let (mut client, mut idle) = (stage.client().await, stage.client().await);
-    client.send(GET).await;
-    let mut upstream = stage.upstream().await;
-    upstream.head().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
     // Nobody is told anything when it comes: the worker looks by itself.
     let soon = Some(monotonic_millis() + 50);
     stage.stock.set_deadlines(soon, soon);

@@ -11,9 +11,7 @@ use tokio::{
 };
 use tpp::lending::WorkerSettings;
 
-use super::play::{Stage, soon};
-
-const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+use super::play::{GET, Stage, soon};
 
 fn certificates(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

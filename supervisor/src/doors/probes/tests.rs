@@ -5,10 +5,9 @@ use tokio::{
     sync::oneshot,
     task::JoinHandle,
 };
-use tpp::control::{PoolStatus, WorkerStatus};
 
 use super::*;
-use crate::outlook::snapshot::{Details, Numbers};
+use crate::outlook::snapshot::examples;
 
 /// Answers with whatever the test puts here.
 struct Fixed(Mutex<Snapshot>);
@@ -25,44 +24,11 @@ impl Fixed {
     }
 }
 
-fn worker() -> WorkerStatus {
-    WorkerStatus {
-        seat: 0,
-        epoch: 1,
-        pid: 1,
-        state: "ready".into(),
-        uptime_seconds: 1,
-        heartbeat_age_ms: 1,
-        connections: 0,
-        leases: 0,
-        waiting: 0,
-        requests: 0,
-        errors: 0,
-        restarts: 0,
-        last_exit: None,
-    }
-}
-
 fn healthy() -> Snapshot {
-    Snapshot {
-        gateway: tpp::control::GatewayStatus::default(),
-        numbers: Numbers {
-            pool: PoolStatus {
-                total: 200,
-                in_use: 150,
-                available: 50,
-                waiting: 0,
-            },
-            ..Numbers::default()
-        },
-        details: Arc::new(Details {
-            workers: vec![worker()],
-            workers_wanted: 1,
-            configured_tokens: 200,
-            upstream_addresses: vec!["127.0.0.1:8848".parse().unwrap()],
-            ..Details::default()
-        }),
-    }
+    let mut snapshot = examples::snapshot(150, 200);
+    let details = Arc::make_mut(&mut snapshot.details);
+    details.upstream_addresses = vec!["127.0.0.1:8848".parse().unwrap()];
+    snapshot
 }
 
 struct Server {

@@ -4,7 +4,7 @@ use tpp::control::PoolStatus;
 
 use super::*;
 use crate::health::{Health, Seen};
-use crate::outlook::snapshot::{Details, Identity, Numbers};
+use crate::outlook::snapshot::{Details, Identity, Numbers, examples};
 
 fn histogram_of(counts: &[(usize, u64)], sum_micros: u64) -> HistogramCounts {
     let mut histogram = HistogramCounts {
@@ -20,18 +20,10 @@ fn histogram_of(counts: &[(usize, u64)], sum_micros: u64) -> HistogramCounts {
 fn worker(seat: u32, state: &str, connections: u64, waiting: u64) -> WorkerStatus {
     WorkerStatus {
         seat,
-        epoch: 1,
-        pid: 1,
         state: state.to_owned(),
-        uptime_seconds: 1,
-        heartbeat_age_ms: 1,
         connections,
-        leases: 0,
         waiting,
-        requests: 0,
-        errors: 0,
-        restarts: 0,
-        last_exit: None,
+        ..examples::worker()
     }
 }
 

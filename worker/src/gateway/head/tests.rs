@@ -8,22 +8,8 @@ use crate::http1::{
     body::{Body, Frame},
 };
 
-const SEAL: Seal<'_> = Seal {
-    close: false,
-    keep_alive: None,
-    date: b"Date: now\r\n",
-    fields: b"",
-};
-
-const GET: Request = Request {
-    is_head: false,
-    is_idempotent: true,
-    is_old: false,
-    keep_alive: true,
-    is_websocket: false,
-    expects_continue: false,
-    body: Body::EMPTY,
-};
+const SEAL: Seal<'_> = Seal::PLAIN;
+const GET: Request = Request::GET;
 
 fn read(head: &str, request: Request) -> Result<Option<(Head, String)>, Nonsense> {
     let mut out = BytesMut::new();

@@ -120,78 +120,81 @@ fn who_claims_to_speak_for_another_is_not_heard_in_any_spelling() {
     );
 }
 
+/// A request line, a field, and the line and the `Host` that are passed on.
+const ABSOLUTE_TARGETS: &[(&str, &str, &str)] = &[
+    (
+        "GET HTTP://a.example/x?y HTTP/1.1",
+        "Host: A.example",
+        "GET /x?y HTTP/1.1, Host: a.example",
+    ),
+    (
+        "GET http://a HTTP/1.1",
+        "Host: a",
+        "GET / HTTP/1.1, Host: a",
+    ),
+    (
+        "GET http://a?q=1 HTTP/1.1",
+        "Host: a",
+        "GET /?q=1 HTTP/1.1, Host: a",
+    ),
+    (
+        "GET http://a:80/x HTTP/1.1",
+        "Host: a",
+        "GET /x HTTP/1.1, Host: a:80",
+    ),
+    (
+        "GET http://a/x HTTP/1.1",
+        "Host: a:80",
+        "GET /x HTTP/1.1, Host: a",
+    ),
+    (
+        "GET http://b/x HTTP/1.1",
+        "Host: a",
+        "GET /x HTTP/1.1, Host: b",
+    ),
+    (
+        "GET http://b/x HTTP/1.1",
+        "Host:",
+        "GET /x HTTP/1.1, Host: b",
+    ),
+    (
+        "GET http://b/x HTTP/1.0",
+        "X: y",
+        "GET /x HTTP/1.1, Host: b",
+    ),
+    (
+        "OPTIONS http://a HTTP/1.1",
+        "Host: a",
+        "OPTIONS * HTTP/1.1, Host: a",
+    ),
+    (
+        "OPTIONS http://a/ HTTP/1.1",
+        "Host: a",
+        "OPTIONS / HTTP/1.1, Host: a",
+    ),
+    (
+        "OPTIONS http://a?q HTTP/1.1",
+        "Host: a",
+        "OPTIONS /?q HTTP/1.1, Host: a",
+    ),
+    (
+        "OPTIONS * HTTP/1.1",
+        "Host: a",
+        "OPTIONS * HTTP/1.1, Host: a",
+    ),
+    (
+        "GET http://[::1]:81/x HTTP/1.1",
+        "Host: [::1]",
+        "GET /x HTTP/1.1, Host: [::1]:81",
+    ),
+];
+
 #[test]
 fn an_absolute_target_becomes_a_path_and_the_host() {
-    for (line, fields, expected) in [
-        (
-            "GET HTTP://a.example/x?y HTTP/1.1",
-            "Host: A.example",
-            "GET /x?y HTTP/1.1, Host: a.example",
-        ),
-        (
-            "GET http://a HTTP/1.1",
-            "Host: a",
-            "GET / HTTP/1.1, Host: a",
-        ),
-        (
-            "GET http://a?q=1 HTTP/1.1",
-            "Host: a",
-            "GET /?q=1 HTTP/1.1, Host: a",
-        ),
-        (
-            "GET http://a:80/x HTTP/1.1",
-            "Host: a",
-            "GET /x HTTP/1.1, Host: a:80",
-        ),
-        (
-            "GET http://a/x HTTP/1.1",
-            "Host: a:80",
-            "GET /x HTTP/1.1, Host: a",
-        ),
-        (
-            "GET http://b/x HTTP/1.1",
-            "Host: a",
-            "GET /x HTTP/1.1, Host: b",
-        ),
-        (
-            "GET http://b/x HTTP/1.1",
-            "Host:",
-            "GET /x HTTP/1.1, Host: b",
-        ),
-        (
-            "GET http://b/x HTTP/1.0",
-            "X: y",
-            "GET /x HTTP/1.1, Host: b",
-        ),
-        (
-            "OPTIONS http://a HTTP/1.1",
-            "Host: a",
-            "OPTIONS * HTTP/1.1, Host: a",
-        ),
-        (
-            "OPTIONS http://a/ HTTP/1.1",
-            "Host: a",
-            "OPTIONS / HTTP/1.1, Host: a",
-        ),
-        (
-            "OPTIONS http://a?q HTTP/1.1",
-            "Host: a",
-            "OPTIONS /?q HTTP/1.1, Host: a",
-        ),
-        (
-            "OPTIONS * HTTP/1.1",
-            "Host: a",
-            "OPTIONS * HTTP/1.1, Host: a",
-        ),
-        (
-            "GET http://[::1]:81/x HTTP/1.1",
-            "Host: [::1]",
-            "GET /x HTTP/1.1, Host: [::1]:81",
-        ),
-    ] {
+    for (line, fields, expected) in ABSOLUTE_TARGETS {
         assert_eq!(
             asked(&format!("{line}\r\n{fields}\r\n\r\n")),
-            expected,
+            *expected,
             "{line}"
         );
     }

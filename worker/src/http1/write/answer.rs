@@ -31,6 +31,17 @@ pub(crate) struct Seal<'a> {
     pub(crate) fields: &'a [u8],
 }
 
+#[cfg(test)]
+impl Seal<'_> {
+    /// Nothing special, on a day without a name.
+    pub(crate) const PLAIN: Self = Self {
+        close: false,
+        keep_alive: None,
+        date: b"Date: now\r\n",
+        fields: b"",
+    };
+}
+
 /// Appends an answer of tpp's own to `out`. `request` is what it answers, if that could be read.
 pub(crate) fn reply(reply: &Reply, request: Option<&Request>, seal: Seal<'_>, out: &mut BytesMut) {
     let body = reply.body();
@@ -166,21 +177,8 @@ mod tests {
     use super::*;
     use crate::message::reply::Malformed;
 
-    const SEAL: Seal<'_> = Seal {
-        close: false,
-        keep_alive: None,
-        date: b"Date: now\r\n",
-        fields: b"",
-    };
-    const GET: Request = Request {
-        is_head: false,
-        is_idempotent: true,
-        is_old: false,
-        keep_alive: true,
-        is_websocket: false,
-        expects_continue: false,
-        body: Body::EMPTY,
-    };
+    const SEAL: Seal<'_> = Seal::PLAIN;
+    const GET: Request = Request::GET;
 
     fn written(what: &Reply, request: Option<&Request>, seal: Seal<'_>) -> String {
         let mut out = BytesMut::new();

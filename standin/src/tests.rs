@@ -3,10 +3,8 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tpp::config::{Credential, Token as TokenRules, Upstream};
 
 use super::*;
-use crate::provider::{DolphinDb, LoginError, Outcome, Token};
 
 async fn stand_in() -> StandIn {
     stand_in_with(StandInOptions::default()).await
@@ -21,28 +19,18 @@ async fn stand_in_with(options: StandInOptions) -> StandIn {
         .unwrap()
 }
 
-async fn log_in(address: SocketAddr, user: &str, password: &str) -> Result<Token, LoginError> {
-    let limit = Duration::from_secs(30);
-    let upstream = Upstream {
-        connect_timeout: limit,
-        ..Upstream::at(&address.ip().to_string(), address.port())
-    };
-    let rules = TokenRules {
-        login_timeout: limit,
-        ..TokenRules::default()
-    };
-    let credential = Credential::new(user, password, 1);
-    DolphinDb::new(&upstream, &rules)
-        .unwrap()
-        .login(&credential)
+/// The answer to a login.
+async fn log_in(address: SocketAddr, user: &str, password: &str) -> Value {
+    let body = json!({ "username": user, "password": password }).to_string();
+    receive(send(address, "/api/login", "", &body).await)
         .await
+        .1
 }
 
 async fn token_of(stand_in: &StandIn, user: &str) -> String {
-    let token = log_in(stand_in.addr(), user, &format!("{user}'s word"))
-        .await
-        .unwrap();
-    String::from_utf8(token.expose().to_vec()).unwrap()
+    let answer = log_in(stand_in.addr(), user, &format!("{user}'s word")).await;
+    let token = answer["result"][0].as_str().unwrap();
+    token.split_whitespace().collect()
 }
 
 /// Sends a request on a connection of its own.
@@ -145,10 +133,14 @@ async fn the_login_answer_is_the_documented_one() {
 async fn a_wrong_password_is_refused_as_dolphindb_does() {
     let stand_in = stand_in().await;
     for (user, password) in [("ann", "wrong"), ("eve", "wrong")] {
-        let error = log_in(stand_in.addr(), user, password).await.unwrap_err();
+        let answer = log_in(stand_in.addr(), user, password).await;
         assert_eq!(
-            error.to_string(),
-            "login refused: The user name or password is incorrect."
+            answer["message"],
+            format!("login({user:?}, {password:?}) => The user name or password is incorrect.")
+        );
+        assert_eq!(
+            (&answer["code"], &answer["result"]),
+            (&json!("1"), &json!([]))
         );
     }
     let stats = stand_in.stats();
@@ -166,9 +158,9 @@ async fn a_wrong_password_is_refused_as_dolphindb_does() {
 async fn a_new_password_holds_from_then_on() {
     let stand_in = stand_in().await;
     stand_in.set_password("ann", Secret::new("new".to_owned()));
-    let error = log_in(stand_in.addr(), "ann", "ann's word").await;
-    assert_eq!(error.unwrap_err().outcome(), Outcome::Refused);
-    assert!(log_in(stand_in.addr(), "ann", "new").await.is_ok());
+    let refused = log_in(stand_in.addr(), "ann", "ann's word").await;
+    assert_eq!(refused["code"], "1");
+    assert_eq!(log_in(stand_in.addr(), "ann", "new").await["code"], "0");
 }
 
 #[tokio::test]

@@ -4,6 +4,9 @@
 //! `GET /stats` tells what was seen. The stand-in watches that no token is used by two requests at a time,
 //! which is what tpp promises, and counts each time it was. It is not a database, and it is for loopback:
 //! it speaks no TLS.
+//!
+//! `tpp dev` has it inside, and `tpp-standin` is the same as a program of its own.
+#![forbid(unsafe_code)]
 
 mod api;
 mod ledger;
