@@ -27,6 +27,8 @@ pub enum Role {
     Control,
     /// A connection of `tppctl` that waits for the end of an upgrade.
     Caller,
+    /// The executable's file, for a script's interpreter to open. Who runs it has no use for it.
+    Image,
     /// A pidfd of the worker with this process id.
     Process(u32),
     /// The supervisor's end of the channel to the worker with this process id.
@@ -44,6 +46,7 @@ impl fmt::Display for Role {
             Self::Health => f.write_str("health"),
             Self::Control => f.write_str("control"),
             Self::Caller => f.write_str("asker"),
+            Self::Image => f.write_str("image"),
             Self::Process(pid) => write!(f, "process-{pid}"),
             Self::Channel(pid) => write!(f, "channel-{pid}"),
         }
@@ -70,6 +73,7 @@ impl FromStr for Role {
                 "health" => Self::Health,
                 "control" => Self::Control,
                 "asker" => Self::Caller,
+                "image" => Self::Image,
                 _ => return Err(unknown()),
             },
             Some(("bell", seat)) => {
@@ -115,6 +119,7 @@ mod tests {
             Role::Health,
             Role::Control,
             Role::Caller,
+            Role::Image,
             Role::Process(4711),
             Role::Channel(u32::MAX),
         ] {

@@ -6,6 +6,7 @@
 use std::{
     cell::Cell,
     fmt, io,
+    net::TcpListener,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::{net::UnixStream, process::CommandExt},
@@ -28,7 +29,11 @@ use tpp::{
     pool::{Epoch, SeatIndex},
 };
 
-use crate::system::{sockets::ForWorkers, systemd};
+use crate::system::{
+    children::{self, Own},
+    sockets::ForWorkers,
+    systemd,
+};
 
 /// Variables a worker may inherit: they change how a process runs, and hold no secret.
 const INHERITED_VARIABLES: [&str; 6] = [
@@ -74,6 +79,13 @@ impl Launch {
         }
     }
 
+    /// Duplicates of the sockets, as far as the system has descriptors left.
+    pub(crate) fn try_clone_sockets(&self) -> Vec<TcpListener> {
+        let sockets = self.listeners.iter();
+        let clones = sockets.filter_map(|(_, socket)| socket.try_clone().ok());
+        clones.map(TcpListener::from).collect()
+    }
+
     /// The sockets, for whoever keeps them for a successor.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = (Role, BorrowedFd<'_>)> {
         let sockets = self.listeners.iter();
@@ -101,11 +113,52 @@ impl Launch {
 pub(crate) struct WorkerProcess {
     pub(crate) pid: u32,
     pidfd: OwnedFd,
+    /// Its end is taken here.
+    _own: Own,
     /// The worker sees its other end close when the supervisor is gone. `None`: it could not be met.
     channel: Option<UnixStream>,
     was_killed: Cell<bool>,
     /// Generation of the newest plan that lies in the channel.
     sent_plan: u64,
+}
+
+/// A worker's process that is still to be made.
+#[derive(Debug)]
+pub(crate) struct Start {
+    command: std::process::Command,
+    channel: UnixStream,
+}
+
+impl Start {
+    /// What [`Self::run`] needs, so that it needs nothing of ours.
+    ///
+    /// # Errors
+    /// If the system has no descriptors left.
+    pub(crate) fn prepare(
+        launch: &Launch,
+        stock: &Stock,
+        (seat, epoch): (SeatIndex, Epoch),
+    ) -> io::Result<Self> {
+        let (channel, theirs) = UnixStream::pair()?;
+        let mut command = command(launch, stock, (seat, epoch));
+        command
+            .fd_mappings(mappings(launch, stock, theirs.into())?)
+            .map_err(io::Error::other)?;
+        Ok(Self { command, channel })
+    }
+
+    /// Makes the process, and lets it wait for [`WorkerProcess::let_begin`]. Returns once it runs the worker's image.
+    ///
+    /// # Errors
+    /// If the system has no process or no descriptors left.
+    pub(crate) fn run(mut self) -> io::Result<WorkerProcess> {
+        children::start(|| {
+            let pid = self.command.spawn()?.id();
+            // Nobody has reaped it yet, so the number is its own.
+            let pidfd = open_pidfd(pid)?;
+            Ok(WorkerProcess::adopted(pid, pidfd, Some(self.channel)))
+        })
+    }
 }
 
 /// How a process ended.
@@ -123,30 +176,11 @@ impl WorkerProcess {
         Self {
             pid,
             pidfd,
+            _own: Own::new(pid),
             channel,
             was_killed: Cell::new(false),
             sent_plan: 0,
         }
-    }
-
-    /// Starts a worker for `seat`, and lets it wait for [`Self::let_begin`].
-    ///
-    /// # Errors
-    /// If the system has no process or no descriptors left.
-    pub(crate) fn start(
-        launch: &Launch,
-        stock: &Stock,
-        (seat, epoch): (SeatIndex, Epoch),
-    ) -> io::Result<Self> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let child = command(launch, stock, (seat, epoch))
-            .fd_mappings(mappings(launch, stock, theirs.into())?)
-            .map_err(io::Error::other)?
-            .spawn()?;
-        let pid = child.id();
-        // Nobody has reaped it yet, so the number is its own.
-        let pidfd = open_pidfd(pid)?;
-        Ok(Self::adopted(pid, pidfd, Some(ours)))
     }
 
     /// Lets a started worker begin, by `plan`. To be called once it is noted in its seat, where a successor of ours will

@@ -21,7 +21,7 @@ use tpp::{
 use crate::{
     clock::{Clock, Timer, Timers},
     door::limit::{Limit, Place},
-    gateway::holds::Holds,
+    gateway::{holds::Holds, prove::Doubts},
     log::Muffler,
     upstream::Upstream,
 };
@@ -58,6 +58,8 @@ pub(crate) struct Worker {
     pub(crate) limit: Limit,
     /// How long leases last.
     pub(crate) holds: Arc<Holds>,
+    /// Which tokens may be stale.
+    pub(crate) doubts: Doubts,
     /// Of what the upstream does to requests.
     pub(crate) muffler: Muffler,
     /// Of waits that end.
@@ -117,6 +119,7 @@ impl Worker {
             emptied: Notify::new(),
             limit,
             holds: Arc::default(),
+            doubts: Doubts::default(),
             muffler: Muffler::default(),
             wait_muffler: Muffler::default(),
         })

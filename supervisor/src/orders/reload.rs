@@ -1,6 +1,11 @@
 //! Puts another configuration in force while all goes on: all of it, or nothing.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{Mutex, watch},
@@ -20,6 +25,7 @@ use crate::{
     in_force::InForce,
     refresh::{RefreshHandle, Setup},
     system::{
+        limits::lock_tokens,
         logging::Log,
         sockets::{ForWorkers, Listening, listen_beside},
     },
@@ -137,7 +143,7 @@ impl Reload {
                 "{workers} workers need a restart: there are {seats} seats, two for each"
             ));
         }
-        let (listeners, sockets) = self.listeners(new)?;
+        let (listeners, sockets) = self.listeners(new, &self.fleet.sockets().await)?;
         let setup = Setup::of(new).map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
         let settings = WorkerSettings::of(new, workers);
         let server = Server::of(&new.upstream, new.token.scope);
@@ -176,6 +182,7 @@ impl Reload {
             let _ = self.log.set_filter(&old.telemetry.log_filter);
             return Err(reason);
         }
+        lock_tokens(self.stock.region(), new.sessions());
         // Before the turn ends: what is found out about the old one is not taken for this one's.
         self.upstream.send_if_modified(|upstream| {
             let differs = *upstream != new.upstream;
@@ -210,18 +217,24 @@ impl Reload {
     }
 
     /// The addresses of `new`, and the sockets for them: those that are open, and others newly opened.
-    fn listeners(&self, new: &Config) -> Result<(Vec<Listening>, Vec<ForWorkers>), String> {
+    /// `own` are those that are open.
+    fn listeners(
+        &self,
+        new: &Config,
+        own: &[TcpListener],
+    ) -> Result<(Vec<Listening>, Vec<ForWorkers>), String> {
         let mut open = self.in_force.now().listeners.clone();
         let mut listeners = Vec::new();
         let mut sockets = Vec::new();
         for &wanted in &new.listen {
-            let kept = open.iter().position(|one| one.wanted == wanted);
+            let is_it = |one: &Listening| one.wanted == wanted || one.bound == wanted;
+            let kept = open.iter().position(is_it);
             let wide = self.covering(new, wanted);
             let one = match (kept, wide) {
                 (Some(at), _) => {
                     let one = open.swap_remove(at);
                     sockets.push(ForWorkers::Kept(one.bound));
-                    one
+                    Listening { wanted, ..one }
                 }
                 (None, Some(wide)) => {
                     // The socket for all of IPv6, which is open and stays so, takes these clients already.
@@ -229,7 +242,7 @@ impl Reload {
                     Listening { wanted, ..wide }
                 }
                 (None, None) => {
-                    let socket = listen_beside("listen", wanted, &new.listen)
+                    let socket = listen_beside("listen", wanted, &new.listen, own)
                         .map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
                     let one = Listening::on(wanted, &socket).map_err(|error| error.to_string())?;
                     sockets.push(ForWorkers::New(one.bound, socket.into()));
@@ -237,6 +250,14 @@ impl Reload {
                 }
             };
             listeners.push(one);
+        }
+        // What a wider one takes in has clients in its backlog, and more come to it as long as it is open.
+        for one in open {
+            let wider = listeners.iter().find(|wide| wide.includes(one.bound));
+            if let Some(wanted) = wider.map(|wide| wide.wanted) {
+                sockets.push(ForWorkers::Kept(one.bound));
+                listeners.push(Listening { wanted, ..one });
+            }
         }
         Ok((listeners, sockets))
     }

@@ -8,6 +8,7 @@ use crate::{
         gather::gather,
         lend::{give_back, lend},
         login_path::admit,
+        prove::prove,
         stamp::stamp,
         verdict::{judge, pass},
     },
@@ -32,6 +33,7 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
     admit(flight)?;
     gather(flight).await?;
     lend(flight).await?;
+    prove(flight).await?;
     loop {
         let mut attempt = choose(flight).await?;
         if !stamp(flight, &mut attempt)? {

@@ -18,6 +18,8 @@ pub(crate) struct Flight<'a> {
     pub(crate) may_reuse: bool,
     /// The upstream has refused a token of this request already.
     pub(crate) was_refused: bool,
+    /// When that token was drawn, if this very request was sent again because of it.
+    pub(crate) refused_token: Option<u64>,
     /// The lease stays with what the upstream still does: the client's connection ends, for it keeps its slot or none.
     pub(crate) has_lost_its_lease: bool,
 }
@@ -31,6 +33,7 @@ impl<'a> Flight<'a> {
             upload: Upload::new(request),
             may_reuse: true,
             was_refused: false,
+            refused_token: None,
             has_lost_its_lease: false,
         }
     }

@@ -14,6 +14,7 @@ mod lend;
 mod login_path;
 mod origin;
 mod pace;
+pub(crate) mod prove;
 pub(crate) mod record;
 mod relay;
 mod renew;
