@@ -70,5 +70,6 @@ fn within() {
         .args(RULE.split(' '))
         .status();
     assert!(open.expect("run iptables").success());
+    drop(client);
     proxy.client(&upstream).get("/who").ok();
 }

@@ -122,7 +122,7 @@ impl Settings {
     }
 
     /// A limit on the files that each of tpp's processes may have open.
-    pub(crate) fn with_most_files(mut self, most: u64) -> Self {
+    pub(crate) fn with_most_files(self, most: u64) -> Self {
         self.started_through(&["prlimit", &format!("--nofile={most}:{most}")])
     }
 

@@ -21,7 +21,7 @@ use tpp::{
 use crate::{
     clock::{Clock, Timer, Timers},
     door::limit::{Limit, Place},
-    gateway::{holds::Holds, prove::Doubts},
+    gateway::{doubts::Doubts, holds::Holds},
     log::Muffler,
     upstream::Upstream,
 };

@@ -8,7 +8,7 @@ use tpp::pool::{Epoch, SeatIndex};
 use tracing::{error, info};
 
 use super::{Fleet, Worker};
-use crate::process::{Start, WorkerProcess};
+use crate::process::{WorkerProcess, start::Start};
 
 /// What came of a start.
 pub(super) struct Started {

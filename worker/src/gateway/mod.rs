@@ -3,6 +3,7 @@
 pub(crate) mod attempt;
 mod choose;
 pub(crate) mod client;
+pub(crate) mod doubts;
 pub(crate) mod exchange;
 pub(crate) mod flight;
 mod gather;
@@ -14,7 +15,7 @@ mod lend;
 mod login_path;
 mod origin;
 mod pace;
-pub(crate) mod prove;
+mod prove;
 pub(crate) mod record;
 mod relay;
 mod renew;
