@@ -72,7 +72,11 @@ fn parse(text: &str, format: Format) -> Result<Config, config::Problems> {
 /// What [`Config`] promises, and that workers get of it what the supervisor has.
 fn assert_sound(config: &Config) {
     assert!(!config.listen.is_empty());
-    assert!((1..=MAX_SESSIONS).contains(&config.sessions()));
+    let gateway = &config.gateway;
+    let accounts = gateway.pools.iter().flat_map(|pool| &pool.credentials);
+    assert!(accounts.map(|one| one.sessions).sum::<usize>() <= MAX_SESSIONS);
+    assert!(config.sessions() > 0 || !gateway.pools.iter().any(|pool| pool.name == "default"));
+    assert_eq!(gateway.check(), []);
     let users: HashSet<_> = config.credentials.iter().map(|one| &one.username).collect();
     assert_eq!(users.len(), config.credentials.len(), "a user twice");
     for credential in &config.credentials {

@@ -44,7 +44,7 @@ impl Origin {
 pub struct Ticket(u64);
 
 /// Names a pool of a region. Given out anew only after 65,535 others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PoolId(u16);
 
 impl PoolId {

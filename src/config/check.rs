@@ -5,10 +5,19 @@
 
 use super::{
     Config,
-    section::{self, Section, credentials, listen::Listen, token::Token},
+    gateway::{Conflict, Gateway, plain::Top},
+    section::{
+        self, Section,
+        api::{self, Api},
+        backend::Backend,
+        credentials,
+        listen::{self, Listen},
+        token::Token,
+        upstream::{self, Upstream},
+    },
     text::{
         reader::{Overrides, Reader, Table},
-        tree::{Node, Value},
+        tree::{Entry, Node, Origin, Value},
         unknown,
     },
 };
@@ -39,23 +48,54 @@ pub(super) fn config(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides
     };
     let names = section::names_at_top(reader.format);
     unknown::note(reader, &top, &names);
-    let listen = Listen::read(reader, &top);
-    let workers = read(reader, &top);
-    let upstream = read(reader, &top);
-    let token_table = section::open::<Token>(reader, &top);
-    let accounts = credentials::read(reader, &top, &token_table);
+    reader.gateway = top.named(Backend::NAME).is_some();
+    let mut checked = sections(reader, &top);
+    let config = &mut checked.config;
+    listen::note_overlap_of_api(reader, &top, config);
+    note_conflicts(reader, root, &config.gateway);
+    if reader.gateway && config.upstream.host == NO_HOST {
+        // Who looks for one server finds the first.
+        if let Some(first) = config.gateway.backends.first() {
+            config.upstream.host.clone_from(&first.upstream.host);
+            config.upstream.port = first.upstream.port;
+        }
+    }
+    checked
+}
+
+fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
+    let listen = Listen::read(reader, top);
+    let workers = section::read(reader, top);
+    let upstream = upstream(reader, top);
+    let token_table = section::open::<Token>(reader, top);
+    let accounts = credentials::read(reader, top, &token_table);
+    let client = section::read(reader, top);
+    let token = Token::read_table(reader, &token_table, None);
+    let lease = section::read(reader, top);
+    let telemetry = section::read(reader, top);
+    let declared = Top {
+        upstream: &upstream,
+        token: &token,
+        lease: &lease,
+        credentials: &accounts.list,
+    };
+    let gateway = declared.gateway(reader, top);
     let config = Config {
         listen: listen.listen,
         trust_forwarded: listen.trust_forwarded,
+        trusted_proxies: listen.trusted_proxies,
         health_listen: listen.health_listen,
         control_socket: listen.control_socket,
+        state_directory: listen.state_directory,
         workers,
         upstream,
-        client: read(reader, &top),
-        token: Token::read(reader, &token_table),
-        lease: read(reader, &top),
+        client,
+        token,
+        lease,
         credentials: accounts.list,
-        telemetry: read(reader, &top),
+        telemetry,
+        gateway,
+        api: api(reader, top),
         load_warnings: Vec::new(),
     };
     Checked {
@@ -64,7 +104,61 @@ pub(super) fn config(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides
     }
 }
 
-fn read<S: Section>(reader: &mut Reader<'_>, top: &Table<'_>) -> S {
-    let table = section::open::<S>(reader, top);
-    S::read(reader, &table)
+/// Stands for the host of a file that has none, and whose backends bring their own.
+const NO_HOST: &str = "none";
+
+/// With backends there need be no host.
+fn upstream(reader: &mut Reader<'_>, top: &Table<'_>) -> Upstream {
+    let mut table = section::open::<Upstream>(reader, top);
+    if !reader.gateway || table.find(&upstream::HOST).is_some() {
+        return Upstream::read_table(reader, &table, None);
+    }
+    let mut entries = table.entries.to_vec();
+    entries.push(Entry {
+        name: upstream::HOST.leaf().to_owned(),
+        node: Node::text(Origin::Line(1), NO_HOST),
+    });
+    table.entries = &entries;
+    Upstream::read_table(reader, &table, None)
+}
+
+/// There is none where it listens nowhere.
+fn api(reader: &mut Reader<'_>, top: &Table<'_>) -> Option<Api> {
+    let table = section::open::<Api>(reader, top);
+    let api = Api::read_table(reader, &table, None);
+    table.find(&api::LISTEN).map(|_| api)
+}
+
+/// Notes what entries have wrong with each other, but for what has been found wrong by itself.
+fn note_conflicts(reader: &mut Reader<'_>, root: &Node, gateway: &Gateway) {
+    let conflicts = gateway.check().into_iter();
+    for conflict in conflicts.chain(gateway.hosts_without_certificate()) {
+        let field = conflict.field();
+        if reader
+            .problems
+            .iter()
+            .any(|noted| noted.key.starts_with(&field))
+        {
+            continue;
+        }
+        let origin = origin_of(root, &conflict);
+        reader.note(origin, &field, conflict.found, conflict.allowed);
+    }
+}
+
+/// Where the key stands, or its entry if it does not.
+fn origin_of(root: &Node, conflict: &Conflict) -> Option<Origin> {
+    let Value::List(items) = &named(root, conflict.list)?.value else {
+        return None;
+    };
+    let entry = items.get(conflict.index)?;
+    Some(named(entry, conflict.key).unwrap_or(entry).origin)
+}
+
+fn named<'n>(table: &'n Node, name: &str) -> Option<&'n Node> {
+    let Value::Table(entries) = &table.value else {
+        return None;
+    };
+    let entry = entries.iter().find(|entry| entry.name == name)?;
+    Some(&entry.node)
 }

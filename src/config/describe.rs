@@ -2,7 +2,7 @@
 
 use super::{
     section,
-    text::key::{Default, Effect},
+    text::key::{Default, Effect, Kind},
 };
 
 /// One key, in words.
@@ -23,7 +23,8 @@ pub struct KeyDescription {
 /// Every key, in the order of `tpp.toml`.
 #[must_use]
 pub fn describe() -> Vec<KeyDescription> {
-    let keys = section::keys().map(|key| KeyDescription {
+    let own = section::keys().filter(|key| !matches!(key.kind, Kind::Table | Kind::Entries));
+    let keys = own.map(|key| KeyDescription {
         path: key.path,
         allowed: key.kind.allowed(),
         default: match key.default {

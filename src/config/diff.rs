@@ -4,19 +4,29 @@ use std::fmt;
 
 use super::{
     Config,
+    gateway::{Gateway, plain},
     section::{
         Section,
-        credentials::Turnover,
+        access::Access,
+        api::{self, Api},
+        backend::Backend,
         listen::{self, SOCKETS},
+        pool::Pool,
+        rate_limit::RateLimit,
+        virtual_host::VirtualHost,
     },
     text::key::{Effect, Key},
 };
+
+use turnover::Turnover;
+
+mod turnover;
 
 /// What differs. Its `Display` says it in a few words, without a secret: `changed: listen, accounts (1 added)`.
 #[derive(Debug)]
 pub struct Diff {
     keys: Vec<&'static Key>,
-    accounts: Turnover,
+    lists: Vec<Turnover>,
 }
 
 impl Config {
@@ -30,10 +40,85 @@ impl Config {
         keys.extend(self.token.differing(&new.token));
         keys.extend(self.lease.differing(&new.lease));
         keys.extend(self.telemetry.differing(&new.telemetry));
-        Diff {
-            keys,
-            accounts: Turnover::between(&self.credentials, &new.credentials),
+        let (gateway, other) = (&self.gateway, &new.gateway);
+        keys.extend(gateway.retry.differing(&other.retry));
+        keys.extend(gateway.health_check.differing(&other.health_check));
+        keys.extend(gateway.outlier.differing(&other.outlier));
+        keys.extend(differing_api(self.api.as_ref(), new.api.as_ref()));
+        let accounts = Turnover::between(
+            "accounts",
+            |one| &one.username,
+            &self.credentials,
+            &new.credentials,
+        );
+        let mut lists = vec![accounts];
+        lists.extend(entries(self, new));
+        lists.retain(|list| !list.is_none());
+        Diff { keys, lists }
+    }
+
+    /// The entries that are declared as such: what the top of the file stands for is compared there.
+    fn declared(&self) -> Declared<'_> {
+        let Gateway {
+            pools,
+            backends,
+            virtual_hosts,
+            ..
+        } = &self.gateway;
+        let of_top = Pool::of(&self.token, &self.lease, &self.credentials);
+        Declared {
+            pools: pools.iter().filter(|one| **one != of_top).collect(),
+            backends: backends
+                .iter()
+                .filter(|one| !plain::is_backend(one, &self.upstream))
+                .collect(),
+            virtual_hosts: virtual_hosts
+                .iter()
+                .filter(|one| **one != plain::host())
+                .collect(),
         }
+    }
+}
+
+struct Declared<'c> {
+    pools: Vec<&'c Pool>,
+    backends: Vec<&'c Backend>,
+    virtual_hosts: Vec<&'c VirtualHost>,
+}
+
+fn entries(old: &Config, new: &Config) -> [Turnover; 5] {
+    let (before, after) = (old.declared(), new.declared());
+    let (old, new) = (&old.gateway, &new.gateway);
+    [
+        Turnover::between(Pool::NAME, |one| &one.name, before.pools, after.pools),
+        Turnover::between(
+            Backend::NAME,
+            |one| &one.id,
+            before.backends,
+            after.backends,
+        ),
+        Turnover::between(
+            VirtualHost::NAME,
+            |one| &one.domain,
+            before.virtual_hosts,
+            after.virtual_hosts,
+        ),
+        Turnover::between(
+            RateLimit::NAME,
+            |one| &one.name,
+            &old.rate_limits,
+            &new.rate_limits,
+        ),
+        Turnover::between(Access::NAME, |one| &one.name, &old.access, &new.access),
+    ]
+}
+
+/// An API that comes or goes is another place to listen on.
+fn differing_api(old: Option<&Api>, new: Option<&Api>) -> Vec<&'static Key> {
+    match (old, new) {
+        (Some(old), Some(new)) => old.differing(new),
+        (None, None) => Vec::new(),
+        _ => vec![const { &api::LISTEN }],
     }
 }
 
@@ -70,7 +155,8 @@ impl Diff {
 impl fmt::Display for Diff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let places = self.places().into_iter().map(str::to_owned);
-        let all: Vec<_> = places.chain(self.accounts.words()).collect();
+        let lists = self.lists.iter().map(Turnover::to_string);
+        let all: Vec<_> = places.chain(lists).collect();
         if all.is_empty() {
             f.write_str("nothing has changed")
         } else {

@@ -80,6 +80,7 @@ fn check_text(
         paths: Paths::new(base_dir, vars),
         files,
         keys: section::KEYS,
+        gateway: false,
         problems: Vec::new(),
         warnings: env::gone(vars),
     };

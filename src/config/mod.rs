@@ -15,6 +15,7 @@ mod check;
 mod describe;
 mod diff;
 mod env;
+mod gateway;
 mod load;
 mod secret;
 mod section;
@@ -24,15 +25,34 @@ mod text;
 
 pub use describe::{KeyDescription, describe};
 pub use diff::Diff;
+pub use gateway::{
+    Conflict, Entry, Gateway, Overlay, Rule,
+    plain::{PLAIN_BACKEND, PLAIN_TAG},
+};
 pub use load::{load, parse};
 pub use secret::Secret;
 pub use section::{
+    access::{Access, Cidr},
+    api::{Api, ApiListen},
+    backend::{Backend, BackendState},
     client::Client,
     credentials::{Credential, MAX_SESSIONS},
+    health_check::{HealthCheck, HealthKind, Statuses},
     lease::{Abandoned, Lease, LeaseMode, MAX_WAITING, Reset},
+    login::{ClientAuth, FeishuApp, FeishuToken, Inject, Login, LoginMethod, Ok as LoginOk},
+    outlier::Outlier,
+    pool::{DEFAULT_POOL, Pool},
+    provider::Provider,
+    rate_limit::{RateHeaders, RateKey, RateLimit},
+    retry::Retry,
     telemetry::{LogFormat, Telemetry},
     token::{Token, TokenScope},
+    trusted::TrustedProxies,
     upstream::{HostHeader, Upstream},
+    virtual_host::{
+        Affinity, Balance, CircuitBreaker, DEFAULT_DOMAIN, HashKey, Queue, Selector,
+        TimeoutOverride, Timeouts, VirtualHost,
+    },
     workers::{MAX_WORKERS, Workers},
 };
 pub use text::{
@@ -49,13 +69,17 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Keep a client's own `X-Forwarded-For` and append to it.
     pub trust_forwarded: bool,
+    /// Whose `Forwarded` and `X-Forwarded-…` are believed.
+    pub trusted_proxies: TrustedProxies,
     /// Where `/health` and `/metrics` are served.
     pub health_listen: SocketAddr,
     /// The Unix socket `tppctl` talks to.
     pub control_socket: PathBuf,
+    /// The directory for what must outlive the processes.
+    pub state_directory: PathBuf,
     /// `[workers]`.
     pub workers: Workers,
-    /// `[upstream]`.
+    /// `[upstream]`; in a file with `[[backends]]` that names no host, the first backend's host and port.
     pub upstream: Upstream,
     /// `[client]`.
     pub client: Client,
@@ -63,10 +87,15 @@ pub struct Config {
     pub token: Token,
     /// `[lease]`.
     pub lease: Lease,
-    /// `[[credentials]]` and the lines of `credentials_file`, in that order; at least one, user names unique.
+    /// `[[credentials]]` and the lines of `credentials_file`, in that order; at least one unless there are
+    /// `[[backends]]`, user names unique.
     pub credentials: Vec<Credential>,
     /// `[telemetry]`.
     pub telemetry: Telemetry,
+    /// All that is declared around the pools, or what the sections above stand for.
+    pub gateway: Gateway,
+    /// `[api]`; `None`: there is no management API.
+    pub api: Option<Api>,
     /// What was noticed while the files were read, such as passwords open to all users. [`Config::warnings`]
     /// gives these and more.
     pub load_warnings: Vec<String>,
@@ -82,7 +111,7 @@ impl Config {
         list
     }
 
-    /// Slots in all: the sum of the credentials' sessions, from 1 to [`MAX_SESSIONS`].
+    /// Slots of the top's own accounts: the sum of their sessions, at most [`MAX_SESSIONS`]; 0 without an account.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.credentials.iter().map(|one| one.sessions).sum()

@@ -13,14 +13,11 @@ use std::{
 
 use crate::{
     bells::BellBoard,
-    clock::monotonic_millis,
     ids::{Epoch, PoolId, SeatIndex, SlotIndex, Ticket},
     pool::{Bells, Census, Claim, Collected, LineKeeper, Pool, Slot},
     region::{PoolParts, Region},
     shared::{Publication, Terms, TokenWords},
 };
-
-use super::lease::{Lease, Waiting};
 
 /// One worker's access to one pool. Those of one worker share its seat.
 pub struct Desk {
@@ -65,7 +62,7 @@ pub(super) struct Line {
 }
 
 pub(super) struct Waiter {
-    joined: u64,
+    pub(super) joined: u64,
     pub(super) waker: Option<Waker>,
     pub(super) granted: Option<(SlotIndex, Claim)>,
 }
@@ -209,55 +206,13 @@ impl Desk {
         unpoisoned(&self.line)
     }
 
-    fn next_claim(&self) -> Claim {
+    pub(super) fn next_claim(&self) -> Claim {
         // Relaxed: the number has only to differ from that of this worker's last lease of the same slot.
         Claim::new(
             self.seat,
             self.epoch,
             self.shared.next_number.fetch_add(1, Relaxed),
         )
-    }
-
-    /// A free slot at once, if there is one and nobody waits.
-    #[must_use]
-    pub fn try_lease(self: &Arc<Self>) -> Option<Lease> {
-        let claim = self.next_claim();
-        self.pool()
-            .try_claim(claim)
-            .map(|slot| self.lease(slot, claim))
-    }
-
-    pub(super) fn lease(self: &Arc<Self>, slot: SlotIndex, claim: Claim) -> Lease {
-        self.counters().acquisitions.add(1);
-        // A permit has no words beside it.
-        if let Some(token) = self.tokens().get(slot.get()) {
-            token.note_idle(0);
-        }
-        Lease {
-            desk: Arc::clone(self),
-            slot,
-            claim,
-            spent: None,
-        }
-    }
-
-    /// Stands in line: strictly in order of arrival, over all workers. Dropping the future leaves the line.
-    pub fn join(self: &Arc<Self>) -> Waiting {
-        let mut line = self.line();
-        let ticket = line.keeper.join(&self.pool());
-        let waiter = Waiter {
-            joined: monotonic_millis(),
-            waker: None,
-            granted: None,
-        };
-        line.waiters.insert(ticket, waiter);
-        self.note_oldest(&line);
-        drop(line);
-        self.serve();
-        Waiting {
-            desk: Arc::clone(self),
-            ticket: Some(ticket),
-        }
     }
 
     /// How many accounts there are, if the upstream refuses them all and no token is left to wait for. Whoever waits is woken

@@ -1,4 +1,4 @@
-//! What a worker has of a pool: a place in line, a lease, the wait for a new token. Each is given back by being dropped.
+//! What a worker has of a pool: a lease, the wait for a new token. Each is given back by being dropped.
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     clock::monotonic_millis,
-    ids::{Origin, SlotIndex, Ticket},
+    ids::{Origin, SlotIndex},
     pool::{Claim, Released},
     shared::{TokenWords, read_token},
 };
@@ -20,54 +20,27 @@ use super::desk::{Desk, OwnBellNoted, unpoisoned};
 /// How long refusals are passed on after a fresh token did not cure one.
 const VOUCHED_MS: u64 = 60_000;
 
-/// A place in line: resolves to the lease. Dropping it leaves the line.
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct Waiting {
-    pub(super) desk: Arc<Desk>,
-    /// `None` once served.
-    pub(super) ticket: Option<Ticket>,
-}
-
-impl Future for Waiting {
-    type Output = Lease;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Lease> {
-        let ticket = self.ticket.expect("not polled after completion");
-        let mut line = self.desk.line();
-        let waiter = line
-            .waiters
-            .get_mut(&ticket)
-            .expect("waits until served or dropped");
-        let Some((slot, claim)) = waiter.granted else {
-            waiter.waker = Some(cx.waker().clone());
-            return Poll::Pending;
-        };
-        line.waiters.remove(&ticket);
-        drop(line);
-        self.ticket = None;
-        Poll::Ready(self.desk.lease(slot, claim))
+impl Desk {
+    /// A free slot at once, if there is one and nobody waits.
+    #[must_use]
+    pub fn try_lease(self: &Arc<Self>) -> Option<Lease> {
+        let claim = self.next_claim();
+        self.pool()
+            .try_claim(claim)
+            .map(|slot| self.lease(slot, claim))
     }
-}
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let Some(ticket) = self.ticket else { return };
-        let mut line = self.desk.line();
-        let granted = line
-            .waiters
-            .remove(&ticket)
-            .and_then(|waiter| waiter.granted);
-        let serve = match granted {
-            Some(_) => false,
-            None => line.keeper.leave(&self.desk.pool(), ticket),
-        };
-        self.desk.note_oldest(&line);
-        drop(line);
-        if let Some((slot, claim)) = granted {
-            drop(self.desk.lease(slot, claim));
-        } else if serve {
-            self.desk.serve();
+    pub(super) fn lease(self: &Arc<Self>, slot: SlotIndex, claim: Claim) -> Lease {
+        self.counters().acquisitions.add(1);
+        // A permit has no words beside it.
+        if let Some(token) = self.tokens().get(slot.get()) {
+            token.note_idle(0);
+        }
+        Lease {
+            desk: Arc::clone(self),
+            slot,
+            claim,
+            spent: None,
         }
     }
 }
@@ -75,11 +48,11 @@ impl Drop for Waiting {
 /// Exclusive use of a slot. Dropping it gives the slot back and serves the line; if its token was called spent, the slot goes
 /// out of use until the supervisor has logged in anew.
 pub struct Lease {
-    pub(super) desk: Arc<Desk>,
-    pub(super) slot: SlotIndex,
-    pub(super) claim: Claim,
+    desk: Arc<Desk>,
+    slot: SlotIndex,
+    claim: Claim,
     /// Token version that must not be lent again.
-    pub(super) spent: Option<u64>,
+    spent: Option<u64>,
 }
 
 impl Lease {

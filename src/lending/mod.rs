@@ -17,12 +17,15 @@ mod settings;
 mod stock;
 #[cfg(all(test, not(tpp_loom)))]
 mod tests;
+#[cfg(not(tpp_loom))]
+mod waiting;
 
 #[cfg(not(tpp_loom))]
 pub use self::{
     crowd::GivingWay,
     desk::Desk,
-    lease::{Lease, LeaseWatch, Refreshed, Waiting},
+    lease::{Lease, LeaseWatch, Refreshed},
     settings::{TokenSettings, WorkerSettings},
     stock::{Legacy, Stock},
+    waiting::Waiting,
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Client, Config, Lease, LogFormat, TokenScope, Upstream};
+use crate::config::{Client, Config, Lease, LogFormat, Retry, TokenScope, Upstream};
 
 /// The part of a [`Config`] that workers act on: no account, no address to listen on.
 ///
@@ -27,6 +27,8 @@ pub struct WorkerSettings {
     pub token: TokenSettings,
     /// `[lease]`.
     pub lease: Lease,
+    /// `[retry]`.
+    pub retry: Retry,
     /// `telemetry.log_filter`.
     pub log_filter: String,
     /// `telemetry.log_format`.
@@ -68,6 +70,7 @@ impl WorkerSettings {
                 login_timeout: token.login_timeout,
             },
             lease: config.lease.clone(),
+            retry: config.gateway.retry.clone(),
             log_filter: config.telemetry.log_filter.clone(),
             log_format: config.telemetry.log_format,
         }

@@ -5,6 +5,7 @@
 //! change together or not at all, a plan may be of any size, and one that cannot be made is known before anything has
 //! changed. The region holds but the generation in force; each seat shows the one its worker has reached.
 
+mod gateway;
 mod origin;
 mod sealed;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ids::Origin, lending::WorkerSettings};
 
+pub use gateway::{BackendPlan, HostPlan, PoolPlan};
 pub use origin::Server;
 pub use sealed::{PlanError, Sealed};
 
@@ -22,15 +24,19 @@ pub use sealed::{PlanError, Sealed};
 pub struct Plan {
     /// Counts plans, over all supervisors of a pool; never 0.
     pub generation: u64,
-    /// What the configuration says.
+    /// What holds for a worker as a whole, and wherever nothing else is said.
     pub settings: WorkerSettings,
-    /// Where the upstream is: none as long as its name did not resolve.
-    pub backends: Vec<Backend>,
+    /// What tokens are drawn for.
+    pub pools: Vec<PoolPlan>,
+    /// The origin servers.
+    pub backends: Vec<BackendPlan>,
+    /// Whom clients may ask.
+    pub hosts: Vec<HostPlan>,
 }
 
-/// One address of the upstream.
+/// One address of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backend {
+pub struct Place {
     /// The address.
     pub address: SocketAddr,
     /// Of the tokens that may be sent there.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::Backend;
+use super::Place;
 use crate::{
     config::{TokenScope, Upstream},
     hash::{HASH_BEGIN, hash_on},
@@ -55,10 +55,10 @@ impl Server {
 
     /// The server at these addresses.
     #[must_use]
-    pub fn at(&self, addresses: &[SocketAddr]) -> Vec<Backend> {
+    pub fn at(&self, addresses: &[SocketAddr]) -> Vec<Place> {
         let addresses = addresses.iter();
         addresses
-            .map(|&address| Backend {
+            .map(|&address| Place {
                 address,
                 origin: self.origin(address),
             })

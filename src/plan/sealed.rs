@@ -100,7 +100,7 @@ mod tests {
     use crate::{
         config::{self, Format},
         lending::WorkerSettings,
-        plan::{Backend, Server},
+        plan::{Place, Server},
     };
 
     fn plan(addresses: usize) -> Plan {
@@ -112,13 +112,8 @@ mod tests {
         let addresses: Vec<_> = (0..addresses)
             .map(|n| format!("10.{}.{}.1:80", n / 256, n % 256).parse().unwrap())
             .collect();
-        let backends: Vec<Backend> =
-            Server::of(&config.upstream, config.token.scope).at(&addresses);
-        Plan {
-            generation: 7,
-            settings: WorkerSettings::of(&config, 2),
-            backends,
-        }
+        let places: Vec<Place> = Server::of(&config.upstream, config.token.scope).at(&addresses);
+        Plan::plain(7, WorkerSettings::of(&config, 2), places)
     }
 
     #[test]

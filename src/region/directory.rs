@@ -21,7 +21,7 @@ use crate::{
     sync::{AtomicU64, fence},
 };
 
-use super::{RegionError, sections::Kind};
+use super::{RegionError, kind::Kind};
 
 /// Begins every region: "tppregn" and a byte that no text file has there.
 pub(super) const MAGIC: u64 = u64::from_be_bytes(*b"\x89tppregn");

@@ -16,7 +16,7 @@ use crate::{
     sync::AtomicU64,
 };
 
-use super::{directory::Span, sections::SharedWords};
+use super::{directory::Span, kind::SharedWords};
 
 /// Types that may lie in memory that other processes write.
 ///

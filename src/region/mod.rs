@@ -11,6 +11,7 @@
 mod directory;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod kind;
 mod mapping;
 mod pools;
 mod seat_lock;
@@ -42,10 +43,11 @@ use crate::{
 
 pub use directory::LAYOUT_VERSION;
 use directory::{DIRECTORY_BYTES, Directory, MAGIC, PAGE, Span};
+use kind::SharedWords;
 use mapping::Mapping;
 pub use seat_lock::SeatLock;
 pub use sections::{Geometry, PoolGeometry, PoolParts};
-use sections::{Parts, SharedWords, bytes_for, lay_out};
+use sections::{Parts, bytes_for, lay_out};
 
 /// Why a region cannot be had.
 #[derive(Debug, thiserror::Error)]

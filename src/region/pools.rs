@@ -14,7 +14,8 @@ use crate::{
 use super::{
     Region, RegionError,
     directory::Entry,
-    sections::{Kind, PoolGeometry, PoolParts, lay_out_pool},
+    kind::Kind,
+    sections::{PoolGeometry, PoolParts, lay_out_pool},
 };
 
 /// Numbers that are tried for a new pool before the directory must be full.

@@ -1,4 +1,4 @@
-//! The kinds of sections there are, and the ones that a region and each pool in it consist of.
+//! The sections that a region and each pool in it consist of.
 
 use crossbeam_utils::CachePadded;
 
@@ -7,13 +7,14 @@ use crate::{
     ids::{PoolId, SeatIndex, SlotIndex},
     pool::{SeatLine, Slot},
     roster::Seat,
-    shared::{ORIGIN_BYTES, PoolWords, Publication, SeatCounters, SupervisorCounters, TokenWords},
+    shared::{ORIGIN_BYTES, PoolWords, Publication, SeatCounters, TokenWords},
     sync::AtomicU64,
 };
 
 use super::{
     RegionError,
-    directory::{Directory, Entry, Span},
+    directory::{DIRECTORY_BYTES, Directory, Entry, PAGE, Span},
+    kind::{Kind, SharedWords},
 };
 
 /// Room for the history of supervisors.
@@ -104,60 +105,6 @@ impl PoolGeometry {
             ]);
         }
         sections
-    }
-}
-
-/// Words that belong to the region as a whole.
-#[repr(C)]
-#[derive(Debug)]
-pub(super) struct SharedWords {
-    pub(super) plan_generation: AtomicU64,
-    pub(super) history_version: AtomicU64,
-    /// The number of the pool created last.
-    pub(super) last_pool: AtomicU64,
-    reserved: [AtomicU64; 12],
-    pub(super) unreachable_reports: CachePadded<AtomicU64>,
-    pub(super) supervisors: SupervisorCounters,
-}
-
-/// What a section consists of. The numbers stand in the region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u16)]
-pub(super) enum Kind {
-    Shared = 1,
-    Seats = 2,
-    Counters = 3,
-    History = 4,
-    Clients = 5,
-    PoolWords = 0x100,
-    Slots = 0x101,
-    Bitmap = 0x102,
-    Lines = 0x103,
-    Places = 0x104,
-    LineSeats = 0x105,
-    Tokens = 0x106,
-    TokenBytes = 0x107,
-}
-
-impl Kind {
-    /// From here on a section is a pool's.
-    pub(super) const OF_POOLS: u16 = 0x100;
-
-    /// Bytes of an element.
-    pub(super) const fn size(self) -> usize {
-        match self {
-            Self::Shared => size_of::<SharedWords>(),
-            Self::Seats => size_of::<Seat>(),
-            Self::Counters => size_of::<SeatCounters>(),
-            Self::PoolWords => size_of::<PoolWords>(),
-            Self::Slots => size_of::<Slot>(),
-            Self::Bitmap | Self::LineSeats => size_of::<CachePadded<AtomicU64>>(),
-            Self::Lines => size_of::<SeatLine>(),
-            Self::Tokens => size_of::<TokenWords>(),
-            Self::History | Self::Clients | Self::Places | Self::TokenBytes => {
-                size_of::<AtomicU64>()
-            }
-        }
     }
 }
 
@@ -386,7 +333,7 @@ pub(super) fn bytes_for(geometry: Geometry) -> Result<usize, RegionError> {
         });
     }
     pool.check(geometry.seats)?;
-    Ok(super::directory::DIRECTORY_BYTES
+    Ok(DIRECTORY_BYTES
         + bytes_of(Parts::sections(geometry.seats))
         + bytes_of(pool.sections(geometry.seats)))
 }
@@ -394,6 +341,6 @@ pub(super) fn bytes_for(geometry: Geometry) -> Result<usize, RegionError> {
 fn bytes_of(sections: impl IntoIterator<Item = (Kind, usize)>) -> usize {
     let sections = sections.into_iter();
     sections
-        .map(|(kind, count)| (kind.size() * count).next_multiple_of(super::directory::PAGE))
+        .map(|(kind, count)| (kind.size() * count).next_multiple_of(PAGE))
         .sum()
 }

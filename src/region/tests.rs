@@ -220,7 +220,7 @@ fn what_does_not_fit_is_refused_and_leaves_nothing_behind() {
 fn what_a_supervisor_left_half_made_is_cleared_away() {
     let region = Region::with_room(SMALL, 1 << 20).unwrap();
     let half = PoolId::new(1);
-    let entry = region.directory().add(sections::Kind::Slots, half, 5, 0);
+    let entry = region.directory().add(kind::Kind::Slots, half, 5, 0);
     let offset = entry.unwrap().offset;
     assert!(region.find_pool(half).is_none() && region.pools().len() == 1);
     let whole = region.add_pool(9, PoolGeometry::of_permits(5)).unwrap();

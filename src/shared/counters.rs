@@ -1,31 +1,9 @@
 //! Counters of one seat, in the region, so that they outlive its workers.
-//!
-//! Each has one writer, the seat's worker (after its death, the supervisor), so adding is a load and a store, not a
-//! locked instruction. All orderings are Relaxed: the numbers order nothing.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::time::Duration;
 
-use crate::sync::AtomicU64;
-
+use super::counter::Counter;
 use super::waits::{WaitsEnded, WaitsEndedCounts};
-
-/// A number that only grows.
-#[repr(transparent)]
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds `n`. It has one writer: the seat's worker, or the supervisor in charge, from one thread.
-    pub fn add(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
-    }
-
-    /// The number now.
-    #[must_use]
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
 
 /// What the supervisors of one region have done, one after the other. Only the one in charge writes.
 #[repr(C)]

@@ -1,6 +1,7 @@
 //! Values that lie in shared memory beside the words that are fought over: bytes that one process publishes, numbers that
 //! one process counts, what a slot's token is. Over any memory; they know nobody.
 
+mod counter;
 mod counters;
 mod drawn;
 mod publication;
@@ -9,7 +10,8 @@ mod terms;
 mod token;
 mod waits;
 
-pub use counters::{Counter, Histogram, HistogramCounts, SeatCounters, SupervisorCounters, Totals};
+pub use counter::Counter;
+pub use counters::{Histogram, HistogramCounts, SeatCounters, SupervisorCounters, Totals};
 pub use drawn::ORIGIN_BYTES;
 #[cfg_attr(tpp_loom, allow(unused_imports, reason = "the models have no stock"))]
 pub(crate) use drawn::{publish_token, read_token};

@@ -1,6 +1,6 @@
 //! Waits that were ended because their bound was over, counted by who had kept them waiting.
 
-use super::counters::Counter;
+use super::counter::Counter;
 
 macro_rules! wait_ends {
     ($($(#[doc = $doc:literal])+ $name:ident = $label:literal),+ $(,)?) => {

@@ -9,6 +9,7 @@
 //! | [`schedule`] | pure rules: which slot logs in when |
 //! | [`resolve`], `upstream` | the upstream's name to addresses, kept fresh, told to the workers |
 //! | [`outlook`] | what there is to see: one snapshot, and pure views of it |
+//! | [`health`] | active checks: which backends answer |
 //! | `orders` | what can be ordered: reload, restart, refresh, upgrade |
 //! | [`doors`] | who asks and orders: the control socket, the health endpoint |
 //! | [`succession`] | from one supervisor to the next: taking over, upgrading in place |
@@ -21,6 +22,7 @@ pub mod dev;
 mod doorbell;
 pub mod doors;
 mod fleet;
+pub mod health;
 mod in_force;
 mod orders;
 pub mod outlook;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tpp::{
     config::{Config, Credential},
-    plan::Backend,
+    plan::Place as Backend,
 };
 
 use crate::{

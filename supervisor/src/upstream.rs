@@ -10,7 +10,7 @@ use tokio::sync::{MutexGuard, watch};
 use tpp::{
     config::Upstream,
     lending::{Stock, WorkerSettings},
-    plan::{Backend, Plan, PlanError, Sealed, Server},
+    plan::{Place as Backend, Plan, PlanError, Sealed, Server},
 };
 use tracing::{error, warn};
 
@@ -126,11 +126,8 @@ impl Plans {
 
 fn prepare(stock: &Stock, of: Current) -> Result<Prepared, PlanError> {
     let backends = of.server.at(&of.addresses);
-    let plan = Plan {
-        generation: stock.next_plan_generation(),
-        settings: of.settings.clone(),
-        backends: backends.clone(),
-    };
+    let generation = stock.next_plan_generation();
+    let plan = Plan::plain(generation, of.settings.clone(), backends.clone());
     Ok(Prepared {
         sealed: Sealed::of(&plan)?,
         backends,
@@ -236,7 +233,7 @@ pub(crate) fn known_addresses(
     let resolver = Resolver::new(upstream, Instant::now());
     match (resolver.addresses(), predecessor) {
         ([], Some(plan)) => {
-            let backends = plan.backends.iter();
+            let backends = plan.backends.iter().flat_map(|one| &one.places);
             let ours = backends.filter(|one| server.origin(one.address) == one.origin);
             ours.map(|one| one.address).collect()
         }

@@ -1,7 +1,7 @@
 //! Ends a connection whose lease was taken back, or whose pool's deadline has come, wherever it waits.
 //!
 //! Each connection's task is run under its leash. When leases must be looked at, all connections are woken, and a leash whose
-//! lease is to end drops the task's future: that gives the slot back and closes both sides, as any other end does.
+//! lease is to end drops the task's future: that gives the slot back and closes both sides, as any other end does. All orderings are Relaxed: one thread reads and writes.
 
 use std::{
     future::{Future, poll_fn},
@@ -14,13 +14,34 @@ use parking_lot::Mutex;
 use tpp::lending::{Lease, LeaseWatch};
 use tracing::info;
 
-use crate::worker::Worker;
+/// How often the connections of a worker had to look at their leases.
+#[derive(Debug)]
+pub(crate) struct Looks {
+    /// The worker's seat, as log lines name it.
+    worker: usize,
+    count: AtomicU64,
+}
 
-/// One connection's leash. Its orderings are Relaxed: one thread reads and writes.
+impl Looks {
+    /// None yet, in the worker in that seat.
+    pub(crate) fn new(worker: usize) -> Self {
+        Self {
+            worker,
+            count: AtomicU64::new(0),
+        }
+    }
+
+    /// One more is due: whoever calls wakes all connections.
+    pub(crate) fn call(&self) {
+        self.count.fetch_add(1, Relaxed);
+    }
+}
+
+/// One connection's leash.
 #[derive(Debug, Default)]
 pub(crate) struct Leash {
     lease: Mutex<Option<LeaseWatch>>,
-    /// The worker's look at which this connection looked last.
+    /// The look at which this connection looked last.
     seen: AtomicU64,
 }
 
@@ -30,8 +51,8 @@ impl Leash {
         *self.lease.lock() = Some(lease.watch());
     }
 
-    fn is_to_end(&self, worker: &Worker) -> bool {
-        let looks = worker.looks_at_leases();
+    fn is_to_end(&self, looks: &Looks) -> bool {
+        let looks = looks.count.load(Relaxed);
         self.seen.swap(looks, Relaxed) != looks
             && self.lease.lock().as_ref().is_some_and(LeaseWatch::is_ended)
     }
@@ -39,15 +60,12 @@ impl Leash {
     /// Runs `connection` to its end, or to the lease's. Whoever calls drops it then.
     pub(crate) async fn hold<F: Future<Output = ()>>(
         &self,
-        worker: &Worker,
+        looks: &Looks,
         mut connection: Pin<&mut F>,
     ) {
         poll_fn(|cx| {
-            if self.is_to_end(worker) {
-                info!(
-                    worker = worker.seat(),
-                    "lease taken back, connection closed"
-                );
+            if self.is_to_end(looks) {
+                info!(worker = looks.worker, "lease taken back, connection closed");
                 return Poll::Ready(());
             }
             connection.as_mut().poll(cx)

@@ -9,7 +9,8 @@
 //! - `message`: a head whatever its protocol, what fields mean, and what tpp answers itself;
 //! - `gateway`: the way of a request: its lease, its attempts, the relay between the two wires;
 //! - `upstream`: connections to the upstream, kept and new;
-//! - `worker`: what all connections share; `clock`: how long things wait.
+//! - `worker`: what all connections share; `clock`, `timers`: how long things wait;
+//! - `leash`: what ends a connection whose lease was taken back.
 //!
 //! Nothing is done for each request that can be done for each connection or each token: no timer is armed, no lock is
 //! taken that another process or thread may hold, no system call is made but reads and writes.
@@ -45,7 +46,9 @@ mod log;
 mod message;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod upstream;
+mod view;
 mod wire;
 mod worker;
 

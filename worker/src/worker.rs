@@ -13,17 +13,19 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tpp::{
     clients::Full,
-    lending::{Desk, GivingWay, WorkerSettings},
+    lending::{Desk, GivingWay},
     plan::{Plan, Sealed},
     shared::SeatCounters,
 };
 
 use crate::{
-    clock::{Clock, Timer, Timers},
+    clock::Clock,
     door::limit::{Limit, Place},
-    gateway::{doubts::Doubts, holds::Holds},
+    gateway::{budget::Retries, doubts::Doubts},
+    leash::Looks,
     log::Muffler,
-    upstream::Upstream,
+    timers::{Timer, Timers},
+    view::{View, pool::TokenPool},
 };
 
 /// Milliseconds between two reports that the upstream is unreachable.
@@ -45,19 +47,18 @@ pub(crate) struct Worker {
     /// When the supervisor was last told that the upstream is unreachable, plus one; 0: never.
     last_ring: AtomicU64,
     draining: AtomicBool,
-    /// How often leases had to be looked at, and what was known at the last time.
-    looks_at_leases: AtomicU64,
+    /// At leases, by all connections.
+    pub(crate) looks: Looks,
+    /// What was known at the last of them.
     summons: Mutex<u64>,
-    /// No slot was free when a lease was taken, or at the last tick.
-    scarce: AtomicBool,
     stopping: AtomicBool,
     stop_told: Notify,
+    /// Requests that try another backend.
+    pub(crate) retries: Retries,
     connections: AtomicUsize,
     emptied: Notify,
     /// Who is let in.
     pub(crate) limit: Limit,
-    /// How long leases last.
-    pub(crate) holds: Arc<Holds>,
     /// Which tokens may be stale.
     pub(crate) doubts: Doubts,
     /// Of what the upstream does to requests.
@@ -66,59 +67,32 @@ pub(crate) struct Worker {
     pub(crate) wait_muffler: Muffler,
 }
 
-/// What is in force: the plan, and the upstream as it describes it.
-#[derive(Debug)]
-pub(crate) struct View {
-    generation: u64,
-    pub(crate) settings: WorkerSettings,
-    pub(crate) upstream: Upstream,
-}
-
-impl View {
-    fn new(plan: Plan, previous: Option<&Self>) -> Self {
-        let upstream = match previous {
-            Some(view) if view.settings.upstream == plan.settings.upstream => {
-                view.upstream.moved(&plan)
-            }
-            _ => Upstream::new(&plan),
-        };
-        Self {
-            generation: plan.generation,
-            settings: plan.settings,
-            upstream,
-        }
-    }
-
-    /// Of the plan it shows.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
-    }
-}
-
 impl Worker {
     /// A worker that begins with `plan`.
     pub(crate) fn new(desk: Arc<Desk>, (sealed, plan): (Sealed, Plan)) -> Arc<Self> {
         desk.show_plan(plan.generation);
         let limit = Limit::new(&desk);
+        let generation = plan.generation;
+        let view = View::new(plan, &desk, None);
+        let looks = Looks::new(desk.seat().get());
         Arc::new(Self {
             desk,
             clock: Clock::new(),
             timers: Timers::default(),
-            generation: watch::Sender::new(plan.generation),
-            generation_now: AtomicU64::new(plan.generation),
-            view: Mutex::new(Arc::new(View::new(plan, None))),
+            generation: watch::Sender::new(generation),
+            generation_now: AtomicU64::new(generation),
+            view: Mutex::new(Arc::new(view)),
             sealed: Mutex::new(Arc::new(sealed)),
             last_ring: AtomicU64::new(0),
             draining: AtomicBool::new(false),
-            looks_at_leases: AtomicU64::new(0),
+            looks,
             summons: Mutex::new(0),
-            scarce: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             stop_told: Notify::new(),
+            retries: Retries::default(),
             connections: AtomicUsize::new(0),
             emptied: Notify::new(),
             limit,
-            holds: Arc::default(),
             doubts: Doubts::default(),
             muffler: Muffler::default(),
             wait_muffler: Muffler::default(),
@@ -141,7 +115,7 @@ impl Worker {
 
     /// Brings a connection's view up to date; whether it was not. One load as long as nothing changed.
     pub(crate) fn renew(&self, view: &mut Arc<View>) -> bool {
-        let is_old = view.generation != self.generation_now.load(Relaxed);
+        let is_old = view.generation() != self.generation_now.load(Relaxed);
         if is_old {
             *view = self.view();
         }
@@ -151,12 +125,12 @@ impl Worker {
     /// Acts on a plan from now on, unless it has a newer one.
     pub(crate) fn take_plan(&self, (sealed, plan): (Sealed, Plan)) {
         let mut view = self.view.lock();
-        if plan.generation <= view.generation {
+        if plan.generation <= view.generation() {
             return;
         }
         let generation = plan.generation;
-        let new = View::new(plan, Some(&view));
-        view.upstream.retire();
+        let new = View::new(plan, &self.desk, Some(&view));
+        view.retire();
         *view = Arc::new(new);
         *self.sealed.lock() = Arc::new(sealed);
         self.generation_now.store(generation, Relaxed);
@@ -194,14 +168,9 @@ impl Worker {
     /// Has each connection look at its lease, if one was taken back or a deadline has come.
     pub(crate) fn look_at_leases(&self) {
         if self.desk.look_at_leases(&mut self.summons.lock()) {
-            self.looks_at_leases.fetch_add(1, Relaxed);
+            self.looks.call();
             self.timers.wake_all();
         }
-    }
-
-    /// Rises whenever a connection is to look at its lease.
-    pub(crate) fn looks_at_leases(&self) -> u64 {
-        self.looks_at_leases.load(Relaxed)
     }
 
     /// Lets a new connection in.
@@ -210,15 +179,15 @@ impl Worker {
     /// Which bound is reached.
     pub(crate) fn admit(&self, address: IpAddr) -> Result<Place, Full> {
         let view = self.view();
-        let upstream = view.upstream.most_connections(self.desk.slots());
+        let upstream = view.most_upstream_connections(self.limit.descriptors());
         self.limit
             .admit(&self.desk, address, &view.settings.client, upstream)
     }
 
     /// After how many seconds a client may try again that is sent away for want of room.
     pub(crate) fn retry_after(&self) -> u64 {
-        self.holds
-            .retry_after(self.clock.now(), || self.desk.census())
+        let pool = self.view().pools().first().cloned();
+        pool.map_or(1, |pool| pool.retry_after(self.clock.now()))
     }
 
     /// Counts a connection in.
@@ -267,33 +236,27 @@ impl Worker {
     /// Tells idle connections to give way to those who wait. Returns the time until the next of them may be told; `None`:
     /// nobody waits, or none is idle here.
     pub(crate) fn relieve_crowd(&self) -> Option<Duration> {
-        self.scarce.store(!self.desk.has_free(), Relaxed);
-        let limit = self.view.lock().settings.lease.contended_idle?;
-        let GivingWay { slots, next } = self.desk.who_gives_way(limit);
+        let view = self.view();
+        view.pools()
+            .iter()
+            .filter_map(|pool| self.relieve_line(pool))
+            .min()
+    }
+
+    /// The same for those who wait for one pool's tokens.
+    fn relieve_line(&self, pool: &TokenPool) -> Option<Duration> {
+        pool.note_scarcity();
+        let GivingWay { slots, next } = pool.desk.who_gives_way(pool.plan.lease.contended_idle?);
         if !slots.is_empty() {
+            let id = pool.desk.pool_id();
             self.timers.for_each(|timer| {
-                if timer
-                    .standing
-                    .idle_slot()
-                    .is_some_and(|slot| slots.contains(&slot))
-                {
+                let holds = timer.standing.idle_slot();
+                if holds.is_some_and(|(of, slot)| of == id && slots.contains(&slot)) {
                     timer.end_wait();
                 }
             });
         }
         next
-    }
-
-    /// A lease was taken: whether it was the last one shows at once.
-    pub(crate) fn note_scarcity(&self) {
-        if !self.desk.has_free() {
-            self.scarce.store(true, Relaxed);
-        }
-    }
-
-    /// Whether the next client would have to wait.
-    pub(crate) fn is_scarce(&self) -> bool {
-        self.scarce.load(Relaxed)
     }
 
     /// The supervisor's word that tpp stops, not only this worker.

@@ -18,7 +18,7 @@ pub(crate) fn render() -> anyhow::Result<String> {
     page.paragraph("tpp.toml - configuration of the token-pool proxy tpp");
     page.section("DESCRIPTION");
     page.paragraph(
-        "tpp reads /etc/tpp/tpp.toml, or the file that --config names. Only upstream.host and at least one account must be given. \
+        "tpp reads /etc/tpp/tpp.toml, or the file that --config names. Only upstream.host and at least one account must be given, and neither of them in a file with [[backends]]. \
          An unknown key is an error. A file whose name ends in .yaml or .yml holds the same keys in YAML. \
          Relative paths are relative to the directory of the file. \
          tpp check tells all that is wrong with a file.",
@@ -54,6 +54,12 @@ fn heading(section: &str) -> String {
     match section {
         "" => "At the top of the file".to_owned(),
         "credentials" => "[[credentials]], once for each account".to_owned(),
+        "pools" => "[[pools]], once for each kind of tokens".to_owned(),
+        "pools.credentials" => "[[pools.credentials]], once for each account of a pool".to_owned(),
+        "backends" => "[[backends]], once for each server".to_owned(),
+        "virtual_hosts" => "[[virtual_hosts]], once for each host name".to_owned(),
+        "rate_limits" => "[[rate_limits]], once for each limit".to_owned(),
+        "access" => "[[access]], once for each list".to_owned(),
         section => format!("[{section}]"),
     }
 }
@@ -105,8 +111,8 @@ fn explanation(path: &str) -> anyhow::Result<String> {
             ensure!(!text.is_empty(), "{path}: the example does not explain it");
             return Ok(text.to_owned());
         }
-        if line.starts_with('[') {
-            section = line.trim_matches(['[', ']']);
+        if bare.starts_with('[') {
+            section = bare.trim_matches(['[', ']']);
             comment.clear();
         } else if line.starts_with('#') && name.is_none_or(|name| name.contains(' ')) {
             comment += bare;

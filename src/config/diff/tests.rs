@@ -56,7 +56,17 @@ fn another(path: &str) -> &'static str {
     match path {
         "listen" | "health_listen" => "\"127.0.0.1:2\"",
         "control_socket" => "\"/other\"",
+        "trusted_proxies" => "[\"10.0.0.0/8\"]",
+        "state_directory" => "\"/other\"",
         "upstream.host" => "\"other\"",
+        "health_check.path" => "\"/other\"",
+        "health_check.expect" => "\"204\"",
+        "health_check.type" => "\"tcp\"",
+        "api.listen" => "\"unix:/other\"",
+        "api.tokens_file" => "\"other\"",
+        "api.allow_hosts" => "[\"other\"]",
+        "api.cors_origins" => "[\"https://other\"]",
+        "retry.attempts" => "7",
         "upstream.ca_file" => "\"tests/fixtures/config/files/ca.pem\"",
         "upstream.host_header" => "\"client\"",
         "token.renew_on" => "[419]",
@@ -82,8 +92,10 @@ fn another(path: &str) -> &'static str {
 #[test]
 fn a_change_of_any_key_is_seen_and_needs_what_its_line_says() {
     let with = |key: Option<&Key>| {
-        let (mut top, mut sections) =
-            (String::new(), BTreeMap::from([("upstream", String::new())]));
+        let (mut top, mut sections) = (
+            String::new(),
+            BTreeMap::from([("upstream", String::new()), ("api", String::new())]),
+        );
         let line = key.map(|key| {
             (
                 key.section(),
@@ -97,6 +109,9 @@ fn a_change_of_any_key_is_seen_and_needs_what_its_line_says() {
         }
         if key.is_none_or(|key| key.path != "upstream.host") {
             *sections.entry("upstream").or_default() += "host = \"h\"\n";
+        }
+        if key.is_none_or(|key| key.path != "api.listen") {
+            *sections.entry("api").or_default() += "listen = \"unix:/api\"\n";
         }
         let sections = sections
             .iter()
@@ -114,7 +129,16 @@ fn a_change_of_any_key_is_seen_and_needs_what_its_line_says() {
         .unwrap()
     };
     let old = with(None);
-    let others = ["credentials", "credentials_file"];
+    // Entries are counted.
+    let others = [
+        "credentials",
+        "credentials_file",
+        "pools",
+        "backends",
+        "virtual_hosts",
+        "rate_limits",
+        "access",
+    ];
     for key in section::keys().filter(|key| !others.contains(&key.path.split('.').next().unwrap()))
     {
         let diff = old.diff(&with(Some(key)));
@@ -137,4 +161,37 @@ fn a_change_of_any_key_is_seen_and_needs_what_its_line_says() {
             key.path
         );
     }
+}
+
+#[test]
+fn entries_are_counted_by_what_became_of_them() {
+    let backend = |id: &str, weight: u32| {
+        format!("[[backends]]\nid = \"{id}\"\naddress = \"{id}:1\"\nweight = {weight}\n")
+    };
+    let old = config(&[backend("a", 1), backend("b", 1), backend("c", 1)].concat());
+    let limit = "[[rate_limits]]\nname = \"r\"\nrequests = 1\n";
+    let new = config(
+        &[
+            backend("b", 2),
+            backend("c", 1),
+            backend("d", 1),
+            limit.into(),
+        ]
+        .concat(),
+    );
+    assert_eq!(
+        old.diff(&new).to_string(),
+        "changed: backends (1 added, 1 removed, 1 changed), rate_limits (1 added)"
+    );
+    assert!(old.diff(&new).at_restart().is_empty());
+}
+
+#[test]
+fn what_the_top_stands_for_is_told_by_its_sections_alone() {
+    let old = config(&account("a", "x"));
+    let token = "[token]\nttl_seconds = 5\n[health_check]\npath = \"/\"\n";
+    let new = config(&[token.to_owned(), account("a", "x")].concat());
+    assert_eq!(old.diff(&new).to_string(), "changed: token, health_check");
+    let other = config(&[account("a", "x"), "[lease]\nmax_waiting = 5\n".to_owned()].concat());
+    assert_eq!(old.diff(&other).to_string(), "changed: lease");
 }

@@ -7,6 +7,7 @@ use crate::config::text::key::Key;
 
 section! {
     /// `[client]`: what a client may take, and how slow it may be.
+    #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     pub struct Client in "client" {
         /// Most client connections, over all workers; `None`: what the limit on open files allows.
         pub max_connections: Option<usize> =

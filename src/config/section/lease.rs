@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{YEAR, defaults, section};
+use super::{YEAR, defaults, nested, section};
 use crate::config::text::{choice::choice, key::Key};
 
 /// Highest bound that can be set on the clients in line.
@@ -10,6 +10,7 @@ pub const MAX_WAITING: usize = 65_536;
 
 section! {
     /// `[lease]`: how tokens are lent.
+    #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     pub struct Lease in "lease" {
         /// What a lease spans.
         pub mode: LeaseMode = Key::choice("lease.mode", LeaseMode::WORDS);
@@ -71,6 +72,8 @@ choice! {
         Login = "login",
     }
 }
+
+nested!(Lease);
 
 impl Default for Lease {
     fn default() -> Self {

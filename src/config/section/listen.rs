@@ -2,12 +2,19 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use super::{
+    Section,
+    api::{self, Api, ApiListen},
+    trusted::TrustedProxies,
+};
 use crate::config::{
     Config,
     text::{
+        collections::{NETWORK, network},
         key::{Default, Effect, Key, Kind},
         reader::{Bound, Reader, Table},
         shape,
+        tree::Value,
         values::Read,
     },
 };
@@ -31,8 +38,23 @@ const CONTROL_SOCKET: Key = Key::text(
 )
 .takes(Effect::Restart);
 
-pub(in crate::config) const KEYS: &[Key] =
-    &[LISTEN, TRUST_FORWARDED, HEALTH_LISTEN, CONTROL_SOCKET];
+const TRUSTED_PROXIES: Key = Key::texts("trusted_proxies", NETWORK, |text| network(text).is_some());
+const STATE_DIRECTORY: Key = Key::text(
+    "state_directory",
+    "the path of a directory",
+    shape::file_path,
+    Default::Text("/var/lib/tpp"),
+)
+.takes(Effect::Restart);
+
+pub(in crate::config) const KEYS: &[Key] = &[
+    LISTEN,
+    TRUST_FORWARDED,
+    TRUSTED_PROXIES,
+    HEALTH_LISTEN,
+    CONTROL_SOCKET,
+    STATE_DIRECTORY,
+];
 
 /// Those of them that open a socket.
 pub(in crate::config) const SOCKETS: [&str; 3] =
@@ -42,8 +64,10 @@ pub(in crate::config) const SOCKETS: [&str; 3] =
 pub(in crate::config) struct Listen {
     pub(in crate::config) listen: Vec<SocketAddr>,
     pub(in crate::config) trust_forwarded: bool,
+    pub(in crate::config) trusted_proxies: TrustedProxies,
     pub(in crate::config) health_listen: SocketAddr,
     pub(in crate::config) control_socket: PathBuf,
+    pub(in crate::config) state_directory: PathBuf,
 }
 
 impl Listen {
@@ -51,13 +75,72 @@ impl Listen {
         let listen = reader.addresses(top, &LISTEN);
         let health = reader.addresses(top, &HEALTH_LISTEN);
         note_overlaps(reader, &listen, &health);
+        let trust_forwarded = bool::read(reader, top, &TRUST_FORWARDED);
         let none = SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
             listen: listen.iter().map(|one| one.address).collect(),
-            trust_forwarded: bool::read(reader, top, &TRUST_FORWARDED),
+            trust_forwarded,
+            trusted_proxies: trusted_proxies(reader, top, trust_forwarded),
             health_listen: health.first().map_or(none, |one| one.address),
             control_socket: control_socket(reader, top),
+            state_directory: state_directory(reader, top),
         }
+    }
+}
+
+/// Notes an API that could not be bound beside them.
+pub(in crate::config) fn note_overlap_of_api(
+    reader: &mut Reader<'_>,
+    top: &Table<'_>,
+    config: &Config,
+) {
+    let Some(ApiListen::Tcp(address)) = config.api.as_ref().map(|api| &api.listen) else {
+        return;
+    };
+    let listen = config.listen.iter().map(|one| (LISTEN.path, one));
+    let mut others = listen.chain([(HEALTH_LISTEN.path, &config.health_listen)]);
+    let Some((key, other)) = others.find(|(_, other)| overlap(*address, **other)) else {
+        return;
+    };
+    let table = top.named(Api::NAME).map(|node| &node.value);
+    let origin = match table {
+        Some(Value::Table(entries)) => entries
+            .iter()
+            .find(|entry| entry.name == api::LISTEN.leaf()),
+        _ => None,
+    };
+    let origin = origin.map(|entry| entry.node.origin);
+    let found = format!("\"{address}\", which overlaps {key} \"{other}\"");
+    reader.note(
+        origin,
+        api::LISTEN.path,
+        found,
+        "an address that no other key has",
+    );
+}
+
+/// What is believed from everybody needs no list.
+fn trusted_proxies(reader: &mut Reader<'_>, top: &Table<'_>, any: bool) -> TrustedProxies {
+    let key = &TRUSTED_PROXIES;
+    let networks = Vec::read(reader, top, key);
+    if any && !networks.is_empty() {
+        let origin = top.find(key).map(|node| node.origin);
+        let found = "a list beside trust_forwarded = true";
+        let allowed = "either, for trust_forwarded = true believes everybody";
+        reader.note(origin, key.path, found, allowed);
+    }
+    if any {
+        TrustedProxies::Any
+    } else {
+        TrustedProxies::From(networks)
+    }
+}
+
+/// The file's, or systemd's, or the default.
+fn state_directory(reader: &mut Reader<'_>, top: &Table<'_>) -> PathBuf {
+    match reader.paths.state() {
+        Some(path) if top.find(&STATE_DIRECTORY).is_none() => path.to_owned(),
+        _ => PathBuf::read(reader, top, &STATE_DIRECTORY),
     }
 }
 
@@ -70,12 +153,21 @@ pub(in crate::config) fn differing(old: &Config, new: &Config) -> Vec<&'static K
             old.trust_forwarded != new.trust_forwarded,
         ),
         (
+            const { &TRUSTED_PROXIES },
+            old.trusted_proxies != new.trusted_proxies
+                && old.trust_forwarded == new.trust_forwarded,
+        ),
+        (
             const { &HEALTH_LISTEN },
             old.health_listen != new.health_listen,
         ),
         (
             const { &CONTROL_SOCKET },
             old.control_socket != new.control_socket,
+        ),
+        (
+            const { &STATE_DIRECTORY },
+            old.state_directory != new.state_directory,
         ),
     ];
     keys.into_iter()

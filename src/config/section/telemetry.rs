@@ -9,6 +9,7 @@ use crate::config::text::{
 
 section! {
     /// `[telemetry]`: what is said about the running system.
+    #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     pub struct Telemetry in "telemetry" {
         /// A `tracing` filter, such as `info` or `info,tpp_worker=debug`.
         pub log_filter: String = Key::text(

@@ -12,6 +12,7 @@ use crate::config::text::{
 
 section! {
     /// `[token]`: how tokens are drawn and renewed.
+    #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     pub struct Token in "token", then with_timely_check {
         /// How long a token is good for after its login.
         pub ttl: Duration =
@@ -30,7 +31,7 @@ section! {
             Absent::Text(BUSY),
         );
         /// Where a token may be sent.
-        pub scope: TokenScope = Key::choice("token.scope", TokenScope::WORDS);
+        pub scope: TokenScope = SCOPE;
         /// Forward a client's own requests to `login_path`; else they get 403.
         pub login_from_clients: bool = Key::flag("token.login_from_clients", true);
         /// Path of the login call, starting with `/`.
@@ -50,8 +51,10 @@ section! {
     }
 }
 
-const REFRESH_CHECK: Key = Key::number("token.refresh_check_seconds", (1, YEAR), 60)
-    .variables(&["TPP_TOKEN_REFRESH_CHECK_SECONDS"]);
+pub(in crate::config) const SCOPE: Key = Key::choice("token.scope", TokenScope::WORDS);
+pub(in crate::config) const REFRESH_CHECK: Key =
+    Key::number("token.refresh_check_seconds", (1, YEAR), 60)
+        .variables(&["TPP_TOKEN_REFRESH_CHECK_SECONDS"]);
 
 /// How DolphinDB says that it is full (S00006) or not up yet.
 const BUSY: &str = "(?i)max(imum)? ?(number of )?connections|connection limit|S00006|not ready|not (yet )?initialized|starting up";

@@ -12,15 +12,10 @@ use crate::config::text::{
 
 section! {
     /// `[upstream]`: the server behind the proxy.
+    #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     pub struct Upstream in "upstream", then with_certificates {
         /// Host name or address literal (an IPv6 literal without brackets).
-        pub host: String = Key::text(
-            "upstream.host",
-            "a host name or an IP address, without scheme and port",
-            shape::host,
-            Default::Required,
-        )
-        .variables(&["TPP_UPSTREAM_HOST"]);
+        pub host: String = HOST;
         /// TCP port.
         pub port: u16 =
             Key::number("upstream.port", (1, 65_535), 8848).variables(&["TPP_UPSTREAM_PORT"]);
@@ -55,6 +50,14 @@ section! {
     }
 }
 
+pub(in crate::config) const HOST: Key = Key::text(
+    "upstream.host",
+    "a host name or an IP address, without scheme and port",
+    shape::host,
+    Default::Required,
+)
+.variables(&["TPP_UPSTREAM_HOST"]);
+
 const CA_FILE: Key = Key::text(
     "upstream.ca_file",
     "the path of a PEM file with certificates",
@@ -86,6 +89,16 @@ impl Upstream {
         }
     }
 
+    /// Host and port as in a URL.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
     /// What an administrator should know though it is no error.
     pub(in crate::config) fn warnings(&self) -> Vec<String> {
         let mut list = Vec::new();
@@ -104,7 +117,8 @@ impl Upstream {
 
 /// Whether there are certificates in the file that is to hold them.
 fn with_certificates(section: Upstream, reader: &mut Reader<'_>, table: &Table<'_>) -> Upstream {
-    let Some(path) = &section.ca_file else {
+    // One that stands in another table's place has been looked at there.
+    let (Some(path), Some(node)) = (&section.ca_file, table.find(&CA_FILE)) else {
         return section;
     };
     let reason = match reader.files.read(path) {
@@ -113,9 +127,8 @@ fn with_certificates(section: Upstream, reader: &mut Reader<'_>, table: &Table<'
         Err(reason) => reason,
     };
     let key = &CA_FILE;
-    let origin = table.find(key).map(|node| node.origin);
     let found = format!("{path:?} ({reason})");
     let name = table.dotted(key.leaf());
-    reader.note(origin, &name, found, key.kind.allowed());
+    reader.note(Some(node.origin), &name, found, key.kind.allowed());
     section
 }

@@ -10,6 +10,7 @@ pub const MAX_WORKERS: usize = 256;
 
 section! {
     /// `[workers]`: how many processes serve, and how long they get to end.
+    #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     pub struct Workers in "workers" {
         /// Number of worker processes; 0 means one per processor.
         pub count: usize =

@@ -21,7 +21,26 @@ macro_rules! choice {
         }
 
         impl $Choice {
-            const WORDS: &'static [&'static str] = &[$default, $($word),+];
+            pub(in crate::config) const WORDS: &'static [&'static str] = &[$default, $($word),+];
+
+            /// As it is written.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self {
+                    Self::$Default => $default,
+                    $(Self::$Word => $word,)+
+                }
+            }
+        }
+
+        impl $crate::config::text::write::Write for $Choice {
+            fn write(
+                &self,
+                key: &$crate::config::text::key::Key,
+                map: &mut $crate::config::text::write::Map,
+            ) {
+                map.insert(key.leaf().to_owned(), self.word().into());
+            }
         }
 
         impl $crate::config::text::values::Read for $Choice {

@@ -3,7 +3,7 @@
 use super::tree::Value;
 
 /// One key.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::config) struct Key {
     /// Section and name, such as `upstream.port`.
     pub(in crate::config) path: &'static str,
@@ -39,6 +39,23 @@ pub(in crate::config) enum Kind {
     Address,
     /// Text that no message may repeat.
     Secret,
+    /// One of these numbers.
+    OneOf(&'static [u16]),
+    /// A list of texts of a certain shape, each once.
+    Texts {
+        allowed: &'static str,
+        valid: fn(&str) -> bool,
+    },
+    /// Names with percents.
+    Percents,
+    /// Names with texts.
+    Pairs,
+    /// Text, a number, true or false.
+    Scalar,
+    /// A table of its own, described by its own keys.
+    Table,
+    /// A list of tables, described by their own keys.
+    Entries,
 }
 
 /// What holds when the key is left out.
@@ -114,6 +131,25 @@ impl Key {
         Self::new(path, Kind::Choice(words), Default::Text(words[0]))
     }
 
+    /// A list of texts of a certain shape; empty when left out.
+    pub(in crate::config) const fn texts(
+        path: &'static str,
+        allowed: &'static str,
+        valid: fn(&str) -> bool,
+    ) -> Self {
+        Self::new(path, Kind::Texts { allowed, valid }, Default::Unset)
+    }
+
+    /// A table within its section.
+    pub(in crate::config) const fn table(path: &'static str) -> Self {
+        Self::new(path, Kind::Table, Default::Unset)
+    }
+
+    /// A list of tables within its section.
+    pub(in crate::config) const fn entries(path: &'static str) -> Self {
+        Self::new(path, Kind::Entries, Default::Unset)
+    }
+
     /// What 0 means, where that is not plain.
     pub(in crate::config) const fn zero(self, zero: &'static str) -> Self {
         let kind = match self.kind {
@@ -170,6 +206,16 @@ impl Kind {
             Self::Addresses => format!("{ADDRESS}, or a list of such"),
             Self::Address => ADDRESS.to_owned(),
             Self::Secret => "text that is not empty".to_owned(),
+            Self::OneOf(numbers) => {
+                let numbers: Vec<_> = numbers.iter().map(u16::to_string).collect();
+                numbers.join(" or ")
+            }
+            Self::Texts { allowed, .. } => format!("a list, each {allowed}"),
+            Self::Percents => "a table of names, each with a whole number from 0 to 100".to_owned(),
+            Self::Pairs => "a table of names, each with a text".to_owned(),
+            Self::Scalar => "text, a whole number, true or false".to_owned(),
+            Self::Table => "a table of keys".to_owned(),
+            Self::Entries => "a list of tables".to_owned(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Nothing here knows a key of tpp's: `section` brings them.
 
 pub(super) mod choice;
+pub(super) mod collections;
 pub(super) mod file;
 pub(super) mod key;
 pub(super) mod notation;
@@ -10,7 +11,9 @@ pub(super) mod paths;
 pub(super) mod problem;
 pub(super) mod reader;
 pub(super) mod shape;
+pub(super) mod spelled;
 pub(super) mod tree;
 pub(super) mod unknown;
 pub(super) mod values;
 pub(super) mod vars;
+pub(super) mod write;

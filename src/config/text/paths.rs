@@ -7,21 +7,33 @@ use super::vars::Vars;
 /// Set by systemd for a unit with `LoadCredential=`: a directory that the service alone may read.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
+/// Set by systemd for a unit with `StateDirectory=`: directories of the service, with colons between.
+const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
+
 /// What relative paths are relative to.
 pub(in crate::config) struct Paths<'a> {
     base: &'a Path,
     credentials: Option<PathBuf>,
+    state: Option<PathBuf>,
 }
 
 impl<'a> Paths<'a> {
     pub(in crate::config) fn new(base: &'a Path, vars: &dyn Vars) -> Self {
-        let credentials = vars
-            .var(CREDENTIALS_DIRECTORY)
-            .filter(|value| !value.is_empty());
+        let set = |name| vars.var(name).filter(|value| !value.is_empty());
+        let state = set(STATE_DIRECTORY).and_then(|list| {
+            let first = std::env::split_paths(&list).next();
+            first.filter(|path| path.is_absolute())
+        });
         Self {
             base,
-            credentials: credentials.map(PathBuf::from),
+            credentials: set(CREDENTIALS_DIRECTORY).map(PathBuf::from),
+            state,
         }
+    }
+
+    /// The directory that systemd keeps for the service's state.
+    pub(in crate::config) fn state(&self) -> Option<&Path> {
+        self.state.as_deref()
     }
 
     /// Relative to the directory of the configuration file.

@@ -34,6 +34,8 @@ pub enum Place {
     },
     /// An environment variable.
     Variable(String),
+    /// The body of a request to the management API.
+    Body,
 }
 
 impl Place {
@@ -102,6 +104,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(name) => f.write_str(name),
+            Self::Body => f.write_str("the body"),
             Self::File { file, line, column } => {
                 write!(f, "{}", file.display())?;
                 if let Some(line) = line {

@@ -19,12 +19,17 @@ pub(in crate::config) struct Reader<'a> {
     pub(in crate::config) files: Files,
     /// Every key there is, for a message about one that stands in the wrong place.
     pub(in crate::config) keys: &'static [&'static [Key]],
+    /// Whether backends are declared, so that neither an upstream nor an account need be given at the top.
+    pub(in crate::config) gateway: bool,
     pub(in crate::config) problems: Vec<Problem>,
     pub(in crate::config) warnings: Vec<String>,
 }
 
 /// Values that stand for the file's, by the path of their keys.
 pub(in crate::config) type Overrides = BTreeMap<&'static str, Node>;
+
+/// No variable stands for a key of a table that may occur several times.
+pub(in crate::config) static NO_OVERRIDES: Overrides = Overrides::new();
 
 /// A table of the file, with the environment before it.
 pub(in crate::config) struct Table<'t> {
@@ -89,6 +94,7 @@ impl Reader<'_> {
     pub(in crate::config) fn place(&self, origin: Option<Origin>) -> Place {
         match origin {
             Some(Origin::Variable(name)) => Place::Variable(name.to_owned()),
+            Some(Origin::Body) => Place::Body,
             Some(Origin::Line(line)) => Place::file(self.file, Some(line)),
             None => Place::file(self.file, None),
         }

@@ -12,6 +12,8 @@ pub(in crate::config) enum Origin {
     Line(usize),
     /// An environment variable.
     Variable(&'static str),
+    /// The body of a request.
+    Body,
 }
 
 /// A value and its place.

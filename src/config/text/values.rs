@@ -11,6 +11,21 @@ use super::{
 /// A type that a key can be read into: the value that was given, or the default; what is wrong is noted.
 pub(in crate::config) trait Read: Sized {
     fn read(reader: &mut Reader<'_>, table: &Table<'_>, key: &Key) -> Self;
+
+    /// The same, where a key that is left out, and need not be given, has the value that stands in `base`.
+    fn read_over(reader: &mut Reader<'_>, table: &Table<'_>, key: &Key, base: Option<&Self>) -> Self
+    where
+        Self: Clone,
+    {
+        match base {
+            Some(base)
+                if table.find(key).is_none() && !matches!(key.default, Default::Required) =>
+            {
+                base.clone()
+            }
+            _ => Self::read(reader, table, key),
+        }
+    }
 }
 
 impl Read for bool {
@@ -25,18 +40,19 @@ impl Read for bool {
 
 impl Read for u64 {
     fn read(reader: &mut Reader<'_>, table: &Table<'_>, key: &Key) -> Self {
-        let Kind::Whole { min, max, .. } = key.kind else {
-            return 0;
+        let fits = |number: &u64| match key.kind {
+            Kind::Whole { min, max, .. } => (min..=max).contains(number),
+            Kind::OneOf(numbers) => numbers.iter().any(|one| u64::from(*one) == *number),
+            _ => false,
         };
         let given = reader.read(table, key, |value| match value {
-            Value::Whole(number) => u64::try_from(*number)
-                .ok()
-                .filter(|number| (min..=max).contains(number)),
+            Value::Whole(number) => u64::try_from(*number).ok().filter(fits),
             _ => None,
         });
-        given.unwrap_or(match key.default {
-            Default::Whole(number) => number,
-            _ => min,
+        given.unwrap_or(match (key.default, key.kind) {
+            (Default::Whole(number), _) => number,
+            (_, Kind::Whole { min, .. }) => min,
+            _ => 0,
         })
     }
 }

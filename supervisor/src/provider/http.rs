@@ -155,7 +155,7 @@ fn builder(tls: &rustls::ClientConfig, peer: &Peer) -> ClientBuilder {
 }
 
 /// `host:port` as a URL and a person want it.
-pub(super) fn authority(host: &str, port: u16) -> String {
+pub(crate) fn authority(host: &str, port: u16) -> String {
     if host.contains(':') {
         format!("[{host}]:{port}")
     } else {

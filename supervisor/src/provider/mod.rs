@@ -14,7 +14,7 @@ mod redact;
 mod token;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{fmt, future::Future, net::SocketAddr, pin::Pin, time::Duration};
 
@@ -22,6 +22,7 @@ use tpp::config::Credential;
 
 pub use dolphindb::DolphinDb;
 pub use error::{LoginError, Outcome, SetupError};
+pub(crate) use http::authority;
 pub use token::{Token, TokenFault, fingerprint};
 
 /// What an account was given.

@@ -1,10 +1,10 @@
 mod answers;
-mod server;
+pub(crate) mod server;
 mod transport;
 
 use std::{net::SocketAddr, time::Duration};
 
-use tpp::config::{Credential, Secret, Token as TokenRules, Upstream};
+use tpp::config::{Credential, Token as TokenRules, Upstream};
 
 use super::*;
 
@@ -23,11 +23,7 @@ fn rules() -> TokenRules {
 }
 
 fn credential() -> Credential {
-    Credential {
-        username: "ann".to_owned(),
-        password: Secret::new(PASSWORD.to_owned()),
-        sessions: 1,
-    }
+    Credential::new("ann", PASSWORD, 1)
 }
 
 async fn login_to(address: SocketAddr) -> Result<Token, LoginError> {

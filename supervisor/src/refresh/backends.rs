@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{sync::watch, time::timeout};
-use tpp::{plan::Backend, pool::Origin};
+use tpp::{plan::Place as Backend, pool::Origin};
 
 /// How long an address that was not reached is kept away from, as long as there are others.
 const DEAD_FOR: Duration = Duration::from_secs(30);

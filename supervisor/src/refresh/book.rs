@@ -3,9 +3,8 @@
 
 use std::{sync::Arc, time::Instant};
 
-use tpp::{config::Credential, lending::Legacy};
+use tpp::config::Credential;
 
-use super::assignment::{self, Assignment};
 use crate::schedule::{Failure, Login, Rules, Schedule};
 
 /// All slots of a pool.
@@ -21,7 +20,7 @@ pub(crate) struct Book {
     /// Slots whose token may be lent.
     lent: u64,
     /// Slots that are somebody's.
-    owned: u64,
+    pub(super) owned: u64,
 }
 
 /// A slot.
@@ -31,7 +30,7 @@ pub(super) struct Stocked {
     pub(super) owner: Option<Arc<Credential>>,
     /// Its token may be lent.
     is_lent: bool,
-    note: SlotNote,
+    pub(super) note: SlotNote,
 }
 
 /// What is noted of a slot for people.
@@ -57,55 +56,8 @@ impl Book {
         }
     }
 
-    /// Takes over the slots of a predecessor: each goes to the account whose it was. What it holds is lent on;
-    /// `fingerprint` tells what to call that.
-    pub(super) fn adopt(
-        &mut self,
-        accounts: &[Credential],
-        legacies: &[Legacy],
-        now: Instant,
-        fingerprint: impl Fn(usize) -> String,
-    ) {
-        let owners = assignment::adopted(accounts, legacies);
-        for (slot, (owner, legacy)) in owners.into_iter().zip(legacies).enumerate() {
-            self.slots.push(Stocked::default());
-            let Some(owner) = owner else {
-                // One that is empty after all is found so at the next look.
-                self.retired.push(slot);
-                continue;
-            };
-            self.give(slot, &owner, now);
-            if legacy.is_usable {
-                let since = now.checked_sub(legacy.age).unwrap_or(now);
-                let user = owner.username.as_str();
-                self.schedule
-                    .adopt(number(slot), user, legacy.version, since);
-                self.slots[slot].note.fingerprint = Some(fingerprint(slot));
-                self.lend(slot);
-            }
-        }
-        self.schedule.doubt_passwords(now);
-    }
-
-    /// Gives `accounts` their slots, and tells what has to be done.
-    pub(super) fn assign(&mut self, accounts: Vec<Credential>, now: Instant) -> Assignment {
-        let plan = assignment::assign(self, accounts);
-        for slot in &plan.retired {
-            self.schedule.remove(number(*slot));
-            self.slots[*slot].note.fingerprint = None;
-            self.owned -= 1;
-        }
-        for user in &plan.new_passwords {
-            self.schedule.password_changed(user, now);
-        }
-        for (slot, owner) in &plan.added {
-            self.give(*slot, owner, now);
-        }
-        plan
-    }
-
     /// Makes `slot` `owner`'s; it is due for its first login.
-    fn give(&mut self, slot: usize, owner: &Arc<Credential>, now: Instant) {
+    pub(super) fn give(&mut self, slot: usize, owner: &Arc<Credential>, now: Instant) {
         let stocked = &mut self.slots[slot];
         stocked.owner = Some(Arc::clone(owner));
         stocked.note = SlotNote {
@@ -143,7 +95,7 @@ impl Book {
     }
 
     /// Notes that the token of `slot` may be lent.
-    fn lend(&mut self, slot: usize) {
+    pub(super) fn lend(&mut self, slot: usize) {
         self.lent += u64::from(!std::mem::replace(&mut self.slots[slot].is_lent, true));
     }
 

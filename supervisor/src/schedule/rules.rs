@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 
 use tpp::config;
 
-use super::slot::Drawn;
-
 /// First wait after trouble, and the shortest of all.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 /// Longest wait after trouble, when many are in it.
@@ -48,6 +46,17 @@ impl From<&config::Token> for Rules {
             login_concurrency: token.login_concurrency,
         }
     }
+}
+
+/// A token, as far as the schedule cares.
+#[derive(Debug)]
+pub(super) struct Drawn {
+    pub(super) version: u64,
+    pub(super) since: Instant,
+    pub(super) refresh_at: Instant,
+    pub(super) ends_at: Instant,
+    /// What the server said of its life, if it did.
+    pub(super) expires_in: Option<Duration>,
 }
 
 impl Rules {

@@ -1,10 +1,10 @@
 //! One slot: the token it has, and what was tried for it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{
     account::Account,
-    rules::{self, CURE_TRIAL, Dice},
+    rules::{self, CURE_TRIAL, Dice, Drawn},
 };
 
 /// A slot in one word.
@@ -62,17 +62,6 @@ pub(super) struct Slot {
     is_cure: bool,
     /// Such tokens in a row that were turned down soon.
     duds: u32,
-}
-
-/// A token, as far as the schedule cares.
-#[derive(Debug)]
-pub(super) struct Drawn {
-    pub(super) version: u64,
-    pub(super) since: Instant,
-    pub(super) refresh_at: Instant,
-    pub(super) ends_at: Instant,
-    /// What the server said of its life, if it did.
-    pub(super) expires_in: Option<Duration>,
 }
 
 #[derive(Debug)]

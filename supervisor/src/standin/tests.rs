@@ -31,11 +31,7 @@ async fn log_in(address: SocketAddr, user: &str, password: &str) -> Result<Token
         login_timeout: limit,
         ..TokenRules::default()
     };
-    let credential = Credential {
-        username: user.to_owned(),
-        password: Secret::new(password.to_owned()),
-        sessions: 1,
-    };
+    let credential = Credential::new(user, password, 1);
     DolphinDb::new(&upstream, &rules)
         .unwrap()
         .login(&credential)

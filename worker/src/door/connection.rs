@@ -12,13 +12,12 @@ use std::{
 
 use bytes::Buf;
 use pingora_core::protocols::Stream;
-use tpp::lending::Lease;
 use tpp::shared::WaitEnd;
 
 use crate::{
     clock::due,
     gateway::stamp::check_hops,
-    gateway::{client::Client, exchange, flight::Next, held::Held, record},
+    gateway::{client::Client, exchange, flight::Next, record},
     http1::line,
     http1::request::{self, Request},
     message::head::Head,
@@ -47,7 +46,7 @@ pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream) {
     let mut connection = Connection::new(worker, stream).await;
     let timer = Arc::clone(&connection.client.timer);
     let requests = pin!(serve_requests(&mut connection));
-    timer.leash.hold(worker, requests).await;
+    timer.leash.hold(&worker.looks, requests).await;
 }
 
 async fn serve_requests(connection: &mut Connection) {
@@ -75,16 +74,20 @@ impl Connection {
                 || "unknown".to_owned(),
                 |address: IpAddr| address.to_canonical().to_string(),
             );
+        let view = worker.view();
         // A connection is one task for all its life, so its waker stays good.
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         Self {
             client: Client {
                 worker: Arc::clone(worker),
-                view: worker.view(),
+                settings: Arc::clone(&view.settings),
+                pool: None,
+                view,
                 wire: Wire::new(stream),
                 timer: worker.timers.add(waker),
                 held: None,
                 address,
+                lot: fastrand::u64(..),
             },
             head: Head::default(),
             opened: Instant::now(),
@@ -136,12 +139,12 @@ impl Connection {
 
     /// Notes that the client asks nothing now: it may be told to give way.
     fn rest(&self) {
-        let lease = self.client.held.as_ref().map(Held::lease);
+        let held = self.client.held.as_ref();
         let now = self.client.worker.clock.now();
         let standing = &self.client.timer.standing;
-        standing.rest(now, lease.map(Lease::slot));
-        if let Some(lease) = lease {
-            lease.note_idle();
+        standing.rest(now, held.map(|held| (held.pool(), held.lease().slot())));
+        if let Some(held) = held {
+            held.lease().note_idle();
         }
     }
 
@@ -193,7 +196,7 @@ impl Connection {
 
     /// How long a head may take from its first byte: a client that may not be idle may not dawdle either.
     fn head_limit(&self) -> Option<Duration> {
-        let settings = &self.client.view.settings;
+        let settings = &*self.client.settings;
         [settings.client.head_timeout, settings.lease.idle_timeout]
             .into_iter()
             .flatten()
@@ -207,7 +210,7 @@ impl Connection {
         let hold_left = client
             .hold_end()
             .map(|end| Duration::from_millis(end.saturating_sub(now)));
-        [client.view.settings.lease.idle_timeout, hold_left]
+        [client.settings.lease.idle_timeout, hold_left]
             .into_iter()
             .flatten()
             .min()

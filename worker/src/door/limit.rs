@@ -59,6 +59,11 @@ impl Limit {
         }
     }
 
+    /// Descriptors that client and upstream connections may have together.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.descriptors
+    }
+
     /// Lets a connection from `address` in, if the upstream's side may need `upstream` descriptors.
     ///
     /// # Errors

@@ -70,6 +70,7 @@ fn tell(worker: &Worker, mut tcp: &std::net::TcpStream, reply: &Reply) -> io::Re
         close: true,
         keep_alive: None,
         date: &worker.clock.date_line(),
+        fields: b"",
     };
     write::reply(reply, None, seal, &mut answer);
     tcp.write_all(&answer)?;

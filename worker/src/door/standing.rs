@@ -6,15 +6,18 @@ use std::sync::atomic::{
     Ordering::Relaxed, // One thread writes and reads; the atomics only make the types shareable.
 };
 
-use tpp::pool::SlotIndex;
+use tpp::ids::{PoolId, SlotIndex};
 
 use crate::clock::NEVER;
+
+/// A slot's index takes fewer bits.
+const POOL_SHIFT: u32 = 32;
 
 /// Where a connection stands. All times are the worker's clock's, milliseconds.
 #[derive(Debug)]
 pub(crate) struct Standing {
     idle_since: AtomicU64,
-    /// Index of the slot that it holds while idle, plus one; 0: none.
+    /// Pool and slot that it holds while idle, plus one; 0: none.
     idle_slot: AtomicU64,
     /// Until when the end of a drain leaves it alone; `NEVER`: it stands in line.
     spared_until: AtomicU64,
@@ -34,9 +37,11 @@ impl Default for Standing {
 
 impl Standing {
     /// It asks nothing from `now` on, and holds `slot` meanwhile.
-    pub(crate) fn rest(&self, now: u64, slot: Option<SlotIndex>) {
+    pub(crate) fn rest(&self, now: u64, slot: Option<(PoolId, SlotIndex)>) {
         self.idle_since.store(now, Relaxed);
-        let slot = slot.map_or(0, |slot| slot.get() as u64 + 1);
+        let slot = slot.map_or(0, |(pool, slot)| {
+            (u64::from(pool.get()) << POOL_SHIFT | slot.get() as u64) + 1
+        });
         self.idle_slot.store(slot, Relaxed);
     }
 
@@ -46,10 +51,12 @@ impl Standing {
         self.idle_slot.store(0, Relaxed);
     }
 
-    /// The slot that it holds and asks nothing of.
-    pub(crate) fn idle_slot(&self) -> Option<SlotIndex> {
-        let slot = self.idle_slot.load(Relaxed).checked_sub(1)?;
-        usize::try_from(slot).ok().map(SlotIndex::new)
+    /// The slot that it holds and asks nothing of, and its pool.
+    pub(crate) fn idle_slot(&self) -> Option<(PoolId, SlotIndex)> {
+        let both = self.idle_slot.load(Relaxed).checked_sub(1)?;
+        let pool = u16::try_from(both >> POOL_SHIFT).ok()?;
+        let slot = usize::try_from(both & ((1 << POOL_SHIFT) - 1)).ok()?;
+        Some((PoolId::new(pool), SlotIndex::new(slot)))
     }
 
     /// Whether it has asked nothing for `least` milliseconds.
@@ -89,9 +96,10 @@ mod tests {
     fn only_who_asks_nothing_is_idle() {
         let standing = Standing::default();
         assert!(!standing.is_idle_for(0, u64::MAX - 1));
-        standing.rest(100, Some(SlotIndex::new(0)));
+        let held = (PoolId::new(3), SlotIndex::new(0));
+        standing.rest(100, Some(held));
         assert!(standing.is_idle_for(50, 150) && !standing.is_idle_for(51, 150));
-        assert_eq!(standing.idle_slot(), Some(SlotIndex::new(0)));
+        assert_eq!(standing.idle_slot(), Some(held));
         standing.rise();
         assert!(!standing.is_idle_for(0, 150) && standing.idle_slot().is_none());
     }

@@ -29,6 +29,7 @@ pub fn http_request_head(bytes: &[u8]) {
     let stamp = Stamp {
         client: CLIENT,
         trust_forwarded: choices & 1 != 0,
+        passes_authorization: false,
         host: Host::Client { or: AUTHORITY },
     };
     let (mut head, mut out) = (RequestHead::default(), BytesMut::new());
@@ -232,6 +233,7 @@ pub fn http_answer_head(bytes: &[u8]) {
         close: choices & 16 != 0,
         keep_alive: None,
         date: b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+        fields: b"",
     };
     let (mut out, mut rest) = (BytesMut::new(), bytes);
     while let Ok(Some((head, length))) = head::pass(rest, &request, seal, &mut out) {

@@ -1,8 +1,8 @@
 //! One attempt to get an answer: a connection to the upstream, and how far what is said on it has come.
 
-use std::{future::poll_fn, io, net::SocketAddr};
+use std::{future::poll_fn, io, net::SocketAddr, sync::Arc};
 
-use tpp::pool::Origin;
+use tpp::ids::Origin;
 use tpp::shared::WaitEnd;
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     http1::answer::{Answer, Head, Nonsense},
     http1::body::{Body, Frame},
     upstream::Link,
+    view::backend::{Backend, InFlight},
     wire::Wire,
 };
 
@@ -41,6 +42,8 @@ impl From<Nonsense> for Break {
 /// One attempt.
 #[derive(Debug)]
 pub(crate) struct Attempt {
+    pub(crate) backend: Arc<Backend>,
+    _in_flight: InFlight,
     pub(crate) wire: Wire,
     /// Where it leads.
     pub(crate) address: SocketAddr,
@@ -86,8 +89,10 @@ pub(crate) struct State {
 }
 
 impl Attempt {
-    pub(crate) fn new(link: Link, origin: Origin, is_reused: bool) -> Self {
+    pub(crate) fn new(backend: Arc<Backend>, link: Link, origin: Origin, is_reused: bool) -> Self {
         Self {
+            _in_flight: backend.enter(),
+            backend,
             wire: link.wire,
             address: link.address,
             origin,

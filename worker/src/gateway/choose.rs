@@ -1,49 +1,134 @@
-//! Where a request goes: a connection to the upstream, kept or new.
+//! Where a request goes: a backend, and a connection to it, kept or new.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tpp::pool::Origin;
+use tpp::{
+    config::{Affinity, Balance},
+    ids::Origin,
+};
 
 use crate::{
     gateway::{
+        affinity,
         attempt::Attempt,
         client::Client,
         flight::{Failure, Flight},
         origin::{fit, note_unreachable},
+        retry::may_retry,
     },
     message::reply::Reply,
-    upstream::{Link, transport::Unreachable},
+    upstream::{Link, Upstream, transport::Unreachable},
+    view::{member::Member, site::Group},
     wire::attend::{AtEnd, attend},
 };
 
-/// A connection to the upstream for the next attempt.
+/// A connection to a backend for the next attempt.
 pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> {
-    let origin = fit(flight).await?;
-    let client = &mut *flight.client;
-    let now = client.worker.clock.now();
-    if flight.may_reuse
-        && let Some(link) = client.view.upstream.reuse(origin, now)
-    {
-        return Ok(Attempt::new(link, origin, true));
+    loop {
+        let origin = fit(flight).await?;
+        let group = Arc::clone(&flight.group);
+        let Some(Member {
+            backend, settings, ..
+        }) = pick(flight, &group, origin)
+        else {
+            if let Some(failure) = flight.unreachable.take() {
+                return Err(failure);
+            }
+            if give_back_bound(flight, &group, origin) {
+                continue;
+            }
+            return Err(Failure::Reply(nobody(&group)));
+        };
+        let client = &mut *flight.client;
+        client.serve_as(settings);
+        let now = client.worker.clock.now();
+        if flight.may_reuse
+            && let Some(link) = backend.upstream.reuse(origin, now)
+        {
+            return Ok(Attempt::new(Arc::clone(backend), link, origin, true));
+        }
+        match connect(client, &backend.upstream, origin).await? {
+            Ok(link) => return Ok(Attempt::new(Arc::clone(backend), link, origin, false)),
+            Err(unreachable) => {
+                note_unreachable(client, &backend.upstream, origin);
+                let failure = no_connection(&unreachable);
+                if !may_retry(flight, backend) {
+                    return Err(failure);
+                }
+                flight.unreachable = Some(failure);
+            }
+        }
     }
-    connect(client, origin)
-        .await?
-        .map(|link| Attempt::new(link, origin, false))
-        .map_err(|unreachable| {
-            note_unreachable(client, origin);
-            Failure::Reply(if unreachable.is_slow() {
-                Reply::gateway_timeout("the upstream did not accept the connection in time")
-            } else {
-                Reply::bad_gateway(unreachable.to_string())
-            })
-        })
+}
+
+/// The backend for the next attempt, among those that tokens of `origin` may be sent to.
+fn pick<'g>(flight: &mut Flight<'_>, group: &'g Group, origin: Origin) -> Option<&'g Member> {
+    let tried = std::mem::take(&mut flight.tried);
+    let fits = |member: &Member| {
+        let backend = &member.backend;
+        let is_open = backend.upstream.serves(origin) || !backend.upstream.has_addresses();
+        backend.is_up() && is_open && !tried.iter().any(|one| Arc::ptr_eq(one, backend))
+    };
+    let site = Arc::clone(&flight.site);
+    let host = &site.plan.host;
+    let followed = match host.affinity {
+        Affinity::Cookie => affinity::follow(flight, group, fits),
+        Affinity::None => None,
+    };
+    let key = || match &host.balance {
+        Balance::Hash(by) => flight.client.hash_key(flight.head, by),
+        _ => 0,
+    };
+    let found = followed
+        .or_else(|| group.pick(key, fits))
+        // What is bound to a backend that takes nothing new goes on there.
+        .or_else(|| {
+            let mut bound = group.members.iter().filter(|_| origin != Origin::NONE);
+            bound.find(|member| fits(member))
+        });
+    flight.tried = tried;
+    found
+}
+
+/// Gives up a token that is good at a backend alone that is down, while others serve. Whether it did: another one is to be lent.
+fn give_back_bound(flight: &mut Flight<'_>, group: &Group, origin: Origin) -> bool {
+    let others =
+        |member: &Member| member.backend.takes_new() && !member.backend.upstream.serves(origin);
+    let gives =
+        flight.may_change_token && flight.client.held.is_some() && group.members.iter().any(others);
+    if gives {
+        // Once: the supervisor takes what is bound to it out of use, and until then the next one may be no better.
+        flight.may_change_token = false;
+        flight.client.held = None;
+    }
+    gives
+}
+
+/// Why nobody serves.
+fn nobody(group: &Group) -> Reply {
+    let tag = group.tag();
+    Reply::no_backend(if group.members.is_empty() {
+        format!("no backend has the tag {tag:?}")
+    } else {
+        format!("all backends with the tag {tag:?} are down")
+    })
+}
+
+fn no_connection(unreachable: &Unreachable) -> Failure {
+    Failure::Reply(if unreachable.is_slow() {
+        Reply::gateway_timeout("the upstream did not accept the connection in time")
+    } else {
+        Reply::bad_gateway(unreachable.to_string())
+    })
 }
 
 async fn connect(
     client: &mut Client,
+    upstream: &Upstream,
     origin: Origin,
 ) -> Result<Result<Link, Unreachable>, Failure> {
     let now = client.worker.clock.now();
+    let dial = client.settings.upstream.connect_timeout;
     // The connect has limits of its own.
     let limit: Option<Duration> = None;
     attend(
@@ -53,7 +138,7 @@ async fn connect(
         AtEnd::Stay,
         limit,
         // Boxed, so that a connection that is made but once does not take its room in every task.
-        Box::pin(client.view.upstream.connect(origin, now)),
+        Box::pin(upstream.connect(origin, dial, now)),
     )
     .await
     .map_err(Failure::from)

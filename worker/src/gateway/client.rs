@@ -2,16 +2,18 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
-use tpp::{config::LeaseMode, shared::WaitEnd};
+use tpp::{config::LeaseMode, lending::WorkerSettings, shared::WaitEnd};
 
 use crate::{
-    clock::{Timer, due},
+    clock::due,
     gateway::{held::Held, record},
     http1::request::Request,
     http1::write::{self, Seal},
     message::reply::Reply,
+    timers::Timer,
+    view::{View, pool::TokenPool, site::Group},
     wire::{Wire, attend::Interrupt},
-    worker::{View, Worker},
+    worker::Worker,
 };
 
 /// What a client is told when no token is left. Node's clients close a connection that may be idle for two seconds or less at once.
@@ -22,24 +24,45 @@ pub(crate) struct Client {
     pub(crate) worker: Arc<Worker>,
     /// What is in force for the request in hand.
     pub(crate) view: Arc<View>,
+    /// What holds for it: as far as the request in hand is on its way, for that.
+    pub(crate) settings: Arc<WorkerSettings>,
+    /// Where the lease is from, or will be.
+    pub(crate) pool: Option<Arc<TokenPool>>,
     pub(crate) wire: Wire,
     pub(crate) timer: Arc<Timer>,
     /// The lease, from the first request on.
     pub(crate) held: Option<Held>,
     /// Its address, as it is written into requests.
     pub(crate) address: String,
+    /// Its part of whatever is drawn by lot.
+    pub(crate) lot: u64,
 }
 
 impl Client {
+    /// What is said for `group` holds from here on.
+    pub(crate) fn serve_by(&mut self, group: &Group) {
+        if !Arc::ptr_eq(&self.settings, &group.settings) {
+            self.settings = Arc::clone(&group.settings);
+            self.pool.clone_from(&group.pool);
+        }
+    }
+
+    /// What is said for one of its backends holds from here on.
+    pub(crate) fn serve_as(&mut self, settings: &Arc<WorkerSettings>) {
+        if !Arc::ptr_eq(&self.settings, settings) {
+            self.settings = Arc::clone(settings);
+        }
+    }
+
     /// When the lease has been held long enough, by the worker's clock: the answer in hand is the last one.
     pub(crate) fn hold_end(&self) -> Option<u64> {
-        let most = self.view.settings.lease.max_hold?;
+        let most = self.settings.lease.max_hold?;
         Some(due(self.held.as_ref()?.since(), Some(most)))
     }
 
     /// When the answer in hand is cut, because the lease has been held long enough and the grace is over.
     pub(crate) fn hold_cut(&self) -> Option<u64> {
-        let grace = self.view.settings.lease.max_hold_grace;
+        let grace = self.settings.lease.max_hold_grace;
         Some(due(self.hold_end()?, Some(grace)))
     }
 
@@ -55,6 +78,7 @@ impl Client {
             close,
             keep_alive: self.keep_alive(),
             date: &self.worker.clock.date_line(),
+            fields: b"",
         };
         write::reply(reply, request, seal, &mut self.wire.outbox);
         self.flush().await
@@ -63,14 +87,15 @@ impl Client {
     /// How long the client is told that its connection may be idle: when the next client would have to wait, so short that
     /// those who heed it give the token back themselves, before they are made to in the middle of their next request.
     pub(crate) fn keep_alive(&self) -> Option<Duration> {
-        let lease = &self.view.settings.lease;
+        let lease = &self.settings.lease;
         let must_give_way = lease.mode == LeaseMode::Connection && lease.contended_idle.is_some();
-        (must_give_way && self.worker.is_scarce()).then_some(SCARCE_KEEP_ALIVE)
+        let is_scarce = |pool: &Arc<TokenPool>| pool.is_scarce();
+        (must_give_way && self.pool.as_ref().is_some_and(is_scarce)).then_some(SCARCE_KEEP_ALIVE)
     }
 
     /// Sends what waits for the client.
     pub(crate) async fn flush(&mut self) -> Result<(), Interrupt> {
-        let limit = self.view.settings.client.stall_timeout;
+        let limit = self.settings.client.stall_timeout;
         self.timer.set(&self.worker.clock, limit);
         let flushed = poll_fn(|cx| match self.wire.poll_send(cx) {
             Poll::Ready(sent) => Poll::Ready(sent.map_err(|_| Interrupt::Gone)),

@@ -9,9 +9,11 @@ use crate::{
         lend::{give_back, lend},
         login_path::admit,
         prove::prove,
+        route::route,
         stamp::stamp,
         verdict::{judge, pass},
     },
+    http1::body::Body,
     http1::request::Request,
     message::head::Head,
     message::reply::Reply,
@@ -20,7 +22,11 @@ use crate::{
 /// Takes a request its way: to the upstream's answer, or to one of tpp's own.
 pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> Next {
     client.worker.counters().requests.add(1);
-    let mut flight = Flight::new(client, request, head);
+    let found = match route(client, head) {
+        Ok(found) => found,
+        Err(reply) => return refuse(client, request, &reply).await,
+    };
+    let mut flight = Flight::new(client, request, head, found);
     let outcome = way(&mut flight).await;
     give_back(&mut flight);
     match outcome {
@@ -46,12 +52,23 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
     }
 }
 
+/// Answers a request that is for nobody here. A body that comes with it is not waited for.
+async fn refuse(client: &mut Client, request: &Request, reply: &Reply) -> Next {
+    let stays = request.body == Body::EMPTY && request.keep_alive && !client.worker.is_draining();
+    match client.say(reply, Some(request), !stays).await {
+        Err(_) => Next::Drop,
+        Ok(()) if stays => Next::Request,
+        Ok(()) => Next::End,
+    }
+}
+
 /// Answers in the upstream's stead.
 async fn answer(flight: &mut Flight<'_>, reply: &Reply) -> Next {
     let client = &mut *flight.client;
     let stays = flight.upload.is_over()
         && flight.request.keep_alive
         && !flight.has_lost_its_lease
+        && !flight.is_last
         && !client.worker.is_draining();
     match client.say(reply, Some(flight.request), !stays).await {
         Err(_) => Next::Drop,

@@ -1,10 +1,16 @@
 //! A request on its way: what its steps know and change.
 
+use std::sync::Arc;
+
 use crate::{
-    gateway::{client::Client, upload::Upload},
+    gateway::{budget::Retrying, client::Client, upload::Upload},
     http1::request::Request,
     message::head::Head,
     message::reply::Reply,
+    view::{
+        backend::Backend,
+        site::{Group, Site},
+    },
     wire::attend::Interrupt,
 };
 
@@ -13,6 +19,10 @@ pub(crate) struct Flight<'a> {
     pub(crate) client: &'a mut Client,
     pub(crate) request: &'a Request,
     pub(crate) head: &'a Head,
+    /// Whom it is for.
+    pub(crate) site: Arc<Site>,
+    /// Those that may serve it.
+    pub(crate) group: Arc<Group>,
     pub(crate) upload: Upload,
     /// A connection to the upstream that was used before will do.
     pub(crate) may_reuse: bool,
@@ -20,20 +30,44 @@ pub(crate) struct Flight<'a> {
     pub(crate) was_refused: bool,
     /// When that token was drawn, if this very request was sent again because of it.
     pub(crate) refused_token: Option<u64>,
+    /// Backends that could not be reached.
+    pub(crate) tried: Vec<Arc<Backend>>,
+    /// What is said if no other one can be tried.
+    pub(crate) unreachable: Option<Failure>,
+    pub(crate) retrying: Option<Retrying>,
+    /// Its token may be exchanged for one of another backend.
+    pub(crate) may_change_token: bool,
+    /// Lines of the gateway's own for the answer.
+    pub(crate) answer_fields: Vec<u8>,
+    /// The client's connection ends with the answer: it is for another pool than before.
+    pub(crate) is_last: bool,
     /// The lease stays with what the upstream still does: the client's connection ends, for it keeps its slot or none.
     pub(crate) has_lost_its_lease: bool,
 }
 
 impl<'a> Flight<'a> {
-    pub(crate) fn new(client: &'a mut Client, request: &'a Request, head: &'a Head) -> Self {
+    pub(crate) fn new(
+        client: &'a mut Client,
+        request: &'a Request,
+        head: &'a Head,
+        (site, group): (Arc<Site>, Arc<Group>),
+    ) -> Self {
         Self {
             client,
             request,
             head,
+            site,
+            group,
             upload: Upload::new(request),
             may_reuse: true,
             was_refused: false,
             refused_token: None,
+            tried: Vec::new(),
+            unreachable: None,
+            retrying: None,
+            may_change_token: true,
+            answer_fields: Vec::new(),
+            is_last: false,
             has_lost_its_lease: false,
         }
     }

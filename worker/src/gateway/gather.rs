@@ -42,7 +42,7 @@ pub(crate) async fn gather(flight: &mut Flight<'_>) -> Result<(), Failure> {
                 Poll::Pending => break,
             }
         }
-        let (now, settings) = (client.worker.clock.now(), &client.view.settings);
+        let (now, settings) = (client.worker.clock.now(), &client.settings);
         match pace.look(Turn::ClientSends, false, now, settings) {
             Err(end) => return Poll::Ready(Err(Missing::Late(end))),
             Ok(due) => client.timer.set_due(due),

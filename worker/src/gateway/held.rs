@@ -2,11 +2,15 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use tpp::{config::Reset, lending::Lease, pool::Origin};
+use tpp::{
+    config::Reset,
+    ids::{Origin, PoolId},
+    lending::Lease,
+};
 use tracing::debug;
 use zeroize::Zeroizing;
 
-use crate::{gateway::holds::Holds, worker::Worker};
+use crate::{gateway::holds::Holds, view::pool::TokenPool, worker::Worker};
 
 const PREFIX: &[u8] = b"Authorization: Bearer ";
 /// The line is the last of its head.
@@ -15,6 +19,7 @@ const SUFFIX: &[u8] = b"\r\n\r\n";
 /// A lease and its `Authorization` line. Dropping it gives the slot back.
 pub(crate) struct Held {
     lease: Lease,
+    pool: PoolId,
     worker: usize,
     /// Of the token in the line; 0: there is no line yet.
     version: u64,
@@ -31,7 +36,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn new(lease: Lease, worker: &Worker, reset: Reset) -> Self {
+    pub(crate) fn new(lease: Lease, worker: &Worker, pool: &TokenPool) -> Self {
         Self {
             lease,
             worker: worker.seat(),
@@ -41,14 +46,20 @@ impl Held {
             line: Zeroizing::default(),
             since: worker.clock.now(),
             requests: 0,
-            reset,
+            reset: pool.plan.lease.reset,
+            pool: pool.desk.pool_id(),
             begun: Instant::now(),
-            holds: Arc::clone(&worker.holds),
+            holds: Arc::clone(&pool.holds),
         }
     }
 
     pub(crate) fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// Where it is from.
+    pub(crate) fn pool(&self) -> PoolId {
+        self.pool
     }
 
     /// However the lease ends, its token is not lent again: the upstream may still work for it.

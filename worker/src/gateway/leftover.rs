@@ -21,14 +21,17 @@ use crate::{
     http1::request::Request,
     http1::write::Seal,
     upstream::Link,
+    view::backend::Backend,
     wire::Wire,
-    worker::{View, Worker},
+    worker::Worker,
 };
 
 /// An answer that nobody waits for.
 struct Leftover {
     worker: Arc<Worker>,
-    view: Arc<View>,
+    backend: Arc<Backend>,
+    /// How long it is waited for.
+    limit: Duration,
     /// Its token is marked as spent: whatever becomes of this, it is not lent on but after the answer's end.
     held: Held,
     wire: Wire,
@@ -49,7 +52,7 @@ struct Leftover {
 /// it.
 pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
     let client = &mut *flight.client;
-    let mode = client.view.settings.lease.abandoned;
+    let mode = client.settings.lease.abandoned;
     if mode == Abandoned::Release {
         return;
     }
@@ -59,6 +62,7 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
     flight.has_lost_its_lease = true;
     held.mark_spent();
     let Attempt {
+        backend,
         wire,
         address,
         state,
@@ -76,7 +80,8 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
     }
     let leftover = Leftover {
         worker: Arc::clone(&client.worker),
-        view: Arc::clone(&client.view),
+        limit: client.settings.lease.abandoned_wait,
+        backend,
         held,
         wire,
         address,
@@ -99,19 +104,18 @@ impl Leftover {
         let timer = worker.timers.add(waker);
         timer.leash.bind(self.held.lease());
         let waiting = pin!(self.wait_for_the_end());
-        timer.leash.hold(&worker, waiting).await;
+        timer.leash.hold(&worker.looks, waiting).await;
     }
 
     async fn wait_for_the_end(mut self) {
-        let limit = self.view.settings.lease.abandoned_wait;
-        match timeout(limit, self.read_to_end()).await {
+        match timeout(self.limit, self.read_to_end()).await {
             Ok(Ok(())) => {
                 self.held.mark_sound();
                 if self.stays && self.wire.inbox.is_empty() {
                     let (wire, address) = (self.wire, self.address);
                     let link = Link { wire, address };
                     let now = self.worker.clock.now();
-                    self.view.upstream.keep(link, self.keep_for, now);
+                    self.backend.upstream.keep(link, self.keep_for, now);
                 }
             }
             Ok(Err(error)) => {
@@ -146,6 +150,7 @@ impl Leftover {
                 close: false,
                 keep_alive: None,
                 date: b"",
+                fields: b"",
             };
             let read = head::pass(&self.wire.inbox, &self.request, seal, &mut discarded);
             let Some((head, length)) = read

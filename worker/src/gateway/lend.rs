@@ -21,20 +21,30 @@ use crate::{
         held::Held,
     },
     message::reply::Reply,
+    view::pool::TokenPool,
     wire::attend::{AtEnd, Interrupt, attend},
 };
 
-/// Sees to it that the client holds a lease.
+/// Sees to it that the client holds a lease of the pool that the request's backends draw from, if they draw from one.
 pub(crate) async fn lend(flight: &mut Flight<'_>) -> Result<(), Failure> {
     let client = &mut *flight.client;
-    if client.held.is_some() {
+    let Some(pool) = &flight.group.pool else {
         return Ok(());
+    };
+    if let Some(held) = &client.held {
+        if held.pool() == pool.desk.pool_id() {
+            return Ok(());
+        }
+        // One at a time: two that hold what the other waits for would wait for ever. The connection was promised one for all
+        // its life: it ends, and the next one begins with the other pool.
+        client.held = None;
+        flight.is_last = client.settings.lease.mode == LeaseMode::Connection;
     }
-    let (lease, waited) = match client.worker.desk.try_lease() {
+    let (lease, waited) = match pool.desk.try_lease() {
         Some(lease) => (lease, Duration::ZERO),
         None => {
             let begun = Instant::now();
-            (stand_in_line(client).await?, begun.elapsed())
+            (stand_in_line(client, pool).await?, begun.elapsed())
         }
     };
     client.worker.counters().acquisition_wait.observe(waited);
@@ -44,33 +54,33 @@ pub(crate) async fn lend(flight: &mut Flight<'_>) -> Result<(), Failure> {
         wait_ms = millis(waited),
         "lease acquired"
     );
-    let reset = client.view.settings.lease.reset;
     client.timer.leash.bind(&lease);
-    client.worker.note_scarcity();
-    client.held = Some(Held::new(lease, &client.worker, reset));
+    pool.note_scarcity();
+    client.held = Some(Held::new(lease, &client.worker, pool));
     Ok(())
 }
 
 /// Gives the lease back after each request, if that is the mode.
 pub(crate) fn give_back(flight: &mut Flight<'_>) {
-    if flight.client.view.settings.lease.mode == LeaseMode::Request {
+    if flight.client.settings.lease.mode == LeaseMode::Request {
         flight.client.held = None;
     }
 }
 
 /// Waits for a slot, unless too many do already. A client that leaves leaves the line at once, and so does one that ends its
 /// side: it would hold a place that others wait behind, and cannot be told from one that is gone.
-async fn stand_in_line(client: &mut Client) -> Result<Lease, Failure> {
+async fn stand_in_line(client: &mut Client, pool: &TokenPool) -> Result<Lease, Failure> {
     let worker = &*client.worker;
-    let (desk, counters) = (&worker.desk, worker.counters());
-    let settings = &client.view.settings.lease;
+    let (desk, counters) = (&pool.desk, worker.counters());
+    let settings = &pool.plan.lease;
+    let retry_after = || pool.retry_after(worker.clock.now());
     if settings
         .max_waiting
         .is_some_and(|most| desk.waiting() >= most as u64)
     {
         counters.queue_rejections.add(1);
         let reply = Reply::no_token("too many wait for one already");
-        return Err(Failure::Reply(reply.after(worker.retry_after())));
+        return Err(Failure::Reply(reply.after(retry_after())));
     }
     client.timer.standing.join_line();
     let waited = attend(
@@ -83,7 +93,7 @@ async fn stand_in_line(client: &mut Client) -> Result<Lease, Failure> {
     )
     .await;
     // Served late in a drain, it has as much time as those had who were served at its begin.
-    let spared_until = worker.clock.now() + millis(client.view.settings.drain_timeout);
+    let spared_until = worker.clock.now() + millis(client.settings.drain_timeout);
     client.timer.standing.leave_line(spared_until);
     waited
         .map_err(|interrupt| match interrupt {
@@ -94,7 +104,7 @@ async fn stand_in_line(client: &mut Client) -> Result<Lease, Failure> {
             Interrupt::Late => {
                 counters.queue_timeouts.add(1);
                 let reply = Reply::no_token("none came free in time");
-                Failure::Reply(reply.after(worker.retry_after()))
+                Failure::Reply(reply.after(retry_after()))
             }
             Interrupt::Cut => Failure::Reply(Reply::no_token("tpp is stopping")),
         })?

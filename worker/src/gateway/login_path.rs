@@ -15,7 +15,10 @@ const DECODINGS: usize = 3;
 
 /// Refuses a client's own login, where it may make none.
 pub(super) fn admit(flight: &Flight<'_>) -> Result<(), Failure> {
-    let rules = &flight.client.view.settings.token;
+    if flight.group.pool.is_none() {
+        return Ok(());
+    }
+    let rules = &flight.client.settings.token;
     if !rules.login_from_clients && is_asked_for(flight.head.path(), &rules.login_path) {
         return Err(Failure::Reply(Reply::forbidden(
             "clients do not log in here: token.login_from_clients is false",

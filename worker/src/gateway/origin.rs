@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tpp::pool::Origin;
+use tpp::ids::Origin;
 use tracing::debug;
 
 use crate::{
@@ -15,22 +15,30 @@ use crate::{
         lend::lend,
     },
     message::reply::Reply,
+    upstream::Upstream,
     wire::attend::{AtEnd, Interrupt, attend},
 };
 
 /// How long a plan may be on its way: it lies in the channel before it is in force.
 const PLAN_LIMIT: Duration = Duration::from_secs(2);
 
-/// Sees to it that the client holds a lease whose token may be sent where the plan leads. Returns its origin.
+/// Sees to it that the client holds a lease whose token may be sent where the plan leads, if one is needed there. Returns its
+/// origin.
 pub(crate) async fn fit(flight: &mut Flight<'_>) -> Result<Origin, Failure> {
     loop {
         lend(flight).await?;
         let client = &mut *flight.client;
-        client.worker.renew(&mut client.view);
+        if client.worker.renew(&mut client.view) {
+            flight.route_again().map_err(Failure::Reply)?;
+            // The backends in force may draw from another pool.
+            continue;
+        }
+        if flight.group.pool.is_none() {
+            return Ok(Origin::NONE);
+        }
         let held = client.held.as_mut().ok_or(Failure::Over(Next::Drop))?;
         let (origin, _) = held.origin();
-        let upstream = &client.view.upstream;
-        if upstream.serves(origin) || !upstream.has_addresses() {
+        if flight.group.serves(origin) || !flight.group.has_addresses() {
             return Ok(origin);
         }
         if client.worker.desk.plan_generation() > client.view.generation() {
@@ -64,10 +72,10 @@ async fn await_plan(client: &mut Client) -> Result<(), Failure> {
 
 /// Tells the supervisor that the upstream cannot be reached. Where sessions are kept at each address and this one stays
 /// away, the token is given up: the next login draws one elsewhere.
-pub(crate) fn note_unreachable(client: &mut Client, origin: Origin) {
+pub(crate) fn note_unreachable(client: &mut Client, upstream: &Upstream, origin: Origin) {
     client.worker.report_unreachable();
     let now = client.worker.clock.now();
-    let has_given_up = client.view.upstream.has_given_up(origin, now);
+    let has_given_up = upstream.has_given_up(origin, now);
     if let Some(held) = client.held.as_mut().filter(|_| has_given_up) {
         let (of, version) = held.origin();
         if of == origin {

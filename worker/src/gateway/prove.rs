@@ -10,7 +10,7 @@ use crate::gateway::flight::{Failure, Flight};
 /// Has the token renewed that was refused before, or is no younger than another one that was, if the request cannot be
 /// sent again. If no login comes of it, the token is tried all the same.
 pub(crate) async fn prove(flight: &mut Flight<'_>) -> Result<(), Failure> {
-    if !flight.upload.may_outgrow() {
+    if !flight.upload.may_outgrow() || flight.group.pool.is_none() {
         return Ok(());
     }
     let client = &mut *flight.client;

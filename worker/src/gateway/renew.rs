@@ -30,7 +30,7 @@ pub(crate) struct Refusal {
 impl Client {
     /// Whether an answer of this status says that the token is no good.
     pub(crate) fn is_refusal(&self, status: u16) -> bool {
-        self.view.settings.token.renew_on.contains(&status)
+        self.settings.token.renew_on.contains(&status)
     }
 
     /// Whether a newer token is in, so that the request is to be sent again. If not, the answer is passed on.
@@ -56,7 +56,7 @@ impl Client {
     /// Asks for a login in place of the token of `version`, and waits for it. False: none comes, or not in time.
     pub(crate) async fn newer_than(&mut self, version: u64) -> Result<bool, Failure> {
         let held = self.held.as_ref().ok_or(Failure::Over(Next::Drop))?;
-        let limit = self.view.settings.token.login_timeout + REFRESH_MARGIN;
+        let limit = self.settings.token.login_timeout + REFRESH_MARGIN;
         let refreshed = held.lease().refreshed(version);
         match attend(
             &self.worker,

@@ -13,6 +13,9 @@ use crate::{
 /// Most tpps that a request may have gone through before: some stand behind one another on purpose, none behind itself.
 const MOST_HOPS: usize = 4;
 
+/// Of a request without a token of ours.
+const END_OF_HEAD: &[u8] = b"\r\n";
+
 /// Refuses what goes round in a circle, before it takes a token in each round.
 pub(crate) fn check_hops(head: &Head) -> Result<(), Reply> {
     if head.hops > MOST_HOPS {
@@ -28,10 +31,23 @@ pub(crate) fn check_hops(head: &Head) -> Result<(), Reply> {
 pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bool, Failure> {
     let Client {
         held,
-        view,
+        settings,
         address,
         ..
     } = &mut *flight.client;
+    let stamp = Stamp {
+        client: address,
+        trust_forwarded: settings.trust_forwarded,
+        passes_authorization: flight.group.pool.is_none(),
+        host: attempt.backend.upstream.host(),
+    };
+    if flight.group.pool.is_none() {
+        attempt.wire.reserve_outbox();
+        let outbox = &mut attempt.wire.outbox;
+        write::request(flight.head, flight.request, stamp, END_OF_HEAD, outbox);
+        flight.upload.replay(outbox);
+        return Ok(true);
+    }
     // A request is never sent without a token.
     let lent = held.as_mut().ok_or(Failure::Over(Next::Drop))?;
     if !lent.lease().may_stamp() {
@@ -44,11 +60,6 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         return Ok(false);
     };
     attempt.version = version;
-    let stamp = Stamp {
-        client: address,
-        trust_forwarded: view.settings.trust_forwarded,
-        host: view.upstream.host(),
-    };
     attempt.wire.reserve_outbox();
     let outbox = &mut attempt.wire.outbox;
     write::request(flight.head, flight.request, stamp, end_of_head, outbox);

@@ -2,10 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use crate::{
-    gateway::{attempt::Attempt, flight::Flight, pace::Turn},
-    wire::Wire,
-};
+use crate::{gateway::pace::Turn, wire::Wire};
 
 /// A tunnel's two halves.
 #[derive(Debug, Default)]
@@ -52,29 +49,27 @@ impl Tunnel {
             _ => Turn::HalfTunnel,
         }
     }
-}
 
-impl Attempt {
-    /// Passes on the ends of a tunnel's halves. Returns whether anything moved; ready: it is over.
+    /// Passes on the ends of both halves; `takes_no_more`: the upstream takes nothing any more. Returns whether anything moved;
+    /// pending: nothing did, ready with true: it is over.
     pub(crate) fn poll_ends(
         &mut self,
-        flight: &mut Flight<'_>,
+        client: &mut Wire,
+        upstream: &mut Wire,
+        takes_no_more: bool,
         cx: &mut Context<'_>,
     ) -> Poll<bool> {
-        let Some(tunnel) = &mut self.state.tunnel else {
-            return Poll::Pending;
-        };
-        if self.state.upload_broke.is_some() {
-            tunnel.up = Half::Ended;
+        if takes_no_more {
+            self.up = Half::Ended;
         }
-        let mut moved = tunnel.up.pass_end(&mut self.wire, cx);
-        moved |= tunnel.down.pass_end(&mut flight.client.wire, cx);
-        if tunnel.is_over() {
-            return Poll::Ready(true);
+        let mut moved = self.up.pass_end(upstream, cx);
+        moved |= self.down.pass_end(client, cx);
+        if self.is_over() {
+            Poll::Ready(true)
+        } else if moved {
+            Poll::Ready(false)
+        } else {
+            Poll::Pending
         }
-        if moved {
-            return Poll::Ready(false);
-        }
-        Poll::Pending
     }
 }

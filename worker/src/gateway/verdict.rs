@@ -35,7 +35,9 @@ pub(crate) async fn judge(
         Err(cause) => return Err(fail(flight, attempt, cause).await),
     };
     match head {
-        Head::Final(Answer { status, .. }) if flight.client.is_refusal(status) => {
+        Head::Final(Answer { status, .. })
+            if attempt.version != 0 && flight.client.is_refusal(status) =>
+        {
             let refusal = Refusal {
                 version: attempt.version,
                 is_second: flight.was_refused,
@@ -80,7 +82,7 @@ pub(crate) async fn pass(
                 let now = client.worker.clock.now();
                 let (wire, address) = (attempt.wire, attempt.address);
                 let link = Link { wire, address };
-                client.view.upstream.keep(link, answer.keep_for, now);
+                attempt.backend.upstream.keep(link, answer.keep_for, now);
             }
             if answer.client_closes {
                 Next::End

@@ -171,7 +171,7 @@ async fn keep_time(worker: Arc<Worker>, log: Log, deposed: oneshot::Sender<()>) 
                 worker.timers.tick(&worker.clock);
                 worker.look_at_leases();
                 if count.is_multiple_of(TICKS_PER_TENDING) {
-                    worker.view().upstream.tend(worker.clock.now());
+                    worker.view().tend(worker.clock.now());
                 }
                 count = count.wrapping_add(1);
             }

@@ -62,6 +62,16 @@ impl Reply {
         Self::new(503, "too many connections", details)
     }
 
+    /// 404: nobody here goes by that name.
+    pub(crate) fn not_found(details: &'static str) -> Self {
+        Self::new(404, "not found", details)
+    }
+
+    /// 503: no backend can serve it now.
+    pub(crate) fn no_backend(details: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(503, "no backend available", details)
+    }
+
     /// 403: clients may not ask for this.
     pub(crate) fn forbidden(details: &'static str) -> Self {
         Self::new(403, "forbidden", details)
@@ -99,6 +109,7 @@ impl Reply {
         match self.status {
             400 => "400 Bad Request",
             403 => "403 Forbidden",
+            404 => "404 Not Found",
             405 => "405 Method Not Allowed",
             408 => "408 Request Timeout",
             414 => "414 URI Too Long",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::play::{Peer, Stage, backend, until};
+use super::play::{Peer, Stage, place, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
@@ -39,17 +39,17 @@ async fn an_upstream_that_is_not_there_is_a_bad_gateway() {
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_a_bad_gateway_until_it_does() {
     let stage = Stage::new(2, |_| {}).await;
-    let mut backends = Vec::new();
-    stage.put_in_force(|plan| std::mem::swap(&mut plan.backends, &mut backends));
+    let mut places = Vec::new();
+    stage.put_in_force(|plan| std::mem::swap(&mut plan.backends[0].places, &mut places));
     let mut client = stage.client().await;
     client.send(GET).await;
     refused_with(&mut client, "502").await;
-    stage.put_in_force(|plan| plan.backends.clone_from(&backends));
+    stage.put_in_force(|plan| plan.backends[0].places.clone_from(&places));
     client.send(GET).await;
     stage.upstream().await.head().await;
     let mut client = stage.client().await;
-    stage.put_in_force(|plan| plan.backends.clear());
-    stage.put_in_force(|plan| plan.backends.clone_from(&backends));
+    stage.put_in_force(|plan| plan.backends[0].places.clear());
+    stage.put_in_force(|plan| plan.backends[0].places.clone_from(&places));
     client.send(GET).await;
     stage.upstream().await.head().await;
 }
@@ -77,7 +77,7 @@ async fn the_next_address_is_tried_when_one_refuses() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = nobody.local_addr().unwrap();
     drop(nobody);
-    stage.put_in_force(|plan| plan.backends.insert(0, backend(address)));
+    stage.put_in_force(|plan| plan.backends[0].places.insert(0, place(address)));
     let mut client = stage.client().await;
     client.send(GET).await;
     stage.upstream().await.head().await;
@@ -108,7 +108,7 @@ async fn an_address_that_swallows_packets_keeps_nobody_waiting_for_its_timeout()
     stage.put_in_force(|plan| {
         for (listener, _) in &silents {
             let address = listener.local_addr().unwrap();
-            plan.backends.insert(0, backend(address));
+            plan.backends[0].places.insert(0, place(address));
         }
     });
     for _ in 0..4 {

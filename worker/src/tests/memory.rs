@@ -30,7 +30,7 @@ use tpp::{
     shared::WaitEnd,
 };
 
-use super::play::{ORIGIN, backend, received, settings};
+use super::play::{ORIGIN, place, received, settings};
 use crate::{clock::TICK, door::connection, upstream::Link, wire::Wire, worker::Worker};
 
 /// Where nobody connects to: the worker has its connections already.
@@ -84,11 +84,7 @@ impl Memory {
         // The connections that it is given beforehand are good however long nobody asks for one.
         settings.upstream.idle_timeout = FOR_EVER;
         change(&mut settings);
-        let plan = Plan {
-            generation: 1,
-            settings,
-            backends: vec![backend(NOWHERE)],
-        };
+        let plan = Plan::plain(1, settings, vec![place(NOWHERE)]);
         stock.put_plan_in_force(plan.generation);
         stock.install(SlotIndex::new(0), b"token", ORIGIN).unwrap();
         let (seat, epoch) = stock.fill_seat(0).unwrap();
@@ -143,7 +139,9 @@ impl Memory {
             wire,
             address: NOWHERE,
         };
-        worker.view().upstream.keep(link, None, worker.clock.now());
+        worker.view().backends()[0]
+            .upstream
+            .keep(link, None, worker.clock.now());
     }
 
     /// Runs `part` beside the test.

@@ -2,7 +2,7 @@
 
 use tokio::net::TcpListener;
 use tpp::{
-    plan::Backend,
+    plan::Place,
     pool::{Origin, SlotIndex},
 };
 
@@ -19,8 +19,8 @@ impl Elsewhere {
         Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
-    fn backend(&self) -> Backend {
-        Backend {
+    fn place(&self) -> Place {
+        Place {
             address: self.0.local_addr().unwrap(),
             origin: OTHER,
         }
@@ -72,7 +72,7 @@ async fn a_held_lease_of_the_old_server_is_exchanged_for_one_of_the_new() {
     client.head().await;
     // As a reload does it: first the tokens, then the plan, then what logins bring.
     stage.stock.take_out_of_use(SlotIndex::new(0));
-    stage.put_in_force(|plan| plan.backends = vec![elsewhere.backend()]);
+    stage.put_in_force(|plan| plan.backends[0].places = vec![elsewhere.place()]);
     client.send(GET).await;
     stage.waiting(1).await;
     install(&stage, 0, "token-0-2", OTHER);
@@ -91,7 +91,7 @@ async fn a_token_of_the_plan_that_is_on_its_way_waits_for_it() {
     client.send(GET).await;
     stage.in_use(1).await;
     assert!(stage.upstream_is_untouched().await);
-    stage.put_in_force(|plan| plan.backends = vec![elsewhere.backend()]);
+    stage.put_in_force(|plan| plan.backends[0].places = vec![elsewhere.place()]);
     let head = elsewhere.upstream().await.head().await;
     assert!(head.contains("Bearer token-0-2\r\n"), "{head}");
     assert_eq!(stage.stock.pool().seats[0].plan(), 2);
@@ -102,7 +102,7 @@ async fn a_token_of_the_plan_that_is_on_its_way_waits_for_it() {
 async fn each_token_goes_to_the_address_it_was_drawn_at_and_finds_its_idle_connection() {
     let stage = Stage::new(2, |_| {}).await;
     let elsewhere = Elsewhere::new().await;
-    stage.put_in_force(|plan| plan.backends.push(elsewhere.backend()));
+    stage.put_in_force(|plan| plan.backends[0].places.push(elsewhere.place()));
     install(&stage, 1, "token-1-2", OTHER);
     let (mut first, mut second) = (stage.client().await, stage.client().await);
     first.send(GET).await;
@@ -127,14 +127,14 @@ async fn each_token_goes_to_the_address_it_was_drawn_at_and_finds_its_idle_conne
 async fn a_token_of_an_address_that_stays_away_is_reported_while_others_are_there() {
     let stage = Stage::new(1, |_| {}).await;
     let elsewhere = Elsewhere::new().await;
-    let nobody = Elsewhere::new().await.backend();
+    let nobody = Elsewhere::new().await.place();
     stage.put_in_force(|plan| {
-        plan.backends = vec![
-            Backend {
+        plan.backends[0].places = vec![
+            Place {
                 origin: ORIGIN,
                 ..nobody
             },
-            elsewhere.backend(),
+            elsewhere.place(),
         ];
     });
     let mut client = stage.client().await;

@@ -17,10 +17,11 @@ use tokio::{
 use tpp::{
     bells::BellBoard,
     config::{
-        Abandoned, Client, HostHeader, Lease, LeaseMode, LogFormat, Reset, TokenScope, Upstream,
+        Abandoned, Client, HostHeader, Lease, LeaseMode, LogFormat, Reset, Retry, TokenScope,
+        Upstream,
     },
     lending::{Desk, Stock, TokenSettings, WorkerSettings},
-    plan::{Backend, Plan, Sealed},
+    plan::{Place, Plan, Sealed},
     pool::{Census, Origin, SlotIndex},
     region::{Geometry, Region},
 };
@@ -48,7 +49,7 @@ pub(super) async fn until(what: &str, mut claim: impl FnMut() -> bool) {
 }
 
 /// Settings without any bound, for an upstream at `port`.
-pub(super) fn settings(port: u16) -> WorkerSettings {
+pub(crate) fn settings(port: u16) -> WorkerSettings {
     WorkerSettings {
         trust_forwarded: false,
         workers: 1,
@@ -95,6 +96,10 @@ pub(super) fn settings(port: u16) -> WorkerSettings {
             abandoned_wait: PATIENCE,
             reset: Reset::None,
         },
+        retry: Retry {
+            attempts: 1,
+            budget_percent: 20,
+        },
         log_filter: "info".into(),
         log_format: LogFormat::Text,
     }
@@ -115,8 +120,8 @@ pub(super) struct Stage {
 pub(super) const ORIGIN: Origin = Origin::new(1);
 
 /// An address where they may go.
-pub(super) fn backend(address: SocketAddr) -> Backend {
-    Backend {
+pub(super) fn place(address: SocketAddr) -> Place {
+    Place {
         address,
         origin: ORIGIN,
     }
@@ -153,7 +158,7 @@ fn hire(
             ticking.look_at_leases();
             ticking.timers.tick(&ticking.clock);
             let _ = ticking.relieve_crowd();
-            ticking.view().upstream.tend(ticking.clock.now());
+            ticking.view().tend(ticking.clock.now());
         }
     }));
     worker
@@ -174,11 +179,7 @@ impl Stage {
         let stock = Stock::new(Arc::new(region), BellBoard::create(2).unwrap());
         let mut settings = settings(upstream_address.port());
         change(&mut settings);
-        let plan = Plan {
-            generation: 1,
-            settings,
-            backends: vec![backend(upstream_address)],
-        };
+        let plan = Plan::plain(1, settings, vec![place(upstream_address)]);
         stock.put_plan_in_force(plan.generation);
         for slot in 0..slots {
             stock

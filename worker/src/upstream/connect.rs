@@ -18,7 +18,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
 };
-use tpp::{plan::Backend, pool::Origin};
+use tpp::{ids::Origin, plan::Place as Address};
 use tracing::warn;
 
 use super::{Link, Upstream, transport::Unreachable};
@@ -34,7 +34,7 @@ const GIVEN_UP_AFTER: u64 = 3_000;
 /// An address, and what this worker has met there. All orderings are Relaxed: one thread reads and writes.
 #[derive(Debug)]
 pub(super) struct Place {
-    pub(super) backend: Backend,
+    pub(super) at: Address,
     /// Milliseconds of the worker's clock at the first failure since the last success, plus one; 0: none.
     failing_since: AtomicU64,
     /// The same of the last one.
@@ -42,9 +42,9 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn new(backend: Backend) -> Self {
+    pub(super) fn new(at: Address) -> Self {
         Self {
-            backend,
+            at,
             failing_since: AtomicU64::new(0),
             failed_at: AtomicU64::new(0),
         }
@@ -76,16 +76,20 @@ impl Place {
 impl Upstream {
     /// Connects anew, for a token of `origin`. `now` is the worker's clock.
     ///
-    /// The addresses have the connect timeout together; that of the handshake comes on top.
-    pub(crate) async fn connect(&self, origin: Origin, now: u64) -> Result<Link, Unreachable> {
+    /// The addresses have `limit` together; that of the handshake comes on top.
+    pub(crate) async fn connect(
+        &self,
+        origin: Origin,
+        limit: Duration,
+        now: u64,
+    ) -> Result<Link, Unreachable> {
         let places = self.in_order(origin, now);
         if places.is_empty() {
             return Err(Unreachable::NoAddress);
         }
         let begun = Instant::now();
-        let deadline = begun + self.connect_timeout;
-        let head_start =
-            HEAD_START.min(self.connect_timeout / u32::try_from(places.len()).unwrap_or(u32::MAX));
+        let deadline = begun + limit;
+        let head_start = HEAD_START.min(limit / u32::try_from(places.len()).unwrap_or(u32::MAX));
         let mut waiting = places.iter();
         let mut attempts = JoinSet::new();
         let mut unanswered: Vec<Arc<Place>> = Vec::new();
@@ -120,11 +124,11 @@ impl Upstream {
                     // They had a head start, and are not heard of.
                     overtaken.for_each(|one| one.note_failure(now + spent));
                     place.note_success();
-                    return Ok(Link::new(stream, place.backend.address));
+                    return Ok(Link::new(stream, place.at.address));
                 }
                 Err(unreachable) => {
                     place.note_failure(now + spent);
-                    self.complain(place.backend.address, &unreachable);
+                    self.complain(place.at.address, &unreachable);
                     unanswered.retain(|one| !Arc::ptr_eq(one, &place));
                     last = unreachable;
                     next_at = Instant::now();
@@ -142,7 +146,7 @@ impl Upstream {
         let (place, transport) = (Arc::clone(place), Arc::clone(&self.transport));
         attempts.spawn(async move {
             let limit = deadline.saturating_duration_since(Instant::now());
-            let outcome = transport.connect(place.backend.address, limit).await;
+            let outcome = transport.connect(place.at.address, limit).await;
             (place, outcome)
         });
     }
@@ -152,7 +156,7 @@ impl Upstream {
         let mut places: Vec<_> = self
             .places
             .iter()
-            .filter(|place| place.backend.origin == origin)
+            .filter(|place| place.at.origin == origin)
             .cloned()
             .collect();
         if places.len() > 1 {
@@ -166,13 +170,8 @@ impl Upstream {
 
     /// Whether tokens of `origin` are good for nothing: it cannot be reached for a while, and others can be logged in to.
     pub(crate) fn has_given_up(&self, origin: Origin, now: u64) -> bool {
-        let mut of_origin = self
-            .places
-            .iter()
-            .filter(|place| place.backend.origin == origin);
-        self.places
-            .iter()
-            .any(|place| place.backend.origin != origin)
+        let mut of_origin = self.places.iter().filter(|place| place.at.origin == origin);
+        self.places.iter().any(|place| place.at.origin != origin)
             && of_origin.all(|place| place.is_given_up(now))
     }
 
@@ -198,7 +197,7 @@ mod tests {
 
     #[test]
     fn an_address_that_failed_is_dead_for_a_while_and_given_up_if_it_stays_so() {
-        let place = Place::new(Backend {
+        let place = Place::new(Address {
             address: ([127, 0, 0, 1], 1).into(),
             origin: Origin::new(1),
         });

@@ -19,9 +19,9 @@ use std::{
 
 use parking_lot::Mutex;
 use tpp::{
-    config::HostHeader,
-    plan::{Backend, Plan},
-    pool::Origin,
+    config::{self, HostHeader},
+    ids::Origin,
+    plan::{BackendPlan, Place as Address},
 };
 
 use crate::{
@@ -49,7 +49,6 @@ pub(crate) struct Upstream {
     most_idle: AtomicUsize,
     /// Milliseconds after which an idle connection is closed.
     idle_limit: u64,
-    connect_timeout: Duration,
     muffler: Muffler,
 }
 
@@ -66,76 +65,54 @@ pub(crate) struct Link {
 }
 
 impl Upstream {
-    pub(crate) fn new(plan: &Plan) -> Self {
-        let transport = Arc::new(Transport::new(&plan.settings.upstream));
-        Self::over(transport, plan, |_| None)
-    }
-
-    /// The same upstream at other addresses. What is known of those it had before, and the idle connections to them, stay.
-    pub(crate) fn moved(&self, plan: &Plan) -> Self {
-        let known = |backend: &Backend| {
-            let is_it = |place: &&Arc<Place>| place.backend == *backend;
-            self.places.iter().find(is_it).cloned()
-        };
-        let moved = Self::over(Arc::clone(&self.transport), plan, known);
-        let kept = std::mem::take(&mut *self.idle.lock());
-        let kept = kept.into_iter().filter(|idle| {
-            let is_it = |place: &Arc<Place>| place.backend.address == idle.link.address;
-            moved.places.iter().any(is_it)
-        });
-        *moved.idle.lock() = kept.collect();
-        moved
-    }
-
-    fn over(
-        transport: Arc<Transport>,
-        plan: &Plan,
-        known: impl Fn(&Backend) -> Option<Arc<Place>>,
-    ) -> Self {
-        let settings = &plan.settings;
-        let places = plan.backends.iter();
-        let host = if settings.upstream.host.contains(':') {
-            format!("[{}]", settings.upstream.host)
-        } else {
-            settings.upstream.host.clone()
-        };
-        let upstream = &settings.upstream;
-        let usual_port = if upstream.tls { 443 } else { 80 };
+    /// That of `plan`, for one of so many workers.
+    pub(crate) fn new(plan: &BackendPlan, workers: usize) -> Self {
+        let upstream = &plan.upstream;
+        let most_idle = upstream.max_idle_connections.div_ceil(workers.max(1));
         Self {
-            authority: if upstream.port == usual_port {
-                host
-            } else {
-                format!("{host}:{}", upstream.port)
-            },
+            authority: authority(upstream),
             goes_by_own_name: match upstream.host_header {
                 // Behind TLS stand those that serve by name: it must be the one in their certificate.
                 HostHeader::Auto => upstream.tls,
                 HostHeader::Client => false,
                 HostHeader::Upstream => true,
             },
-            transport,
-            places: places
-                .map(|backend| known(backend).unwrap_or_else(|| Arc::new(Place::new(*backend))))
-                .collect(),
+            transport: Arc::new(Transport::new(upstream)),
+            places: places(&plan.places, &[]),
             next: AtomicUsize::new(0),
             idle: Mutex::new(Vec::new()),
-            most_idle: AtomicUsize::new(
-                settings
-                    .upstream
-                    .max_idle_connections
-                    .div_ceil(settings.workers.max(1)),
-            ),
-            idle_limit: millis(settings.upstream.idle_timeout),
-            connect_timeout: settings.upstream.connect_timeout,
+            most_idle: AtomicUsize::new(most_idle),
+            idle_limit: millis(upstream.idle_timeout),
             muffler: Muffler::default(),
         }
     }
 
-    /// Most connections that it may have from this worker while `slots` tokens are lent, the idle ones included: of those each
-    /// address has no more than tokens ever were in use at once.
-    pub(crate) fn most_connections(&self, slots: usize) -> usize {
+    /// The same upstream at other addresses. What is known of those it had before, and the idle connections to them, stay.
+    pub(crate) fn moved(&self, addresses: &[Address]) -> Self {
+        let places = places(addresses, &self.places);
+        let kept = std::mem::take(&mut *self.idle.lock());
+        let kept = kept.into_iter().filter(|idle| {
+            let is_it = |place: &Arc<Place>| place.at.address == idle.link.address;
+            places.iter().any(is_it)
+        });
+        Self {
+            idle: Mutex::new(kept.collect()),
+            places,
+            authority: self.authority.clone(),
+            goes_by_own_name: self.goes_by_own_name,
+            transport: Arc::clone(&self.transport),
+            next: AtomicUsize::new(self.next.load(Relaxed)),
+            most_idle: AtomicUsize::new(self.most_idle.load(Relaxed)),
+            idle_limit: self.idle_limit,
+            muffler: Muffler::default(),
+        }
+    }
+
+    /// Most idle connections that it may have from this worker while `slots` tokens are lent: each address has no more than
+    /// tokens ever were in use at once.
+    pub(crate) fn most_idle(&self, slots: usize) -> usize {
         let idle = slots.saturating_mul(self.places.len());
-        slots.saturating_add(idle.min(self.most_idle.load(Relaxed)))
+        idle.min(self.most_idle.load(Relaxed))
     }
 
     /// The `Host` of its requests.
@@ -151,9 +128,7 @@ impl Upstream {
 
     /// Whether tokens of `origin` may be sent to any of its addresses.
     pub(crate) fn serves(&self, origin: Origin) -> bool {
-        self.places
-            .iter()
-            .any(|place| place.backend.origin == origin)
+        self.places.iter().any(|place| place.at.origin == origin)
     }
 
     /// Whether its name has resolved.
@@ -166,7 +141,7 @@ impl Upstream {
         let mut idle = self.idle.lock();
         let fits = |idle: &Idle| {
             let is_it = |place: &Arc<Place>| {
-                place.backend.origin == origin && place.backend.address == idle.link.address
+                place.at.origin == origin && place.at.address == idle.link.address
             };
             self.places.iter().any(is_it)
         };
@@ -211,9 +186,34 @@ impl Upstream {
     }
 }
 
+/// Its host, and its port if that is not the usual one.
+fn authority(upstream: &config::Upstream) -> String {
+    let host = &upstream.host;
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.clone()
+    };
+    let usual_port = if upstream.tls { 443 } else { 80 };
+    if upstream.port == usual_port {
+        host
+    } else {
+        format!("{host}:{}", upstream.port)
+    }
+}
+
+/// The places at `addresses`; of those that are `known`, with what has been met there.
+fn places(addresses: &[Address], known: &[Arc<Place>]) -> Vec<Arc<Place>> {
+    let place = |address: &Address| {
+        let known = known.iter().find(|place| place.at == *address);
+        known.map_or_else(|| Arc::new(Place::new(*address)), Arc::clone)
+    };
+    addresses.iter().map(place).collect()
+}
+
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let addresses = self.places.iter().map(|place| place.backend.address);
+        let addresses = self.places.iter().map(|place| place.at.address);
         f.debug_struct("Upstream")
             .field("authority", &self.authority)
             .field("addresses", &addresses.collect::<Vec<_>>())

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock::Timer, wire::Wire, worker::Worker};
+use crate::{timers::Timer, wire::Wire, worker::Worker};
 
 /// Most bytes taken from a client ahead of their use. A client that leaves behind more than this, and more than the
 /// system's receive buffer, is noticed only when they are used.

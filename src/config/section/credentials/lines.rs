@@ -1,6 +1,6 @@
 //! `credentials_file`.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{Accounts, CREDENTIALS_FILE, Credential, password::warn_of};
 use crate::config::{
@@ -48,6 +48,8 @@ fn read_lines(reader: &mut Reader<'_>, path: &Path, content: &Content, accounts:
                     username: (*username).to_owned(),
                     password: Secret::new((*password).to_owned()),
                     sessions: 1,
+                    extra: BTreeMap::new(),
+                    file: None,
                 };
                 accounts.admit(reader, place, CREDENTIALS_FILE.path.to_owned(), account);
             }

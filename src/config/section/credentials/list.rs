@@ -1,6 +1,8 @@
 //! `[[credentials]]`, and an account as it stands in a table.
 
-use super::{Accounts, Credential, LIST, PASSWORD, SESSIONS, USERNAME, password};
+use std::collections::BTreeMap;
+
+use super::{Accounts, Credential, LIST, PASSWORD, PASSWORD_FILE, SESSIONS, USERNAME, password};
 use crate::config::{
     section::names_in,
     text::{
@@ -69,14 +71,16 @@ pub(super) fn read_account(
     accounts: &mut Accounts,
 ) {
     let username = reader.text(table, &USERNAME);
-    let password = password::read(reader, table);
+    let password = password::read(reader, table, (&PASSWORD, &PASSWORD_FILE));
     accounts.inline_passwords |= table.find(&PASSWORD).is_some();
-    if let (Some(username), Some(password)) = (username, password) {
+    if let (Some(username), Some((password, file))) = (username, password) {
         let origin = table.find(&USERNAME).map(|node| node.origin);
         let credential = Credential {
             username: username.to_owned(),
             password,
             sessions,
+            extra: BTreeMap::new(),
+            file,
         };
         accounts.admit(
             reader,

@@ -1,6 +1,6 @@
 //! The accounts: `[[credentials]]`, the lines of `credentials_file`, and the predecessor's `credential`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::config::{
     Secret,
@@ -12,6 +12,7 @@ use crate::config::{
     },
 };
 
+pub(in crate::config) mod account;
 mod lines;
 mod list;
 mod password;
@@ -54,53 +55,37 @@ pub(in crate::config) const KEYS: &[Key] = &[USERNAME, PASSWORD, PASSWORD_FILE, 
 /// An account and how many sessions (slots) to draw from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// User name at the upstream.
+    /// What tells it from the others of its pool: the user name; with other providers `client_id`, `app_id`, or a name
+    /// made of the key's fingerprint.
     pub username: String,
-    /// Its password.
+    /// Its password; with other providers `client_secret`, `app_secret` or the key.
     pub password: Secret,
     /// How many slots it fills.
     pub sessions: usize,
+    /// What else its provider is told, by key: `scope`, `audience`; `tenant_key`, and `kind` and `app_type` where they
+    /// are given; with provider `json` any field.
+    pub extra: BTreeMap<String, Secret>,
+    /// Where the password was read, if it has a file.
+    pub file: Option<PathBuf>,
 }
 
-/// What became of the accounts from one configuration to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::config) struct Turnover {
-    added: usize,
-    removed: usize,
-    changed: usize,
-}
-
-impl Turnover {
-    pub(in crate::config) fn between(old: &[Credential], new: &[Credential]) -> Self {
-        let mut left: HashMap<_, _> = old.iter().map(|one| (&one.username, one)).collect();
-        let (mut added, mut changed) = (0, 0);
-        for account in new {
-            match left.remove(&account.username) {
-                None => added += 1,
-                Some(before) if before != account => changed += 1,
-                Some(_) => {}
-            }
-        }
+impl Credential {
+    /// An account of a user name and a password.
+    #[must_use]
+    pub fn new(username: &str, password: &str, sessions: usize) -> Self {
         Self {
-            added,
-            removed: left.len(),
-            changed,
+            username: username.to_owned(),
+            password: Secret::new(password.to_owned()),
+            sessions,
+            extra: BTreeMap::new(),
+            file: None,
         }
     }
 
-    /// `accounts (1 added, 2 changed)`, if any were.
-    pub(in crate::config) fn words(self) -> Option<String> {
-        let counts = [
-            (self.added, "added"),
-            (self.removed, "removed"),
-            (self.changed, "changed"),
-        ];
-        let words: Vec<_> = counts
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, how)| format!("{count} {how}"))
-            .collect();
-        (!words.is_empty()).then(|| format!("accounts ({})", words.join(", ")))
+    /// What `extra` has under `name`.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.extra.get(name).map(Secret::expose)
     }
 }
 
@@ -157,7 +142,7 @@ impl Accounts {
     fn note_total(&self, reader: &mut Reader<'_>) {
         let counts = self.list.iter().map(|one| one.sessions);
         let total = counts.fold(0, usize::saturating_add);
-        if !self.any {
+        if !self.any && !reader.gateway {
             let allowed = "at least one account, in [[credentials]] or credentials_file";
             reader.note(None, LIST, "nothing", allowed);
         } else if total > MAX_SESSIONS {

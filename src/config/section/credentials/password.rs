@@ -1,27 +1,42 @@
 //! A password: in the table of its account, or in a file of its own.
 
-use super::{PASSWORD, PASSWORD_FILE};
+use std::path::PathBuf;
+
 use crate::config::{
     Secret,
     text::{
         file::Content,
+        key::Key,
         reader::{Reader, Table},
         tree::{Node, Value},
     },
 };
 
-/// The password of the account in `table`; none if something is wrong with it, which is noted.
-pub(super) fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Secret> {
-    match (table.find(&PASSWORD), table.find(&PASSWORD_FILE)) {
-        (Some(_), None) => reader.read(table, &PASSWORD, |value| match value {
-            Value::Text(text) if !text.is_empty() => Some(Secret::new(text.to_string())),
-            _ => None,
-        }),
-        (None, Some(node)) => from_file(reader, table, node),
-        (inline, _) => {
-            let found = match inline {
-                Some(_) => "password and password_file",
-                None => "neither password nor password_file",
+/// The two keys of a secret: one for itself, one for a file that holds it.
+pub(super) type Keys = (&'static Key, &'static Key);
+
+/// The secret of the account in `table`, and its file if it has one; none if something is wrong with it, which is noted.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    table: &Table<'_>,
+    (inline, file): Keys,
+) -> Option<(Secret, Option<PathBuf>)> {
+    match (table.find(inline), table.find(file)) {
+        (Some(_), None) => {
+            let secret = reader.read(table, inline, |value| match value {
+                Value::Text(text) if !text.is_empty() => Some(Secret::new(text.to_string())),
+                _ => None,
+            });
+            secret.map(|secret| (secret, None))
+        }
+        (None, Some(node)) => {
+            from_file(reader, table, node, file).map(|(secret, path)| (secret, Some(path)))
+        }
+        (given, _) => {
+            let (inline, file) = (inline.leaf(), file.leaf());
+            let found = match given {
+                Some(_) => format!("{inline} and {file}"),
+                None => format!("neither {inline} nor {file}"),
             };
             reader.note(table.origin, &table.name, found, "one of the two");
             None
@@ -29,8 +44,12 @@ pub(super) fn read(reader: &mut Reader<'_>, table: &Table<'_>) -> Option<Secret>
     }
 }
 
-fn from_file(reader: &mut Reader<'_>, table: &Table<'_>, node: &Node) -> Option<Secret> {
-    let key = &PASSWORD_FILE;
+fn from_file(
+    reader: &mut Reader<'_>,
+    table: &Table<'_>,
+    node: &Node,
+    key: &Key,
+) -> Option<(Secret, PathBuf)> {
     let text = reader.text(table, key)?;
     let path = reader.paths.resolve_secret(text);
     let reason = match reader.files.read(&path) {
@@ -38,9 +57,9 @@ fn from_file(reader: &mut Reader<'_>, table: &Table<'_>, node: &Node) -> Option<
         Ok(content) => match password_in(&content) {
             "" => "empty".to_owned(),
             password => {
-                let path = path.display().to_string();
-                warn_of(reader, &path, &content, std::iter::once(password));
-                return Some(Secret::new(password.to_owned()));
+                let shown = path.display().to_string();
+                warn_of(reader, &shown, &content, std::iter::once(password));
+                return Some((Secret::new(password.to_owned()), path));
             }
         },
     };

@@ -100,7 +100,7 @@ fn is_whole(request: &[u8]) -> bool {
 }
 
 /// Serves one TLS connection on a thread of its own, with the fixture's certificate for `localhost` and `127.0.0.1`.
-pub(super) fn tls_once(answer: String) -> SocketAddr {
+pub(crate) fn tls_once(answer: String) -> SocketAddr {
     let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls");
     let certificate = CertificateDer::from_pem_file(format!("{fixtures}/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(format!("{fixtures}/server.key")).unwrap();

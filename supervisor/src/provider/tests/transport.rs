@@ -44,11 +44,7 @@ async fn the_request_is_the_documented_one() {
         login_path: "/other/login?x=1".to_owned(),
         ..rules()
     };
-    let credential = Credential {
-        username: "an\"n".to_owned(),
-        password: Secret::new("p\\w\nü".to_owned()),
-        sessions: 1,
-    };
+    let credential = Credential::new("an\"n", "p\\w\nü", 1);
     DolphinDb::new(&upstream(server.address), &rules)
         .unwrap()
         .login(&credential)

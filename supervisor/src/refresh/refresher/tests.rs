@@ -5,14 +5,14 @@ use std::{
 
 use tpp::{
     bells::BellBoard,
-    config::Secret,
     lending::Desk,
+    pool::Origin,
     region::{Geometry, Region},
 };
 
 use super::*;
 use crate::{
-    provider::{Granting, Token},
+    provider::{Grant, Granting, LoginError, Token},
     schedule::Rules,
 };
 
@@ -103,11 +103,7 @@ impl Scene {
                 refresh_check: Duration::from_secs(60),
                 login_concurrency: 16,
             },
-            accounts: vec![Credential {
-                username: "ann".to_owned(),
-                password: Secret::new(password.to_owned()),
-                sessions,
-            }],
+            accounts: vec![Credential::new("ann", password, sessions)],
         };
         Refresher::new(
             setup,

@@ -12,6 +12,7 @@ const SEAL: Seal<'_> = Seal {
     close: false,
     keep_alive: None,
     date: b"Date: now\r\n",
+    fields: b"",
 };
 
 const GET: Request = Request {

@@ -8,6 +8,7 @@ use crate::http1::write::{self, Host, Stamp};
 const STAMP: Stamp<'_> = Stamp {
     client: "192.0.2.7",
     trust_forwarded: false,
+    passes_authorization: false,
     host: Host::Client {
         or: "db.example:8848",
     },

@@ -27,6 +27,8 @@ pub(crate) struct Seal<'a> {
     pub(crate) keep_alive: Option<Duration>,
     /// A whole `Date` line, for an answer without one (RFC 9110, 6.6.1).
     pub(crate) date: &'a [u8],
+    /// Whole lines of the gateway's own.
+    pub(crate) fields: &'a [u8],
 }
 
 /// Appends an answer of tpp's own to `out`. `request` is what it answers, if that could be read.
@@ -82,10 +84,13 @@ pub(crate) fn interim(head: &AnswerHead<'_>, out: &mut BytesMut) {
 }
 
 /// Appends the head after which the connection is a WebSocket.
-pub(crate) fn switch(head: &AnswerHead<'_>, out: &mut BytesMut) {
+pub(crate) fn switch(head: &AnswerHead<'_>, fields: &[u8], out: &mut BytesMut) {
     put_line(head, out);
     put_fields(head, None, out);
-    put(out, &[b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"]);
+    put(
+        out,
+        &[fields, b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"],
+    );
 }
 
 /// Appends the head of the answer proper.
@@ -98,6 +103,7 @@ pub(crate) fn answer(
 ) {
     put_line(head, out);
     put_fields(head, Some(answer), out);
+    put(out, &[seal.fields]);
     if !head.has_date {
         put(out, &[seal.date]);
     }
@@ -163,6 +169,7 @@ mod tests {
         close: false,
         keep_alive: None,
         date: b"Date: now\r\n",
+        fields: b"",
     };
     const GET: Request = Request {
         is_head: false,

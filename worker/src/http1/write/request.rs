@@ -14,6 +14,8 @@ pub(crate) struct Stamp<'a> {
     pub(crate) client: &'a str,
     /// Believe and keep what the client says of others before it: `Forwarded`, `X-Forwarded-*` and their like.
     pub(crate) trust_forwarded: bool,
+    /// What the client says in `Authorization` is for this server.
+    pub(crate) passes_authorization: bool,
     pub(crate) host: Host<'a>,
 }
 
@@ -40,7 +42,7 @@ pub(crate) fn request(
         Host::Upstream(own) => own.as_bytes(),
     };
     put(out, &[b"Host: ", host, b"\r\n"]);
-    put_fields(head, request, stamp.trust_forwarded, out);
+    put_fields(head, request, stamp, out);
     match request.body {
         Body::Length(length) if length > 0 || head.has(Field::ContentLength) => {
             put_length(out, length);
@@ -61,7 +63,7 @@ pub(crate) fn request(
 }
 
 /// The client's own fields.
-fn put_fields(head: &Head, request: &Request, trust_forwarded: bool, out: &mut BytesMut) {
+fn put_fields(head: &Head, request: &Request, stamp: Stamp<'_>, out: &mut BytesMut) {
     // Lines that stand together and pass as they are, are copied as one.
     let mut run = 0..0;
     for line in head.lines() {
@@ -70,9 +72,11 @@ fn put_fields(head: &Head, request: &Request, trust_forwarded: bool, out: &mut B
             // HTTP/1.0 knows no expectations (RFC 9110, 10.1.1).
             Field::Expect => !head.is_old,
             Field::Trailer => matches!(request.body, Body::Chunked(_)),
-            Field::Forwarded | Field::ForwardedHost | Field::ForwardedProto => trust_forwarded,
-            Field::Authorization
-            | Field::Connection
+            Field::Forwarded | Field::ForwardedHost | Field::ForwardedProto => {
+                stamp.trust_forwarded
+            }
+            Field::Authorization => stamp.passes_authorization,
+            Field::Connection
             | Field::ContentLength
             | Field::ForwardedFor
             | Field::HopByHop

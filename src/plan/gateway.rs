@@ -1,0 +1,107 @@
+//! Who serves whom: pools, backends and virtual hosts as workers see them.
+//!
+//! They name one another by index, so that a request's way is a few loads; what is kept from one plan to the next (idle
+//! connections, places in a line) is found again by name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::{BackendState, DEFAULT_DOMAIN, Inject, Lease, Upstream, VirtualHost},
+    ids::PoolId,
+    lending::{TokenSettings, WorkerSettings},
+};
+
+use super::{Place, Plan};
+
+/// A pool of tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolPlan {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it lies in the region.
+    pub id: PoolId,
+    /// What concerns requests of `[pools.token]`.
+    pub token: TokenSettings,
+    /// `[pools.lease]`.
+    pub lease: Lease,
+    /// How a token is written into a request.
+    pub inject: Inject,
+}
+
+/// An origin server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendPlan {
+    /// Its name in the configuration.
+    pub id: String,
+    /// How it is reached, and how long it may take.
+    pub upstream: Upstream,
+    /// Where it is: none as long as its name did not resolve.
+    pub places: Vec<Place>,
+    /// The groups that it belongs to.
+    pub tags: Vec<String>,
+    /// Index of its pool; `None`: it is sent no token of ours.
+    pub pool: Option<usize>,
+    /// Its share of new traffic beside the others of its tag, 0 to 1000.
+    pub weight: u32,
+    /// What an operator wants of it.
+    pub state: BackendState,
+    /// Used only when no other one of the tag can serve.
+    pub backup: bool,
+    /// What health checks say; true where there are none.
+    pub is_healthy: bool,
+    /// The pool of its permits (`max_concurrent`), if it is bounded.
+    pub permits: Option<PoolId>,
+    /// Its row among the region's shared words of backends; stays the same as long as the backend does.
+    pub row: usize,
+}
+
+/// A virtual host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostPlan {
+    /// What the configuration, or the API, says.
+    pub host: VirtualHost,
+    /// The pool of its permits (`max_concurrent`), if it is bounded.
+    pub permits: Option<PoolId>,
+    /// Its row among the region's shared words of hosts; stays the same as long as the host does.
+    pub row: usize,
+}
+
+impl Plan {
+    /// One pool, one backend and one host for all: what `[upstream]`, `[token]` and `[lease]` say.
+    #[must_use]
+    pub fn plain(generation: u64, settings: WorkerSettings, places: Vec<Place>) -> Self {
+        let (name, tag) = ("default", "default");
+        let pool = PoolPlan {
+            name: name.to_owned(),
+            id: PoolId::DEFAULT,
+            token: settings.token.clone(),
+            lease: settings.lease.clone(),
+            inject: Inject::default(),
+        };
+        let backend = BackendPlan {
+            id: "upstream".to_owned(),
+            upstream: settings.upstream.clone(),
+            places,
+            tags: vec![tag.to_owned()],
+            pool: Some(0),
+            weight: 1,
+            state: BackendState::Ready,
+            backup: false,
+            is_healthy: true,
+            permits: None,
+            row: 0,
+        };
+        let host = HostPlan {
+            host: VirtualHost::of(DEFAULT_DOMAIN, tag),
+            permits: None,
+            row: 0,
+        };
+        Self {
+            generation,
+            settings,
+            pools: vec![pool],
+            backends: vec![backend],
+            hosts: vec![host],
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The kinds of sections there are.
+
+use crossbeam_utils::CachePadded;
+
+use crate::{
+    pool::{SeatLine, Slot},
+    roster::Seat,
+    shared::{PoolWords, SeatCounters, SupervisorCounters, TokenWords},
+    sync::AtomicU64,
+};
+
+/// Words that belong to the region as a whole.
+#[repr(C)]
+#[derive(Debug)]
+pub(super) struct SharedWords {
+    pub(super) plan_generation: AtomicU64,
+    pub(super) history_version: AtomicU64,
+    /// The number of the pool created last.
+    pub(super) last_pool: AtomicU64,
+    reserved: [AtomicU64; 12],
+    pub(super) unreachable_reports: CachePadded<AtomicU64>,
+    pub(super) supervisors: SupervisorCounters,
+}
+
+/// What a section consists of. The numbers stand in the region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub(super) enum Kind {
+    Shared = 1,
+    Seats = 2,
+    Counters = 3,
+    History = 4,
+    Clients = 5,
+    PoolWords = 0x100,
+    Slots = 0x101,
+    Bitmap = 0x102,
+    Lines = 0x103,
+    Places = 0x104,
+    LineSeats = 0x105,
+    Tokens = 0x106,
+    TokenBytes = 0x107,
+}
+
+impl Kind {
+    /// From here on a section is a pool's.
+    pub(super) const OF_POOLS: u16 = 0x100;
+
+    /// Bytes of an element.
+    pub(super) const fn size(self) -> usize {
+        match self {
+            Self::Shared => size_of::<SharedWords>(),
+            Self::Seats => size_of::<Seat>(),
+            Self::Counters => size_of::<SeatCounters>(),
+            Self::PoolWords => size_of::<PoolWords>(),
+            Self::Slots => size_of::<Slot>(),
+            Self::Bitmap | Self::LineSeats => size_of::<CachePadded<AtomicU64>>(),
+            Self::Lines => size_of::<SeatLine>(),
+            Self::Tokens => size_of::<TokenWords>(),
+            Self::History | Self::Clients | Self::Places | Self::TokenBytes => {
+                size_of::<AtomicU64>()
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Whom a request is for: the virtual host of its name, and the backends that serve it now.
+
+use std::sync::Arc;
+
+use crate::{
+    gateway::{client::Client, flight::Flight},
+    message::{head::Head, reply::Reply},
+    view::site::{Group, Site},
+};
+
+/// The virtual host that `head` asks, and the group that serves it. From here on what is said for them holds for the client.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn route(client: &mut Client, head: &Head) -> Result<(Arc<Site>, Arc<Group>), Reply> {
+    let Some(site) = client.view.routes.find(head.authority()) else {
+        return Err(Reply::not_found(
+            "no virtual host of this name is served here",
+        ));
+    };
+    let site = Arc::clone(site);
+    let group = Arc::clone(site.group(|| client.split_key(head, &site.plan.host.split_by)));
+    client.serve_by(&group);
+    Ok((site, group))
+}
+
+impl Flight<'_> {
+    /// The same again: another plan is in force.
+    pub(crate) fn route_again(&mut self) -> Result<(), Reply> {
+        (self.site, self.group) = route(self.client, self.head)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! A backend, as one virtual host uses it.
+
+use std::sync::Arc;
+
+use tpp::{
+    config::{Timeouts, Upstream},
+    lending::WorkerSettings,
+};
+
+use super::{backend::Backend, lot, pool::TokenPool};
+
+/// A backend, as one virtual host uses it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) backend: Arc<Backend>,
+    /// What holds for requests to it.
+    pub(crate) settings: Arc<WorkerSettings>,
+    salt: u64,
+}
+
+/// All that a host's groups are made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) settings: &'a Arc<WorkerSettings>,
+    pub(crate) pools: &'a [Arc<TokenPool>],
+    pub(crate) backends: &'a [Arc<Backend>],
+}
+
+impl Member {
+    /// `backend` for a host with these `timeouts`.
+    pub(crate) fn new(backend: &Arc<Backend>, timeouts: &Timeouts, parts: Parts<'_>) -> Self {
+        Self {
+            settings: settings_for(backend, timeouts, parts),
+            salt: lot::key(backend.plan.id.as_bytes()),
+            backend: Arc::clone(backend),
+        }
+    }
+
+    /// How much a client of `key` belongs to it.
+    pub(crate) fn score(&self, key: u64) -> f64 {
+        lot::score(key, self.salt, f64::from(self.backend.plan.weight.max(1)))
+    }
+}
+
+/// What holds for requests to `backend`: its own way to be reached, its pool's rules, the host's timeouts.
+fn settings_for(backend: &Backend, timeouts: &Timeouts, parts: Parts<'_>) -> Arc<WorkerSettings> {
+    let own = &backend.plan.upstream;
+    let dial = timeouts.dial.or(Some(own.connect_timeout));
+    let idle = timeouts.idle.or(Some(own.idle_timeout));
+    let mut all = WorkerSettings {
+        upstream: Upstream {
+            connect_timeout: dial.unwrap_or(own.connect_timeout),
+            response_header_timeout: timeouts.response_header.or(own.response_header_timeout),
+            idle_timeout: idle.unwrap_or(own.idle_timeout),
+            read_timeout: timeouts.read.or(own.read_timeout),
+            ..own.clone()
+        },
+        ..(**parts.settings).clone()
+    };
+    if let Some(pool) = backend.plan.pool.and_then(|index| parts.pools.get(index)) {
+        all.token = pool.plan.token.clone();
+        all.lease = pool.plan.lease.clone();
+    }
+    Arc::new(all)
+}
