@@ -23,14 +23,15 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D --strip -t /out tpp tppctl
 
 FROM debian:bookworm-slim
-# For upstream.tls; newest as above. /run/tpp is everybody's, as there is but one user in a container, of any number.
+# For upstream.tls; newest as above. /run/tpp and /var/lib/tpp are everybody's, as there is but one user in a container,
+# of any number.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10800 tpp \
     && useradd --uid 10800 --gid tpp --no-log-init --home-dir /nonexistent --shell /usr/sbin/nologin tpp \
-    && install -d -m 1777 /run/tpp
+    && install -d -m 1777 /run/tpp /var/lib/tpp
 COPY --from=build /out/ /usr/bin/
 COPY tpp.toml /usr/share/doc/tpp/examples/tpp.toml
 USER 10800:10800

@@ -11,9 +11,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 target=$PWD/target/loom-mutations # its own: cargo takes a copy's build for the original's
 copy=$PWD/target/mutations
-files=(pool/slot pool/bitmap pool/line pool/dispatch roster/seat shared/publication shared/suspects)
+files=(pool/slot pool/bitmap pool/line pool/dispatch roster/seat shared/publication shared/suspects limits/table)
 # Orderings outside of the models, each argued where it stands: the region is mapped memory, and loom's atomics are not.
-argued=(region/directory shared/terms)
+argued=(region/directory shared/terms limits/rows)
 seconds=300 # a model that has not ended by then hangs, since all together take a few seconds
 
 list=
@@ -75,6 +75,13 @@ a breaker counts no probes|limits/breaker|s/probes: probing\.probes + 1,/probes:
 a breaker takes any result|limits/breaker|s/let is_current = word\.generation == pass\.generation;/let is_current = true;/
 a failure is not counted|limits/breaker|s/failures: word\.failures + 1,/failures: word.failures,/
 a new bucket forgets who was first|limits/window|s/if word >> STAMP_SHIFT != stamp(number) {/if word >> STAMP_SHIFT != stamp(number) || word \& mask(COUNT_BITS) != 5 {/
+a newcomer does not look for its like|limits/table|s/other != at \&\& met\.debt(other) > 0/false/
+a key with two entries owes one|limits/table|s/seen\.own()\.map(|at| seen\.debt(at))\.sum::<u64>()/seen.own().next().map_or(0, |at| seen.debt(at))/
+an entry is moved whatever it says|limits/table|s/compare_exchange(seen\.words\[at\], /compare_exchange(set[at].load(Relaxed), /
+a group has no bound|limits/outlier|s/(u64::from(marked\.count_ones()) <= most)/(true || u64::from(marked.count_ones()) <= most)/
+a group has no sequence|limits/outlier|s/wrapping_add(1) << MEMBERS/wrapping_add(0) << MEMBERS/
+probes are given back twice|limits/probes|/pub fn give_back/,/^    }/s/self\.0\.store(0, Relaxed);//
+lost probes stay out|limits/probes|s/breaker\.lost(.*;//
 sweep does not serve the line|pool/recovery|/pub fn sweep_offers/,/^    }/s/self\.dispatch(bells);//
 END
 }

@@ -17,7 +17,7 @@ use nix::{
 };
 use tempfile::TempDir;
 use tpp::control::{
-    Command, Health, PoolStatus, Reply, Request, Response, Status, TokenStatus,
+    Command, GatewayStatus, Health, PoolStatus, Reply, Request, Response, Status, TokenStatus,
     frame::{self, MAX_REQUEST_BYTES},
 };
 
@@ -98,6 +98,7 @@ fn status() -> Status {
         last_reload: None,
         longest_wait_ms: 0,
         idle_leases: 0,
+        gateway: GatewayStatus::default(),
         requests: 0,
         request_errors: 0,
         worker_restarts: 0,

@@ -55,6 +55,7 @@ answers || fail "no answer through tpp"
 ok "ready when systemd was told so; a request is answered; status: $(property StatusText)"
 is "the supervisor's user" tpp "$(inside ps -o user= -p "$(main_pid)")"
 is "/run/tpp" "750 tpp" "$(inside stat -c '%a %U' /run/tpp)"
+is "/var/lib/tpp" "700 tpp" "$(inside stat -c '%a %U' /var/lib/tpp)"
 all_workers() { [[ $(worker_pids | wc -w) == "$workers" ]]; }
 wait_until "$workers workers" all_workers
 inside tppctl status >/dev/null || fail "root's tppctl is refused"

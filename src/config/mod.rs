@@ -45,7 +45,7 @@ pub use section::{
     provider::Provider,
     rate_limit::{RateHeaders, RateKey, RateLimit},
     retry::Retry,
-    telemetry::{LogFormat, Telemetry},
+    telemetry::{AccessLog, AccessLogFormat, LogFormat, LogOutput, Telemetry},
     token::{Token, TokenScope},
     trusted::TrustedProxies,
     upstream::{HostHeader, Upstream},
@@ -106,7 +106,14 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut list = self.load_warnings.clone();
-        list.extend(self.upstream.warnings());
+        list.extend(self.upstream.warnings("upstream"));
+        for backend in &self.gateway.backends {
+            // What a backend took over from the top has been said there.
+            let (own, top) = (&backend.upstream, &self.upstream);
+            if (own.tls, own.verify, &own.ca_file) != (top.tls, top.verify, &top.ca_file) {
+                list.extend(own.warnings(&format!("backend {}", backend.id)));
+            }
+        }
         list.extend(self.telemetry.warnings());
         list
     }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::gateway::{GatewayStatus, PoolStatus};
+
 /// Version of the messages below; a peer of another version is told so and refused.
 pub const PROTOCOL_VERSION: u32 = 1;
 
@@ -106,19 +108,6 @@ pub enum Health {
     Unhealthy,
 }
 
-/// The pool in four numbers, true over all workers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct PoolStatus {
-    /// Slots that hold a usable token.
-    pub total: u64,
-    /// Of these, lent out.
-    pub in_use: u64,
-    /// Of these, free.
-    pub available: u64,
-    /// Connections in line.
-    pub waiting: u64,
-}
-
 /// The whole picture. `/health` serves the same JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -168,6 +157,9 @@ pub struct Status {
     /// The supervisors of this pool, the latest last.
     #[serde(default)]
     pub supervisors: Vec<SupervisorEvent>,
+    /// Pools, backends and hosts.
+    #[serde(flatten)]
+    pub gateway: GatewayStatus,
 }
 
 /// How a supervisor came into charge of the pool.

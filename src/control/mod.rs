@@ -7,8 +7,10 @@
 
 pub mod client;
 pub mod frame;
+mod gateway;
 mod message;
 mod socket;
 
+pub use gateway::*;
 pub use message::*;
 pub use socket::private_listener;

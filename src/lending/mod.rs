@@ -12,6 +12,12 @@ mod lease;
 #[cfg(not(tpp_loom))]
 mod oversight;
 #[cfg(not(tpp_loom))]
+mod passage;
+#[cfg(not(tpp_loom))]
+mod permits;
+#[cfg(not(tpp_loom))]
+mod rows;
+#[cfg(not(tpp_loom))]
 mod settings;
 #[cfg(not(tpp_loom))]
 mod stock;
@@ -25,6 +31,9 @@ pub use self::{
     crowd::GivingWay,
     desk::Desk,
     lease::{Lease, LeaseWatch, Refreshed},
+    passage::{Asked, BreakerAt, Entered, Sent},
+    permits::Permits,
+    rows::{RowKeys, RowsError, RowsGiven, row_key},
     settings::{TokenSettings, WorkerSettings},
     stock::{Legacy, Stock},
     waiting::Waiting,

@@ -28,14 +28,21 @@ impl Stock {
         1 + shown.fold(self.region.plan_generation(), u64::max)
     }
 
-    /// Whether every worker that is ready and responds acts on the plan of `generation`, or a later one.
+    /// Seats of workers that are ready, respond, and do not act on the plan of `generation` yet, or a later one.
+    #[must_use]
+    pub fn seats_behind(&self, generation: u64) -> Vec<usize> {
+        let seats = self.region.seats().iter().enumerate();
+        let behind = seats.filter(|(_, seat)| {
+            let word = seat.word();
+            word.state == SeatState::Ready && !word.stalled && seat.plan() < generation
+        });
+        behind.map(|(index, _)| index).collect()
+    }
+
+    /// Whether there is none of those.
     #[must_use]
     pub fn is_plan_reached(&self, generation: u64) -> bool {
-        let mut seats = self.region.seats().iter();
-        seats.all(|seat| {
-            let word = seat.word();
-            word.state != SeatState::Ready || word.stalled || seat.plan() >= generation
-        })
+        self.seats_behind(generation).is_empty()
     }
 
     pub(super) fn ring_all(&self) {
@@ -85,6 +92,7 @@ impl Stock {
     pub fn reclaim(&self, seat: SeatIndex) -> Reclaimed {
         // First: once the seat is vacant nobody would do it any more, should this process die in between.
         self.region.wipe_clients(seat);
+        self.settle_rows(seat);
         let pools = self.region.pools();
         let reclaimed = reclaim(&self.views(&pools), seat, &*self.bells);
         self.region.counters(seat).settle(reclaimed.leases);

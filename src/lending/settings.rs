@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Client, Config, Lease, LogFormat, Retry, TokenScope, Upstream};
+use crate::config::{Client, Config, Lease, LogFormat, Retry, Token, TokenScope, Upstream};
 
 /// The part of a [`Config`] that workers act on: no account, no address to listen on.
 ///
@@ -50,11 +50,24 @@ pub struct TokenSettings {
     pub login_timeout: Duration,
 }
 
+impl TokenSettings {
+    /// What workers need of `token`.
+    #[must_use]
+    pub fn of(token: &Token) -> Self {
+        Self {
+            renew_on: token.renew_on.clone(),
+            scope: token.scope,
+            login_from_clients: token.login_from_clients,
+            login_path: token.login_path.clone(),
+            login_timeout: token.login_timeout,
+        }
+    }
+}
+
 impl WorkerSettings {
     /// What `workers` workers need of `config`.
     #[must_use]
     pub fn of(config: &Config, workers: usize) -> Self {
-        let token = &config.token;
         Self {
             trust_forwarded: config.trust_forwarded,
             workers,
@@ -62,13 +75,7 @@ impl WorkerSettings {
             orphan_timeout: config.workers.orphan_timeout,
             upstream: config.upstream.clone(),
             client: config.client.clone(),
-            token: TokenSettings {
-                renew_on: token.renew_on.clone(),
-                scope: token.scope,
-                login_from_clients: token.login_from_clients,
-                login_path: token.login_path.clone(),
-                login_timeout: token.login_timeout,
-            },
+            token: TokenSettings::of(&config.token),
             lease: config.lease.clone(),
             retry: config.gateway.retry.clone(),
             log_filter: config.telemetry.log_filter.clone(),

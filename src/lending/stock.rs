@@ -14,7 +14,7 @@ use crate::{
     ids::{Origin, PoolId, SlotIndex},
     pool::{Bells, Holder, Pool, SlotWord},
     region::{PoolParts, Region},
-    shared::{Publication, Rest, Terms, TokenWords, TooLong, publish_token, read_token},
+    shared::{Publication, Rest, Suspects, Terms, TokenWords, TooLong, publish_token, read_token},
 };
 
 /// What a supervisor finds in a slot that another one stocked.
@@ -71,6 +71,10 @@ impl Stock {
         }
     }
 
+    pub(super) fn parts(&self) -> &PoolParts {
+        &self.parts
+    }
+
     /// Its pool.
     #[must_use]
     pub fn pool_id(&self) -> PoolId {
@@ -95,6 +99,35 @@ impl Stock {
     #[must_use]
     pub fn region(&self) -> &Arc<Region> {
         &self.region
+    }
+
+    /// Slots of its pool that are or were configured.
+    #[must_use]
+    pub fn slots_used(&self) -> usize {
+        self.terms().slots_used().min(self.room())
+    }
+
+    /// Says how many slots are configured. Slots are only ever added; one that is no longer configured stays, empty.
+    pub fn set_slots_used(&self, slots: usize) {
+        self.terms().set_slots_used(slots);
+    }
+
+    /// Slots that its pool has room for.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.parts.geometry().slots
+    }
+
+    /// Slots whose token was refused or is spent, as the workers reported them.
+    #[must_use]
+    pub fn suspects(&self) -> Suspects<'_> {
+        self.region.suspects_at(&self.parts)
+    }
+
+    /// Version of the token in `slot`; 0: it never had one.
+    #[must_use]
+    pub fn version(&self, slot: SlotIndex) -> u64 {
+        self.token(slot).version()
     }
 
     /// The bells; the supervisor waits for its own.

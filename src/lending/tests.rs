@@ -3,6 +3,7 @@
 mod limits;
 mod line;
 mod recovery;
+mod rows;
 mod taking_back;
 mod tokens;
 

@@ -34,6 +34,26 @@ pub struct BreakerRules {
     pub half_open: u8,
 }
 
+/// When a breaker opens whose failures need not be in a row ([`super::FailureWindow`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareRules {
+    /// Of the attempts, failed.
+    pub percent: u64,
+    /// Attempts that there must be at least.
+    pub least: u64,
+    /// In how long.
+    pub time: Duration,
+}
+
+/// All that makes a breaker open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerPolicy {
+    /// Failures in a row, and what comes then.
+    pub rules: BreakerRules,
+    /// Too large a part of the attempts; `None`: does not.
+    pub shares: Option<ShareRules>,
+}
+
 /// What a breaker says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerState {
@@ -52,6 +72,18 @@ pub enum BreakerState {
 pub struct Pass {
     generation: u8,
     is_probe: bool,
+}
+
+impl Pass {
+    /// Whether it is one of the few that an open breaker sends out, to see.
+    #[must_use]
+    pub fn is_probe(self) -> bool {
+        self.is_probe
+    }
+
+    pub(super) fn generation(self) -> u8 {
+        self.generation
+    }
 }
 
 /// Nobody is let through now.
@@ -252,6 +284,20 @@ impl<'a> Breaker<'a> {
                 })
             });
         }
+    }
+
+    /// `count` probes of `generation` are lost, their maker dead: others are given out.
+    pub(super) fn lost(self, generation: u8, count: u64) {
+        let pass = Pass {
+            generation,
+            is_probe: true,
+        };
+        self.change(pass, |word| {
+            (word.state == BreakerState::HalfOpen).then_some(Word {
+                probes: word.probes.saturating_sub(count),
+                ..word
+            })
+        });
     }
 
     /// Opens it at `now`, since too large a part of the attempts failed ([`super::FailureWindow`]). True if it was closed.

@@ -97,3 +97,124 @@ fn loom_two_who_count_in_a_new_bucket_are_both_counted() {
         assert_eq!((shares.succeeded, shares.failed), (1, 1));
     });
 }
+
+/// A table of one set, whose entries are `words`.
+fn table(words: [u64; SET]) -> Arc<Vec<AtomicU64>> {
+    let head = std::iter::repeat_n(0, SET);
+    Arc::new(head.chain(words).map(AtomicU64::new).collect())
+}
+
+fn admit(words: &[AtomicU64], now: u64) -> bool {
+    let quota = Quota::new(1, Duration::from_secs(1), 1).unwrap();
+    let quota = TableQuota::new(quota).unwrap();
+    let table = RateTable::new(words).unwrap();
+    table.admit(quota, (1, b"key"), now).is_ok()
+}
+
+/// An entry of another key that owes until `time`, nanoseconds.
+fn of_another(time: u64) -> u64 {
+    9 << 42 | time / 10_000
+}
+
+#[test]
+fn loom_two_newcomers_of_one_key_are_not_both_admitted() {
+    loom::model(|| {
+        // The first finds the first entry taken, the second finds its time over: each would enter at a place of its own.
+        let words = table([of_another(5_000_000_000), 0, 0, 0, 0, 0, 0, 0]);
+        let other = Arc::clone(&words);
+        let thread = thread::spawn(move || admit(&other, 4_999_000_000));
+        let ours = admit(&words, 5_000_000_000);
+        let theirs = thread.join().unwrap();
+        assert!(ours != theirs, "{ours}, {theirs}");
+    });
+}
+
+#[test]
+fn loom_two_of_one_key_that_is_there_are_not_both_admitted() {
+    loom::model(|| {
+        let words = table([0; SET]);
+        assert!(admit(&words, 5_000_000_000));
+        let other = Arc::clone(&words);
+        let thread = thread::spawn(move || admit(&other, 6_500_000_000));
+        let ours = admit(&words, 6_500_000_000);
+        assert!(ours != thread.join().unwrap());
+    });
+}
+
+#[test]
+fn loom_a_key_that_has_two_entries_owes_what_both_say() {
+    loom::model(|| {
+        let words = table([0; SET]);
+        let quota = Quota::new(1, Duration::from_secs(1), 2).unwrap();
+        let quota = TableQuota::new(quota).unwrap();
+        let admit = |now| {
+            let table = RateTable::new(&words).unwrap();
+            table.admit(quota, (1, b"key"), now).is_ok()
+        };
+        assert!(admit(5_000_000_000));
+        let entry = words[SET].load(std::sync::atomic::Ordering::Relaxed);
+        words[SET + 1].store(entry, std::sync::atomic::Ordering::Relaxed);
+        assert!(!admit(5_000_000_000));
+        assert!(admit(5_500_000_000));
+    });
+}
+
+#[test]
+fn loom_of_three_members_no_two_are_left_out_at_once() {
+    loom::model(|| {
+        let group: Arc<Vec<AtomicU64>> = Arc::new(vec![AtomicU64::new(0)]);
+        let other = Arc::clone(&group);
+        let leave_out =
+            |words: &[AtomicU64], member| Group::new(words, 3).leave_out(member, 50, |_| true);
+        let thread = thread::spawn(move || leave_out(&other, 0));
+        let ours = leave_out(&group, 1);
+        assert!(ours != thread.join().unwrap());
+        let left_out = (0..3).filter(|&member| Group::new(&group, 3).is_marked(member));
+        assert_eq!(left_out.count(), 1);
+    });
+}
+
+#[test]
+fn loom_a_member_renewed_while_another_looks_stays_out_or_keeps_the_bound() {
+    loom::model(|| {
+        // Member 0 was out, and its time is over; it fails again while member 1 is left out.
+        let words: Arc<Vec<AtomicU64>> = Arc::new(vec![AtomicU64::new(1), AtomicU64::new(0)]);
+        let rules = OutlierRules {
+            consecutive: 1,
+            base: Duration::from_secs(1),
+            most: Duration::from_secs(9),
+        };
+        let other = Arc::clone(&words);
+        let thread = thread::spawn(move || {
+            let _ = Outlier::new(&other[1]).failed(rules, 1000);
+            Group::new(&other[..1], 3).leave_out(0, 50, |member| member == 0)
+        });
+        let is_out = |member| member == 1 || Outlier::new(&words[1]).is_out(1000);
+        let ours = Group::new(&words[..1], 3).leave_out(1, 50, is_out);
+        let theirs = thread.join().unwrap();
+        let marked = [0, 1].map(|member| Group::new(&words[..1], 3).is_marked(member));
+        assert_eq!(marked, [theirs, ours]);
+        assert!(ours != theirs);
+    });
+}
+
+#[test]
+fn loom_a_dead_probers_probe_is_given_out_once() {
+    loom::model(|| {
+        let word = Arc::new(AtomicU64::new(tripped()));
+        let note = AtomicU64::new(0);
+        let lost = Breaker::new(&word).pass(RULES, 2000).unwrap();
+        Probes::new(&note).note(lost);
+        let other = Arc::clone(&word);
+        let thread = thread::spawn(move || {
+            let breaker = Breaker::new(&other);
+            let passed = [(); 2].map(|()| breaker.pass(RULES, 2000).is_ok());
+            passed.into_iter().filter(|passed| *passed).count()
+        });
+        Probes::new(&note).give_back(Breaker::new(&word));
+        Probes::new(&note).give_back(Breaker::new(&word));
+        let theirs = thread.join().unwrap();
+        let next = usize::from(Breaker::new(&word).pass(RULES, 2000).is_ok());
+        assert_eq!(theirs + next, 1);
+    });
+}

@@ -12,9 +12,9 @@ use crate::sync::AtomicU64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// What one request costs, nanoseconds.
-    cost: u64,
+    pub(super) cost: u64,
     /// How far ahead of now the word may be, nanoseconds.
-    ahead: u64,
+    pub(super) ahead: u64,
 }
 
 /// Too much at this moment.

@@ -1,3 +1,6 @@
+mod rows;
+mod table;
+
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     thread,

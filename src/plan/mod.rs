@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{ids::Origin, lending::WorkerSettings};
 
 pub use gateway::{BackendPlan, HostPlan, PoolPlan};
-pub use origin::Server;
+pub use origin::{Server, origin_of_pool};
 pub use sealed::{PlanError, Sealed};
 
 /// What workers act on. A newer one replaces it whole.

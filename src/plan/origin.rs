@@ -66,6 +66,14 @@ impl Server {
     }
 }
 
+/// Of a token that is good at every backend of the pool called `name`, wherever it was drawn.
+#[must_use]
+pub fn origin_of_pool(name: &str) -> Origin {
+    // No scheme is called so.
+    let hash = hash_on(hash_on(HASH_BEGIN, b"pool\0"), name.as_bytes());
+    Origin::new(hash.max(1))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

@@ -3,9 +3,12 @@
 use crossbeam_utils::CachePadded;
 
 use crate::{
+    limits::{BackendRow, GroupRow, HostRow, PairRow},
     pool::{SeatLine, Slot},
     roster::Seat,
-    shared::{PoolWords, SeatCounters, SupervisorCounters, TokenWords},
+    shared::{
+        BackendSeat, HostSeat, PairSeat, PoolWords, SeatCounters, SupervisorCounters, TokenWords,
+    },
     sync::AtomicU64,
 };
 
@@ -31,6 +34,14 @@ pub(super) enum Kind {
     Counters = 3,
     History = 4,
     Clients = 5,
+    Hosts = 6,
+    HostSeats = 7,
+    Backends = 8,
+    BackendSeats = 9,
+    Pairs = 10,
+    PairSeats = 11,
+    Groups = 12,
+    Rates = 13,
     PoolWords = 0x100,
     Slots = 0x101,
     Bitmap = 0x102,
@@ -56,7 +67,14 @@ impl Kind {
             Self::Bitmap | Self::LineSeats => size_of::<CachePadded<AtomicU64>>(),
             Self::Lines => size_of::<SeatLine>(),
             Self::Tokens => size_of::<TokenWords>(),
-            Self::History | Self::Clients | Self::Places | Self::TokenBytes => {
+            Self::Hosts => size_of::<HostRow>(),
+            Self::HostSeats => size_of::<HostSeat>(),
+            Self::Backends => size_of::<BackendRow>(),
+            Self::BackendSeats => size_of::<BackendSeat>(),
+            Self::Pairs => size_of::<PairRow>(),
+            Self::PairSeats => size_of::<PairSeat>(),
+            Self::Groups => size_of::<GroupRow>(),
+            Self::History | Self::Clients | Self::Places | Self::TokenBytes | Self::Rates => {
                 size_of::<AtomicU64>()
             }
         }

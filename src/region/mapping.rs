@@ -10,9 +10,10 @@ use crossbeam_utils::CachePadded;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use crate::{
+    limits::{BackendRow, GroupRow, HostRow, PairRow},
     pool::{SeatLine, Slot},
     roster::Seat,
-    shared::{PoolWords, SeatCounters, TokenWords},
+    shared::{BackendSeat, HostSeat, PairSeat, PoolWords, SeatCounters, TokenWords},
     sync::AtomicU64,
 };
 
@@ -43,6 +44,22 @@ unsafe impl Shared for PoolWords {}
 unsafe impl Shared for Seat {}
 // SAFETY: `repr(C)`, counters (`repr(transparent)` over an atomic integer), histograms (`repr(C)` over counters) and padding.
 unsafe impl Shared for SeatCounters {}
+// SAFETY: `repr(C)`, a head that is `repr(C)` over atomic integers, atomic integers and padding.
+unsafe impl Shared for HostRow {}
+// SAFETY: `repr(C)`, a head that is `repr(C)` over atomic integers, atomic integers and padding.
+unsafe impl Shared for BackendRow {}
+// SAFETY: `repr(C)`, a head that is `repr(C)` over atomic integers, atomic integers and padding.
+unsafe impl Shared for PairRow {}
+// SAFETY: `repr(C)`, a head that is `repr(C)` over atomic integers, atomic integers and padding.
+unsafe impl Shared for GroupRow {}
+// SAFETY: `repr(C)`, gauges and counters (`repr(transparent)` over an atomic integer), an atomic integer, and `Latency`, which is
+// `repr(C)` over counters; padding.
+unsafe impl Shared for HostSeat {}
+// SAFETY: `repr(C)`, a gauge and counters (`repr(transparent)` over an atomic integer).
+unsafe impl Shared for BackendSeat {}
+// SAFETY: `repr(C)`, a gauge (`repr(transparent)` over an atomic integer), an atomic integer, and `Latency`, which is `repr(C)` over
+// counters.
+unsafe impl Shared for PairSeat {}
 
 /// A shared, writable mapping of a whole memory file.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ pub(crate) mod fuzzing;
 mod kind;
 mod mapping;
 mod pools;
+mod rows;
 mod seat_lock;
 mod sections;
 
@@ -24,7 +25,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     os::unix::fs::FileExt,
-    sync::atomic::Ordering::Relaxed,
+    sync::{OnceLock, atomic::Ordering::Relaxed},
 };
 
 use nix::{
@@ -45,6 +46,8 @@ pub use directory::LAYOUT_VERSION;
 use directory::{DIRECTORY_BYTES, Directory, MAGIC, PAGE, Span};
 use kind::SharedWords;
 use mapping::Mapping;
+use rows::RowParts;
+pub use rows::{RowGeometry, SeatTable};
 pub use seat_lock::SeatLock;
 pub use sections::{Geometry, PoolGeometry, PoolParts};
 use sections::{Parts, bytes_for, lay_out};
@@ -100,9 +103,9 @@ pub enum RegionError {
         most: usize,
     },
     /// All of the region is taken.
-    #[error("no room in the region for a pool of {bytes} bytes")]
+    #[error("no room in the region for {bytes} bytes more")]
     Full {
-        /// What the pool takes.
+        /// What was to be added.
         bytes: usize,
     },
 }
@@ -116,6 +119,8 @@ pub struct Region {
     parts: Parts,
     /// The pool that every region has.
     default: PoolParts,
+    /// Where its rows lie, once they are there.
+    rows: OnceLock<RowParts>,
 }
 
 impl Region {
@@ -191,6 +196,7 @@ impl Region {
             bytes,
             parts,
             default,
+            rows: OnceLock::new(),
         })
     }
 

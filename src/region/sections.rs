@@ -118,7 +118,7 @@ fn span<T>(directory: Directory<'_>, kind: Kind, pool: PoolId) -> Result<Span<T>
     })
 }
 
-fn optional_span<T>(entry: Option<Entry>) -> Result<Option<Span<T>>, RegionError> {
+pub(super) fn optional_span<T>(entry: Option<Entry>) -> Result<Option<Span<T>>, RegionError> {
     let Some(entry) = entry else { return Ok(None) };
     if entry.size as usize == size_of::<T>() {
         Ok(Some(Span::new(entry.offset, entry.count)))
@@ -131,7 +131,11 @@ fn optional_span<T>(entry: Option<Entry>) -> Result<Option<Span<T>>, RegionError
     }
 }
 
-fn must_be(what: &'static str, found: usize, expected: usize) -> Result<(), RegionError> {
+pub(super) fn must_be(
+    what: &'static str,
+    found: usize,
+    expected: usize,
+) -> Result<(), RegionError> {
     if found == expected {
         Ok(())
     } else {
@@ -338,7 +342,7 @@ pub(super) fn bytes_for(geometry: Geometry) -> Result<usize, RegionError> {
         + bytes_of(pool.sections(geometry.seats)))
 }
 
-fn bytes_of(sections: impl IntoIterator<Item = (Kind, usize)>) -> usize {
+pub(super) fn bytes_of(sections: impl IntoIterator<Item = (Kind, usize)>) -> usize {
     let sections = sections.into_iter();
     sections
         .map(|(kind, count)| (kind.size() * count).next_multiple_of(PAGE))

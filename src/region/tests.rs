@@ -229,6 +229,57 @@ fn what_a_supervisor_left_half_made_is_cleared_away() {
     assert!(lowest.iter().any(|&at| at <= offset + PAGE), "room lost");
 }
 
+#[test]
+fn tables_are_added_to_a_region_in_use_and_take_memory_only_as_they_are_used() {
+    let region = Region::with_room(SMALL, 64 << 20).unwrap();
+    let (other, host) = (reopened(&region).unwrap(), 2047);
+    assert!(other.hosts().is_none() && other.rates().is_none());
+    region.add_rows(RowGeometry::FULL).unwrap();
+    let theirs = other.hosts().expect("they are there now");
+    let part = |seat| &theirs.of(SeatIndex::new(seat))[host];
+    part(1).in_flight.rise();
+    let seats = || (0..2).map(SeatIndex::new);
+    assert_eq!(region.hosts().unwrap().in_flight(host, seats()), 1);
+    assert_eq!(region.hosts().unwrap().in_flight(0, seats()), 0);
+    let secret = || other.rates().unwrap().has_secret();
+    assert!(secret());
+    region.add_rows(RowGeometry::FULL).unwrap();
+    assert_eq!(
+        theirs.in_flight(host, seats()),
+        1,
+        "done again, it changes nothing"
+    );
+    let blocks = std::os::unix::fs::MetadataExt::blocks(&region.file.metadata().unwrap());
+    assert!(blocks * 512 < 1 << 20, "{} bytes used", blocks * 512);
+}
+
+#[test]
+fn tables_that_do_not_fit_or_do_not_belong_together_are_none() {
+    let region = Region::with_room(SMALL, 4 << 20).unwrap();
+    let refused = region.add_rows(RowGeometry::FULL);
+    assert!(matches!(refused, Err(RegionError::Full { .. })));
+    assert!(region.hosts().is_none());
+    let region = Region::with_room(SMALL, 4 << 20).unwrap();
+    let none = PoolId::DEFAULT;
+    let added = region.directory().add(kind::Kind::HostSeats, none, 5, 0);
+    assert!(added.is_some());
+    let small = RowGeometry {
+        hosts: 4,
+        backends: 4,
+        pairs: 4,
+        groups: 4,
+        rate_sets: 4,
+    };
+    assert!(matches!(
+        region.add_rows(small),
+        Err(RegionError::Damaged {
+            what: "parts of rows",
+            ..
+        })
+    ));
+    assert!(reopened(&region).unwrap().hosts().is_none());
+}
+
 proptest! {
     #[test]
     fn any_damage_to_what_the_directory_says_is_refused(at in 0..64_usize, value: u64) {

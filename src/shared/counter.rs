@@ -23,4 +23,9 @@ impl Counter {
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
+
+    /// Begins anew, for another thing that is counted; while nobody counts.
+    pub(super) fn clear(&self) {
+        self.0.store(0, Relaxed);
+    }
 }

@@ -8,6 +8,7 @@ mod publication;
 mod suspects;
 mod terms;
 mod token;
+mod traffic;
 mod waits;
 
 pub use counter::Counter;
@@ -19,4 +20,8 @@ pub use publication::{Publication, TooLong};
 pub use suspects::Suspects;
 pub use terms::{PoolWords, Terms};
 pub use token::{Rest, TokenWords};
+pub use traffic::{
+    BackendSeat, Failing, Gauge, HostSeat, HostTotals, Latency, LatencyCounts, PairSeat, Rejection,
+    SeatRow, code_label,
+};
 pub use waits::{WaitEnd, WaitsEnded, WaitsEndedCounts};

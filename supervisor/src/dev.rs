@@ -62,7 +62,7 @@ pub fn run(args: DevArgs) -> anyhow::Result<()> {
         })
         .await
         .context("start the stand-in")?;
-        let text = config_text(&args, standin.addr(), &control_socket);
+        let text = config_text(&args, standin.addr(), &control_socket, &directory.0);
         let no_variables = BTreeMap::<String, String>::new();
         let config = config::parse(
             &text,
@@ -83,12 +83,18 @@ pub fn run(args: DevArgs) -> anyhow::Result<()> {
 }
 
 /// The configuration, as a person would write it.
-fn config_text(args: &DevArgs, upstream: SocketAddr, control_socket: &std::path::Path) -> String {
+fn config_text(
+    args: &DevArgs,
+    upstream: SocketAddr,
+    control_socket: &std::path::Path,
+    directory: &std::path::Path,
+) -> String {
     format!(
         r#"
 listen = "{listen}"
 health_listen = "{health}"
 control_socket = {control:?}
+state_directory = {state:?}
 [workers]
 count = {workers}
 [upstream]
@@ -106,6 +112,7 @@ log_filter = {filter:?}
         listen = args.listen,
         health = args.health_listen,
         control = control_socket.display().to_string(),
+        state = directory.display().to_string(),
         workers = args.workers,
         host = upstream.ip(),
         port = upstream.port(),

@@ -7,7 +7,9 @@
 //! | `refresh` | runs the logins that are due and installs their tokens |
 //! | [`provider`] | one credential in, one token or one clear error out |
 //! | [`schedule`] | pure rules: which slot logs in when |
-//! | [`resolve`], `upstream` | the upstream's name to addresses, kept fresh, told to the workers |
+//! | [`desired`] | what is to be in force: the file, and what was changed by API; one door for every change |
+//! | `plans`, [`resolve`] | that, with addresses and health, compiled to the plan that tells the workers |
+//! | `pools` | the pools of tokens, each with its refresher |
 //! | [`outlook`] | what there is to see: one snapshot, and pure views of it |
 //! | [`health`] | active checks: which backends answer |
 //! | `orders` | what can be ordered: reload, restart, refresh, upgrade |
@@ -18,6 +20,7 @@
 //! | [`standin`], [`dev`] | a stand-in for DolphinDB, and the whole thing in front of it |
 #![forbid(unsafe_code)]
 
+pub mod desired;
 pub mod dev;
 mod doorbell;
 pub mod doors;
@@ -26,6 +29,8 @@ pub mod health;
 mod in_force;
 mod orders;
 pub mod outlook;
+mod plans;
+mod pools;
 mod prepare;
 mod process;
 pub mod provider;
@@ -36,4 +41,3 @@ pub mod schedule;
 pub mod standin;
 pub mod succession;
 pub mod system;
-mod upstream;

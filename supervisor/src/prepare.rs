@@ -40,8 +40,8 @@ const LEAST_SLOTS: usize = 4096;
 const LEAST_SEATS: usize = 32;
 const MOST_SLOTS: usize = tpp::pool::SlotIndex::CAPACITY;
 const MOST_SEATS: usize = tpp::pool::SeatIndex::CAPACITY;
-/// Bytes of a region that are left for pools added later. What is not used is not there.
-const POOL_ROOM: usize = 512 << 20;
+/// Bytes of a region that are left for pools and tables added later. What is not used is not there.
+const POOL_ROOM: usize = 1 << 30;
 
 /// How a supervisor comes into charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,16 +6,19 @@ mod book;
 mod clock;
 mod refresher;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::{mpsc, oneshot};
 use tpp::{
-    config::{Config, Credential},
+    config::{Credential, Pool, Upstream},
     plan::Place as Backend,
 };
 
 use crate::{
-    provider::{DolphinDb, Provider, SetupError},
+    provider::{DolphinDb, Provider, SetupError, Spread},
     schedule::Rules,
 };
 
@@ -53,15 +56,31 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
+    /// For the accounts of `pool`, which log in at the `first` of its backends, or at one of the `others` by their addresses.
+    ///
     /// # Errors
     /// If logins cannot be prepared: bad roots, say.
-    pub(crate) fn of(config: &Config) -> Result<Self, SetupError> {
+    pub(crate) fn of(pool: &Pool, first: &Server, others: &[Server]) -> Result<Self, SetupError> {
+        let provider = |server: &Server| -> Result<Arc<dyn Provider>, SetupError> {
+            Ok(Arc::new(DolphinDb::new(&server.upstream, &pool.token)?))
+        };
+        let mut all = Spread::over(provider(first)?, &first.addresses);
+        for other in others {
+            all.add(provider(other)?, &other.addresses);
+        }
         Ok(Self {
-            provider: Arc::new(DolphinDb::new(&config.upstream, &config.token)?),
-            rules: Rules::from(&config.token),
-            accounts: config.credentials.clone(),
+            provider: all.into_provider(),
+            rules: Rules::from(&pool.token),
+            accounts: pool.credentials.clone(),
         })
     }
+}
+
+/// One server where tokens are drawn, and its addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) upstream: Upstream,
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 /// What others may ask of the refresher.

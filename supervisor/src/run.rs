@@ -1,6 +1,7 @@
 //! The supervisor's life: start the parts, follow the signals, end.
 
 use std::{
+    collections::BTreeMap,
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
@@ -16,24 +17,26 @@ use tokio::{
 };
 use tpp::{
     clock::unix_seconds,
-    config::{Config, Upstream},
+    config::Config,
     control::{Reply, SupervisorEvent},
     handover::{self, Role, meeting::meeting_prefix},
     lending::{Stock, WorkerSettings},
-    plan::{Sealed, Server},
+    plan::Sealed,
 };
 use tracing::{info, warn};
 
 use crate::{
+    desired::{Desired, first_state},
     doorbell,
     doors::{control::reply_to, probes},
     fleet::{Fleet, FleetHandle, Order},
     in_force::InForce,
     orders::{Orders, Reload, Upgrade},
     outlook::{Outlook, Started},
+    plans::{Inputs, Plans, keep, known},
+    pools::Pools,
     prepare::{Prepared, StartKind, image},
     process::Launch,
-    refresh::{RefreshHandle, Refresher, Setup},
     succession::{history, upgrade::Invocation},
     system::{
         announce::announce,
@@ -41,7 +44,6 @@ use crate::{
         signals::{Request, Signals},
         systemd,
     },
-    upstream::{self, Plans, known_addresses},
 };
 
 /// Runs until told to stop. `inherited` is what a predecessor or systemd handed over.
@@ -78,40 +80,38 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let stock = Arc::clone(&prepared.stock);
     let (rings, bell) = watch::channel(());
     tokio::spawn(doorbell::answer(&stock, rings)?);
-    let setup = Setup::of(&prepared.config)?;
     let (handle, received) = FleetHandle::new();
-    let server = Server::of(&prepared.config.upstream, prepared.config.token.scope);
     let predecessor = prepared.predecessor.take();
-    let addresses = known_addresses(&prepared.config.upstream, &server, predecessor.as_ref());
-    // Tokens of another server are out of use before the workers are told where this one is.
-    let backends = server.at(&addresses);
-    let refresher = Refresher::new(setup, backends, Arc::clone(&stock), bell.clone())?;
-    let settings = WorkerSettings::of(&prepared.config, prepared.wanted.workers);
-    let publisher = (Arc::clone(&stock), handle.clone());
-    let (plans, plan) = Plans::first(publisher, settings, server, addresses)?;
+    let state = first_state(&prepared.config);
+    let mut inputs = Inputs {
+        settings: WorkerSettings::of(&prepared.config, prepared.wanted.workers),
+        gateway: Arc::clone(&state.gateway),
+        addresses: BTreeMap::new(),
+    };
+    inputs.addresses = known(inputs.names(), &BTreeMap::new(), predecessor.as_ref());
+    let pools = Arc::new(Pools::new(Arc::clone(&stock), bell.clone()));
+    let publisher = (Arc::clone(&stock), handle.clone(), Arc::clone(&pools));
+    let (plans, plan) = Plans::first(publisher, inputs, predecessor.as_ref())?;
     let plans = Arc::new(plans);
+    let desired = Arc::new(Desired::new(Arc::clone(&plans), state));
     let fleet = fleet(&mut prepared, plan)?;
     renew_workers(prepared.start_kind, prepared.caller.take(), &handle);
-    let (upstream, followed) = watch::channel(prepared.config.upstream.clone());
     let parts = Parts {
         report: fleet.report(),
         fleet: handle.clone(),
-        refresher: refresher.handle(),
         plans: Arc::clone(&plans),
-        upstream,
+        desired,
     };
     let (orders, outlook, doors) = parts.join(prepared)?;
-    let following = upstream::follow(followed, stock, plans, refresher.handle(), bell);
-    let following = tokio::spawn(following);
-    let refreshing = tokio::spawn(refresher.run());
+    let keeping = tokio::spawn(keep(plans, stock, bell));
     tokio::spawn(follow(signals, handle, Arc::clone(&orders)));
     tokio::spawn(announce(Arc::clone(&outlook)));
     tokio::spawn(children::reap_orphans());
     let servers = doors.open(orders, outlook);
     fleet.run(received).await;
     // From here on the pool may be another supervisor's to write to.
-    refreshing.abort();
-    following.abort();
+    pools.leave();
+    keeping.abort();
     servers.close().await?;
     systemd::told().await;
     info!("stopped");
@@ -122,9 +122,8 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
 struct Parts {
     report: Arc<Mutex<crate::fleet::FleetReport>>,
     fleet: FleetHandle,
-    refresher: RefreshHandle,
     plans: Arc<Plans>,
-    upstream: watch::Sender<Upstream>,
+    desired: Arc<Desired>,
 }
 
 impl Parts {
@@ -153,8 +152,8 @@ impl Parts {
         let outlook = Arc::new(Outlook {
             stock: Arc::clone(&stock),
             fleet: self.report,
-            refresher: self.refresher.clone(),
-            upstream: self.plans.addresses(),
+            plans: Arc::clone(&self.plans),
+            desired: Arc::clone(&self.desired),
             in_force: Arc::clone(&in_force),
             health_listen: health.0.to_string(),
             config_file: config_file.clone(),
@@ -165,7 +164,7 @@ impl Parts {
         let orders = Orders {
             outlook: Arc::clone(&outlook),
             fleet: self.fleet.clone(),
-            refresher: self.refresher.clone(),
+            pools: Arc::clone(self.plans.pools()),
             upgrade: Upgrade {
                 config_file: config_file.clone(),
                 in_force: Arc::clone(&in_force),
@@ -180,11 +179,10 @@ impl Parts {
                 config_file,
                 in_force,
                 stock,
-                refresher: self.refresher,
                 fleet: self.fleet,
                 log,
                 plans: self.plans,
-                upstream: self.upstream,
+                desired: self.desired,
                 turn,
             },
         };

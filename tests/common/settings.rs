@@ -40,18 +40,23 @@ pub(crate) fn password_of(user: &str) -> String {
 impl Settings {
     /// A tpp in front of `upstream`; it has no account yet.
     pub(crate) fn in_front_of(upstream: &Upstream) -> Self {
-        let settings = Self::default();
         let address = upstream.address();
-        settings
+        Self::of_gateway()
+            .set("upstream.host", format!("\"{}\"", address.ip()))
+            .set("upstream.port", address.port())
+    }
+
+    /// A tpp whose backends come with [`Self::further`].
+    pub(crate) fn of_gateway() -> Self {
+        Self::default()
             .set("listen", "\"127.0.0.1:0\"")
             .set("health_listen", "\"127.0.0.1:0\"")
             .set("control_socket", format!("\"{DIRECTORY}/control.sock\""))
+            .set("state_directory", format!("\"{DIRECTORY}/state\""))
             .set("workers.count", 2)
             .set("workers.drain_timeout_seconds", 10)
             // Most tests make a line by holders that ask nothing; tests of a crowd say otherwise.
             .set("lease.contended_idle_ms", 0)
-            .set("upstream.host", format!("\"{}\"", address.ip()))
-            .set("upstream.port", address.port())
     }
 
     /// Sets `key` of the top level or `section.key`; `value` is TOML, so that a string has its quotes.

@@ -46,6 +46,10 @@ pub(crate) fn render() -> anyhow::Result<String> {
     );
     page.section("FILES");
     page.entry("/etc/tpp/tpp.toml", &["The configuration."]);
+    page.entry(
+        "/var/lib/tpp",
+        &["What the management API was told: state_directory."],
+    );
     page.see_also(&[("tpp", "1"), ("tppctl", "1"), ("systemd.exec", "5")]);
     Ok(title("tpp.toml", "5") + &page.finish())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 use tpp::{
-    config,
+    config::{self, Config, PLAIN_BACKEND},
     control::{Command, Health, Reply, Status, client},
 };
 
@@ -110,16 +110,36 @@ fn check(file: &Path) -> Result<(), Failure> {
             Failure::Config(lines)
         }
     })?;
-    let slots = counted(config.sessions() as u64, "token");
-    let users = counted(config.credentials.len() as u64, "user");
     let mut text = format!(
-        "{}: good, {slots} of {users}\n",
-        visible(&file.to_string_lossy())
+        "{}: good, {}\n",
+        visible(&file.to_string_lossy()),
+        contents(&config)
     );
     for warning in config.warnings() {
         text += &format!("warning: {}\n", visible(&warning));
     }
     Ok(Terminal::print(&text)?)
+}
+
+/// What a good file holds, in a few words; of backends and hosts only where it declares them.
+fn contents(config: &Config) -> String {
+    let gateway = &config.gateway;
+    let accounts = || gateway.pools.iter().flat_map(|pool| &pool.credentials);
+    let sessions: usize = accounts().map(|one| one.sessions).sum();
+    let mut text = format!(
+        "{} of {}",
+        counted(sessions as u64, "token"),
+        counted(accounts().count() as u64, "user"),
+    );
+    let hosts = gateway.virtual_hosts.len();
+    if (gateway.backends.len(), hosts) != (1, 1) || gateway.backends[0].id != PLAIN_BACKEND {
+        text += &format!(
+            ", {}, {}",
+            counted(gateway.backends.len() as u64, "backend"),
+            counted(hosts as u64, "host"),
+        );
+    }
+    text
 }
 
 fn ask(args: &Args, command: Command) -> Result<Reply, Failure> {

@@ -76,6 +76,8 @@ fn another(path: &str) -> &'static str {
         "lease.mode" => "\"request\"",
         "lease.abandoned" | "lease.reset" => "\"login\"",
         "telemetry.log_filter" => "\"debug\"",
+        "telemetry.log_output" | "telemetry.access_log" => "\"/other\"",
+        "telemetry.access_log_format" => "\"combined\"",
         "telemetry.log_format" => "\"json\"",
         "telemetry.otlp_endpoint" => "\"http://other\"",
         path => match section::keys()

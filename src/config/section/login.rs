@@ -72,7 +72,7 @@ section! {
         /// Name of the header.
         pub header: String = Key::text(
             "pools.inject.header",
-            "the name of a header",
+            "the name of a header, none of those that frame a message or name its host",
             shape::header_for_token,
             Absent::Text("Authorization"),
         );

@@ -112,8 +112,10 @@ impl Read for Token {
         let Some(node) = table.find(key) else {
             return token;
         };
+        let before = reader.problems.len();
         let scope = TokenScope::read(reader, table, key);
-        if inner.find(&SCOPE).is_some() && token.scope != scope {
+        let is_sound = reader.problems.len() == before;
+        if is_sound && inner.find(&SCOPE).is_some() && token.scope != scope {
             let allowed = "the same as token.scope, or one of the two alone";
             let found = node.value.describe();
             reader.note(Some(node.origin), &table.dotted(key.leaf()), found, allowed);

@@ -1,10 +1,15 @@
 //! `[telemetry]`.
 
+use std::path::PathBuf;
+
 use super::section;
 use crate::config::text::{
     choice::choice,
     key::{Default, Effect, Key},
+    reader::{Reader, Table},
     shape,
+    values::Read,
+    write::{Map, Write},
 };
 
 section! {
@@ -31,6 +36,94 @@ section! {
         )
         .takes(Effect::Restart)
         .variables(&["TPP_TELEMETRY_OTLP_ENDPOINT"]);
+        /// Where the log goes.
+        pub log_output: LogOutput = Key::text(
+            "telemetry.log_output",
+            "\"stderr\" or the path of a file",
+            shape::file_path,
+            Default::Text("stderr"),
+        )
+        .takes(Effect::Restart);
+        /// Where a line for each request goes.
+        pub access_log: AccessLog = Key::text(
+            "telemetry.access_log",
+            "\"off\", \"stderr\" or the path of a file",
+            shape::file_path,
+            Default::Text("off"),
+        );
+        /// Shape of those lines.
+        pub access_log_format: AccessLogFormat =
+            Key::choice("telemetry.access_log_format", AccessLogFormat::WORDS);
+    }
+}
+
+/// Where the log goes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum LogOutput {
+    /// To standard error.
+    Stderr,
+    /// To this file's end; it is opened anew on SIGHUP.
+    File(PathBuf),
+}
+
+/// Where a line for each request goes.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum AccessLog {
+    /// There is none.
+    Off,
+    /// To standard error.
+    Stderr,
+    /// To this file's end; it is opened anew on SIGHUP.
+    File(PathBuf),
+}
+
+choice! {
+    /// Shape of a request's line.
+    pub enum AccessLogFormat {
+        /// One JSON object a line.
+        Json = "json",
+        /// That of other servers' `combined` logs.
+        Combined = "combined",
+    }
+}
+
+/// A path is relative to the directory of the configuration.
+impl Read for LogOutput {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>, key: &Key) -> Self {
+        match reader.text(table, key) {
+            None | Some("stderr") => Self::Stderr,
+            Some(path) => Self::File(reader.paths.resolve(path)),
+        }
+    }
+}
+
+impl Write for LogOutput {
+    fn write(&self, key: &Key, map: &mut Map) {
+        match self {
+            Self::Stderr => "stderr".to_owned().write(key, map),
+            Self::File(path) => path.write(key, map),
+        }
+    }
+}
+
+/// A path is relative to the directory of the configuration.
+impl Read for AccessLog {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>, key: &Key) -> Self {
+        match reader.text(table, key) {
+            None | Some("off") => Self::Off,
+            Some("stderr") => Self::Stderr,
+            Some(path) => Self::File(reader.paths.resolve(path)),
+        }
+    }
+}
+
+impl Write for AccessLog {
+    fn write(&self, key: &Key, map: &mut Map) {
+        match self {
+            Self::Off => "off".to_owned().write(key, map),
+            Self::Stderr => "stderr".to_owned().write(key, map),
+            Self::File(path) => path.write(key, map),
+        }
     }
 }
 

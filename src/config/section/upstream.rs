@@ -99,17 +99,18 @@ impl Upstream {
         }
     }
 
-    /// What an administrator should know though it is no error.
-    pub(in crate::config) fn warnings(&self) -> Vec<String> {
+    /// What an administrator should know though it is no error, of what is called `name`.
+    pub(in crate::config) fn warnings(&self, name: &str) -> Vec<String> {
         let mut list = Vec::new();
         if self.tls && !self.verify {
-            list.push(
-                "upstream.verify is false: whoever stands between can pose as the upstream and read passwords and tokens"
-                    .to_owned(),
-            );
+            list.push(format!(
+                "{name}.verify is false: whoever stands between can pose as the upstream and read passwords and tokens"
+            ));
         }
         if !self.tls && self.ca_file.is_some() {
-            list.push("upstream.ca_file has no effect while upstream.tls is false".to_owned());
+            list.push(format!(
+                "{name}.ca_file has no effect while {name}.tls is false"
+            ));
         }
         list
     }

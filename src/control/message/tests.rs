@@ -158,6 +158,7 @@ fn the_status_has_one_encoding() {
         last_reload: Some("in force".into()),
         longest_wait_ms: 5,
         idle_leases: 2,
+        gateway: GatewayStatus::default(),
         requests: 10,
         request_errors: 1,
         worker_restarts: 1,

@@ -66,7 +66,7 @@ impl Probe for Network {
             }
             Kind::Http { path, expect } => {
                 let status = status(target, path).await?;
-                if expect.iter().any(|range| range.contains(&status)) {
+                if expect.contains(status) {
                     Ok(Alive::Well)
                 } else {
                     Err(format!("answered with status {status}"))

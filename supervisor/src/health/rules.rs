@@ -3,14 +3,13 @@
 use std::{
     fmt,
     net::SocketAddr,
-    ops::RangeInclusive,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use rustls::ClientConfig;
 use tpp::{
-    config::{Credential, Upstream},
+    config::{Credential, Statuses, Upstream},
     tls::{self, TrustError},
 };
 
@@ -73,7 +72,7 @@ pub enum Kind {
         /// What follows the authority in the URL.
         path: String,
         /// The statuses that pass.
-        expect: Vec<RangeInclusive<u16>>,
+        expect: Statuses,
     },
     /// A connection, with TLS where TLS is spoken.
     Tcp,

@@ -12,7 +12,7 @@ use crate::{
     doors::control::Operator,
     fleet::{FleetHandle, Order},
     outlook::{Outlook, status::status},
-    refresh::RefreshHandle,
+    pools::Pools,
 };
 
 pub(crate) use reload::Reload;
@@ -22,7 +22,7 @@ pub(crate) use upgrade::Upgrade;
 pub(crate) struct Orders {
     pub(crate) outlook: Arc<Outlook>,
     pub(crate) fleet: FleetHandle,
-    pub(crate) refresher: RefreshHandle,
+    pub(crate) pools: Arc<Pools>,
     pub(crate) reload: Reload,
     pub(crate) upgrade: Upgrade,
 }
@@ -53,7 +53,7 @@ impl Orders {
         let unknown = user
             .as_ref()
             .map(|user| format!("no account has the user name {user:?}"));
-        match (self.refresher.renew(user).await, unknown) {
+        match (self.pools.renew(user).await, unknown) {
             (0, Some(unknown)) => Reply::Failed(unknown),
             (slots, _) => Reply::Done(format!("logging in anew for {slots} slots")),
         }

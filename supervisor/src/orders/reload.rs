@@ -7,29 +7,24 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{Mutex, watch},
-    task::spawn_blocking,
-    time::timeout,
-};
+use tokio::{sync::Mutex, task::spawn_blocking, time::timeout};
 use tpp::{
-    config::{self, Config, Problems, ProcessVars, Upstream},
+    config::{self, Config, PLAIN_BACKEND, Problems, ProcessVars},
     control::Reply,
     lending::{Stock, WorkerSettings},
-    plan::Server,
 };
 use tracing::{error, info, warn};
 
 use crate::{
+    desired::{Desired, DoorTurn, State},
     fleet::{FleetHandle, Order, Wanted},
     in_force::InForce,
-    refresh::{RefreshHandle, Setup},
+    plans::{self, Name, Plans, Turn, inputs_for},
     system::{
         limits::lock_tokens,
         logging::Log,
         sockets::{ForWorkers, Listening, listen_beside},
     },
-    upstream::{self, Plans, Turn},
 };
 
 /// How long the file, and those it names, may take to be read: one of them may be on a server that does not answer.
@@ -41,13 +36,12 @@ pub(crate) struct Reload {
     pub(crate) config_file: PathBuf,
     pub(crate) in_force: Arc<InForce>,
     pub(crate) stock: Arc<Stock>,
-    pub(crate) refresher: RefreshHandle,
     pub(crate) fleet: FleetHandle,
     pub(crate) log: Log,
     /// What the workers act on.
     pub(crate) plans: Arc<Plans>,
-    /// Whoever follows the upstream's name.
-    pub(crate) upstream: watch::Sender<Upstream>,
+    /// What is to be in force around the pools.
+    pub(crate) desired: Arc<Desired>,
     /// Held through a reload, and through an upgrade: another one waits.
     pub(crate) turn: Arc<Mutex<()>>,
 }
@@ -59,8 +53,8 @@ struct Prepared {
     wanted: Wanted,
     listeners: Vec<Listening>,
     sockets: Vec<ForWorkers>,
-    setup: Setup,
-    plan: upstream::Prepared,
+    state: State,
+    plan: plans::Prepared,
 }
 
 /// Reads the configuration file on a thread of its own: nothing that it waits for keeps the supervisor waiting.
@@ -117,9 +111,10 @@ impl Reload {
 
     async fn put_in_force(&self, new: Config) -> Result<String, String> {
         let old = self.in_force.now().config.clone();
+        let door = self.desired.turn().await;
         let turn = self.plans.turn().await;
-        let prepared = self.prepare(&old, &new, &turn).await?;
-        self.apply(&old, new, prepared, turn).await
+        let prepared = self.prepare(&old, &new, &door, &turn).await?;
+        self.apply(&old, new, prepared, door, turn).await
     }
 
     /// Whatever can fail, but for what must be taken back again if the rest fails.
@@ -127,6 +122,7 @@ impl Reload {
         &self,
         old: &Config,
         new: &Config,
+        door: &DoorTurn<'_>,
         turn: &Turn<'_>,
     ) -> Result<Prepared, String> {
         let diff = old.diff(new);
@@ -144,22 +140,22 @@ impl Reload {
             ));
         }
         let (listeners, sockets) = self.listeners(new, &self.fleet.sockets().await)?;
-        let setup = Setup::of(new).map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
+        let state = door.under(new.clone())?;
         let settings = WorkerSettings::of(new, workers);
-        let server = Server::of(&new.upstream, new.token.scope);
-        let addresses = match turn.addresses_of(&server) {
-            Some(addresses) => addresses,
-            None => upstream::resolve(&new.upstream).await?,
-        };
-        let plan = turn
-            .prepare(settings, server, addresses)
-            .map_err(|error| error.to_string())?;
+        let (inputs, unresolved) = inputs_for(turn, settings, Arc::clone(&state.gateway)).await;
+        let mut backends = state.gateway.backends.iter();
+        let plain = backends.find(|one| one.id == PLAIN_BACKEND);
+        if plain.is_some_and(|one| unresolved.contains(&Name::of(&one.upstream))) {
+            let host = &new.upstream.host;
+            return Err(format!("upstream.host {host:?} does not resolve"));
+        }
+        let plan = turn.prepare(inputs).await?;
         Ok(Prepared {
             changes,
             wanted,
             listeners,
             sockets,
-            setup,
+            state,
             plan,
         })
     }
@@ -170,26 +166,20 @@ impl Reload {
         old: &Config,
         new: Config,
         with: Prepared,
+        door: DoorTurn<'_>,
         turn: Turn<'_>,
     ) -> Result<String, String> {
-        self.log
-            .set_filter(&new.telemetry.log_filter)
-            .map_err(|error| format!("{error:#}"))?;
-        // Tokens that are none of the new plan's are out of use before it is in force.
-        let backends = with.plan.backends().to_vec();
-        if let Err(reason) = self.refresher.reconfigure(with.setup, backends).await {
+        if let Err(error) = self.log.set_filter(&new.telemetry.log_filter) {
+            turn.forget();
+            return Err(format!("{error:#}"));
+        }
+        if let Err(reason) = turn.publish(with.plan).await {
             // It was in force a moment ago.
             let _ = self.log.set_filter(&old.telemetry.log_filter);
             return Err(reason);
         }
         lock_tokens(self.stock.region(), new.sessions());
-        // Before the turn ends: what is found out about the old one is not taken for this one's.
-        self.upstream.send_if_modified(|upstream| {
-            let differs = *upstream != new.upstream;
-            new.upstream.clone_into(upstream);
-            differs
-        });
-        turn.publish(with.plan).await;
+        door.settle(with.state).await;
         new.warnings().iter().for_each(|warning| warn!("{warning}"));
         let listeners = with.listeners;
         let is_new = |one: &&Listening| !old.listen.contains(&one.wanted);

@@ -117,7 +117,9 @@ impl<'a> Inputs<'a> {
     }
 
     fn without_token(&self) -> Option<String> {
-        (self.pool.total == 0).then(|| match self.all_refused {
+        // Whoever has no account lends no token.
+        let needs_some = self.configured_tokens > 0 && self.pool.total == 0;
+        needs_some.then(|| match self.all_refused {
             Some(accounts) => format!("no usable token: login refused for all {accounts} accounts"),
             None => "no usable token".to_owned(),
         })

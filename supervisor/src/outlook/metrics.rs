@@ -3,6 +3,8 @@
 //! A scrape writes a [`Snapshot`] down, always in the same order. A metric's name is a promise to dashboards:
 //! `tpp_tokens_total` stays a gauge, though a linter takes its ending for a counter's.
 
+mod checks;
+
 use std::time::Duration;
 
 use prometheus::{
@@ -23,6 +25,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     families.extend(counts(&snapshot.numbers.totals));
     families.extend(logins(snapshot));
     families.extend(workers(snapshot));
+    families.extend(checks::checks(snapshot));
     families.extend(supervisor(snapshot));
     // A family without a sample, such as the workers' before there is one, has no place in the text.
     families.retain(|family| !family.get_metric().is_empty());

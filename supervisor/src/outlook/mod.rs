@@ -3,6 +3,7 @@
 //! `Outlook` has the handles and takes a [`Snapshot`]: one walk over the region, the fleet's report and the refresher's
 //! ledger. All that is shown is a pure function of it: [`health`], [`status`], [`metrics`].
 
+mod gateway;
 pub mod health;
 pub mod metrics;
 mod numbers;
@@ -11,6 +12,8 @@ pub mod status;
 mod tokens;
 
 use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -23,15 +26,11 @@ use tpp::{
 };
 
 use crate::{
-    fleet::FleetReport,
-    in_force::InForce,
-    refresh::{self, RefreshHandle},
-    succession::history,
-    system::logging::Log,
-    upstream::UpstreamAddresses,
+    desired::Desired, fleet::FleetReport, in_force::InForce, plans::Plans, refresh,
+    succession::history, system::logging::Log,
 };
 
-use numbers::{pool_status, worker};
+use numbers::worker;
 use snapshot::{Details, Identity, Numbers, Snapshot};
 
 /// Of the supervisor's one thread, what looking at details may take: one part in so many, however often it is asked.
@@ -59,8 +58,8 @@ impl Started {
 pub(crate) struct Outlook {
     pub(crate) stock: Arc<Stock>,
     pub(crate) fleet: Arc<Mutex<FleetReport>>,
-    pub(crate) refresher: RefreshHandle,
-    pub(crate) upstream: UpstreamAddresses,
+    pub(crate) plans: Arc<Plans>,
+    pub(crate) desired: Arc<Desired>,
     pub(crate) in_force: Arc<InForce>,
     pub(crate) health_listen: String,
     pub(crate) config_file: PathBuf,
@@ -104,7 +103,12 @@ impl Outlook {
 
     /// Each slot.
     pub(crate) fn tokens(&self) -> Vec<TokenStatus> {
-        tokens::each(&self.stock, &self.refresher.ledger(), refresh::now())
+        let pools = self.plans.pools().all().into_values();
+        let tokens = pools.flat_map(|pool| {
+            let ledger = pool.refresher.ledger();
+            tokens::each(&pool.stock, &ledger, refresh::now())
+        });
+        tokens.collect()
     }
 
     /// Each worker.
@@ -129,11 +133,15 @@ impl Outlook {
             let report = self.fleet();
             (report.wanted, report.put_off.clone(), report.stopping)
         };
-        let (configured_tokens, refused_users) = {
-            let ledger = self.refresher.ledger();
-            let refused = tokens::refused_users(&self.stock, &ledger);
-            (ledger.configured(), refused)
-        };
+        let mut configured_tokens = 0;
+        let mut refused_users = BTreeSet::new();
+        let (plan, checks) = (self.plans.in_force(), self.plans.checks().seen());
+        let pools = self.plans.pools().all();
+        for pool in pools.values() {
+            let ledger = pool.refresher.ledger();
+            configured_tokens += ledger.configured();
+            refused_users.extend(tokens::refused_users(&pool.stock, &ledger));
+        }
         let configured = self.in_force.now();
         let upstream = &configured.config.upstream;
         let listeners = configured.listeners.iter();
@@ -143,10 +151,12 @@ impl Outlook {
             put_off,
             stopping,
             configured_tokens,
-            refused_users,
+            refused_users: refused_users.into_iter().collect(),
             listen: listeners.map(|one| one.bound.to_string()).collect(),
             upstream: format!("{}:{}", upstream.host, upstream.port),
-            upstream_addresses: self.upstream.list(),
+            upstream_addresses: self.upstream_addresses(),
+            gateway: gateway::gateway(&self.desired.state(), &plan, &checks, &pools),
+            checks,
             config_generation: configured.generation,
             config_loaded_at: configured.loaded_at,
             last_reload: configured.last_reload.clone(),
@@ -161,17 +171,27 @@ impl Outlook {
         }
     }
 
+    /// Where the backends are, each address once.
+    fn upstream_addresses(&self) -> Vec<SocketAddr> {
+        let plan = self.plans.in_force();
+        let places = plan.backends.iter().flat_map(|one| &one.places);
+        let addresses: BTreeSet<_> = places.map(|place| place.address).collect();
+        addresses.into_iter().collect()
+    }
+
     /// Adds what is read from a few words of the region, and so may be read as often as anybody likes.
     fn numbers_with(&self, details: Arc<Details>) -> Snapshot {
         let region = self.stock.region();
         let totals = self.stock.totals();
+        let pools = self.plans.pools().all().into_values();
+        let pools: Vec<_> = pools.map(|pool| pool.stock).collect();
         Snapshot {
             details,
             numbers: Numbers {
-                pool: pool_status(&self.stock),
-                all_refused: self.stock.hopeless(),
-                longest_wait: numbers::longest_wait(&self.stock),
-                idle_leases: self.stock.idle_leases(),
+                pool: numbers::pool_status(pools.iter().map(|pool| &**pool)),
+                all_refused: numbers::all_refused(&pools),
+                longest_wait: numbers::longest_wait(&pools),
+                idle_leases: pools.iter().map(|pool| pool.idle_leases()).sum(),
                 log_lines_dropped: totals.log_lines_dropped + self.log.dropped(),
                 totals,
                 refreshes: numbers::refreshes(region.supervisors()),

@@ -1,6 +1,6 @@
 //! What is read from the region's words.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tpp::{
     clock::monotonic_millis,
@@ -14,27 +14,42 @@ use tpp::{
 use super::snapshot::Refreshes;
 use crate::fleet::WorkerReport;
 
-pub(super) fn pool_status(stock: &Stock) -> PoolStatus {
-    let Census {
-        usable,
-        in_use,
-        available,
-        waiting,
-        ..
-    } = stock.pool().census();
-    PoolStatus {
-        total: usable,
-        in_use,
-        available,
-        waiting,
+/// All pools together.
+pub(super) fn pool_status<'a>(pools: impl IntoIterator<Item = &'a Stock>) -> PoolStatus {
+    let mut all = PoolStatus::default();
+    for pool in pools {
+        let Census {
+            usable,
+            in_use,
+            available,
+            waiting,
+            ..
+        } = pool.pool().census();
+        all.total += usable;
+        all.in_use += in_use;
+        all.available += available;
+        all.waiting += waiting;
     }
+    all
 }
 
-pub(super) fn longest_wait(stock: &Stock) -> Duration {
-    let pool = stock.pool();
-    let waits = pool.lines.iter().filter_map(|line| line.oldest_since());
-    let oldest = waits.min();
-    Duration::from_millis(oldest.map_or(0, |since| monotonic_millis().saturating_sub(since)))
+/// How many accounts there are, if the server refuses all of every pool.
+pub(super) fn all_refused(pools: &[Arc<Stock>]) -> Option<u64> {
+    let accounts = pools.iter().map(|pool| pool.hopeless());
+    let accounts: Option<Vec<_>> = accounts.collect();
+    accounts
+        .filter(|accounts| !accounts.is_empty())
+        .map(|accounts| accounts.iter().sum())
+}
+
+pub(super) fn longest_wait(pools: &[Arc<Stock>]) -> Duration {
+    let oldest = pools.iter().filter_map(|stock| {
+        let pool = stock.pool();
+        let waits = pool.lines.iter().filter_map(|line| line.oldest_since());
+        waits.min()
+    });
+    let since = oldest.min();
+    Duration::from_millis(since.map_or(0, |since| monotonic_millis().saturating_sub(since)))
 }
 
 pub(super) fn refreshes(counters: &SupervisorCounters) -> Refreshes {

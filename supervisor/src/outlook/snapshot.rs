@@ -1,11 +1,13 @@
 //! The whole at one moment: plain values, of which everything that is shown is made.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tpp::{
-    control::{PoolStatus, SupervisorEvent, WorkerStatus},
+    control::{GatewayStatus, PoolStatus, SupervisorEvent, WorkerStatus},
     shared::Totals,
 };
+
+use crate::health::Seen;
 
 /// All that is to be seen.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +62,10 @@ pub struct Details {
     pub upstream: String,
     /// Addresses that its name resolves to.
     pub upstream_addresses: Vec<SocketAddr>,
+    /// Pools, backends and hosts.
+    pub gateway: GatewayStatus,
+    /// What health checks know of each backend that has some.
+    pub checks: BTreeMap<String, Seen>,
     /// How often a configuration was put in force, the first included.
     pub config_generation: u64,
     /// When, Unix seconds.

@@ -41,6 +41,7 @@ pub fn status(snapshot: &Snapshot) -> Status {
         worker_restarts: numbers.worker_restarts,
         workers: details.workers.clone(),
         supervisors: details.history.clone(),
+        gateway: details.gateway.clone(),
     }
 }
 

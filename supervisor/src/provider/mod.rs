@@ -11,6 +11,7 @@ mod error;
 pub mod fuzzing;
 mod http;
 mod redact;
+mod spread;
 mod token;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ use tpp::config::Credential;
 pub use dolphindb::DolphinDb;
 pub use error::{LoginError, Outcome, SetupError};
 pub(crate) use http::authority;
+pub(crate) use spread::Spread;
 pub use token::{Token, TokenFault, fingerprint};
 
 /// What an account was given.

@@ -2,7 +2,7 @@
 //! lately.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     future::Future,
     time::{Duration, Instant},
 };
@@ -49,6 +49,17 @@ impl Backends {
         let keeps_one = list.iter().any(|one| self.have(one.origin));
         self.list.send_replace(list);
         had_some && !keeps_one
+    }
+
+    /// Where `slot` belongs now, if that is at none of `before`: whoever joins gets its share.
+    pub(super) fn newcomer_for(&self, slot: u32, before: &HashSet<Origin>) -> Option<Origin> {
+        let place = self.pick(slot, Instant::now())?;
+        (!before.is_empty() && !before.contains(&place.origin)).then_some(place.origin)
+    }
+
+    /// The origins of all.
+    pub(super) fn origins(&self) -> HashSet<Origin> {
+        self.list.borrow().iter().map(|one| one.origin).collect()
     }
 
     /// Notes whether a login for a token of `origin` reached it.
@@ -128,6 +139,19 @@ mod tests {
         assert!(!all.replace(backends(&[2, 3])));
         assert!(!all.may_have(Origin::new(1)));
         assert!(all.replace(backends(&[4])));
+    }
+
+    #[test]
+    fn whoever_joins_gets_its_share_and_nobody_else_moves() {
+        let mut all = Backends::new(backends(&[]));
+        let before = all.origins();
+        all.replace(backends(&[1, 2]));
+        assert_eq!(all.newcomer_for(0, &before), None, "it has but resolved");
+        let before = all.origins();
+        all.replace(backends(&[1, 2, 3]));
+        let moved: Vec<_> = (0..6).map(|slot| all.newcomer_for(slot, &before)).collect();
+        let third = Some(Origin::new(3));
+        assert_eq!(moved, [None, None, third, None, None, third]);
     }
 
     #[tokio::test]

@@ -93,7 +93,7 @@ impl Refresher {
     }
 
     fn check_room(&self, accounts: &[Credential]) -> Result<(), String> {
-        let (room, wanted) = (self.stock.region().geometry().slots, sessions(accounts));
+        let (room, wanted) = (self.stock.room(), sessions(accounts));
         if self.handle.ledger().has_room(accounts, room) {
             Ok(())
         } else {
@@ -165,7 +165,7 @@ impl Refresher {
     fn assign(&mut self, accounts: Vec<Credential>) {
         let mut book = self.handle.ledger();
         let plan = book.assign(accounts, clock::now());
-        self.stock.region().set_slots_used(book.slots());
+        self.stock.set_slots_used(book.slots());
         for (slot, account) in book.assigned() {
             self.stock
                 .assign(SlotIndex::new(slot), key(&account.username));

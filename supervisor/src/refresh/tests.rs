@@ -52,7 +52,15 @@ async fn serve(listener: TcpListener) {
     }
 }
 
-fn config(port: u16) -> Config {
+fn setup(config: &tpp::config::Config) -> Setup {
+    let server = super::Server {
+        upstream: config.upstream.clone(),
+        addresses: Vec::new(),
+    };
+    Setup::of(&config.gateway.pools[0], &server, &[]).unwrap()
+}
+
+fn config(port: u16) -> tpp::config::Config {
     let text = format!(
         "[upstream]\nhost = \"two.test\"\nport = {port}\n\
          [[credentials]]\nusername = \"u\"\npassword = \"p\"\nsessions = {SLOTS}\n"
@@ -109,7 +117,7 @@ async fn tokens_are_drawn_at_each_address_and_anew_elsewhere_when_one_is_gone() 
     let stock = stock();
     let (_rings, bell) = watch::channel(());
     // As long as the name has not resolved, nothing is drawn, and nothing fails.
-    let setup = Setup::of(&config).unwrap();
+    let setup = setup(&config);
     let refresher = Refresher::new(setup, Vec::new(), Arc::clone(&stock), bell).unwrap();
     let handle = refresher.handle();
     let running = tokio::spawn(refresher.run());
@@ -149,7 +157,7 @@ async fn a_predecessors_token_of_another_server_is_not_taken_over() {
         stock.install(slot, b"token", origin).unwrap();
     }
     let (_rings, bell) = watch::channel(());
-    let setup = Setup::of(&config).unwrap();
+    let setup = setup(&config);
     let refresher = Refresher::new(setup, ours, Arc::clone(&stock), bell).unwrap();
     let usable = [0, 1].map(|slot| stock.pool().slots[slot].word().usable);
     assert_eq!(usable, [true, false]);

@@ -29,7 +29,7 @@ use tpp::{
 };
 
 use crate::{
-    refresh::Setup,
+    plans::check_logins,
     system::children::{self, Own},
 };
 
@@ -52,7 +52,7 @@ pub fn say_takes_over(format: u32, config: &Config) -> anyhow::Result<()> {
         "the running tpp hands over state format {format}, and this one knows format {FORMAT} alone"
     );
     // What could still fail at the start, as far as it can be tried beforehand: roots that cannot be read, say.
-    Setup::of(config)?;
+    check_logins(config)?;
     println!("{}", takes_over(format));
     Ok(())
 }

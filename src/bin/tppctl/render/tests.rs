@@ -1,4 +1,6 @@
-use tpp::control::{Health, PoolStatus, Status, SupervisorEvent, TokenStatus, WorkerStatus};
+use tpp::control::{
+    GatewayStatus, Health, PoolStatus, Status, SupervisorEvent, TokenStatus, WorkerStatus,
+};
 
 use super::*;
 
@@ -55,6 +57,7 @@ fn healthy() -> Status {
         last_reload: None,
         longest_wait_ms: 0,
         idle_leases: 3,
+        gateway: GatewayStatus::default(),
         requests: 1_234_567,
         request_errors: 1,
         worker_restarts: 0,
@@ -94,6 +97,7 @@ fn troubled() -> Status {
         ),
         longest_wait_ms: 1250,
         idle_leases: 0,
+        gateway: GatewayStatus::default(),
         request_errors: 15,
         worker_restarts: 7,
         workers: vec![worker(0, "ready"), gone],

@@ -3,6 +3,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use tpp::control::PoolStatus;
 
 use super::*;
+use crate::health::{Health, Seen};
 use crate::outlook::snapshot::{Details, Identity, Numbers};
 
 fn histogram_of(counts: &[(usize, u64)], sum_micros: u64) -> HistogramCounts {
@@ -78,6 +79,18 @@ fn snapshot() -> Snapshot {
         details: Arc::new(Details {
             workers: vec![worker(0, "ready", 100, 1), worker(1, "starting", 50, 2)],
             configured_tokens: 200,
+            checks: [("a", Health::Up, 7, 2), ("b", Health::Down, 0, 3)]
+                .map(|(id, health, passed, failed)| {
+                    let seen = Seen {
+                        health,
+                        since: 1,
+                        last_error: None,
+                        passed,
+                        failed,
+                    };
+                    (id.to_owned(), seen)
+                })
+                .into(),
             config_generation: 2,
             upstream_addresses: vec![
                 "10.0.0.1:80".parse().unwrap(),
@@ -227,6 +240,16 @@ tpp_worker_connections{worker=\"1\"} 50
 # TYPE tpp_worker_waiting gauge
 tpp_worker_waiting{worker=\"0\"} 1
 tpp_worker_waiting{worker=\"1\"} 2
+# HELP tpp_health_check_up Whether health checks find the backend able to serve.
+# TYPE tpp_health_check_up gauge
+tpp_health_check_up{backend=\"a\"} 1
+tpp_health_check_up{backend=\"b\"} 0
+# HELP tpp_health_check_total Health checks by result.
+# TYPE tpp_health_check_total counter
+tpp_health_check_total{backend=\"a\",result=\"failure\"} 2
+tpp_health_check_total{backend=\"a\",result=\"success\"} 7
+tpp_health_check_total{backend=\"b\",result=\"failure\"} 3
+tpp_health_check_total{backend=\"b\",result=\"success\"} 0
 # HELP tpp_config_generation Configurations put in force, the first included.
 # TYPE tpp_config_generation gauge
 tpp_config_generation 2

@@ -13,7 +13,7 @@ impl Refresher {
     /// Takes over what a predecessor left in the slots, if there was one.
     pub(super) fn adopt(&mut self, accounts: &[Credential]) {
         let now = clock::now();
-        let legacies: Vec<_> = (0..self.stock.region().slots_used())
+        let legacies: Vec<_> = (0..self.stock.slots_used())
             .map(|slot| self.legacy(SlotIndex::new(slot)))
             .collect();
         let mut book = self.handle.ledger();

@@ -31,9 +31,11 @@ impl Refresher {
         }
     }
 
-    /// Has tokens drawn at `backends` alone: those of other servers are out of use at once, and drawn anew.
+    /// Has tokens drawn at `backends` alone: those of other servers are out of use at once, and drawn anew. A backend that has joined the
+    /// others gets its share: those slots log in anew there, and keep their tokens until then.
     fn relocate(&mut self, backends: Vec<Backend>) {
         let now = clock::now();
+        let before = self.backends.origins();
         let moved_away = self.backends.replace(backends);
         if moved_away {
             // What they bring is the old server's; what it said of passwords means nothing to this one.
@@ -53,6 +55,8 @@ impl Refresher {
                 // As if it were new: a login under way for it counts no more.
                 book.begin_anew(index, now);
                 self.stock.note_rest(slot, None);
+            } else if self.backends.newcomer_for(number(index), &before).is_some() {
+                book.schedule.renew(number(index), now);
             }
         }
         if moved_away {

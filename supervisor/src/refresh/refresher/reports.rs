@@ -13,7 +13,7 @@ use crate::{
 impl Refresher {
     /// Looks at the slots that workers reported; returns how many.
     pub(super) fn look_at_reported(&mut self) -> usize {
-        let reported = self.stock.region().suspects().take();
+        let reported = self.stock.suspects().take();
         reported.iter().for_each(|slot| self.look_at(*slot));
         reported.len()
     }
@@ -45,7 +45,7 @@ impl Refresher {
             return;
         }
         let complaint = Complaint {
-            version: self.stock.region().token(index).version(),
+            version: self.stock.version(index),
             has_served: self.stock.has_served(index),
         };
         let suspicion = book.schedule.suspect(slot, complaint, now);
@@ -72,7 +72,7 @@ pub(super) async fn rung(bell: &mut watch::Receiver<()>, stock: &Stock) {
             // Nobody rings any more.
             std::future::pending::<()>().await;
         }
-        if !stock.region().suspects().is_empty() {
+        if !stock.suspects().is_empty() {
             return;
         }
     }

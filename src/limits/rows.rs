@@ -1,0 +1,247 @@
+//! Tables of rows, each of which is one name's: what is limited of a host, a server or a group over all workers. The supervisor gives
+//! rows out, in a plan; workers use them by number.
+//!
+//! A row that a plan does without is given to another name only when every worker goes by that plan, or a later one, and nobody is
+//! in the middle of anything under it: so a late result is never another's.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::Ordering::{Acquire, Relaxed, Release},
+};
+
+use crate::sync::AtomicU64;
+
+/// Buckets of a row's [`super::FailureWindow`].
+pub const BUCKETS: usize = 10;
+/// Words for the members of a group, [`super::MEMBERS`] in each.
+const GROUP_WORDS: usize = 22;
+
+/// Whose a row is.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct RowHead {
+    /// The name's key; 0: nobody's.
+    key: AtomicU64,
+    /// The first plan without it; 0: it is in use.
+    gone: AtomicU64,
+}
+
+/// What has a head.
+pub trait Row {
+    /// Whose it is.
+    fn head(&self) -> &RowHead;
+    /// Makes it as good as new. The supervisor's move, while nobody uses it.
+    fn clear(&self);
+}
+
+/// A virtual host's row.
+#[repr(C, align(128))]
+#[derive(Debug, Default)]
+pub struct HostRow {
+    head: RowHead,
+    /// [`super::Breaker`].
+    pub breaker: AtomicU64,
+    reserved: [AtomicU64; 13],
+    /// [`super::FailureWindow`].
+    pub window: [AtomicU64; BUCKETS],
+    reserved_too: [AtomicU64; 6],
+}
+
+/// A backend's row.
+#[repr(C, align(128))]
+#[derive(Debug, Default)]
+pub struct BackendRow {
+    head: RowHead,
+    /// [`super::Outlier`].
+    pub outlier: AtomicU64,
+    reserved: [AtomicU64; 13],
+}
+
+/// A host's use of a backend.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct PairRow {
+    head: RowHead,
+    /// [`super::Breaker`]: of the host towards this backend alone.
+    pub breaker: AtomicU64,
+    reserved: [AtomicU64; 5],
+}
+
+/// The row of a group: the backends of a tag, these and no others, in this order.
+#[repr(C, align(128))]
+#[derive(Debug, Default)]
+pub struct GroupRow {
+    head: RowHead,
+    /// [`super::Group`].
+    pub left_out: [AtomicU64; GROUP_WORDS],
+    reserved: [AtomicU64; 7],
+    /// Whose turn it is.
+    order: AtomicU64,
+}
+
+impl GroupRow {
+    /// The next number, over all workers: whose turn it is, modulo the length of the schedule.
+    pub fn next(&self) -> u64 {
+        // Relaxed: only that no number is given out twice matters.
+        self.order.fetch_add(1, Relaxed)
+    }
+}
+
+fn wipe(words: &[AtomicU64]) {
+    // Relaxed: nobody uses the row; the key that is stored last with Release makes it the next one's.
+    words.iter().for_each(|word| word.store(0, Relaxed));
+}
+
+impl Row for HostRow {
+    fn head(&self) -> &RowHead {
+        &self.head
+    }
+
+    fn clear(&self) {
+        wipe(std::slice::from_ref(&self.breaker));
+        wipe(&self.window);
+    }
+}
+
+impl Row for BackendRow {
+    fn head(&self) -> &RowHead {
+        &self.head
+    }
+
+    fn clear(&self) {
+        wipe(std::slice::from_ref(&self.outlier));
+    }
+}
+
+impl Row for PairRow {
+    fn head(&self) -> &RowHead {
+        &self.head
+    }
+
+    fn clear(&self) {
+        wipe(std::slice::from_ref(&self.breaker));
+    }
+}
+
+impl Row for GroupRow {
+    fn head(&self) -> &RowHead {
+        &self.head
+    }
+
+    fn clear(&self) {
+        wipe(&self.left_out);
+        wipe(std::slice::from_ref(&self.order));
+    }
+}
+
+impl RowHead {
+    /// Whose it is; 0: nobody's.
+    pub fn key(&self) -> u64 {
+        // Acquire, pairs with Release in `take`: who sees whose it is sees it clean.
+        self.key.load(Acquire)
+    }
+
+    fn gone(&self) -> u64 {
+        // Relaxed: the supervisor alone reads and writes it.
+        self.gone.load(Relaxed)
+    }
+
+    fn take<R: Row>(row: &R, key: u64, clear_more: impl FnOnce()) {
+        let head = row.head();
+        // Nobody's first: one who dies half-way leaves a row that is cleared again. Relaxed: the supervisor's own order, kept
+        // for its successor by its death.
+        head.key.store(0, Relaxed);
+        head.gone.store(0, Relaxed);
+        row.clear();
+        clear_more();
+        // Release: see `key`.
+        head.key.store(key, Release);
+    }
+}
+
+/// The table has no row left: as many are in use as there are, or have been until a moment ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no more than {most} at once")]
+pub struct TableFull {
+    /// Its rows.
+    pub most: usize,
+}
+
+/// A table, for whoever gives its rows out.
+pub struct Table<'a, R> {
+    rows: &'a [R],
+}
+
+impl<R> std::fmt::Debug for Table<'_, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Table({} rows)", self.rows.len())
+    }
+}
+
+impl<'a, R: Row> Table<'a, R> {
+    /// Over `rows`.
+    #[must_use]
+    pub fn new(rows: &'a [R]) -> Self {
+        Self { rows }
+    }
+
+    /// Gives each of `keys`, which are not 0, its row: the one it has, or a free one. Those of no key are gone from plan
+    /// `generation` on. `is_quiet` says whether nobody uses a row any more that is gone since a plan; `clear` does what else is to be
+    /// done to it. Only the supervisor may call it; cut off, it is done again.
+    ///
+    /// # Errors
+    /// If there are too few rows; nothing is changed then.
+    pub fn assign(
+        &self,
+        keys: &[u64],
+        generation: u64,
+        is_quiet: impl Fn(usize, u64) -> bool,
+        clear: impl Fn(usize),
+    ) -> Result<Vec<usize>, TableFull> {
+        let mut found: HashMap<u64, Option<usize>> = keys.iter().map(|key| (*key, None)).collect();
+        let mut free = Vec::new();
+        let mut left = Vec::new();
+        for (at, row) in self.rows.iter().enumerate() {
+            let head = row.head();
+            match (head.key(), head.gone()) {
+                (0, _) => free.push(at),
+                (key, gone) => match found.get_mut(&key) {
+                    Some(place) => *place = Some(at),
+                    None if gone == 0 => left.push(at),
+                    None if is_quiet(at, gone) => free.push(at),
+                    None => {}
+                },
+            }
+        }
+        let wanted = found.values().filter(|place| place.is_none()).count();
+        if wanted > free.len() {
+            return Err(TableFull {
+                most: self.rows.len(),
+            });
+        }
+        for at in left {
+            self.rows[at].head().gone.store(generation.max(1), Relaxed);
+        }
+        let mut free = free.into_iter();
+        let each = keys.iter().map(|key| {
+            let place = found.entry(*key).or_default();
+            if let Some(at) = *place {
+                self.rows[at].head().gone.store(0, Relaxed);
+            } else if let Some(at) = free.next() {
+                RowHead::take(&self.rows[at], *key, || clear(at));
+                *place = Some(at);
+            }
+            place.ok_or(TableFull {
+                most: self.rows.len(),
+            })
+        });
+        each.collect()
+    }
+
+    /// The rows that are somebody's: number and key.
+    pub fn taken(&self) -> impl Iterator<Item = (usize, u64)> + 'a {
+        let rows = self.rows.iter().enumerate();
+        rows.map(|(at, row)| (at, row.head().key()))
+            .filter(|(_, key)| *key != 0)
+    }
+}

@@ -1,0 +1,162 @@
+use std::{
+    cell::RefCell,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use super::super::*;
+
+const RULES: OutlierRules = OutlierRules {
+    consecutive: 3,
+    base: Duration::from_secs(30),
+    most: Duration::from_secs(70),
+};
+
+fn fail(outlier: Outlier<'_>, now: u64) -> bool {
+    (0..3).any(|_| outlier.failed(RULES, now))
+}
+
+#[test]
+fn a_server_is_out_longer_each_time_and_less_so_when_it_behaved() {
+    let word = AtomicU64::new(0);
+    let outlier = Outlier::new(&word);
+    assert!(!outlier.failed(RULES, 5) && !outlier.failed(RULES, 5));
+    outlier.succeeded(RULES, 5);
+    assert!(!outlier.failed(RULES, 5), "a success ends the row");
+    outlier.succeeded(RULES, 5);
+    assert!(fail(outlier, 1000));
+    assert!(outlier.is_out(30_999) && !outlier.is_out(31_000));
+    assert!(!fail(outlier, 30_000), "what was under way counts no more");
+    assert!(fail(outlier, 31_000));
+    assert!(outlier.is_out(90_999) && !outlier.is_out(91_000));
+    assert!(fail(outlier, 91_000));
+    assert!(
+        outlier.is_out(160_999) && !outlier.is_out(161_000),
+        "at most"
+    );
+    for now in [200_000, 240_000, 280_000] {
+        outlier.succeeded(RULES, now);
+    }
+    assert!(fail(outlier, 300_000));
+    assert!(!outlier.is_out(330_000), "as the first time");
+    outlier.forget();
+    assert!(!outlier.is_out(300_000));
+}
+
+#[test]
+fn a_group_leaves_out_no_more_than_its_part_and_never_the_last() {
+    for (members, percent, most) in [(1, 100, 0), (2, 50, 1), (3, 50, 1), (4, 100, 3), (9, 10, 0)] {
+        let words: Vec<_> = (0..22).map(|_| AtomicU64::new(0)).collect();
+        let group = Group::new(&words, members);
+        let left_out = (0..members).filter(|&member| group.leave_out(member, percent, |_| true));
+        assert_eq!(left_out.count(), most, "of {members}, {percent} %");
+        let marked = (0..members).filter(|&member| group.is_marked(member));
+        assert_eq!(marked.count(), most);
+    }
+    let words: Vec<_> = (0..22).map(|_| AtomicU64::new(0)).collect();
+    let group = Group::new(&words, 1000);
+    let left_out = (0..1000).filter(|&member| group.leave_out(member, 50, |_| true));
+    assert_eq!(left_out.count(), 500);
+    assert!(!group.leave_out(5000, 50, |_| true), "it has no bit");
+}
+
+#[test]
+fn whose_time_has_come_makes_room() {
+    let words = [AtomicU64::new(0)];
+    let group = Group::new(&words, 3);
+    assert!(group.leave_out(0, 50, |_| true));
+    assert!(!group.leave_out(1, 50, |_| true));
+    assert!(group.leave_out(1, 50, |member| member != 0));
+    assert!(!group.is_marked(0) && group.is_marked(1));
+}
+
+fn rows(count: usize) -> Vec<HostRow> {
+    (0..count).map(|_| HostRow::default()).collect()
+}
+
+#[test]
+fn a_name_keeps_its_row_and_what_stands_in_it() {
+    let rows = rows(4);
+    let table = Table::new(&rows);
+    let quiet = |_, _| true;
+    let first = table.assign(&[7, 8, 9], 1, quiet, |_| {}).unwrap();
+    rows[first[1]].breaker.store(77, Relaxed);
+    let second = table.assign(&[8, 10], 2, quiet, |_| {}).unwrap();
+    assert_eq!(second[0], first[1]);
+    assert_eq!(rows[second[0]].breaker.load(Relaxed), 77);
+    assert_eq!(
+        table.assign(&[8, 8], 3, quiet, |_| {}),
+        Ok(vec![second[0]; 2])
+    );
+}
+
+#[test]
+fn a_row_is_anothers_only_when_nobody_uses_it_and_then_it_is_clean() {
+    let rows = rows(1);
+    let table = Table::new(&rows);
+    let (full, cleared) = (Err(TableFull { most: 1 }), RefCell::new(Vec::new()));
+    let clear = |row| cleared.borrow_mut().push(row);
+    assert_eq!(table.assign(&[7], 1, |_, _| true, clear), Ok(vec![0]));
+    rows[0].breaker.store(77, Relaxed);
+    assert_eq!(
+        table.assign(&[8], 2, |_, _| true, clear),
+        full,
+        "7 is in use"
+    );
+    assert_eq!(table.assign(&[], 2, |_, _| true, clear), Ok(vec![]));
+    assert_eq!(table.assign(&[8], 3, |_, gone| gone != 2, clear), full);
+    assert_eq!(table.taken().collect::<Vec<_>>(), [(0, 7)]);
+    assert_eq!(
+        table.assign(&[7], 3, |_, _| false, clear),
+        Ok(vec![0]),
+        "its own again"
+    );
+    assert_eq!(rows[0].breaker.load(Relaxed), 77);
+    assert_eq!(table.assign(&[], 4, |_, _| true, clear), Ok(vec![]));
+    assert_eq!(
+        table.assign(&[8], 5, |_, gone| gone == 4, clear),
+        Ok(vec![0])
+    );
+    assert_eq!(rows[0].breaker.load(Relaxed), 0);
+    assert_eq!(*cleared.borrow(), [0, 0]);
+}
+
+#[test]
+fn an_order_gives_each_number_once() {
+    let row = GroupRow::default();
+    assert_eq!([(); 3].map(|()| row.next()), [0, 1, 2]);
+}
+
+#[test]
+fn probes_of_one_who_died_are_given_out_again_and_nobody_elses() {
+    let rules = BreakerRules {
+        failure_threshold: 1,
+        recovery: Duration::from_secs(30),
+        half_open: 2,
+    };
+    let word = AtomicU64::new(0);
+    let breaker = Breaker::new(&word);
+    let pass = breaker.pass(rules, 0).unwrap();
+    assert!(breaker.failed(rules, pass, 0));
+    let notes = [(); 2].map(|()| AtomicU64::new(0));
+    for note in &notes {
+        Probes::new(note).note(breaker.pass(rules, 30_000).unwrap());
+    }
+    assert!(breaker.pass(rules, 30_000).is_err());
+    Probes::new(&notes[0]).give_back(breaker);
+    Probes::new(&notes[0]).give_back(breaker);
+    let again = breaker.pass(rules, 30_000).unwrap();
+    assert!(breaker.pass(rules, 30_000).is_err());
+    // One that was told of is none of its worker's any more.
+    Probes::new(&notes[0]).note(again);
+    Probes::new(&notes[0]).strike(again);
+    breaker.ignored(again);
+    let last = breaker.pass(rules, 30_000).unwrap();
+    Probes::new(&notes[0]).give_back(breaker);
+    assert!(breaker.pass(rules, 30_000).is_err());
+    // What is noted of another time gives nothing back.
+    breaker.succeeded(rules, last, 30_000);
+    breaker.reset(30_000);
+    Probes::new(&notes[1]).give_back(breaker);
+    assert!(breaker.pass(rules, 30_000).is_ok());
+}

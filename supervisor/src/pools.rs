@@ -1,0 +1,314 @@
+//! The pools of tokens: each has its place in the region and its refresher. They come and go with the configuration.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{sync::watch, task::AbortHandle};
+use tpp::{
+    config::{DEFAULT_POOL, Pool},
+    hash::{HASH_BEGIN, hash_on},
+    ids::PoolId,
+    lending::Stock,
+    plan::Place,
+    region::PoolGeometry,
+};
+use tracing::{info, warn};
+
+use crate::{
+    provider::SetupError,
+    refresh::{RefreshHandle, Refresher, Server, Setup},
+};
+
+/// Least room for slots of a pool: more accounts can come without another one.
+const LEAST_SLOTS: usize = 512;
+
+/// What a pool is made of: its part of the configuration, and where its tokens are drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) pool: Pool,
+    /// Its backends: the first, and the others.
+    pub(crate) servers: (Server, Vec<Server>),
+    /// In turn; one has as many places as its weight says.
+    pub(crate) places: Vec<Place>,
+}
+
+impl Wanted {
+    fn setup(&self) -> Result<Setup, SetupError> {
+        let (first, others) = &self.servers;
+        Setup::of(&self.pool, first, others)
+    }
+}
+
+/// A pool at work.
+#[derive(Debug, Clone)]
+pub(crate) struct Running {
+    pub(crate) stock: Arc<Stock>,
+    pub(crate) refresher: RefreshHandle,
+    of: Wanted,
+    task: AbortHandle,
+}
+
+/// The pools of this supervisor.
+pub(crate) struct Pools {
+    /// The region's own pool, and the way to all others.
+    stock: Arc<Stock>,
+    bell: watch::Receiver<()>,
+    running: Mutex<BTreeMap<String, Running>>,
+    /// Those that no plan has from the one with this number on.
+    gone: Mutex<BTreeMap<PoolId, u64>>,
+}
+
+/// A change of pools of which nothing can fail any more but for want of room.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pools: Vec<(Wanted, Setup, Arc<Stock>)>,
+}
+
+impl Prepared {
+    /// Where each pool lies.
+    pub(crate) fn ids(&self) -> BTreeMap<String, PoolId> {
+        let pools = self.pools.iter();
+        pools
+            .map(|(wanted, _, stock)| (wanted.pool.name.clone(), stock.pool_id()))
+            .collect()
+    }
+}
+
+impl Pools {
+    /// None yet; `bell` changes whenever a worker rang.
+    pub(crate) fn new(stock: Arc<Stock>, bell: watch::Receiver<()>) -> Self {
+        Self {
+            stock,
+            bell,
+            running: Mutex::default(),
+            gone: Mutex::default(),
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
+        // Nothing that holds the guard can panic half-way through a change.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gone(&self) -> MutexGuard<'_, BTreeMap<PoolId, u64>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pools at work, by name.
+    pub(crate) fn all(&self) -> BTreeMap<String, Running> {
+        self.running().clone()
+    }
+
+    /// Prepares all that can fail of having these pools.
+    ///
+    /// # Errors
+    /// If logins cannot be prepared, or there is no room.
+    pub(crate) fn prepare(&self, wanted: Vec<Wanted>) -> Result<Prepared, String> {
+        let pool = |wanted: Wanted| {
+            let said = |error: anyhow::Error| format!("pool {}: {error:#}", wanted.pool.name);
+            let setup = wanted.setup().map_err(|error| said(error.into()))?;
+            let stock = self.place_of(&wanted.pool).map_err(said)?;
+            Ok((wanted, setup, stock))
+        };
+        let pools = wanted.into_iter().map(pool);
+        Ok(Prepared {
+            pools: pools.collect::<Result<_, String>>()?,
+        })
+    }
+
+    /// Where `pool` lies: where it did, or where a predecessor had it, or in a new place.
+    fn place_of(&self, pool: &Pool) -> anyhow::Result<Arc<Stock>> {
+        if let Some(running) = self.running().get(&pool.name) {
+            return Ok(Arc::clone(&running.stock));
+        }
+        if pool.name == DEFAULT_POOL {
+            return Ok(Arc::clone(&self.stock));
+        }
+        let key = key(&pool.name);
+        let sessions: usize = pool.credentials.iter().map(|one| one.sessions).sum();
+        let token_bytes = pool.token.max_token_bytes;
+        let region = self.stock.region();
+        let before = region.pools().into_iter().find(|parts| {
+            let geometry = parts.geometry();
+            parts.key() == key && geometry.slots >= sessions && geometry.token_bytes >= token_bytes
+        });
+        if let Some(stock) = before.and_then(|parts| self.stock.open(parts.id())) {
+            return Ok(Arc::new(stock));
+        }
+        let slots = (2 * sessions).next_multiple_of(64).max(LEAST_SLOTS);
+        let geometry = PoolGeometry::of_tokens(slots, token_bytes);
+        Ok(Arc::new(self.stock.add_pool(key, geometry)?))
+    }
+
+    /// Begins with these pools, before the first plan is made: tokens of other servers are out of use when this returns.
+    ///
+    /// # Errors
+    /// If a predecessor's pool has no room for them.
+    pub(crate) fn begin(&self, prepared: Prepared) -> anyhow::Result<()> {
+        for (wanted, setup, stock) in prepared.pools {
+            self.start(wanted, setup, stock)?;
+        }
+        Ok(())
+    }
+
+    fn start(&self, of: Wanted, setup: Setup, stock: Arc<Stock>) -> anyhow::Result<()> {
+        if stock.pool_id() != PoolId::DEFAULT {
+            keep_out_of_swap(&stock, &of.pool);
+        }
+        let (places, bell) = (of.places.clone(), self.bell.clone());
+        let refresher = Refresher::new(setup, places, Arc::clone(&stock), bell)?;
+        let name = of.pool.name.clone();
+        self.gone().remove(&stock.pool_id());
+        let running = Running {
+            stock,
+            refresher: refresher.handle(),
+            of,
+            task: tokio::spawn(refresher.run()).abort_handle(),
+        };
+        self.running().insert(name, running);
+        Ok(())
+    }
+
+    /// Goes on with these pools. Tokens that may not be used any more where workers are about to be told of are out of use when this
+    /// returns. Those pools that are not among them stay until [`Self::let_go`].
+    ///
+    /// # Errors
+    /// If there is no room for an account's sessions; then all is as it was.
+    pub(crate) async fn change(&self, prepared: Prepared) -> Result<(), String> {
+        let before = self.all();
+        let mut changed = Vec::new();
+        for (wanted, setup, stock) in prepared.pools {
+            let name = wanted.pool.name.clone();
+            let outcome = match before.get(&name) {
+                None => self
+                    .start(wanted, setup, stock)
+                    .map_err(|error| format!("{error:#}")),
+                Some(running) => self.adapt(running, wanted, setup).await,
+            };
+            if let Err(reason) = outcome {
+                self.go_back(changed).await;
+                return Err(format!("pool {name}: {reason}"));
+            }
+            changed.push((name.clone(), before.get(&name).cloned()));
+        }
+        Ok(())
+    }
+
+    async fn adapt(&self, running: &Running, wanted: Wanted, setup: Setup) -> Result<(), String> {
+        let refresher = &running.refresher;
+        let is_same = (&running.of.pool, &running.of.servers) == (&wanted.pool, &wanted.servers);
+        if !is_same {
+            refresher.reconfigure(setup, wanted.places.clone()).await?;
+        } else if running.of.places != wanted.places {
+            refresher.relocate(wanted.places.clone()).await;
+        }
+        if let Some(running) = self.running().get_mut(&wanted.pool.name) {
+            running.of = wanted;
+        }
+        Ok(())
+    }
+
+    /// What was in force a moment ago can be in force again.
+    async fn go_back(&self, changed: Vec<(String, Option<Running>)>) {
+        for (name, before) in changed {
+            let Some(before) = before else {
+                self.stop(&name);
+                continue;
+            };
+            let places = before.of.places.clone();
+            if let Ok(setup) = before.of.setup()
+                && let Err(reason) = before.refresher.reconfigure(setup, places).await
+            {
+                warn!(pool = name, reason, "pool does not go back to what it was");
+            }
+            if let Some(running) = self.running().get_mut(&name) {
+                running.of = before.of;
+            }
+        }
+    }
+
+    /// Lets those pools go that are not in `kept`, which plan `generation` has, nor has any later one.
+    pub(crate) fn let_go(&self, kept: &BTreeMap<String, PoolId>, generation: u64) {
+        let names: Vec<_> = self.running().keys().cloned().collect();
+        for name in names.iter().filter(|name| !kept.contains_key(*name)) {
+            info!(pool = name, "pool is gone");
+            self.stop(name);
+        }
+        // A predecessor's, too.
+        let own = |id: &PoolId| *id == PoolId::DEFAULT || kept.values().any(|kept| kept == id);
+        let pools = self.stock.region().pools().into_iter();
+        let tokens = pools.filter(|parts| parts.geometry().token_bytes > 0);
+        for id in tokens.map(|parts| parts.id()).filter(|id| !own(id)) {
+            self.gone().entry(id).or_insert(generation);
+        }
+        self.tidy();
+    }
+
+    fn stop(&self, name: &str) {
+        let Some(running) = self.running().remove(name) else {
+            return;
+        };
+        running.task.abort();
+        let stock = running.stock;
+        // Nobody renews them any more. Leases go on to their end.
+        for slot in 0..stock.slots_used() {
+            stock.take_out_of_use(tpp::ids::SlotIndex::new(slot));
+        }
+    }
+
+    /// Gives the memory of those pools back that no worker uses any more. To be called every now and then.
+    pub(crate) fn tidy(&self) {
+        self.gone().retain(|id, generation| {
+            let is_idle = self.stock.open(*id).is_none_or(|pool| {
+                let census = pool.pool().census();
+                (census.in_use, census.waiting) == (0, 0)
+            });
+            // What cannot be given back now is tried again.
+            !is_idle || !self.stock.remove_pool(*id, *generation).unwrap_or(false)
+        });
+    }
+
+    /// Logs in anew: one user's slots, or all, in every pool; returns how many slots that concerns.
+    pub(crate) async fn renew(&self, user: Option<String>) -> usize {
+        let mut slots = 0;
+        for running in self.all().into_values() {
+            slots += running.refresher.renew(user.clone()).await;
+        }
+        slots
+    }
+
+    /// Stops all refreshers: the region may be another supervisor's from here on.
+    pub(crate) fn leave(&self) {
+        self.running().values().for_each(|one| one.task.abort());
+    }
+}
+
+impl fmt::Debug for Pools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.running().keys().cloned().collect();
+        f.debug_struct("Pools")
+            .field("running", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The region's own pool is kept so from its first moment on.
+fn keep_out_of_swap(stock: &Stock, pool: &Pool) {
+    let sessions = pool.credentials.iter().map(|one| one.sessions).sum();
+    let region = stock.region();
+    let Some(parts) = region.find_pool(stock.pool_id()) else {
+        return;
+    };
+    if let Err(error) = region.lock_tokens_at(&parts, sessions) {
+        let pool = &pool.name;
+        info!(pool, %error, "tokens are not locked in memory: raise the limit (LimitMEMLOCK) to keep them out of swap");
+    }
+}
+
+/// By which a successor finds the pool again.
+fn key(name: &str) -> u64 {
+    hash_on(hash_on(HASH_BEGIN, b"pool\0"), name.as_bytes()).max(1)
+}
