@@ -21,7 +21,7 @@ use tpp::{
     plan::Plan,
     region::{Geometry, Region},
 };
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::{
     doors::{api::ApiSocket, control::ControlSocket},
@@ -29,7 +29,7 @@ use crate::{
     process::WorkerProcess,
     succession::{self, Found, Takeover},
     system::{
-        limits::require_pidfd,
+        limits::{lock_tokens, require_pidfd},
         logging::Log,
         sockets::{Listening, listen, listen_beside},
     },
@@ -201,9 +201,21 @@ fn listeners(
             (None, Some((listening, socket))) if listening.covers(address) => {
                 on(address, socket.try_clone().context("duplicate a socket")?)
             }
-            (None, _) => on(address, listen_beside("listen", address, wanted)?),
+            (None, _) => {
+                let open = takeover.listeners();
+                on(address, listen_beside("listen", address, wanted, open)?)
+            }
         });
-    opened.collect()
+    let mut opened = opened.collect::<anyhow::Result<Vec<_>>>()?;
+    // What a wider one takes in has clients in its backlog, and more come to it as long as it is open.
+    for socket in takeover.take_listeners() {
+        let bound = socket.local_addr().context("address of a socket")?;
+        let wider = opened.iter().find(|(one, _)| one.includes(bound));
+        if let Some(wanted) = wider.map(|(one, _)| one.wanted) {
+            opened.push(on(wanted, socket)?);
+        }
+    }
+    Ok(opened)
 }
 
 fn control_socket(
@@ -235,9 +247,7 @@ fn stock(
         Some(inherited) => inherited,
         None => new_region(config, workers)?,
     };
-    if let Err(error) = region.lock_tokens(config.sessions().max(region.slots_used())) {
-        info!(%error, "tokens are not locked in memory: raise the limit (LimitMEMLOCK) to keep them out of swap");
-    }
+    lock_tokens(&region, config.sessions());
     let stock = Stock::new(Arc::new(region), bells);
     Ok((stock, is_ours))
 }

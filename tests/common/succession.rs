@@ -81,7 +81,7 @@ impl Proxy {
     pub(crate) fn start_successor(&mut self) {
         let mut command = command_of(self.image());
         command.arg("--config").arg(self.config_file());
-        self.succeed(as_session_leader(&command, None));
+        self.succeed(as_session_leader(&command, &[]));
     }
 
     /// The same as a service manager does it: with `variables`, and with the descriptors that it kept by their names.
@@ -100,7 +100,7 @@ impl Proxy {
             .envs(variables.iter().cloned());
         let names: Vec<_> = kept.iter().map(|(name, _)| name.as_str()).collect();
         command.env("LISTEN_FDNAMES", names.join(":"));
-        let mut leader = as_session_leader(&command, None);
+        let mut leader = as_session_leader(&command, &[]);
         let mappings = kept.into_iter().zip(3..);
         let mappings = mappings.map(|((_, parent_fd), child_fd)| FdMapping {
             parent_fd,
@@ -112,18 +112,29 @@ impl Proxy {
         self.succeed(leader);
     }
 
-    fn succeed(&mut self, mut leader: Command) {
+    fn succeed(&mut self, leader: Command) {
         let before = self.address;
+        self.follow_on(leader);
+        assert_eq!(
+            self.address, before,
+            "a successor listens where its forerunner did"
+        );
+    }
+
+    /// As [`Self::start_successor`], where clients connect to another address of the same port.
+    pub(crate) fn start_successor_elsewhere(&mut self) {
+        let mut command = command_of(self.image());
+        command.arg("--config").arg(self.config_file());
+        self.follow_on(as_session_leader(&command, &[]));
+    }
+
+    fn follow_on(&mut self, mut leader: Command) {
         self.supervisor = spawn_logging(&mut leader, self.directory.path());
         self.sessions.push(self.supervisor.id());
         self.sessions.retain(|&session| {
             session == self.supervisor.id() || !processes::in_session(session).is_empty()
         });
         self.learn_addresses();
-        assert_eq!(
-            self.address, before,
-            "a successor listens where its forerunner did"
-        );
     }
 
     /// Runs a second tpp with the configuration of this one, to its end.

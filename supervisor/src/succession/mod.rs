@@ -127,6 +127,8 @@ impl Takeover {
                 Role::Api => self.api.push(descriptor),
                 // Whoever asked for it has it already.
                 Role::Control => {}
+                // It runs by now.
+                Role::Image => {}
                 Role::Caller => self.caller = Some(descriptor.into()),
                 Role::Process(pid) => processes.entry(pid).or_default().0 = Some(descriptor),
                 Role::Channel(pid) => {
@@ -213,6 +215,16 @@ impl Takeover {
     /// A socket that listens on `address` already; with port 0, on any port.
     pub(crate) fn take_listener(&mut self, address: SocketAddr) -> Option<TcpListener> {
         take_socket(&mut self.listeners, address)
+    }
+
+    /// The sockets for clients that nobody has taken.
+    pub(crate) fn listeners(&self) -> &[TcpListener] {
+        &self.listeners
+    }
+
+    /// Takes those.
+    pub(crate) fn take_listeners(&mut self) -> Vec<TcpListener> {
+        std::mem::take(&mut self.listeners)
     }
 
     /// The same of the health endpoint.

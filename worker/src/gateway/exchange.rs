@@ -11,6 +11,7 @@ use crate::{
         login_path::admit,
         permit::permit,
         rate,
+        prove::prove,
         route::route,
         stamp::stamp,
         tally::Tally,
@@ -46,6 +47,7 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
     breaker::ask(flight)?;
     gather(flight).await?;
     lend(flight).await?;
+    prove(flight).await?;
     permit(flight).await?;
     loop {
         let mut attempt = choose(flight).await?;

@@ -35,6 +35,8 @@ pub(crate) struct Flight<'a> {
     pub(crate) was_refused: bool,
     /// What its host counts of it, if it counts.
     pub(crate) tally: Option<Tally>,
+    /// When that token was drawn, if this very request was sent again because of it.
+    pub(crate) refused_token: Option<u64>,
     /// Backends that could not be reached.
     pub(crate) tried: Vec<Arc<Backend>>,
     /// What is said if no other one can be tried.
@@ -75,6 +77,7 @@ impl<'a> Flight<'a> {
             may_reuse: true,
             was_refused: false,
             tally: None,
+            refused_token: None,
             tried: Vec::new(),
             unreachable: None,
             retrying: None,
