@@ -102,7 +102,7 @@ impl Fleet {
     }
 
     /// Runs until told to stop and all workers have ended, or told to leave them.
-    pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> bool {
         self.put_plan_in_force();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -125,7 +125,7 @@ impl Fleet {
             self.publish_report();
             let all_ended = self.ended.is_empty() && self.starting.is_empty();
             if self.left || (self.stopping && all_ended) {
-                return;
+                return self.left;
             }
         }
     }

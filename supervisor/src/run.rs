@@ -112,7 +112,9 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     tokio::spawn(announce(Arc::clone(&outlook)));
     tokio::spawn(children::reap_orphans());
     let servers = doors.open(orders, outlook);
-    fleet.run(received).await;
+    if !fleet.run(received).await {
+        pools.log_out().await;
+    }
     // From here on the pool may be another supervisor's to write to.
     pools.leave();
     keeping.abort();

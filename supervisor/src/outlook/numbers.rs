@@ -8,7 +8,7 @@ use tpp::{
     lending::Stock,
     pool::Census,
     roster::SeatState,
-    shared::SupervisorCounters,
+    shared::{Hopeless, SupervisorCounters},
 };
 
 use super::snapshot::Refreshes;
@@ -49,7 +49,10 @@ pub(crate) fn pool_summary(name: &str, stock: &Arc<Stock>, configured_tokens: u6
 
 /// How many accounts there are, if the server refuses all of every pool.
 pub(super) fn all_refused(pools: &[Arc<Stock>]) -> Option<u64> {
-    let accounts = pools.iter().map(|pool| pool.hopeless());
+    let accounts = pools.iter().map(|pool| match pool.hopeless()? {
+        Hopeless::Refused(accounts) => Some(accounts),
+        Hopeless::Spared(_) => None,
+    });
     let accounts: Option<Vec<_>> = accounts.collect();
     accounts
         .filter(|accounts| !accounts.is_empty())

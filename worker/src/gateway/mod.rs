@@ -27,6 +27,7 @@ mod rate;
 pub(crate) mod record;
 mod relay;
 mod renew;
+mod rest;
 mod retry;
 mod route;
 pub(crate) mod stamp;

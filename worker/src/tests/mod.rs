@@ -8,6 +8,7 @@ mod faults;
 mod framing;
 mod guards;
 mod hosts;
+mod keys;
 mod leases;
 mod leftovers;
 mod memory;
