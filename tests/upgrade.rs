@@ -37,7 +37,10 @@ fn whoever_waits_for_tpp_while_it_is_upgraded_is_answered_by_the_new_one() {
         let others = [&["reload"][..], &["upgrade"]];
         let others = others.map(|words| scope.spawn(|| proxy.ctl(words)));
         wait_until("all three are with the supervisor", || {
-            proxy.log().matches("control request").count() >= 3
+            let log = proxy.log();
+            ["command=Reload", "command=Upgrade { path: None }"]
+                .iter()
+                .all(|command| log.contains(command))
         });
         fs::write(&go_on, "").expect("let it go on");
         let mut all = vec![first.join().expect("no panic")];

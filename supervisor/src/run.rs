@@ -11,15 +11,12 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::{
-    sync::{oneshot, watch},
-    task::JoinHandle,
-};
+use tokio::sync::{OwnedMutexGuard, oneshot, watch};
 use tpp::{
     clock::unix_seconds,
     config::Config,
     control::{Reply, SupervisorEvent},
-    handover::{self, Role, meeting::meeting_prefix},
+    handover::{Role, meeting::meeting_prefix},
     lending::{Stock, WorkerSettings},
     plan::Sealed,
 };
@@ -28,11 +25,7 @@ use tracing::{info, warn};
 use crate::{
     desired::{Desired, first_state},
     doorbell,
-    doors::{
-        api::{self, Api, ApiSocket},
-        control::reply_to,
-        probes,
-    },
+    doors::{all::Doors, control::reply_to},
     fleet::{Fleet, FleetHandle, Order},
     in_force::InForce,
     orders::{Orders, Reload, Upgrade},
@@ -99,12 +92,19 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let plans = Arc::new(plans);
     let desired = Arc::new(Desired::new(Arc::clone(&plans), state));
     let fleet = fleet(&mut prepared, plan)?;
-    renew_workers(prepared.start_kind, prepared.caller.take(), &handle);
+    let turn = Arc::<tokio::sync::Mutex<()>>::default();
+    let caller = prepared.caller.take();
+    // Another upgrade, which would end this process, waits until the caller of this one is answered.
+    let turn_of_caller = caller
+        .as_ref()
+        .and_then(|_| Arc::clone(&turn).try_lock_owned().ok());
+    renew_workers(prepared.start_kind, (caller, turn_of_caller), &handle);
     let parts = Parts {
         report: fleet.report(),
         fleet: handle.clone(),
         plans: Arc::clone(&plans),
         desired,
+        turn,
     };
     let (orders, outlook, doors) = parts.join(prepared)?;
     let keeping = tokio::spawn(keep(plans, stock, bell));
@@ -130,6 +130,7 @@ struct Parts {
     fleet: FleetHandle,
     plans: Arc<Plans>,
     desired: Arc<Desired>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Parts {
@@ -150,7 +151,7 @@ impl Parts {
         configurations.add(1);
         let addresses = listeners.iter().map(|(listening, _)| *listening).collect();
         let in_force = Arc::new(InForce::first(config, addresses, configurations.get()));
-        let turn = Arc::default();
+        let turn = self.turn;
         let doors = Doors {
             health: health.1,
             api,
@@ -195,63 +196,6 @@ impl Parts {
             },
         };
         Ok((Arc::new(orders), outlook, doors))
-    }
-}
-
-/// The sockets by which others ask.
-struct Doors {
-    health: std::net::TcpListener,
-    api: Option<ApiSocket>,
-    control: crate::doors::control::ControlSocket,
-}
-
-/// Those sockets, served.
-struct Servers {
-    stop: watch::Sender<bool>,
-    running: Vec<(&'static str, JoinHandle<std::io::Result<()>>)>,
-}
-
-impl Doors {
-    /// Duplicates of its sockets, for an executable that takes over.
-    fn duplicates(&self) -> std::io::Result<Vec<(Role, OwnedFd)>> {
-        let own = [
-            (Role::Health, self.health.as_fd()),
-            (Role::Control, self.control.as_fd()),
-        ];
-        let of_api = self.api.iter().map(|socket| (Role::Api, socket.as_fd()));
-        handover::duplicate(own.into_iter().chain(of_api))
-    }
-
-    fn open(self, orders: Arc<Orders>, outlook: Arc<Outlook>) -> Servers {
-        let (stop, stopped) = watch::channel(false);
-        let until_stop = move || {
-            let mut stopped = stopped.clone();
-            async move {
-                // The sender lives as long as we wait.
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-            }
-        };
-        let mut running = Vec::new();
-        if let Some(socket) = self.api {
-            let api = Api::new(Arc::clone(&orders), Arc::clone(&outlook), socket.address());
-            let api = api::serve(socket, Arc::new(api), until_stop());
-            running.push(("management API", tokio::spawn(api)));
-        }
-        let health = probes::serve(self.health, outlook, until_stop());
-        running.push(("health endpoint", tokio::spawn(health)));
-        let control = self.control.serve(orders, until_stop());
-        running.push(("control socket", tokio::spawn(control)));
-        Servers { stop, running }
-    }
-}
-
-impl Servers {
-    async fn close(self) -> anyhow::Result<()> {
-        self.stop.send_replace(true);
-        for (what, server) in self.running {
-            server.await.context(what)?.context(what)?;
-        }
-        Ok(())
     }
 }
 
@@ -328,7 +272,11 @@ fn fleet(prepared: &mut Prepared, plan: Sealed) -> anyhow::Result<Fleet> {
 }
 
 /// Has those workers replaced that a predecessor started otherwise than we would, and tells who waits for it.
-fn renew_workers(start_kind: StartKind, caller: Option<UnixStream>, fleet: &FleetHandle) {
+fn renew_workers(
+    start_kind: StartKind,
+    (caller, turn): (Option<UnixStream>, Option<OwnedMutexGuard<()>>),
+    fleet: &FleetHandle,
+) {
     if start_kind == StartKind::Started {
         return;
     }
@@ -349,6 +297,7 @@ fn renew_workers(start_kind: StartKind, caller: Option<UnixStream>, fleet: &Flee
             };
             reply_to(caller, reply).await;
         }
+        drop(turn);
     });
 }
 
