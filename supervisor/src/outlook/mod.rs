@@ -86,11 +86,14 @@ pub(crate) struct Seen {
 impl Outlook {
     /// The whole, as it is now: for whoever may order as well as ask.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.numbers_with(Arc::new(self.look()))
+        Snapshot {
+            gateway: self.gateway(&self.desired.state()),
+            ..self.numbers_with(Arc::new(self.look()))
+        }
     }
 
     /// The same for anybody who asks: its numbers are of now, its details at most [`OLDEST`], so that no crowd of askers
-    /// takes the supervisor's thread from its work.
+    /// takes the supervisor's thread from its work. Of hosts and backends, which may be thousands, it tells nothing.
     pub(crate) fn glance(&self) -> Snapshot {
         let now = Instant::now();
         let seen = self.seen();
@@ -170,7 +173,6 @@ impl Outlook {
             listen: listeners.map(|one| one.bound.to_string()).collect(),
             upstream: format!("{}:{}", upstream.host, upstream.port),
             upstream_addresses: self.upstream_addresses(),
-            gateway: self.gateway(&self.desired.state()),
             checks,
             config_generation: configured.generation,
             config_loaded_at: configured.loaded_at,
@@ -203,6 +205,7 @@ impl Outlook {
         let pools: Vec<_> = pools.map(|pool| pool.stock).collect();
         Snapshot {
             details,
+            gateway: GatewayStatus::default(),
             numbers: Numbers {
                 pool: numbers::pool_status(pools.iter().map(|pool| &**pool)),
                 all_refused: numbers::all_refused(&pools),

@@ -42,7 +42,7 @@ pub fn status(snapshot: &Snapshot) -> Status {
         worker_restarts: numbers.worker_restarts,
         workers: details.workers.clone(),
         supervisors: details.history.clone(),
-        gateway: details.gateway.clone(),
+        gateway: snapshot.gateway.clone(),
     }
 }
 
@@ -144,6 +144,7 @@ mod tests {
 
     fn snapshot() -> Snapshot {
         Snapshot {
+            gateway: tpp::control::GatewayStatus::default(),
             numbers: Numbers {
                 pool: PoolStatus {
                     total: 1,
