@@ -148,7 +148,7 @@ async fn a_client_that_drips_its_body_gives_its_token_back() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_waits_for_a_word_is_not_the_one_who_stalls() {
     let mut memory = Memory::new(|_| {});
-    let (mut client, mut upstream) = memory
+    let (mut client, _upstream) = memory
         .asked(format!("{UPLOAD}Expect: 100-continue\r\n\r\n"))
         .await;
     assert!(client.head().await.starts_with("HTTP/1.1 504 "));
@@ -158,7 +158,7 @@ async fn a_client_that_waits_for_a_word_is_not_the_one_who_stalls() {
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_does_not_answer_is_named_with_its_key() {
     let mut memory = Memory::new(|_| {});
-    let (mut client, mut upstream) = memory.asked(GET).await;
+    let (mut client, _upstream) = memory.asked(GET).await;
     assert!(client.head().await.starts_with("HTTP/1.1 504 "));
     let body = client.through("}").await;
     assert!(
@@ -414,7 +414,7 @@ async fn block_answer(memory: &mut Memory, blocker: Blocker, framing: usize, byt
 }
 
 async fn block_tunnel(memory: &mut Memory, bytes: usize) {
-    let (mut client, mut upstream) = memory.asked(UPGRADE).await;
+    let (client, mut upstream) = memory.asked(UPGRADE).await;
     upstream.send(SWITCHED).await;
     upstream.send(vec![b'x'; bytes % 60_000]).await;
     memory.play(async move {

@@ -196,7 +196,7 @@ async fn who_breaks_off_after_ending_its_side_is_gone() {
 async fn an_answer_of_which_nothing_went_out_yet_becomes_a_bad_gateway() {
     let stage = Stage::new(1, |_| {}).await;
     let mut client = stage.client().await;
-    let mut upstream = stage.asked(&mut client, GET).await;
+    let upstream = stage.asked(&mut client, GET).await;
     // It arrives with its end, in one piece.
     upstream.send_and_end("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome");
     refused_with(&mut client, "502").await;
@@ -204,7 +204,7 @@ async fn an_answer_of_which_nothing_went_out_yet_becomes_a_bad_gateway() {
 
 /// Leaves one idle connection to the upstream and returns its upstream end.
 async fn idle_upstream(stage: &Stage, client: &mut Peer) -> Peer {
-    let mut upstream = stage.asked(&mut client, GET).await;
+    let mut upstream = stage.asked(client, GET).await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     client.head().await;
     upstream

@@ -19,7 +19,7 @@ async fn late(mode: Abandoned) -> (Memory, End, End) {
         settings.lease.mode = LeaseMode::Request;
         settings.lease.abandoned = mode;
     });
-    let (mut client, mut upstream) = memory.asked(GET).await;
+    let (mut client, upstream) = memory.asked(GET).await;
     assert!(client.head().await.starts_with("HTTP/1.1 504 "));
     (memory, client, upstream)
 }
@@ -87,7 +87,7 @@ async fn a_client_that_left_in_mid_answer_is_waited_for_in_its_stead() {
 #[tokio::test(start_paused = true)]
 async fn in_connection_mode_who_waited_too_long_keeps_neither_token_nor_connection() {
     let mut memory = Memory::new(|settings| settings.lease.abandoned = Abandoned::Wait);
-    let (mut client, mut upstream) = memory.asked(GET).await;
+    let (mut client, _upstream) = memory.asked(GET).await;
     let head = client.head().await;
     assert!(
         head.starts_with("HTTP/1.1 504 ") && head.contains("\r\nConnection: close\r\n"),
@@ -98,7 +98,7 @@ async fn in_connection_mode_who_waited_too_long_keeps_neither_token_nor_connecti
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_broke_off_leaves_nothing_to_wait_for() {
     let mut memory = Memory::new(|settings| settings.lease.abandoned = Abandoned::Wait);
-    let (mut client, mut upstream) = memory
+    let (client, _upstream) = memory
         .asked(
             "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\nsome",
         )

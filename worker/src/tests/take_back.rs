@@ -40,7 +40,7 @@ async fn what_is_left_of_an_answer_is_taken_back_as_well() {
     })
     .await;
     let mut client = stage.client().await;
-    let mut upstream = stage.asked(&mut client, GET).await;
+    let _upstream = stage.asked(&mut client, GET).await;
     client.reset();
     super::play::until("nobody is there", || stage.worker.connections() == 0).await;
     assert_eq!(stage.stock.pool().leases_of(stage.worker.desk.seat()), 1);
@@ -77,7 +77,7 @@ async fn no_request_is_stamped_after_the_deadline() {
 async fn what_is_under_way_is_cut_when_its_time_has_come() {
     let stage = Stage::new(1, |_| {}).await;
     let (mut client, mut idle) = (stage.client().await, stage.client().await);
-    let mut upstream = stage.asked(&mut client, GET).await;
+    let _upstream = stage.asked(&mut client, GET).await;
     // Nobody is told anything when it comes: the worker looks by itself.
     let soon = Some(monotonic_millis() + 50);
     stage.stock.set_deadlines(soon, soon);
