@@ -43,6 +43,8 @@ pub mod plan;
 pub mod pool;
 #[cfg(not(tpp_loom))]
 pub mod region;
+#[cfg(not(tpp_loom))]
+pub mod retry_after;
 pub mod roster;
 pub mod shared;
 #[cfg(not(tpp_loom))]

@@ -16,7 +16,7 @@ use crate::{
     ids::{Epoch, PoolId, SeatIndex, SlotIndex, Ticket},
     pool::{Bells, Census, Claim, Collected, LineKeeper, Pool, Slot},
     region::{PoolParts, Region},
-    shared::{Publication, Terms, TokenWords},
+    shared::{Hopeless, Publication, Terms, TokenWords},
 };
 
 /// One worker's access to one pool. Those of one worker share its seat.
@@ -215,10 +215,9 @@ impl Desk {
         )
     }
 
-    /// How many accounts there are, if the upstream refuses them all and no token is left to wait for. Whoever waits is woken
-    /// when that comes about.
+    /// Whether there is no token to wait for, and why. Whoever waits is woken when that comes about.
     #[must_use]
-    pub fn hopeless(&self) -> Option<u64> {
+    pub fn hopeless(&self) -> Option<Hopeless> {
         self.terms().hopeless()
     }
 

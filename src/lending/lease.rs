@@ -6,10 +6,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use crate::{
-    clock::monotonic_millis,
+    clock::{boot_millis, monotonic_millis},
     ids::{Origin, SlotIndex},
     pool::{Claim, Released},
     shared::{TokenWords, read_token},
@@ -101,6 +102,23 @@ impl Lease {
     /// Notes that token `version` had an answer other than a refusal. Once a token is enough.
     pub fn note_served(&self, version: u64) {
         self.words().note_served(version);
+    }
+
+    /// Reports that the upstream wants its token spared for so long, by whoever holds it: the supervisor takes it out of use
+    /// wherever it is. This lease is to be given back; its slot is lent no more.
+    pub fn spare(&mut self, version: u64, wait: Duration) {
+        let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        // The word first: whoever finds the token spent is to find why.
+        self.words().spare_until(boot_millis().saturating_add(wait));
+        self.mark_spent(version);
+        self.desk.suspect(self.slot);
+    }
+
+    /// Whether the upstream wants its token spared now.
+    #[must_use]
+    pub fn is_spared(&self) -> bool {
+        let until = self.words().spared_until();
+        until != 0 && until > boot_millis()
     }
 
     /// Reports token `version` as refused and waits for the next one: true when it is in, false when the login failed, or

@@ -14,7 +14,10 @@ use crate::{
     ids::{Origin, PoolId, SlotIndex},
     pool::{Bells, Holder, Pool, SlotWord},
     region::{PoolParts, Region},
-    shared::{Publication, Rest, Suspects, Terms, TokenWords, TooLong, publish_token, read_token},
+    shared::{
+        Hopeless, Publication, Rest, Suspects, Terms, TokenWords, TooLong, publish_token,
+        read_token,
+    },
 };
 
 /// What a supervisor finds in a slot that another one stocked.
@@ -28,6 +31,8 @@ pub struct Legacy {
     pub is_usable: bool,
     /// Time since the token was drawn, suspended time included.
     pub age: Duration,
+    /// How long its server said that it is good for, if it said so.
+    pub expires_in: Option<Duration>,
     /// Rest of its account after a refused login.
     pub rest: Option<Rest>,
     /// Where it was drawn.
@@ -157,6 +162,9 @@ impl Stock {
             version,
             is_usable: self.pool().slots[slot.get()].word().usable && version != 0,
             age: Duration::from_millis(boot_millis().saturating_sub(found.drawn_at())),
+            expires_in: Some(found.life())
+                .filter(|&millis| millis != 0)
+                .map(Duration::from_millis),
             rest: found.rest(),
             origin: self.read_token(slot, &mut Zeroizing::default()).1,
         }
@@ -201,7 +209,28 @@ impl Stock {
         self.install_drawn_at(slot, token, origin, boot_millis())
     }
 
-    /// The same for a token drawn at `drawn_at`, milliseconds of [`boot_millis`].
+    /// Notes how long the server says that the token of `slot` is good for, for a supervisor that takes over; `None`: it did not
+    /// say.
+    pub fn note_life(&self, slot: SlotIndex, expires_in: Option<Duration>) {
+        let millis = expires_in.map_or(0, |time| {
+            u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+        });
+        self.token_words(slot).set_life(millis);
+    }
+
+    /// Puts the token of `from` in use in `to` as well, as one of `origin`; or once more in the same slot.
+    ///
+    /// # Errors
+    /// As [`Self::install`].
+    pub fn copy(&self, from: SlotIndex, to: SlotIndex, origin: Origin) -> Result<u64, TooLong> {
+        let mut token = Zeroizing::default();
+        self.read_token(from, &mut token);
+        let words = self.token_words(from);
+        self.token_words(to).set_life(words.life());
+        self.install_drawn_at(to, &token, origin, words.drawn_at())
+    }
+
+    /// The same as [`Self::install`] for a token drawn at `drawn_at`, milliseconds of [`boot_millis`].
     ///
     /// # Errors
     /// As [`Self::install`].
@@ -216,6 +245,7 @@ impl Stock {
         // Afterwards: should we be killed in between, the age is overstated, and the token renewed too early.
         self.token_words(slot).set_drawn_at(drawn_at);
         self.token_words(slot).set_rest(None);
+        self.token_words(slot).spare_until(0);
         self.put_in_use(slot);
         self.ring_holder(slot);
         Ok(version)
@@ -267,9 +297,27 @@ impl Stock {
         self.token_words(slot).set_rest(rest);
     }
 
-    /// Says that the upstream refuses all `accounts` and no token is left, so that nobody need wait; 0: there is hope.
-    pub fn set_hopeless(&self, accounts: u64) {
-        if self.terms().set_hopeless(accounts) {
+    /// Says whether the pool's tokens are keys that rest when the upstream has had enough of them.
+    pub fn set_has_keys(&self, has_keys: bool) {
+        self.terms().set_has_keys(has_keys);
+    }
+
+    /// Until when the upstream wants the token of `slot` spared, milliseconds of [`boot_millis`], if that is to come.
+    #[must_use]
+    pub fn spared_until(&self, slot: SlotIndex) -> Option<u64> {
+        let until = self.token_words(slot).spared_until();
+        (until != 0 && until > boot_millis()).then_some(until)
+    }
+
+    /// Has the token of `slot` spared until then: it is lent no more, and whoever holds it uses it no more.
+    pub fn spare(&self, slot: SlotIndex, until: u64) {
+        self.token_words(slot).spare_until(until);
+        self.take_out_of_use(slot);
+    }
+
+    /// Says that nobody need wait for a token, and why; `None`: there is hope.
+    pub fn set_hopeless(&self, why: Option<Hopeless>) {
+        if self.terms().set_hopeless(why) {
             self.ring_all();
         }
     }
@@ -289,9 +337,9 @@ impl Stock {
         idle.count() as u64
     }
 
-    /// Accounts, if the upstream refuses them all and no token is left.
+    /// Whether there is no token to wait for, and why.
     #[must_use]
-    pub fn hopeless(&self) -> Option<u64> {
+    pub fn hopeless(&self) -> Option<Hopeless> {
         self.terms().hopeless()
     }
 
@@ -303,14 +351,22 @@ impl Stock {
         }
     }
 
+    /// Whether a slot is out of use, and nobody holds it.
+    #[must_use]
+    pub fn is_idle(&self, slot: SlotIndex) -> bool {
+        let word = self.pool().slots[slot.get()].word();
+        !word.usable && word.holder == Holder::Free
+    }
+
     /// Wipes the token of a slot that is out of use. False as long as somebody holds it.
     pub fn wipe(&self, slot: SlotIndex) -> bool {
-        let word = self.pool().slots[slot.get()].word();
-        let idle = !word.usable && word.holder == Holder::Free;
+        let idle = self.is_idle(slot);
         if idle {
             self.token(slot).wipe();
             self.assign(slot, 0);
             self.note_rest(slot, None);
+            self.note_life(slot, None);
+            self.token_words(slot).spare_until(0);
         }
         idle
     }

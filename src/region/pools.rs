@@ -7,7 +7,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use crate::{
     ids::{PoolId, SlotIndex},
     pool::{Bitmap, Pool, SeatSet, Slot},
-    shared::{PoolWords, Publication, Suspects, Terms, TokenWords},
+    shared::{Hopeless, PoolWords, Publication, Suspects, Terms, TokenWords},
     sync::AtomicU64,
 };
 
@@ -184,9 +184,9 @@ impl Region {
         self.suspects_at(&self.default)
     }
 
-    /// How many accounts the default pool has, if the upstream refuses them all and no token is left to wait for.
+    /// Whether the default pool has no token to wait for, and why.
     #[must_use]
-    pub fn hopeless(&self) -> Option<u64> {
+    pub fn hopeless(&self) -> Option<Hopeless> {
         self.terms_at(&self.default).hopeless()
     }
 

@@ -18,7 +18,7 @@ pub use drawn::ORIGIN_BYTES;
 pub(crate) use drawn::{publish_token, read_token};
 pub use publication::{Publication, TooLong};
 pub use suspects::Suspects;
-pub use terms::{PoolWords, Terms};
+pub use terms::{Hopeless, PoolWords, Terms};
 pub use token::{Rest, TokenWords};
 pub use traffic::{
     BackendSeat, Failing, Gauge, HostSeat, HostTotals, Latency, LatencyCounts, PairSeat, Rejection,

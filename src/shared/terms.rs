@@ -28,7 +28,20 @@ pub struct Terms {
     is_paused: AtomicU64,
     /// Accounts, if the upstream refuses them all and no token is left; 0 otherwise.
     hopeless: AtomicU64,
-    reserved: [AtomicU64; 11],
+    /// When the first token comes back, milliseconds of the boot clock, if the upstream wants all of them spared; 0 otherwise.
+    all_spared: AtomicU64,
+    /// Its tokens are keys that the upstream may want spared.
+    has_keys: AtomicU64,
+    reserved: [AtomicU64; 9],
+}
+
+/// Why nobody need wait for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hopeless {
+    /// The upstream refuses the logins of all accounts, so many, and no token is left.
+    Refused(u64),
+    /// The upstream wants every token spared; the first one comes back then, milliseconds of the boot clock.
+    Spared(u64),
 }
 
 impl Terms {
@@ -84,17 +97,38 @@ impl Terms {
         self.lend_until.store(lend_until.unwrap_or(0), Relaxed);
     }
 
-    /// How many accounts there are, if the upstream refuses them all and no token is left to wait for.
+    /// Whether its tokens are keys, of which one rests when the upstream has had enough of it.
     #[must_use]
-    pub fn hopeless(&self) -> Option<u64> {
-        // Relaxed: a number on its own; the bells that follow a change carry the order.
-        Some(self.hopeless.load(Relaxed)).filter(|&accounts| accounts > 0)
+    pub fn has_keys(&self) -> bool {
+        // Relaxed: a flag on its own; a worker that reads an old one passes an answer on, as it did before.
+        self.has_keys.load(Relaxed) != 0
     }
 
-    /// Says so, or with 0 that there is hope. True if that is news.
-    pub(crate) fn set_hopeless(&self, accounts: u64) -> bool {
+    pub(crate) fn set_has_keys(&self, has_keys: bool) {
+        self.has_keys.store(u64::from(has_keys), Relaxed);
+    }
+
+    /// Whether there is no token to wait for, and why.
+    #[must_use]
+    pub fn hopeless(&self) -> Option<Hopeless> {
+        // Relaxed: numbers on their own; the bells that follow a change carry the order.
+        match (self.all_spared.load(Relaxed), self.hopeless.load(Relaxed)) {
+            (0, 0) => None,
+            (0, accounts) => Some(Hopeless::Refused(accounts)),
+            (until, _) => Some(Hopeless::Spared(until)),
+        }
+    }
+
+    /// Says so, or that there is hope. True if that is news.
+    pub(crate) fn set_hopeless(&self, why: Option<Hopeless>) -> bool {
+        let (until, accounts) = match why {
+            None => (0, 0),
+            Some(Hopeless::Refused(accounts)) => (0, accounts),
+            Some(Hopeless::Spared(until)) => (until, 0),
+        };
         // Relaxed: see `hopeless`; only the supervisor writes.
-        self.hopeless.swap(accounts, Relaxed) != accounts
+        let was_spared = self.all_spared.swap(until, Relaxed) != until;
+        self.hopeless.swap(accounts, Relaxed) != accounts || was_spared
     }
 
     pub(crate) fn set_paused(&self, is_paused: bool) {

@@ -32,7 +32,12 @@ pub struct TokenWords {
     pub(super) link: AtomicU64,
     /// Rest of its account after a refused login, in [`Rest`]'s packing; 0: none. For a supervisor that takes over.
     rest: AtomicU64,
-    reserved: [AtomicU64; 4],
+    /// How long the server said that its token is good for, milliseconds; 0: it did not say. For a supervisor that takes over.
+    life: AtomicU64,
+    /// Until when the upstream wants its token spared, milliseconds of [`crate::clock::boot_millis`]; 0: not at all. Written by
+    /// holders and by the supervisor, read by both.
+    spared_until: AtomicU64,
+    reserved: [AtomicU64; 2],
 }
 
 /// Until when an account is not to be tried again, as one supervisor notes it for the next.
@@ -76,6 +81,8 @@ impl TokenWords {
             served: AtomicU64::new(0),
             link: AtomicU64::new(0),
             rest: AtomicU64::new(0),
+            life: AtomicU64::new(0),
+            spared_until: AtomicU64::new(0),
             reserved: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -141,6 +148,20 @@ impl TokenWords {
         self.served.load(Relaxed) == version
     }
 
+    /// Says that the upstream wants the token spared until then, milliseconds of the boot clock; 0: no longer.
+    pub fn spare_until(&self, until: u64) {
+        // Relaxed: a number on its own; the bell that follows carries the order, and whoever reads an old one asks the upstream
+        // once too often.
+        self.spared_until.store(until, Relaxed);
+    }
+
+    /// Until when the upstream wants the token spared, milliseconds of the boot clock, be it past or not; 0: not at all.
+    #[must_use]
+    pub fn spared_until(&self) -> u64 {
+        // Relaxed: see `spare_until`.
+        self.spared_until.load(Relaxed)
+    }
+
     /// Counts a request sent with this slot; only the holder may call it.
     pub fn count_use(&self) {
         // Relaxed load and store, no read-modify-write: the holder is the only writer, and the hand-over of
@@ -196,6 +217,14 @@ impl TokenWords {
 
     pub(crate) fn drawn_at(&self) -> u64 {
         self.drawn_at.load(Relaxed)
+    }
+
+    pub(crate) fn set_life(&self, millis: u64) {
+        self.life.store(millis, Relaxed);
+    }
+
+    pub(crate) fn life(&self) -> u64 {
+        self.life.load(Relaxed)
     }
 
     pub(crate) fn set_rest(&self, rest: Option<Rest>) {

@@ -94,7 +94,7 @@ impl Fleet {
     }
 
     /// Runs until told to stop and all workers have ended, or told to leave them.
-    pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> bool {
         self.put_plan_in_force();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -111,7 +111,7 @@ impl Fleet {
             }
             self.publish_report();
             if self.left || (self.stopping && self.ended.is_empty()) {
-                return;
+                return self.left;
             }
         }
     }

@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+};
 use tpp::{
     config::{DEFAULT_POOL, Pool},
     hash::{HASH_BEGIN, hash_on},
@@ -278,6 +281,15 @@ impl Pools {
             slots += running.refresher.renew(user.clone()).await;
         }
         slots
+    }
+
+    /// Ends the sessions of all tokens where a server has such a thing, all pools at once, within a few seconds: tpp stops.
+    pub(crate) async fn log_out(&self) {
+        let all = self.all().into_values();
+        let mut leaving: JoinSet<()> = all
+            .map(|running| async move { running.refresher.log_out().await })
+            .collect();
+        while leaving.join_next().await.is_some() {}
     }
 
     /// Stops all refreshers: the region may be another supervisor's from here on.

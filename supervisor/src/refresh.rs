@@ -4,6 +4,7 @@ mod assignment;
 mod backends;
 mod book;
 mod clock;
+mod farewell;
 mod refresher;
 
 use std::{
@@ -18,7 +19,7 @@ use tpp::{
 };
 
 use crate::{
-    provider::{DolphinDb, Provider, SetupError, Spread},
+    provider::{self, Provider, SetupError, Spread},
     schedule::Rules,
 };
 
@@ -40,6 +41,8 @@ enum Order {
         backends: Vec<Backend>,
         answer: oneshot::Sender<Result<(), String>>,
     },
+    /// End the sessions of all tokens: tpp stops. Answered when that is done, or has taken too long.
+    LogOut { answer: oneshot::Sender<()> },
     /// Draw tokens here alone; those drawn elsewhere are out of use when this is answered.
     Relocate {
         backends: Vec<Backend>,
@@ -61,11 +64,11 @@ impl Setup {
     /// # Errors
     /// If logins cannot be prepared: bad roots, say.
     pub(crate) fn of(pool: &Pool, first: &Server, others: &[Server]) -> Result<Self, SetupError> {
-        let provider = |server: &Server| -> Result<Arc<dyn Provider>, SetupError> {
-            Ok(Arc::new(DolphinDb::new(&server.upstream, &pool.token)?))
-        };
-        let mut all = Spread::over(provider(first)?, &first.addresses);
-        for other in others {
+        let provider = |server: &Server| provider::of_pool(pool, &server.upstream);
+        let one = provider(first)?;
+        let is_at_backend = one.manner().is_at_backend();
+        let mut all = Spread::over(one, &first.addresses);
+        for other in others.iter().filter(|_| is_at_backend) {
             all.add(provider(other)?, &other.addresses);
         }
         Ok(Self {
@@ -123,6 +126,14 @@ impl RefreshHandle {
         answered
             .await
             .unwrap_or_else(|_| Err("tpp is stopping".to_owned()))
+    }
+
+    /// Ends the sessions of all tokens where the server has such a thing, within a few seconds. No token is drawn any more.
+    pub(crate) async fn log_out(&self) {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.orders.send(Order::LogOut { answer });
+        // Without a refresher there is nobody who could.
+        let _ = answered.await;
     }
 
     /// Draws tokens at `backends` alone from now on; those drawn elsewhere are out of use when it returns.

@@ -106,7 +106,9 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     tokio::spawn(follow(signals, handle, Arc::clone(&orders)));
     tokio::spawn(announce(Arc::clone(&outlook)));
     let servers = doors.open(orders, outlook);
-    fleet.run(received).await;
+    if !fleet.run(received).await {
+        pools.log_out().await;
+    }
     // From here on the pool may be another supervisor's to write to.
     pools.leave();
     keeping.abort();

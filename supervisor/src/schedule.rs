@@ -2,7 +2,7 @@
 //!
 //! The caller's loop asks for a [`Plan`] whenever something happened or the plan's `next_look` has come, runs the
 //! logins it names, and reports how each ended. What holds, whatever the order of calls:
-//! - one login per slot at a time, at most `login_concurrency` in all;
+//! - one login per slot at a time (per account where one token fills all its slots: `sharing`), at most `login_concurrency` in all;
 //! - a token is renewed before its time is up, at an instant of its own, and at once when the upstream
 //!   turned it down;
 //! - trouble, and a server that is busy, are retried soon, then ever more slowly, and take nothing from other slots;
@@ -15,6 +15,7 @@ mod account;
 mod plan;
 mod report;
 mod rules;
+mod sharing;
 mod slot;
 
 #[cfg(test)]
@@ -23,11 +24,12 @@ mod tests;
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 pub use plan::Plan;
 pub use rules::Rules;
+pub use sharing::Copy;
 pub use slot::SlotState;
 
 use account::{Account, Gate};
@@ -100,6 +102,8 @@ pub struct Schedule {
     slots: BTreeMap<u32, Slot>,
     accounts: Vec<Account>,
     by_user: HashMap<String, usize>,
+    /// One login fills all slots of an account.
+    is_sharing: bool,
     /// Where the last search for an account that is not refused ended.
     witness: usize,
     tickets: u64,
@@ -117,6 +121,7 @@ impl Schedule {
             slots: BTreeMap::new(),
             accounts: Vec::new(),
             by_user: HashMap::new(),
+            is_sharing: false,
             witness: 0,
             tickets: 0,
             troubles: 0,
@@ -133,9 +138,17 @@ impl Schedule {
     }
 
     /// Adds a slot that holds a token already, drawn at `since`: a predecessor's.
-    pub fn adopt(&mut self, slot: u32, user: &str, version: u64, since: Instant) {
+    /// `expires_in` is what the server said of its life.
+    pub fn adopt(
+        &mut self,
+        slot: u32,
+        user: &str,
+        version: u64,
+        since: Instant,
+        expires_in: Option<Duration>,
+    ) {
         self.insert(slot, user, since);
-        let token = self.rules.drawn(version, since, None, &mut self.dice);
+        let token = self.rules.drawn(version, since, expires_in, &mut self.dice);
         if let Some(slot) = self.slots.get_mut(&slot) {
             slot.fill(token);
             self.accounts[slot.account].prove();
@@ -213,7 +226,7 @@ impl Schedule {
         Some(users.count()).filter(|users| *users > 0)
     }
 
-    /// Other slots of the same user whose token is suspect, if no login for them comes before the user's rest is over.
+    /// Other slots of the same user that no login will help soon: all if one login fills all, else those whose token is suspect, if no login for them comes before the user's rest is over.
     pub fn put_off_with(&self, slot: u32) -> Vec<u32> {
         let Some(account) = self
             .slots
@@ -222,6 +235,10 @@ impl Schedule {
         else {
             return Vec::new();
         };
+        if account.is_shared {
+            let all = account.slots.iter().copied();
+            return all.filter(|other| *other != slot).collect();
+        }
         // Slots of a user that is proven fail each for itself.
         if account.is_proven() || account.is_on_trial() {
             return Vec::new();
@@ -244,6 +261,7 @@ impl Schedule {
     /// Makes a login for `slot` due now, because a person asked for it; false if there is no such slot. A
     /// refused user's rest ends with it.
     pub fn renew(&mut self, slot: u32, now: Instant) -> bool {
+        let slot = self.leader(slot);
         let Some(slot) = self.slots.get_mut(&slot) else {
             return false;
         };
@@ -253,17 +271,29 @@ impl Schedule {
     }
 
     /// Takes note that the token of `slot` must not be lent again, though the upstream did not turn it down: its holder left
-    /// in the middle of something. Whether that is news.
+    /// in the middle of something. Whether that is news, and a login is due. Where all slots of a user have one token, nothing
+    /// is gained by a login: the slot lacks its token, and gets it again.
     pub fn renew_spent(&mut self, slot: u32, now: Instant) -> bool {
-        self.slots
-            .get_mut(&slot)
-            .is_some_and(|slot| slot.renew_spent(now))
+        let is_shared = self.is_shared(slot);
+        match self.slots.get_mut(&slot) {
+            Some(held) if is_shared => {
+                held.lacks = true;
+                false
+            }
+            Some(held) => held.renew_spent(now),
+            None => false,
+        }
     }
 
     /// Takes note that the upstream turned down a token of `slot`.
     pub fn suspect(&mut self, slot: u32, complaint: Complaint, now: Instant) -> Suspicion {
-        let held = self.slots.get_mut(&slot);
-        let Some(held) = held.filter(|slot| slot.holds(complaint.version)) else {
+        let holds = |held: &Slot| held.holds(complaint.version) && !held.lacks;
+        if !self.slots.get(&slot).is_some_and(holds) {
+            return Suspicion::Stale;
+        }
+        // What one slot's holder was told of a shared token is true of all.
+        let slot = self.leader(slot);
+        let Some(held) = self.slots.get_mut(&slot) else {
             return Suspicion::Stale;
         };
         match held.suspect(complaint.has_served, now, &mut self.dice) {
@@ -272,7 +302,7 @@ impl Schedule {
             slot::Judged::News => {}
         }
         let held = &self.slots[&slot];
-        let is_due = self.due_at(held).is_some_and(|at| at <= now);
+        let is_due = self.due_at(slot, held).is_some_and(|at| at <= now);
         let is_next = held.not_before <= now && self.accounts[held.account].is_on_trial();
         if is_due || is_next {
             Suspicion::Due
@@ -284,14 +314,16 @@ impl Schedule {
     /// One slot, for status.
     #[must_use]
     pub fn view(&self, slot: u32) -> Option<SlotView<'_>> {
+        let number = self.leader(slot);
+        let leader = self.slots.get(&number)?;
         let slot = self.slots.get(&slot)?;
         let account = &self.accounts[slot.account];
         Some(SlotView {
             user: &account.user,
             state: slot.state(account.is_refused()),
             since: slot.token.as_ref().map(|token| token.since),
-            logging_in: slot.under_way.is_some(),
-            next_login: self.due_at(slot),
+            logging_in: leader.under_way.is_some(),
+            next_login: self.due_at(number, leader),
         })
     }
 
@@ -301,16 +333,20 @@ impl Schedule {
         if let Some(known) = self.by_user.get(user) {
             return *known;
         }
-        self.accounts.push(Account::new(user, now));
+        self.accounts.push(Account::new(user, self.is_sharing, now));
         let account = self.accounts.len() - 1;
         self.by_user.insert(user.to_owned(), account);
         account
     }
 
     /// When `slot` may log in, by its own rules and its user's; `None`: not before something else happens.
-    fn due_at(&self, slot: &Slot) -> Option<Instant> {
+    fn due_at(&self, number: u32, slot: &Slot) -> Option<Instant> {
         let at = slot.due_at()?;
-        match self.accounts[slot.account].gate() {
+        let account = &self.accounts[slot.account];
+        if account.leader().is_some_and(|leader| leader != number) {
+            return None;
+        }
+        match account.gate() {
             Gate::Open => Some(at),
             Gate::From(from) => Some(at.max(from)),
             Gate::Shut => None,

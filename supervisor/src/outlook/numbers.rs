@@ -8,7 +8,7 @@ use tpp::{
     lending::Stock,
     pool::Census,
     roster::SeatState,
-    shared::SupervisorCounters,
+    shared::{Hopeless, SupervisorCounters},
 };
 
 use super::snapshot::Refreshes;
@@ -35,7 +35,10 @@ pub(super) fn pool_status<'a>(pools: impl IntoIterator<Item = &'a Stock>) -> Poo
 
 /// How many accounts there are, if the server refuses all of every pool.
 pub(super) fn all_refused(pools: &[Arc<Stock>]) -> Option<u64> {
-    let accounts = pools.iter().map(|pool| pool.hopeless());
+    let accounts = pools.iter().map(|pool| match pool.hopeless()? {
+        Hopeless::Refused(accounts) => Some(accounts),
+        Hopeless::Spared(_) => None,
+    });
     let accounts: Option<Vec<_>> = accounts.collect();
     accounts
         .filter(|accounts| !accounts.is_empty())

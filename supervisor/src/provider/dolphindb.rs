@@ -15,8 +15,9 @@ use tpp::config::{self, Credential};
 use zeroize::Zeroizing;
 
 use super::{
-    Grant, Granting, LoginError, Provider, SetupError, Token,
+    Grant, Granting, LoginError, Manner, Provider, SetupError, Token,
     answer::{self, Verdict},
+    door::server_of,
     http::{Http, authority, header_text},
     redact::Redactor,
 };
@@ -27,6 +28,7 @@ pub struct DolphinDb {
     /// What the message of a server holds that has no place for a login now, and says nothing about the account.
     busy: Regex,
     max_token_bytes: usize,
+    manner: Manner,
 }
 
 impl DolphinDb {
@@ -48,6 +50,23 @@ impl DolphinDb {
             url,
             busy,
             max_token_bytes: token.max_token_bytes,
+            manner: Manner::AtBackend,
+        })
+    }
+
+    /// The same at a server of its own, whose login stands at `url`.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(super) fn elsewhere(
+        url: Url,
+        upstream: &config::Upstream,
+        token: &config::Token,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            url: url.clone(),
+            manner: Manner::Elsewhere,
+            ..Self::new(&server_of(&url, upstream), token)?
         })
     }
 
@@ -120,9 +139,10 @@ impl DolphinDb {
 
 impl Provider for DolphinDb {
     fn grant<'a>(&'a self, account: &'a Credential, address: SocketAddr) -> Granting<'a> {
+        let address = self.manner.is_at_backend().then_some(address);
         Box::pin(async move {
             Ok(Grant {
-                secret: self.log_in(account, Some(address)).await?,
+                secret: self.log_in(account, address).await?,
                 // It does not say.
                 expires_in: None,
             })
@@ -131,6 +151,10 @@ impl Provider for DolphinDb {
 
     fn unresolved(&self) -> LoginError {
         self.http.unresolved()
+    }
+
+    fn manner(&self) -> Manner {
+        self.manner
     }
 }
 

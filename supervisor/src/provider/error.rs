@@ -26,6 +26,20 @@ pub enum LoginError {
         /// What the server said, on one line, bounded, without secrets.
         reason: String,
     },
+    /// The same, and it asks to be left alone for a while.
+    #[error("the server is busy, and asks to be left alone for {after:?}: {reason}")]
+    Wait {
+        /// What the server said, on one line, bounded, without secrets.
+        reason: String,
+        /// For how long.
+        after: Duration,
+    },
+    /// The server answered that something is wrong with itself, or something that it needs is not there yet.
+    #[error("the login cannot be made now: {reason}")]
+    Trouble {
+        /// What, on one line, bounded, without secrets.
+        reason: String,
+    },
     /// The upstream's name has no address.
     #[error("resolve {address}: {cause}")]
     Resolve {
@@ -76,7 +90,7 @@ pub enum LoginError {
     },
     /// The server sent us elsewhere. The credential stays here.
     #[error(
-        "redirect (status {status}) to `{location}`, which is not followed: check token.login_path"
+        "redirect (status {status}) to `{location}`, which is not followed: check where logins go (token.login_path, or url in the pool's login table)"
     )]
     Redirect {
         /// The HTTP status.
@@ -98,7 +112,7 @@ pub enum LoginError {
     },
     /// A page for people came instead of an answer.
     #[error(
-        "login answer is an HTML page: check upstream.host, upstream.port and token.login_path"
+        "login answer is an HTML page: check where logins go (upstream.host, upstream.port and token.login_path, or url in the pool's login table)"
     )]
     Html,
     /// The answer is not JSON.
@@ -138,8 +152,17 @@ impl LoginError {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Refused { .. } => Outcome::Refused,
-            Self::Busy { .. } => Outcome::Busy,
+            Self::Busy { .. } | Self::Wait { .. } => Outcome::Busy,
             _ => Outcome::Trouble,
+        }
+    }
+
+    /// How long the server asks to be left alone.
+    #[must_use]
+    pub fn asked_wait(&self) -> Option<Duration> {
+        match self {
+            Self::Wait { after, .. } => Some(*after),
+            _ => None,
         }
     }
 
@@ -164,6 +187,12 @@ pub enum SetupError {
         url: String,
         /// What is wrong with it.
         source: url::ParseError,
+    },
+    /// A URL with which no login can be made.
+    #[error("login URL `{url}`: neither http nor https")]
+    Scheme {
+        /// It.
+        url: String,
     },
     /// `token.busy_pattern` is no regular expression.
     #[error("token.busy_pattern")]

@@ -7,7 +7,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use reqwest::{Client, ClientBuilder, Response, Url, header, redirect, retry};
+use reqwest::{
+    Client, ClientBuilder, Method, RequestBuilder, Response, Url, header, redirect, retry,
+};
 use tpp::config;
 use zeroize::Zeroizing;
 
@@ -109,6 +111,19 @@ impl Http {
             .send()
             .await
             .map_err(|error| self.peer.explain(error))
+    }
+
+    /// A request to `url`, at what its host resolves to.
+    pub(super) fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, LoginError> {
+        let client = self.client(None);
+        let client = client.map_err(|error| self.peer.explain(error))?;
+        Ok(client.request(method, url))
+    }
+
+    /// Sends a request and returns the head of the answer.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, LoginError> {
+        let sent = request.send().await;
+        sent.map_err(|error| self.peer.explain(error))
     }
 
     /// The whole body, wiped when it is dropped, or an error as soon as it proves longer than the bound.

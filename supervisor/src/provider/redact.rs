@@ -12,6 +12,7 @@ const REDACTED: &str = "[redacted]";
 const WITHHELD: &str = "[withheld: it repeats a secret]";
 
 /// Knows the secrets of one login and keeps them out of what is said about it.
+#[derive(Clone)]
 pub(super) struct Redactor {
     /// The password as it is, as JSON spells it, and as a URL does. Longest first, so that no form is cut by another.
     secrets: Vec<Zeroizing<String>>,

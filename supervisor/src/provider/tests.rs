@@ -1,10 +1,15 @@
 mod answers;
+mod feishu;
+mod json;
+mod oauth2;
 pub(crate) mod server;
 mod transport;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tpp::config::{Credential, Token as TokenRules, Upstream};
+use tpp::config::{
+    Credential, Inject, Lease, Login, Pool, Provider as Kind, Secret, Token as TokenRules, Upstream,
+};
 
 use super::*;
 
@@ -23,7 +28,48 @@ fn rules() -> TokenRules {
 }
 
 fn credential() -> Credential {
-    Credential::new("ann", PASSWORD, 1)
+    with_extra("ann", &[])
+}
+
+/// An account called `name` of which more is known.
+fn with_extra(name: &str, extra: &[(&str, &str)]) -> Credential {
+    let extra = extra
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), Secret::new((*value).to_owned())));
+    Credential {
+        extra: extra.collect(),
+        ..Credential::new(name, PASSWORD, 1)
+    }
+}
+
+fn pool_of(provider: Kind, login: Login) -> Pool {
+    Pool {
+        name: "p".to_owned(),
+        provider,
+        token: rules(),
+        lease: Lease::default(),
+        credentials: Vec::new(),
+        login,
+        inject: Inject::default(),
+    }
+}
+
+fn provider_of(pool: &Pool) -> Arc<dyn Provider> {
+    of_pool(pool, &upstream(([127, 0, 0, 1], 1).into())).unwrap()
+}
+
+/// Logs in as the pool's configuration says. No error gives the password away.
+async fn grant(pool: &Pool, account: &Credential) -> Result<Grant, LoginError> {
+    let provider = provider_of(pool);
+    let grant = provider.grant(account, ([127, 0, 0, 1], 1).into()).await;
+    if let Err(error) = &grant {
+        let shown = format!("{error:?} {error}");
+        assert!(
+            !shown.contains(PASSWORD) && !shown.contains('\n'),
+            "{shown}"
+        );
+    }
+    grant
 }
 
 async fn login_to(address: SocketAddr) -> Result<Token, LoginError> {

@@ -102,8 +102,9 @@ impl Book {
             if legacy.is_usable {
                 let since = now.checked_sub(legacy.age).unwrap_or(now);
                 let user = owner.username.as_str();
+                let (version, life) = (legacy.version, legacy.expires_in);
                 self.schedule
-                    .adopt(number(slot), user, legacy.version, since);
+                    .adopt(number(slot), user, version, since, life);
                 self.slots[slot].note.fingerprint = Some(fingerprint(slot));
                 self.lend(slot);
             }

@@ -85,6 +85,11 @@ impl Backends {
         }
     }
 
+    /// Where `slot` is used whose token is good anywhere; `None`: no address is known.
+    pub(super) fn place(&self, slot: u32) -> Option<Backend> {
+        self.pick(slot, Instant::now())
+    }
+
     fn pick(&self, slot: u32, now: Instant) -> Option<Backend> {
         let list = self.list.borrow();
         let is_dead = |one: &&Backend| self.dead.get(&one.origin).is_some_and(|until| now < *until);

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Instant};
 
 use tpp::config::Credential;
 
-use crate::schedule::{Failure, Login, Rules, Schedule};
+use crate::{
+    provider::{Grant, Provider},
+    schedule::{Copy, Failure, Login, Rules, Schedule},
+};
 
 /// All slots of a pool.
 #[derive(Debug)]
@@ -31,6 +34,15 @@ pub(super) struct Stocked {
     /// Its token may be lent.
     is_lent: bool,
     pub(super) note: SlotNote,
+    /// Who gave it its token, and to whom; `None`: it has none, or a predecessor's.
+    drawn: Option<DrawnBy>,
+}
+
+/// Where a token came from, for whoever ends its session.
+#[derive(Debug, Clone)]
+pub(super) struct DrawnBy {
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) account: Arc<Credential>,
 }
 
 /// What is noted of a slot for people.
@@ -109,21 +121,52 @@ impl Book {
         self.lent
     }
 
-    /// Notes that `login` brought the token that is `version` now.
+    /// Notes that `login` brought the token that is `version` now, from `provider`.
     pub(super) fn logged_in(
         &mut self,
         login: Login,
         version: u64,
-        granted: &crate::provider::Grant,
+        granted: &Grant,
+        provider: &Arc<dyn Provider>,
         now: Instant,
     ) {
         let slot = login.slot as usize;
-        let note = &mut self.slots[slot].note;
+        let stocked = &mut self.slots[slot];
+        stocked.drawn = stocked.owner.as_ref().map(|account| DrawnBy {
+            provider: Arc::clone(provider),
+            account: Arc::clone(account),
+        });
+        let note = &mut stocked.note;
         note.fingerprint = Some(granted.secret.fingerprint());
         note.last_error = None;
         self.lend(slot);
         self.schedule
             .succeeded(login, version, granted.expires_in, now);
+    }
+
+    /// Notes that a token was copied, and is `version` there.
+    pub(super) fn copied(&mut self, copy: Copy, version: u64) {
+        let [from, to] = [copy.from, copy.to].map(|slot| slot as usize);
+        let fingerprint = self.slots[from].note.fingerprint.clone();
+        let drawn = self.slots[from].drawn.clone();
+        let stocked = &mut self.slots[to];
+        stocked.drawn = drawn;
+        stocked.note.fingerprint = fingerprint;
+        stocked.note.last_error = None;
+        self.lend(to);
+        self.schedule.copied(copy, version);
+    }
+
+    /// Who gave `slot` its token; asked once.
+    pub(super) fn take_drawn(&mut self, slot: usize) -> Option<DrawnBy> {
+        self.slots[slot].drawn.take()
+    }
+
+    /// Notes that the upstream turned down the token of `slot`, for which there is no other.
+    pub(super) fn turned_down(&mut self, slot: usize) {
+        let note = &mut self.slots[slot].note;
+        note.errors += 1;
+        note.last_error = Some("the upstream turned the key down".to_owned());
     }
 
     /// Notes that `login` failed.

@@ -19,10 +19,11 @@ pub(crate) fn now() -> Instant {
     begin + Duration::from_millis(boot_millis().saturating_sub(millis))
 }
 
-/// `at`, in milliseconds of [`boot_millis`].
+/// `at`, in milliseconds of [`boot_millis`]: the same whenever it is asked.
 pub(super) fn to_boot_millis(at: Instant) -> u64 {
-    let ahead = at.saturating_duration_since(now());
-    boot_millis().saturating_add(u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX))
+    let (begin, millis) = *BEGIN;
+    let since = at.saturating_duration_since(begin);
+    millis.saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The instant of `millis` of [`boot_millis`]; what is past is now.

@@ -6,6 +6,7 @@ mod adoption;
 mod logins;
 mod orders;
 mod reports;
+mod sharing;
 
 use std::{
     collections::HashMap,
@@ -17,7 +18,9 @@ use tokio::{
     sync::{mpsc, watch},
     task::{self, JoinSet},
 };
-use tpp::{config::Credential, lending::Stock, plan::Place as Backend, pool::SlotIndex};
+use tpp::{
+    config::Credential, lending::Stock, plan::Place as Backend, pool::SlotIndex, shared::Hopeless,
+};
 use tracing::warn;
 
 use self::{logins::Done, reports::rung};
@@ -27,8 +30,12 @@ use super::{
     backends::Backends,
     book::Book,
     clock,
+    farewell::Farewells,
 };
-use crate::{provider::Provider, schedule::Login};
+use crate::{
+    provider::{Manner, Provider},
+    schedule::Login,
+};
 
 /// How often all slots are looked at for tokens that were refused. Workers name those slots, so that it finds none but
 /// after a worker died just then.
@@ -43,6 +50,7 @@ pub(crate) struct Refresher {
     orders: mpsc::UnboundedReceiver<Order>,
     bell: watch::Receiver<()>,
     logins: JoinSet<Done>,
+    farewells: Farewells,
     /// Which login each task is.
     under_way: HashMap<task::Id, Login>,
     next_full_look: Instant,
@@ -77,11 +85,13 @@ impl Refresher {
             orders,
             bell,
             logins: JoinSet::new(),
+            farewells: Farewells::default(),
             under_way: HashMap::new(),
             // Reports that came while no supervisor was there.
             next_full_look: clock::now(),
             ready_said: false,
         };
+        refresher.heed_manner();
         refresher.adopt(&accounts);
         // Before more are taken: those that turn out to be empty are good for others.
         refresher.wipe_retired();
@@ -90,6 +100,16 @@ impl Refresher {
             .map_err(anyhow::Error::msg)?;
         refresher.assign(accounts);
         Ok(refresher)
+    }
+
+    /// Has the schedule and the workers go by what kind of tokens the provider has.
+    fn heed_manner(&self) {
+        let manner = self.provider.manner();
+        self.stock.set_has_keys(manner == Manner::Key);
+        self.handle
+            .ledger()
+            .schedule
+            .set_sharing(manner.is_shared());
     }
 
     fn check_room(&self, accounts: &[Credential]) -> Result<(), String> {
@@ -118,8 +138,14 @@ impl Refresher {
             let plan = self.handle.ledger().schedule.plan(clock::now());
             plan.ended.into_iter().for_each(|slot| self.ended(slot));
             plan.start.into_iter().for_each(|login| self.start(login));
+            self.share_out();
+            self.farewells.look(&self.stock);
             self.weigh_hope();
-            let next_look = plan.next_look.min(self.next_full_look);
+            let looks = [Some(self.next_full_look), self.farewells.next_look()];
+            let next_look = looks
+                .into_iter()
+                .flatten()
+                .fold(plan.next_look, Instant::min);
             tokio::select! {
                 Some(done) = self.logins.join_next_with_id() => {
                     self.done(done);
@@ -132,7 +158,15 @@ impl Refresher {
                 () = rung(&mut self.bell, &self.stock) => {
                     self.look_at_reported();
                 }
-                Some(order) = self.orders.recv() => self.obey(order),
+                Some(order) = self.orders.recv() => match order {
+                    Order::LogOut { answer } => {
+                        self.log_out_all().await;
+                        // Whoever asked may have gone.
+                        let _ = answer.send(());
+                        return;
+                    }
+                    order => self.obey(order),
+                },
                 () = clock::sleep_until(next_look) => {}
             }
         }
@@ -140,6 +174,14 @@ impl Refresher {
 
     /// Wipes the tokens of slots that are nobody's, as soon as their leases have ended.
     fn wipe_retired(&mut self) {
+        let is_idle = |slot: &usize| self.stock.is_idle(SlotIndex::new(*slot));
+        let leaving: Vec<_> = {
+            let book = self.handle.ledger();
+            book.retired.iter().copied().filter(is_idle).collect()
+        };
+        for slot in leaving {
+            self.part_from(slot, None);
+        }
         self.handle
             .ledger()
             .reclaim_retired(|slot| self.stock.wipe(SlotIndex::new(slot)));
@@ -188,18 +230,23 @@ impl Refresher {
         self.stock.put_off(index);
     }
 
-    /// Whether anybody need wait for a token: not if every account is refused and none is left to be lent.
+    /// Whether anybody need wait for a token: not if every account is refused, or every key rests, and none is left to be lent.
     fn weigh_hope(&self) {
         let refused = self.handle.ledger().schedule.all_refused();
-        let hopeless = refused.filter(|_| self.stock.pool().census().usable == 0);
-        let accounts = hopeless.map_or(0, |accounts| accounts as u64);
-        if accounts > 0 && self.stock.hopeless() != hopeless.map(|count| count as u64) {
+        let spared = self.handle.ledger().schedule.all_spared();
+        let why = match (refused, spared) {
+            (Some(accounts), _) => Some(Hopeless::Refused(accounts as u64)),
+            (None, Some(until)) => Some(Hopeless::Spared(clock::to_boot_millis(until))),
+            (None, None) => None,
+        };
+        let why = why.filter(|_| self.stock.pool().census().usable == 0);
+        if why.is_some() && self.stock.hopeless() != why {
             warn!(
-                accounts,
-                "every account is refused: nobody waits for a token"
+                ?why,
+                "no token is left, and none comes soon: nobody waits for one"
             );
         }
-        self.stock.set_hopeless(accounts);
+        self.stock.set_hopeless(why);
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Account {
     pub(super) under_way: u32,
     /// Counts passwords: a refusal of the old one is not held against the new.
     pub(super) password: u64,
+    /// One login fills all its slots.
+    pub(super) is_shared: bool,
     standing: Standing,
     last_start: Option<Instant>,
 }
@@ -28,6 +30,8 @@ enum Standing {
     Proven,
     /// The last that was heard is a refusal.
     Refused { since: Instant, until: Instant },
+    /// Its key is used up until then.
+    Spared { until: Instant },
 }
 
 /// When a user lets one more of its slots log in.
@@ -39,7 +43,7 @@ pub(super) enum Gate {
 }
 
 impl Account {
-    pub(super) fn new(user: &str, now: Instant) -> Self {
+    pub(super) fn new(user: &str, is_shared: bool, now: Instant) -> Self {
         let standing = Standing::Unproven {
             failures: 0,
             not_before: now,
@@ -49,6 +53,7 @@ impl Account {
             slots: BTreeSet::new(),
             under_way: 0,
             password: 0,
+            is_shared,
             standing,
             last_start: None,
         }
@@ -58,17 +63,20 @@ impl Account {
     /// not waited for without end, for one lost packet should not hold up all; but after a
     /// refusal it is.
     pub(super) fn gate(&self) -> Gate {
-        match (
-            &self.standing,
-            self.last_start.filter(|_| self.under_way > 0),
-        ) {
+        let under_way = self.last_start.filter(|_| self.under_way > 0);
+        if self.is_shared && under_way.is_some() {
+            return Gate::Shut;
+        }
+        match (&self.standing, under_way) {
             (Standing::Proven, _) => Gate::Open,
             (Standing::Unproven { not_before, .. }, None) => Gate::From(*not_before),
             (Standing::Unproven { not_before, .. }, Some(start)) => {
                 Gate::From((start + PATIENCE).max(*not_before))
             }
-            (Standing::Refused { until, .. }, None) => Gate::From(*until),
-            (Standing::Refused { .. }, Some(_)) => Gate::Shut,
+            (Standing::Refused { until, .. } | Standing::Spared { until }, None) => {
+                Gate::From(*until)
+            }
+            (Standing::Refused { .. } | Standing::Spared { .. }, Some(_)) => Gate::Shut,
         }
     }
 
@@ -100,7 +108,38 @@ impl Account {
     pub(super) fn resting_until(&self) -> Option<Instant> {
         match self.standing {
             Standing::Refused { until, .. } => Some(until),
-            Standing::Unproven { .. } | Standing::Proven => None,
+            Standing::Unproven { .. } | Standing::Proven | Standing::Spared { .. } => None,
+        }
+    }
+
+    /// Spares its key until then. False: that was known.
+    pub(super) fn spare(&mut self, until: Instant) -> bool {
+        let is_news = self.spared_until().is_none_or(|known| known < until);
+        if is_news {
+            self.standing = Standing::Spared { until };
+        }
+        is_news
+    }
+
+    /// Until when its key is spared.
+    pub(super) fn spared_until(&self) -> Option<Instant> {
+        match self.standing {
+            Standing::Spared { until } => Some(until),
+            Standing::Unproven { .. } | Standing::Proven | Standing::Refused { .. } => None,
+        }
+    }
+
+    /// The slot that logs in for all, if one login fills all.
+    pub(super) fn leader(&self) -> Option<u32> {
+        self.slots.first().copied().filter(|_| self.is_shared)
+    }
+
+    /// A user that is not proven tries no sooner than then: the server asked for it.
+    pub(super) fn put_off(&mut self, then: Instant) {
+        if let Standing::Unproven { not_before: at, .. } | Standing::Refused { until: at, .. } =
+            &mut self.standing
+        {
+            *at = (*at).max(then);
         }
     }
 
@@ -118,7 +157,7 @@ impl Account {
             Standing::Refused { until, .. } => {
                 *until = (*until).max(now + rules::storm_backoff(u32::MAX, dice))
             }
-            Standing::Proven => {}
+            Standing::Proven | Standing::Spared { .. } => {}
         }
     }
 
@@ -136,9 +175,9 @@ impl Account {
     /// A person wants it tried now.
     pub(super) fn wake(&mut self, now: Instant) {
         match &mut self.standing {
-            Standing::Unproven { not_before: at, .. } | Standing::Refused { until: at, .. } => {
-                *at = (*at).min(now)
-            }
+            Standing::Unproven { not_before: at, .. }
+            | Standing::Refused { until: at, .. }
+            | Standing::Spared { until: at } => *at = (*at).min(now),
             Standing::Proven => {}
         }
     }
@@ -186,7 +225,7 @@ impl Account {
     pub(super) fn failures(&self) -> u32 {
         match self.standing {
             Standing::Unproven { failures, .. } => failures,
-            Standing::Proven | Standing::Refused { .. } => 0,
+            Standing::Proven | Standing::Refused { .. } | Standing::Spared { .. } => 0,
         }
     }
 }

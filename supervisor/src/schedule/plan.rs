@@ -52,7 +52,7 @@ impl Schedule {
     /// way, so that one whose logins hang does not take all places; then by rank and time.
     fn most_urgent(&self, room: &Room, now: Instant) -> Option<(Rank, u32)> {
         let due = self.slots.iter().filter_map(|(number, slot)| {
-            let at = self.due_at(slot).filter(|at| *at <= now)?;
+            let at = self.due_at(*number, slot).filter(|at| *at <= now)?;
             let account = &self.accounts[slot.account];
             let rank = slot.rank(account);
             room.has(rank)
@@ -100,8 +100,8 @@ impl Schedule {
         // What is due and not started waits for a place, and a look is taken when one is given back.
         let coming = self
             .slots
-            .values()
-            .flat_map(|slot| [self.due_at(slot), slot.ends_at()])
+            .iter()
+            .flat_map(|(number, slot)| [self.due_at(*number, slot), slot.ends_at()])
             .flatten()
             .filter(|at| *at > now)
             .min();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Failure, Login, Schedule,
-    rules::{OUTAGE_TROUBLES, RELEASE_INTERVAL, RELEASE_SPREAD},
+    rules::{LONGEST_ASKED_WAIT, OUTAGE_TROUBLES, RELEASE_INTERVAL, RELEASE_SPREAD},
     slot::UnderWay,
 };
 
@@ -45,6 +45,9 @@ impl Schedule {
         if pardon {
             self.pardon_refused(index, now);
         }
+        if self.accounts[index].is_shared {
+            self.share(login.slot, index);
+        }
         self.server_answered(now);
         true
     }
@@ -60,6 +63,15 @@ impl Schedule {
             Failure::Refused => self.refused(login.slot, &under_way, now),
         }
         true
+    }
+
+    /// Takes note that the server, busy, asks the user of `slot` to wait for so long after a login that failed; an hour at most.
+    pub fn asked_to_wait(&mut self, slot: u32, wait: Duration, now: Instant) {
+        if let Some(slot) = self.slots.get_mut(&slot) {
+            let until = now + wait.min(LONGEST_ASKED_WAIT);
+            slot.not_before = slot.not_before.max(until);
+            self.accounts[slot.account].put_off(until);
+        }
     }
 
     fn pardon_refused(&mut self, account: usize, now: Instant) {

@@ -19,6 +19,8 @@ pub(super) const CURE_TRIAL: Duration = Duration::from_secs(60);
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Longer times are cut to this: a clock can be asked for no more.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// A server that asks to be left alone for longer is asked again then.
+pub(super) const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(3600);
 /// So many troubles in a row, over all slots, are an outage.
 pub(super) const OUTAGE_TROUBLES: u32 = 3;
 /// After an outage the waiting ones try again within this time.
@@ -49,7 +51,7 @@ impl From<&config::Token> for Rules {
 }
 
 /// A token, as far as the schedule cares.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Drawn {
     pub(super) version: u64,
     pub(super) since: Instant,

@@ -53,7 +53,9 @@ pub(super) struct Slot {
     pub(super) failures: u32,
     /// The last login was refused.
     pub(super) refused: bool,
-    suspect: bool,
+    pub(super) suspect: bool,
+    /// It needs a copy of its user's token: see [`sharing`](super::sharing).
+    pub(super) lacks: bool,
     /// A person wants it renewed.
     wanted: bool,
     /// Its token is past its end.
@@ -83,6 +85,7 @@ impl Slot {
             failures: 0,
             refused: false,
             suspect: false,
+            lacks: false,
             wanted: false,
             ended: false,
             is_cure: false,
@@ -143,8 +146,22 @@ impl Slot {
         self.token = Some(token);
         self.failures = 0;
         self.refused = false;
+        self.lacks = false;
         self.wanted = false;
         self.ended = false;
+    }
+
+    /// Takes its token away: there is none until the next login.
+    pub(super) fn empty(&mut self) {
+        self.token = None;
+        self.suspect = false;
+        self.lacks = false;
+        self.ended = false;
+    }
+
+    /// Whether it has a token that may be lent.
+    pub(super) fn has_good_token(&self) -> bool {
+        self.token.is_some() && !self.suspect && !self.ended
     }
 
     /// Whether `version` is the token it has now.

@@ -152,7 +152,7 @@ fn empty_slots_come_before_suspects_before_expiring_before_failed_ones() {
         || 0.0,
     );
     for slot in 0..3 {
-        schedule.adopt(slot, "ann", 1, start);
+        schedule.adopt(slot, "ann", 1, start, None);
     }
     let now = start + 2700 * SECOND;
     let failing = start_one(&mut schedule, now);
@@ -179,7 +179,9 @@ fn users_take_turns() {
         },
         || 0.0,
     );
-    (0..10).for_each(|slot| schedule.adopt(slot, if slot < 8 { "ann" } else { "bob" }, 1, start));
+    (0..10).for_each(|slot| {
+        schedule.adopt(slot, if slot < 8 { "ann" } else { "bob" }, 1, start, None)
+    });
     assert_eq!(started(&mut schedule, start + 2700 * SECOND), [0, 8, 1, 9]);
 }
 
@@ -194,7 +196,7 @@ fn logins_under_way_stay_within_the_bound_and_retries_leave_room() {
         || 0.0,
     );
     for slot in 0..20 {
-        schedule.adopt(slot, "ann", 1, now);
+        schedule.adopt(slot, "ann", 1, now, None);
         assert_eq!(
             schedule.suspect(slot, used(1), now + 10 * SECOND),
             Suspicion::Due
@@ -248,7 +250,7 @@ fn slots_put_back_by_a_reload_stay_refused() {
 fn an_adopted_token_is_renewed_when_its_own_time_comes() {
     let start = Instant::now();
     let mut schedule = Schedule::new(rules(), || 0.0);
-    schedule.adopt(0, "ann", 7, start);
+    schedule.adopt(0, "ann", 7, start, None);
     let now = start + 2000 * SECOND;
     assert!(started(&mut schedule, now).is_empty());
     assert_eq!(schedule.suspect(0, used(7), now), Suspicion::Due);

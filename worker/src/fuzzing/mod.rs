@@ -30,6 +30,7 @@ pub fn http_request_head(bytes: &[u8]) {
         client: CLIENT,
         trust_forwarded: choices & 1 != 0,
         passes_authorization: false,
+        replaces: None,
         host: Host::Client { or: AUTHORITY },
     };
     let (mut head, mut out) = (RequestHead::default(), BytesMut::new());

@@ -1,6 +1,10 @@
 //! A lease in use, with the header line that it stands for.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tpp::{
     config::Reset,
@@ -12,11 +16,10 @@ use zeroize::Zeroizing;
 
 use crate::{gateway::holds::Holds, view::pool::TokenPool, worker::Worker};
 
-const PREFIX: &[u8] = b"Authorization: Bearer ";
 /// The line is the last of its head.
 const SUFFIX: &[u8] = b"\r\n\r\n";
 
-/// A lease and its `Authorization` line. Dropping it gives the slot back.
+/// A lease and its header line. Dropping it gives the slot back.
 pub(crate) struct Held {
     lease: Lease,
     pool: PoolId,
@@ -28,6 +31,8 @@ pub(crate) struct Held {
     /// Where alone it may be sent.
     origin: Origin,
     line: Zeroizing<Vec<u8>>,
+    /// What stands before the token in it.
+    opening: Arc<[u8]>,
     since: u64,
     requests: u64,
     reset: Reset,
@@ -44,6 +49,7 @@ impl Held {
             served: 0,
             origin: Origin::NONE,
             line: Zeroizing::default(),
+            opening: Arc::clone(&pool.opening),
             since: worker.clock.now(),
             requests: 0,
             reset: pool.plan.lease.reset,
@@ -93,6 +99,11 @@ impl Held {
         (self.origin, self.version)
     }
 
+    /// The upstream wants the key in the line spared for so long, whoever has it.
+    pub(crate) fn spare(&mut self, wait: Duration) {
+        self.lease.spare(self.version, wait);
+    }
+
     /// Gives the lease back, its token never to be lent again: it is of a server that is not in force.
     pub(crate) fn give_up(mut self) {
         self.mark_spent();
@@ -117,9 +128,9 @@ impl Held {
             let mut token = Zeroizing::new(Vec::new());
             (self.version, self.origin) = self.lease.read_token(&mut token);
             let mut line = Zeroizing::new(Vec::with_capacity(
-                PREFIX.len() + token.len() + SUFFIX.len(),
+                self.opening.len() + token.len() + SUFFIX.len(),
             ));
-            line.extend_from_slice(PREFIX);
+            line.extend_from_slice(&self.opening);
             line.extend_from_slice(&token);
             line.extend_from_slice(SUFFIX);
             self.line = line;

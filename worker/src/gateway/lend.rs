@@ -8,8 +8,10 @@ use std::{
 };
 
 use tpp::{
+    clock::boot_millis,
     config::LeaseMode,
     lending::{Desk, Lease, Waiting},
+    shared::Hopeless,
 };
 use tracing::debug;
 
@@ -32,13 +34,15 @@ pub(crate) async fn lend(flight: &mut Flight<'_>) -> Result<(), Failure> {
         return Ok(());
     };
     if let Some(held) = &client.held {
-        if held.pool() == pool.desk.pool_id() {
+        let is_of_pool = held.pool() == pool.desk.pool_id();
+        let is_spared = is_of_pool && pool.desk.terms().has_keys() && held.lease().is_spared();
+        if is_of_pool && !is_spared {
             return Ok(());
         }
         // One at a time: two that hold what the other waits for would wait for ever. The connection was promised one for all
         // its life: it ends, and the next one begins with the other pool.
         client.held = None;
-        flight.is_last = client.settings.lease.mode == LeaseMode::Connection;
+        flight.is_last = !is_spared && client.settings.lease.mode == LeaseMode::Connection;
     }
     let (lease, waited) = match pool.desk.try_lease() {
         Some(lease) => (lease, Duration::ZERO),
@@ -108,22 +112,33 @@ async fn stand_in_line(client: &mut Client, pool: &TokenPool) -> Result<Lease, F
             }
             Interrupt::Cut => Failure::Reply(Reply::no_token("tpp is stopping")),
         })?
-        .map_err(|accounts| {
+        .map_err(|why| {
             counters.queue_rejections.add(1);
-            Failure::Reply(Reply::no_token(format!(
-                "the upstream refuses the logins of all {accounts} accounts"
-            )))
+            Failure::Reply(none_comes(why))
         })
 }
 
-/// The lease, or, as soon as there is no hope of one, how many accounts the upstream refuses.
-async fn served_or_hopeless(desk: &Desk, waiting: Waiting) -> Result<Lease, u64> {
+/// The answer to one for whom there is no token to wait for.
+fn none_comes(why: Hopeless) -> Reply {
+    match why {
+        Hopeless::Refused(accounts) => Reply::no_token(format!(
+            "the upstream refuses the logins of all {accounts} accounts"
+        )),
+        Hopeless::Spared(until) => {
+            let seconds = until.saturating_sub(boot_millis()).div_ceil(1000).max(1);
+            Reply::no_token("the upstream wants all keys spared for a while").after(seconds)
+        }
+    }
+}
+
+/// The lease, or, as soon as there is no hope of one, why.
+async fn served_or_hopeless(desk: &Desk, waiting: Waiting) -> Result<Lease, Hopeless> {
     let mut waiting = pin!(waiting);
     poll_fn(|cx| {
         // Whoever waits is woken when hope is lost.
         match (waiting.as_mut().poll(cx), desk.hopeless()) {
             (Poll::Ready(lease), _) => Poll::Ready(Ok(lease)),
-            (Poll::Pending, Some(accounts)) => Poll::Ready(Err(accounts)),
+            (Poll::Pending, Some(why)) => Poll::Ready(Err(why)),
             (Poll::Pending, None) => Poll::Pending,
         }
     })

@@ -21,6 +21,7 @@ mod pace;
 pub(crate) mod record;
 mod relay;
 mod renew;
+mod rest;
 mod retry;
 mod route;
 pub(crate) mod stamp;

@@ -39,6 +39,7 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         client: address,
         trust_forwarded: settings.trust_forwarded,
         passes_authorization: flight.group.pool.is_none(),
+        replaces: flight.group.pool.as_ref().and_then(|pool| pool.header()),
         host: attempt.backend.upstream.host(),
     };
     if flight.group.pool.is_none() {

@@ -10,6 +10,7 @@ use crate::{
         flight::{Failure, Flight, Next},
         leftover, record,
         renew::Refusal,
+        rest,
     },
     http1::answer::{Answer, Head},
     http1::body::{Body, Frame},
@@ -48,6 +49,10 @@ pub(crate) async fn judge(
                 flight.was_refused = true;
                 return Ok(None);
             }
+        }
+        Head::Final(answer) if attempt.version != 0 && rest::rests(flight, answer) => {
+            attempt.withdraw(flight);
+            return Ok(None);
         }
         _ => {
             if let Some(held) = &mut flight.client.held {

@@ -23,6 +23,8 @@ pub(crate) struct Answer {
     pub(crate) upstream_stays: bool,
     /// For how long, if it says so.
     pub(crate) keep_for: Option<Duration>,
+    /// Of one that says "too many requests": how long the upstream wants to be spared, if it says so.
+    pub(crate) asked_wait: Option<Duration>,
     /// The client was told, or knows by its version or the framing, that its connection ends with the answer.
     pub(crate) client_closes: bool,
 }
@@ -178,6 +180,15 @@ impl<'a> AnswerHead<'a> {
         Ok(())
     }
 
+    fn asked_wait(&self) -> Option<Duration> {
+        if self.status != 429 {
+            return None;
+        }
+        let mut fields = self.fields.iter();
+        let field = fields.find(|field| field.name.eq_ignore_ascii_case("retry-after"))?;
+        tpp::retry_after::read(field.value)
+    }
+
     /// What it means to the exchange; the client's connection ends with it if `close`.
     pub(crate) fn answer(&self, request: &Request, close: bool) -> Answer {
         let is_bare = matches!(self.status, 204 | 304);
@@ -214,6 +225,7 @@ impl<'a> AnswerHead<'a> {
                 && body != Body::UntilClose
                 && !is_doubtful,
             keep_for: self.keep_for,
+            asked_wait: self.asked_wait(),
             // Without chunks only the connection's end can end a body of unknown length.
             client_closes: close || !request.keep_alive || request.is_old && !is_measured,
         }

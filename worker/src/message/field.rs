@@ -125,7 +125,7 @@ fn is_claim(name: &[u8]) -> bool {
 }
 
 /// Whether `name` is `known`, which is in lower case, to a reader that knows neither case nor the difference between `_` and `-`.
-fn sounds_like(name: &[u8], known: &[u8]) -> bool {
+pub(crate) fn sounds_like(name: &[u8], known: &[u8]) -> bool {
     name.len() == known.len()
         && name.iter().zip(known).all(|(&byte, &known)| {
             byte.to_ascii_lowercase() == known || byte == b'_' && known == b'-'

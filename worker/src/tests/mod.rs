@@ -6,6 +6,7 @@ mod crowd;
 mod faults;
 mod framing;
 mod hosts;
+mod keys;
 mod leases;
 mod leftovers;
 mod memory;

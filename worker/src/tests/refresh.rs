@@ -1,6 +1,6 @@
 //! An upstream that refuses a token.
 
-use tpp::pool::SlotIndex;
+use tpp::{pool::SlotIndex, shared::Hopeless};
 
 use super::play::{ORIGIN, Stage, until};
 
@@ -162,14 +162,14 @@ async fn when_all_accounts_are_refused_those_in_line_and_new_ones_are_told_at_on
     let mut client = stage.client().await;
     client.send(request).await;
     stage.waiting(1).await;
-    stage.stock.set_hopeless(3);
+    stage.stock.set_hopeless(Some(Hopeless::Refused(3)));
     assert!(client.head().await.starts_with("HTTP/1.1 503 "));
     let details = "the upstream refuses the logins of all 3 accounts\"}";
     client.through(details).await;
     stage.waiting(0).await;
     client.send(request).await;
     client.through(details).await;
-    stage.stock.set_hopeless(0);
+    stage.stock.set_hopeless(None);
     client.send(request).await;
     stage.waiting(1).await;
     stage.stock.install(SLOT(), b"token-0-2", ORIGIN).unwrap();

@@ -14,6 +14,10 @@ use crate::gateway::holds::Holds;
 pub(crate) struct TokenPool {
     pub(crate) plan: PoolPlan,
     pub(crate) desk: Arc<Desk>,
+    /// What stands before a token in its header line, the name of that header included.
+    pub(crate) opening: Arc<[u8]>,
+    /// That header's name in lower case, if it is another than `Authorization`.
+    header: Option<Box<[u8]>>,
     /// No slot was free when a lease was taken, or at the last tick.
     scarce: AtomicBool,
     /// How long its leases last.
@@ -30,12 +34,24 @@ impl TokenPool {
             // The supervisor makes a pool before it speaks of it. Should it lie, nothing is lent but by the worker's own.
             None => worker.open(plan.id).unwrap_or_else(|| Arc::clone(worker)),
         };
+        let inject = &plan.inject;
+        let opening = format!("{}: {}", inject.header, inject.prefix);
+        let header = inject.header.to_ascii_lowercase();
+        let header = (header != "authorization").then(|| header.into_bytes().into());
         Self {
+            opening: opening.into_bytes().into(),
+            header,
             plan,
             desk,
             scarce: AtomicBool::new(false),
             holds: before.map_or_else(Arc::default, |pool| Arc::clone(&pool.holds)),
         }
+    }
+
+    /// The header that tokens stand in and clients may not send, in lower case, if it is another than `Authorization`, which they
+    /// may not send at all.
+    pub(crate) fn header(&self) -> Option<&[u8]> {
+        self.header.as_deref()
     }
 
     /// After how many seconds a client may try again that is sent away, at `now` milliseconds of the worker's clock.

@@ -57,6 +57,28 @@ impl Server {
         .await
     }
 
+    /// Answers each request as `reply` says, and closes.
+    pub(super) async fn replying(reply: impl Fn(&str) -> String + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let request = read_request(&mut stream).await;
+                let answer = reply(&request);
+                seen.lock().unwrap().push(request);
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        Self {
+            address,
+            requests,
+            task,
+        }
+    }
+
     pub(super) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }

@@ -46,6 +46,7 @@ fn legacy(user: &str, is_usable: bool) -> Legacy {
         version: 1,
         is_usable,
         age: Duration::ZERO,
+        expires_in: None,
         origin: Origin::NONE,
         rest: None,
     }

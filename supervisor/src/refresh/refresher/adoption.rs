@@ -33,6 +33,8 @@ impl Refresher {
                 book.schedule.rest(&owner.username, now, until);
             }
         }
+        drop(book);
+        (0..legacies.len()).for_each(|slot| self.look_whether_spared(SlotIndex::new(slot)));
     }
 
     /// What a predecessor left in `slot`. A token of another server is out of use, and as good as none.

@@ -27,7 +27,9 @@ impl Refresher {
             return error!(slot, "a login for a slot without an account");
         };
         debug!(slot, user = account.username, "logging in");
-        self.stock.login_begins(SlotIndex::new(slot as usize));
+        for slot in self.filled_by(slot) {
+            self.stock.login_begins(SlotIndex::new(slot as usize));
+        }
         let provider = Arc::clone(&self.provider);
         let choice = self.backends.choice(slot);
         let task = self.logins.spawn(async move {
@@ -46,17 +48,22 @@ impl Refresher {
         };
         match done {
             Ok((_, (origin, Ok(grant)))) => {
-                self.backends.note(origin, true);
+                self.note_reached(origin, true);
                 self.logged_in(login, &grant, origin);
             }
             Ok((_, (origin, Err(reason)))) => {
-                self.backends.note(origin, !reason.is_unreachable());
+                self.note_reached(origin, !reason.is_unreachable());
+                let (slot, wait) = (login.slot, reason.asked_wait());
                 let failure = match reason.outcome() {
                     Outcome::Busy => Failure::Busy,
                     Outcome::Trouble => Failure::Trouble,
                     Outcome::Refused => Failure::Refused,
                 };
                 self.failed(login, failure, reason.to_string());
+                if let Some(wait) = wait {
+                    let mut book = self.handle.ledger();
+                    book.schedule.asked_to_wait(slot, wait, clock::now());
+                }
             }
             // To a server that is in force no more: its slot has begun anew.
             Err(cut) if cut.is_cancelled() => {}
@@ -65,6 +72,13 @@ impl Refresher {
                 error!(slot = login.slot, error = %broken, "a login broke down");
                 self.failed(login, Failure::Trouble, "the login broke down".to_owned());
             }
+        }
+    }
+
+    /// Notes whether a login reached the backend it was for, if it went to one.
+    fn note_reached(&mut self, origin: Origin, reached: bool) {
+        if self.provider.manner().is_at_backend() {
+            self.backends.note(origin, reached);
         }
     }
 
@@ -79,13 +93,18 @@ impl Refresher {
         }
         let slot = login.slot;
         let index = SlotIndex::new(slot as usize);
+        self.note_whether_shared(slot, grant);
+        self.part_from(index.get(), Some(&grant.secret));
         match self.stock.install(index, grant.secret.expose(), origin) {
             Ok(version) => {
+                self.stock.note_life(index, grant.expires_in);
                 let fingerprint = grant.secret.fingerprint();
                 debug!(slot, version, fingerprint, "token installed");
                 self.stock.region().supervisors().logins_succeeded.add(1);
                 let now = clock::now();
-                self.handle.ledger().logged_in(login, version, grant, now);
+                self.handle
+                    .ledger()
+                    .logged_in(login, version, grant, &self.provider, now);
                 self.say_ready();
             }
             // The region was made for the longest token that the configuration then allowed.
@@ -132,7 +151,7 @@ impl Refresher {
         self.stock.login_failed(SlotIndex::new(slot as usize));
     }
 
-    fn say_ready(&mut self) {
+    pub(super) fn say_ready(&mut self) {
         if self.ready_said {
             return;
         }

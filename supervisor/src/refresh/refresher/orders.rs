@@ -24,6 +24,8 @@ impl Refresher {
             } => {
                 let _ = answer.send(self.reconfigure(*setup, backends));
             }
+            // Its end is the end of it all.
+            Order::LogOut { .. } => {}
             Order::Relocate { backends, answer } => {
                 self.relocate(backends);
                 let _ = answer.send(());
@@ -91,6 +93,7 @@ impl Refresher {
         self.wipe_retired();
         self.check_room(&accounts)?;
         self.provider = provider;
+        self.heed_manner();
         self.handle.ledger().schedule.set_rules(rules);
         self.relocate(backends);
         self.assign(accounts);

@@ -2,10 +2,11 @@
 
 use tokio::sync::watch;
 use tpp::{lending::Stock, pool::SlotIndex};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::Refresher;
 use crate::{
+    provider::Manner,
     refresh::{book::number, clock},
     schedule::{Complaint, Suspicion},
 };
@@ -24,7 +25,17 @@ impl Refresher {
         (0..slots).for_each(|slot| self.look_at(SlotIndex::new(slot)));
     }
 
+    /// Looks whether the upstream wants the token of a slot spared.
+    pub(super) fn look_whether_spared(&self, index: SlotIndex) {
+        if self.provider.manner() == Manner::Key
+            && let Some(until) = self.stock.spared_until(index)
+        {
+            self.spare(index, until);
+        }
+    }
+
     fn look_at(&mut self, index: SlotIndex) {
+        self.look_whether_spared(index);
         let is_spent = self.stock.is_spent(index);
         if !is_spent && !self.stock.is_suspect(index) {
             return;
@@ -43,6 +54,14 @@ impl Refresher {
                 debug!(slot, user, "token not to be lent again: logging in anew");
             }
             return;
+        }
+        if self.provider.manner() == Manner::Key {
+            // There is no other to be had: what is said of it is passed on.
+            if !self.stock.is_vouched(index) {
+                warn!(slot, user, "key turned down by the upstream");
+                book.turned_down(index.get());
+            }
+            return self.stock.vouch(index);
         }
         let complaint = Complaint {
             version: self.stock.version(index),

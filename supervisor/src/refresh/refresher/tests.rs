@@ -1,3 +1,5 @@
+mod sharing;
+
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
@@ -8,11 +10,12 @@ use tpp::{
     lending::Desk,
     pool::Origin,
     region::{Geometry, Region},
+    shared::Hopeless,
 };
 
 use super::*;
 use crate::{
-    provider::{Grant, Granting, LoginError, Token},
+    provider::{Grant, Granting, LeaveTaking, LoginError, Manner, Token},
     schedule::Rules,
 };
 
@@ -23,6 +26,9 @@ type Script = Box<dyn Fn(usize) -> Result<Grant, LoginError> + Send + Sync>;
 struct Scripted {
     script: Script,
     asked: AtomicUsize,
+    manner: Manner,
+    /// Tokens that were logged out.
+    left: Mutex<Vec<String>>,
 }
 
 impl std::fmt::Debug for Scripted {
@@ -39,6 +45,18 @@ impl Provider for Scripted {
 
     fn unresolved(&self) -> LoginError {
         LoginError::Truncated
+    }
+
+    fn manner(&self) -> Manner {
+        self.manner
+    }
+
+    fn log_out<'a>(&'a self, _: &'a Credential, token: &'a Token) -> Option<LeaveTaking<'a>> {
+        Some(Box::pin(async move {
+            let token = String::from_utf8_lossy(token.expose()).into_owned();
+            self.left.lock().unwrap().push(token);
+            Ok(())
+        }))
     }
 }
 
@@ -79,6 +97,14 @@ impl Scene {
         slots: usize,
         script: impl Fn(usize) -> Result<Grant, LoginError> + Send + Sync + 'static,
     ) -> Self {
+        Self::of(Manner::AtBackend, slots, script)
+    }
+
+    fn of(
+        manner: Manner,
+        slots: usize,
+        script: impl Fn(usize) -> Result<Grant, LoginError> + Send + Sync + 'static,
+    ) -> Self {
         let geometry = Geometry {
             slots,
             seats: 1,
@@ -90,13 +116,15 @@ impl Scene {
             provider: Arc::new(Scripted {
                 script: Box::new(script),
                 asked: AtomicUsize::new(0),
+                manner,
+                left: Mutex::default(),
             }),
             bell: watch::channel(()).0,
         }
     }
 
-    fn refresher(&self, password: &str, sessions: usize) -> Refresher {
-        let setup = Setup {
+    fn setup(&self, password: &str, sessions: usize) -> Setup {
+        Setup {
             provider: Arc::clone(&self.provider) as Arc<dyn Provider>,
             rules: Rules {
                 ttl: Duration::from_secs(3600),
@@ -104,9 +132,12 @@ impl Scene {
                 login_concurrency: 16,
             },
             accounts: vec![Credential::new("ann", password, sessions)],
-        };
+        }
+    }
+
+    fn refresher(&self, password: &str, sessions: usize) -> Refresher {
         Refresher::new(
-            setup,
+            self.setup(password, sessions),
             vec![there()],
             Arc::clone(&self.stock),
             self.bell.subscribe(),
@@ -192,7 +223,11 @@ async fn when_all_are_refused_nobody_need_wait_until_one_is_in() {
         while hopeless().is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        assert_eq!(hopeless(), Some(1), "accounts, not slots");
+        assert_eq!(
+            hopeless(),
+            Some(Hopeless::Refused(1)),
+            "accounts, not slots"
+        );
         handle.renew(None).await;
     };
     let running = scene.until(refresher, || scene.usable() == 2 && hopeless().is_none());
@@ -209,7 +244,9 @@ async fn a_refused_accounts_rest_outlives_its_supervisor_but_not_its_password() 
     let until = next.handle.ledger().schedule.resting_until(0).unwrap();
     assert!(until > clock::now() + Duration::from_secs(200));
     scene
-        .until(next, || scene.stock.hopeless() == Some(1))
+        .until(next, || {
+            scene.stock.hopeless() == Some(Hopeless::Refused(1))
+        })
         .await;
     assert_eq!(scene.asked(), 1, "not asked again");
     let mended = scene.refresher("right", 1);

@@ -39,7 +39,7 @@ fn a_predecessors_rest_is_kept_and_a_new_password_ends_it() {
 fn suspects_behind_a_first_login_wait_for_it_and_are_told_when_it_fails() {
     let start = Instant::now();
     let mut schedule = Schedule::new(rules(), || 0.0);
-    (0..3).for_each(|slot| schedule.adopt(slot, "ann", 1, start));
+    (0..3).for_each(|slot| schedule.adopt(slot, "ann", 1, start, None));
     let now = start + 10 * SECOND;
     schedule.doubt_passwords(now);
     assert_eq!(schedule.suspect(0, used(1), now), Suspicion::Due);

@@ -9,6 +9,7 @@ const STAMP: Stamp<'_> = Stamp {
     client: "192.0.2.7",
     trust_forwarded: false,
     passes_authorization: false,
+    replaces: None,
     host: Host::Client {
         or: "db.example:8848",
     },

@@ -4,7 +4,8 @@ use bytes::BytesMut;
 
 use super::{put, put_length};
 use crate::{
-    http1::body::Body, http1::request::Request, message::field::Field, message::head::Head,
+    http1::body::Body, http1::request::Request, message::field::Field, message::field::sounds_like,
+    message::head::Head,
 };
 
 /// What the gateway says in a request besides the client's own fields.
@@ -16,6 +17,8 @@ pub(crate) struct Stamp<'a> {
     pub(crate) trust_forwarded: bool,
     /// What the client says in `Authorization` is for this server.
     pub(crate) passes_authorization: bool,
+    /// A field that the gateway writes in the client's stead, in lower case, besides `Authorization`.
+    pub(crate) replaces: Option<&'a [u8]>,
     pub(crate) host: Host<'a>,
 }
 
@@ -68,7 +71,10 @@ fn put_fields(head: &Head, request: &Request, stamp: Stamp<'_>, out: &mut BytesM
     let mut run = 0..0;
     for line in head.lines() {
         let passes = match line.field {
-            Field::Other | Field::Date | Field::Via => true,
+            Field::Other => stamp
+                .replaces
+                .is_none_or(|own| !sounds_like(head.text(line.name), own)),
+            Field::Date | Field::Via => true,
             // HTTP/1.0 knows no expectations (RFC 9110, 10.1.1).
             Field::Expect => !head.is_old,
             Field::Trailer => matches!(request.body, Body::Chunked(_)),
