@@ -11,11 +11,14 @@
 //! - [`bells`]: how one process makes another look;
 //! - [`limits`]: rates and breakers, exact over all processes;
 //! - [`handover`]: the descriptors that processes leave to each other, and how they get there;
+//! - [`api_tokens`]: who may use the management API;
 //! - [`control`]: the protocol between `tppctl` and the supervisor.
 //!
 //! It has no tokio, no HTTP, no logger: it returns values. `unsafe` stands in `region::mapping` and
 //! `handover::inherit` alone.
 
+#[cfg(not(tpp_loom))]
+pub mod api_tokens;
 #[cfg(not(tpp_loom))]
 pub mod bells;
 #[cfg(not(tpp_loom))]

@@ -125,3 +125,51 @@ fn the_health_of_backends_outlives_the_supervisor() {
     proxy.start_successor();
     assert_eq!(serving(&proxy, "b.test"), names(&["two"]));
 }
+
+#[test]
+fn a_switch_by_hand_is_kept_over_a_restart_until_the_file_says_otherwise() {
+    let (one, two) = (Origin::start("one"), Origin::start("two"));
+    let tables = one.table("\"a\"", "") + &two.table("\"b\"", "");
+    let mut proxy = Proxy::start_without_tokens(&settings("a", &tables));
+    assert_eq!(serving(&proxy, "a.test"), names(&["one"]));
+    let outcome = proxy.ctl(&["switch", "a.test", "b"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!(serving(&proxy, "a.test"), names(&["two"]));
+    let unknown = proxy.ctl(&["switch", "a.test", "nobody"]);
+    assert_eq!(unknown.code, Some(1), "{unknown:?}");
+    proxy.kill_supervisor();
+    proxy.start_successor();
+    let domains = proxy.ctl(&["domains"]).out;
+    assert!(domains.contains("override"), "{domains}");
+    assert_eq!(serving(&proxy, "a.test"), names(&["two"]));
+    let export = proxy.ctl(&["gateway", "export"]).out;
+    assert!(export.contains("enabled_backends_tag = \"b\""), "{export}");
+    // The file's own entry is another one now: it owns what it declares.
+    let later = settings("a", &tables)
+        .further("\n[[virtual_hosts]]\ndomain = \"c.test\"\nenabled_backends_tag = \"a\"\n");
+    later.write_to(proxy.directory());
+    assert_eq!(proxy.ctl(&["reload"]).code, Some(0));
+    assert_eq!(
+        serving(&proxy, "a.test"),
+        names(&["two"]),
+        "another entry is none of its business"
+    );
+    settings("b", &tables).write_to(proxy.directory());
+    assert_eq!(proxy.ctl(&["reload"]).code, Some(0));
+    settings("a", &tables).write_to(proxy.directory());
+    assert_eq!(proxy.ctl(&["reload"]).code, Some(0));
+    assert_eq!(serving(&proxy, "a.test"), names(&["one"]));
+}
+
+#[test]
+fn a_backend_that_drains_gets_nothing_new() {
+    let (one, two) = (Origin::start("one"), Origin::start("two"));
+    let tables = one.table("\"b\"", "") + &two.table("\"b\"", "");
+    let proxy = Proxy::start_without_tokens(&settings("b", &tables));
+    assert_eq!(proxy.ctl(&["drain", "one"]).code, Some(0));
+    assert_eq!(serving(&proxy, "b.test"), names(&["two"]));
+    assert_eq!(proxy.ctl(&["drain", "one", "--end"]).code, Some(0));
+    assert_eq!(proxy.ctl(&["drain", "two"]).code, Some(0));
+    assert_eq!(serving(&proxy, "b.test"), names(&["one"]));
+    assert_eq!(proxy.ctl(&["drain", "nobody"]).code, Some(1));
+}

@@ -90,6 +90,7 @@ fn status() -> Status {
         uptime_seconds: 1,
         listen: vec!["127.0.0.1:8080".into()],
         health_listen: "127.0.0.1:9090".into(),
+        api_listen: None,
         upstream: "127.0.0.1:8848".into(),
         upstream_addresses: vec!["127.0.0.1:8848".into()],
         config_file: "tpp.toml".into(),

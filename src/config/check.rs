@@ -21,6 +21,7 @@ use super::{
         unknown,
     },
 };
+use crate::api_tokens::ApiTokens;
 
 /// What came out of a file.
 pub(super) struct Checked {
@@ -80,6 +81,7 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
         credentials: &accounts.list,
     };
     let gateway = declared.gateway(reader, top);
+    let (api, api_tokens) = api(reader, top);
     let config = Config {
         listen: listen.listen,
         trust_forwarded: listen.trust_forwarded,
@@ -95,7 +97,8 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
         credentials: accounts.list,
         telemetry,
         gateway,
-        api: api(reader, top),
+        api,
+        api_tokens,
         load_warnings: Vec::new(),
     };
     Checked {
@@ -123,10 +126,11 @@ fn upstream(reader: &mut Reader<'_>, top: &Table<'_>) -> Upstream {
 }
 
 /// There is none where it listens nowhere.
-fn api(reader: &mut Reader<'_>, top: &Table<'_>) -> Option<Api> {
+fn api(reader: &mut Reader<'_>, top: &Table<'_>) -> (Option<Api>, Option<ApiTokens>) {
     let table = section::open::<Api>(reader, top);
     let api = Api::read_table(reader, &table, None);
-    table.find(&api::LISTEN).map(|_| api)
+    let tokens = api::tokens(reader, &table, &api);
+    (table.find(&api::LISTEN).map(|_| api), tokens)
 }
 
 /// Notes what entries have wrong with each other, but for what has been found wrong by itself.

@@ -8,7 +8,7 @@ use super::{
     section::{
         Section,
         access::Access,
-        api::{self, Api},
+        api,
         backend::Backend,
         listen::{self, SOCKETS},
         pool::Pool,
@@ -44,7 +44,7 @@ impl Config {
         keys.extend(gateway.retry.differing(&other.retry));
         keys.extend(gateway.health_check.differing(&other.health_check));
         keys.extend(gateway.outlier.differing(&other.outlier));
-        keys.extend(differing_api(self.api.as_ref(), new.api.as_ref()));
+        keys.extend(differing_api(self, new));
         let accounts = Turnover::between(
             "accounts",
             |one| &one.username,
@@ -114,9 +114,17 @@ fn entries(old: &Config, new: &Config) -> [Turnover; 5] {
 }
 
 /// An API that comes or goes is another place to listen on.
-fn differing_api(old: Option<&Api>, new: Option<&Api>) -> Vec<&'static Key> {
-    match (old, new) {
-        (Some(old), Some(new)) => old.differing(new),
+fn differing_api(old: &Config, new: &Config) -> Vec<&'static Key> {
+    match (&old.api, &new.api) {
+        (Some(api), Some(other)) => {
+            let mut keys = api.differing(other);
+            if old.api_tokens != new.api_tokens {
+                // Another file, or another text in it.
+                keys.retain(|key| key.path != api::TOKENS_FILE.path);
+                keys.push(const { &api::TOKENS_FILE });
+            }
+            keys
+        }
         (None, None) => Vec::new(),
         _ => vec![const { &api::LISTEN }],
     }

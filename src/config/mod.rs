@@ -11,6 +11,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use crate::api_tokens::ApiTokens;
+
 mod check;
 mod describe;
 mod diff;
@@ -96,6 +98,8 @@ pub struct Config {
     pub gateway: Gateway,
     /// `[api]`; `None`: there is no management API.
     pub api: Option<Api>,
+    /// What stands in `api.tokens_file`; `None`: there is no such file.
+    pub api_tokens: Option<ApiTokens>,
     /// What was noticed while the files were read, such as passwords open to all users. [`Config::warnings`]
     /// gives these and more.
     pub load_warnings: Vec<String>,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::gateway::{GatewayStatus, PoolStatus};
+use crate::config::BackendState;
 
 /// Version of the messages below; a peer of another version is told so and refused.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -62,6 +63,45 @@ pub enum Command {
     Workers,
     /// Each slot.
     Tokens,
+    /// Each pool.
+    Pools,
+    /// Have backends of another tag serve a virtual host.
+    Switch {
+        /// Its domain.
+        domain: String,
+        /// The tag.
+        tag: String,
+        /// So many percent of the clients; `None`: all.
+        percent: Option<u32>,
+        /// Only if a backend with the tag can serve.
+        require_healthy: bool,
+    },
+    /// Say what is wanted of a backend.
+    SetState {
+        /// Its id.
+        id: String,
+        /// What.
+        state: BackendState,
+    },
+    /// Pools, backends and hosts as they are in force, in the words of the configuration file.
+    Export,
+    /// Lend nothing of a pool for now.
+    Pause {
+        /// Its name.
+        pool: String,
+    },
+    /// Lend again.
+    Resume {
+        /// Its name.
+        pool: String,
+    },
+    /// Cut off whoever holds a slot.
+    EndLease {
+        /// The pool's name.
+        pool: String,
+        /// The slot.
+        slot: u32,
+    },
     /// Log in anew: one user's slots, or all.
     Refresh {
         /// `None`: all users.
@@ -88,6 +128,10 @@ pub enum Reply {
     Workers(Vec<WorkerStatus>),
     /// To [`Command::Tokens`].
     Tokens(Vec<TokenStatus>),
+    /// To [`Command::Pools`].
+    Pools(Vec<PoolSummary>),
+    /// To [`Command::Export`].
+    Text(String),
     /// Done; one line says what.
     Done(String),
     /// Not done; one line says why.
@@ -106,6 +150,36 @@ pub enum Health {
     Degraded,
     /// It cannot serve.
     Unhealthy,
+}
+
+/// A pool in a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolSummary {
+    /// Its name.
+    pub name: String,
+    /// Whether nothing is lent for now.
+    pub paused: bool,
+    /// Its numbers.
+    #[serde(flatten)]
+    pub numbers: PoolStatus,
+    /// Slots configured: the sum of all `sessions`.
+    pub configured_tokens: u64,
+    /// Leases whose connections ask nothing just now.
+    pub idle_leases: u64,
+    /// How long the one who waits longest has waited, milliseconds.
+    pub longest_wait_ms: u64,
+    /// Whether the server refuses all its accounts, and no token is left.
+    pub all_refused: bool,
+}
+
+/// A pool with its slots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolDetails {
+    /// The pool in a line.
+    #[serde(flatten)]
+    pub summary: PoolSummary,
+    /// Each slot.
+    pub tokens: Vec<TokenStatus>,
 }
 
 /// The whole picture. `/health` serves the same JSON.
@@ -129,6 +203,9 @@ pub struct Status {
     pub listen: Vec<String>,
     /// Address of the health endpoint.
     pub health_listen: String,
+    /// Where the management API is: an address, or `unix:` and a path; `None`: there is none.
+    #[serde(default)]
+    pub api_listen: Option<String>,
     /// `host:port` of the upstream.
     pub upstream: String,
     /// Addresses the upstream's name resolved to.

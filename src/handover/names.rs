@@ -23,6 +23,8 @@ pub enum Role {
     Listener,
     /// The health endpoint's socket.
     Health,
+    /// The management API's socket.
+    Api,
     /// The control socket.
     Control,
     /// A connection of `tppctl` that waits for the end of an upgrade.
@@ -42,6 +44,7 @@ impl fmt::Display for Role {
             Self::Bell(seat) => write!(f, "bell-{}", seat.get()),
             Self::Listener => f.write_str("listen"),
             Self::Health => f.write_str("health"),
+            Self::Api => f.write_str("api"),
             Self::Control => f.write_str("control"),
             Self::Caller => f.write_str("asker"),
             Self::Process(pid) => write!(f, "process-{pid}"),
@@ -68,6 +71,7 @@ impl FromStr for Role {
                 "bell" => Self::SupervisorBell,
                 "listen" => Self::Listener,
                 "health" => Self::Health,
+                "api" => Self::Api,
                 "control" => Self::Control,
                 "asker" => Self::Caller,
                 _ => return Err(unknown()),
@@ -113,6 +117,7 @@ mod tests {
             Role::Bell(seat),
             Role::Listener,
             Role::Health,
+            Role::Api,
             Role::Control,
             Role::Caller,
             Role::Process(4711),

@@ -24,7 +24,7 @@ use tpp::{
 use tracing::{info, warn};
 
 use crate::{
-    doors::control::ControlSocket,
+    doors::{api::ApiSocket, control::ControlSocket},
     fleet::Wanted,
     process::WorkerProcess,
     succession::{self, Found, Takeover},
@@ -72,6 +72,8 @@ pub(crate) struct Prepared {
     pub(crate) log: Log,
     pub(crate) listeners: Vec<(Listening, TcpListener)>,
     pub(crate) health: (SocketAddr, TcpListener),
+    /// The management API's, if there is one.
+    pub(crate) api: Option<ApiSocket>,
     pub(crate) control: ControlSocket,
     pub(crate) stock: Arc<Stock>,
     pub(crate) wanted: Wanted,
@@ -121,6 +123,10 @@ impl Prepared {
             None => listen("health_listen", address)?,
         };
         let health_address = health.local_addr().context("address of health_listen")?;
+        let api = config.api.as_ref();
+        let api = api
+            .map(|api| ApiSocket::open(&api.listen, &mut takeover))
+            .transpose()?;
         let (stock, is_ours) = stock(&config, wanted.workers, &mut takeover)?;
         let found = if is_ours {
             takeover.adopt(&stock)
@@ -140,6 +146,7 @@ impl Prepared {
             log,
             listeners,
             health: (health_address, health),
+            api,
             control,
             stock: Arc::new(stock),
             wanted,

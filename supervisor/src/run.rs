@@ -28,7 +28,11 @@ use tracing::{info, warn};
 use crate::{
     desired::{Desired, first_state},
     doorbell,
-    doors::{control::reply_to, probes},
+    doors::{
+        api::{self, Api, ApiSocket},
+        control::reply_to,
+        probes,
+    },
     fleet::{Fleet, FleetHandle, Order},
     in_force::InForce,
     orders::{Orders, Reload, Upgrade},
@@ -134,6 +138,7 @@ impl Parts {
             log,
             listeners,
             health,
+            api,
             control,
             stock,
             ..
@@ -144,10 +149,12 @@ impl Parts {
         let in_force = InForce::first(config, addresses.collect(), configurations.get());
         let in_force = Arc::new(in_force);
         let turn = Arc::default();
-        let own_sockets = handover::duplicate([
+        let own_sockets = [
             (Role::Health, health.1.as_fd()),
             (Role::Control, control.as_fd()),
-        ]);
+        ];
+        let of_api = api.iter().map(|socket| (Role::Api, socket.as_fd()));
+        let own_sockets = handover::duplicate(own_sockets.into_iter().chain(of_api));
         let outlook = Arc::new(Outlook {
             stock: Arc::clone(&stock),
             fleet: self.report,
@@ -155,6 +162,7 @@ impl Parts {
             desired: Arc::clone(&self.desired),
             in_force: Arc::clone(&in_force),
             health_listen: health.0.to_string(),
+            api_listen: api.as_ref().map(ToString::to_string),
             config_file: config_file.clone(),
             started: Started::now(),
             log: log.clone(),
@@ -190,6 +198,7 @@ impl Parts {
             outlook,
             Doors {
                 health: health.1,
+                api,
                 control,
             },
         ))
@@ -199,13 +208,14 @@ impl Parts {
 /// The sockets by which others ask.
 struct Doors {
     health: std::net::TcpListener,
+    api: Option<ApiSocket>,
     control: crate::doors::control::ControlSocket,
 }
 
 /// Those sockets, served.
 struct Servers {
     stop: watch::Sender<bool>,
-    running: [(&'static str, JoinHandle<std::io::Result<()>>); 2],
+    running: Vec<(&'static str, JoinHandle<std::io::Result<()>>)>,
 }
 
 impl Doors {
@@ -218,9 +228,16 @@ impl Doors {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             }
         };
-        let health = tokio::spawn(probes::serve(self.health, outlook, until_stop()));
-        let control = tokio::spawn(self.control.serve(orders, until_stop()));
-        let running = [("health endpoint", health), ("control socket", control)];
+        let mut running = Vec::new();
+        if let Some(socket) = self.api {
+            let api = Api::new(Arc::clone(&orders), Arc::clone(&outlook), socket.address());
+            let api = api::serve(socket, Arc::new(api), until_stop());
+            running.push(("management API", tokio::spawn(api)));
+        }
+        let health = probes::serve(self.health, outlook, until_stop());
+        running.push(("health endpoint", tokio::spawn(health)));
+        let control = self.control.serve(orders, until_stop());
+        running.push(("control socket", tokio::spawn(control)));
         Servers { stop, running }
     }
 }
@@ -240,6 +257,9 @@ fn say_where(prepared: &Prepared) {
         info!(%address, "listening for clients");
     }
     info!(address = %prepared.health.0, "listening for health checks");
+    if let Some(api) = &prepared.api {
+        info!(address = %api, "listening for the management API");
+    }
     info!(path = %prepared.config.control_socket.display(), "listening for tppctl");
 }
 
@@ -287,7 +307,11 @@ fn fleet(prepared: &mut Prepared, plan: Sealed) -> anyhow::Result<Fleet> {
     let stock: &Stock = &prepared.stock;
     let region = (Role::Region, stock.region().as_fd());
     let health = (Role::Health, prepared.health.1.as_fd());
-    systemd::keep_all(launch.sockets().chain([region, health]));
+    let api = prepared
+        .api
+        .iter()
+        .map(|socket| (Role::Api, socket.as_fd()));
+    systemd::keep_all(launch.sockets().chain([region, health]).chain(api));
     systemd::keep_all(stock.bells().named());
     let mut fleet = Fleet::new(
         Arc::clone(&prepared.stock),

@@ -62,6 +62,12 @@ impl Request {
         }
     }
 
+    /// The same with a body.
+    pub(crate) fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Body::Sized(body.into());
+        self
+    }
+
     pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
         self.fields.push((name.into(), value.into()));
         self

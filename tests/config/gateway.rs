@@ -82,7 +82,7 @@ const FULL: &str = r#"
     deny = ["10.0.0.1"]
     [api]
     listen = "[::1]:8081"
-    tokens_file = "tokens"
+    tokens_file = "files/api-tokens"
     allow_hosts = ["gateway.example"]
     cors_origins = ["https://ops.example"]
     persist = false
@@ -183,7 +183,12 @@ fn every_key_of_a_full_gateway_arrives() {
 
     let api = config.api.as_ref().unwrap();
     assert_eq!(api.listen, ApiListen::Tcp("[::1]:8081".parse().unwrap()));
-    assert!(api.tokens_file.is_some() && !api.persist && api.require_if_match);
+    assert!(
+        config.api_tokens.is_some()
+            && api.tokens_file.is_some()
+            && !api.persist
+            && api.require_if_match
+    );
 }
 
 #[test]

@@ -3,9 +3,11 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
-use tpp::control::Command;
+use tpp::{api_tokens::ApiRole, control::Command};
 
 const DEFAULT_SOCKET: &str = "/run/tpp/control.sock";
+
+const DEFAULT_POOL: &str = "default";
 
 /// A question is answered from memory.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,6 +57,77 @@ pub(crate) enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Show each virtual host: its tag, and how many backends can serve it
+    Domains {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show each backend: its address, tags, weight, state and health
+    Backends {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have backends of another tag serve a virtual host, from now on
+    Switch {
+        /// The virtual host
+        domain: String,
+        /// The tag
+        tag: String,
+        /// So many percent of the clients [default: all]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100))]
+        percent: Option<u32>,
+        /// Only if a backend with the tag can serve
+        #[arg(long)]
+        require_healthy: bool,
+    },
+    /// Give a backend nothing new; what is open goes on
+    Drain {
+        /// The backend
+        id: String,
+        /// Have it serve again
+        #[arg(long)]
+        end: bool,
+    },
+    /// What is in force around the pools
+    Gateway {
+        #[command(subcommand)]
+        action: GatewayAction,
+    },
+    /// Show each pool of tokens
+    Pools {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lend nothing of a pool for now; who waits keeps the place
+    Pause {
+        /// The pool
+        #[arg(default_value = DEFAULT_POOL)]
+        pool: String,
+    },
+    /// Lend the tokens of a paused pool again
+    Resume {
+        /// The pool
+        #[arg(default_value = DEFAULT_POOL)]
+        pool: String,
+    },
+    /// Cut off the connection that holds a slot
+    Kill {
+        /// The slot, as tokens shows it
+        slot: u32,
+        /// The pool
+        #[arg(long, default_value = DEFAULT_POOL)]
+        pool: String,
+    },
+    /// Make a token for the management API, and print it and its line for api.tokens_file
+    ApiToken {
+        /// Whose it is: 1 to 64 of A-Z a-z 0-9 . _ -
+        name: String,
+        /// What it may do: read, operate or admin
+        role: ApiRole,
+    },
     /// Log in again and replace the tokens of one user, or of all
     Refresh {
         /// The user [default: all]
@@ -81,6 +154,12 @@ pub(crate) enum Action {
     },
 }
 
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum GatewayAction {
+    /// Print pools, backends and virtual hosts, with what was changed by API, as TOML without secrets
+    Export,
+}
+
 impl Args {
     /// The control socket: the flag, else `environment` (`TPP_CONTROL_SOCKET`) if not empty, else the default.
     pub(crate) fn socket(&self, environment: Option<OsString>) -> PathBuf {
@@ -96,8 +175,17 @@ impl Args {
     /// How long to wait for the answer to `command`.
     pub(crate) fn timeout(&self, command: &Command) -> Duration {
         self.timeout.unwrap_or(match command {
-            Command::Status | Command::Workers | Command::Tokens => QUESTION_TIMEOUT,
+            Command::Status
+            | Command::Workers
+            | Command::Tokens
+            | Command::Pools
+            | Command::Pause { .. }
+            | Command::Resume { .. }
+            | Command::EndLease { .. }
+            | Command::Export => QUESTION_TIMEOUT,
             Command::Refresh { .. }
+            | Command::Switch { .. }
+            | Command::SetState { .. }
             | Command::Reload
             | Command::Restart
             | Command::Upgrade { .. } => ORDER_TIMEOUT,
@@ -166,6 +254,13 @@ mod tests {
             "tppctl reload --timeout inf",
             "tppctl refresh user1 --all",
             "tppctl refresh user1 user2",
+            "tppctl switch a.test",
+            "tppctl switch a.test b --percent 101",
+            "tppctl gateway",
+            "tppctl kill",
+            "tppctl kill x",
+            "tppctl api-token ci",
+            "tppctl api-token ci owner",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

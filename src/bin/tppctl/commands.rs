@@ -8,13 +8,14 @@ use std::{
 
 use serde::Serialize;
 use tpp::{
-    config::{self, Config, PLAIN_BACKEND},
+    api_tokens::{ApiRole, new_token},
+    config::{self, BackendState, Config, PLAIN_BACKEND},
     control::{Command, Health, Reply, Status, client},
 };
 
 use crate::{
     Failure,
-    args::{Action, Args},
+    args::{Action, Args, GatewayAction},
     render::{self, Page, counted, visible},
     terminal::Terminal,
     watch::watch,
@@ -37,6 +38,58 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             Reply::Tokens(tokens) => show(&tokens, *as_json, |page| render::tokens(&tokens, page)),
             other => Err(unexpected(&other)),
         },
+        Action::Domains { json: as_json } => {
+            let domains = status(args)?.gateway.domains;
+            show(&domains, *as_json, |page| render::domains(&domains, page))
+        }
+        Action::Backends { json: as_json } => {
+            let backends = status(args)?.gateway.backends;
+            show(&backends, *as_json, |page| {
+                render::backends(&backends, page)
+            })
+        }
+        Action::Switch {
+            domain,
+            tag,
+            percent,
+            require_healthy,
+        } => order(
+            args,
+            Command::Switch {
+                domain: domain.clone(),
+                tag: tag.clone(),
+                percent: *percent,
+                require_healthy: *require_healthy,
+            },
+        ),
+        Action::Drain { id, end } => {
+            let (id, state) = (
+                id.clone(),
+                if *end {
+                    BackendState::Ready
+                } else {
+                    BackendState::Drain
+                },
+            );
+            order(args, Command::SetState { id, state })
+        }
+        Action::Gateway {
+            action: GatewayAction::Export,
+        } => match ask(args, Command::Export)? {
+            Reply::Text(text) => Ok(Terminal::print(&text)?),
+            other => Err(unexpected(&other)),
+        },
+        Action::Pools { json: as_json } => match ask(args, Command::Pools)? {
+            Reply::Pools(pools) => show(&pools, *as_json, |page| render::pools(&pools, page)),
+            other => Err(unexpected(&other)),
+        },
+        Action::Pause { pool } => order(args, Command::Pause { pool: pool.clone() }),
+        Action::Resume { pool } => order(args, Command::Resume { pool: pool.clone() }),
+        Action::Kill { slot, pool } => {
+            let (pool, slot) = (pool.clone(), *slot);
+            order(args, Command::EndLease { pool, slot })
+        }
+        Action::ApiToken { name, role } => api_token(name, *role),
         // `--all` is what happens without a user: it is there to say so.
         Action::Refresh { user, all: _ } => order(args, Command::Refresh { user: user.clone() }),
         Action::Reload => order(args, Command::Reload),
@@ -87,6 +140,13 @@ fn order(args: &Args, command: Command) -> Result<(), Failure> {
         Reply::Done(line) => Ok(Terminal::print(&format!("{}\n", visible(&line)))?),
         other => Err(unexpected(&other)),
     }
+}
+
+/// The token, and below it the line that lets it in. Neither is kept.
+fn api_token(name: &str, role: ApiRole) -> Result<(), Failure> {
+    let made = new_token(name, role).map_err(|error| Failure::Line(error.to_string()))?;
+    let text = format!("token  {}\nline   {}\n", made.secret, made.line);
+    Ok(Terminal::print(&text)?)
 }
 
 /// The supervisor has a working directory of its own: it is told the whole path.
@@ -158,6 +218,8 @@ fn unexpected(reply: &Reply) -> Failure {
         Reply::Status(_) => "a status",
         Reply::Workers(_) => "workers",
         Reply::Tokens(_) => "tokens",
+        Reply::Pools(_) => "pools",
+        Reply::Text(_) => "a text",
         Reply::Done(_) => "that it is done",
         Reply::Failed(_) | Reply::Invalid(_) => "a failure",
     };

@@ -63,7 +63,7 @@ fn another(path: &str) -> &'static str {
         "health_check.expect" => "\"204\"",
         "health_check.type" => "\"tcp\"",
         "api.listen" => "\"unix:/other\"",
-        "api.tokens_file" => "\"other\"",
+        "api.tokens_file" => "\"tests/fixtures/config/files/api-tokens\"",
         "api.allow_hosts" => "[\"other\"]",
         "api.cors_origins" => "[\"https://other\"]",
         "retry.attempts" => "7",

@@ -207,11 +207,15 @@ fn each_rule_between_entries_is_named_with_its_line() {
 #[test]
 fn the_api_is_open_to_this_machine_alone_unless_it_asks_for_tokens() {
     let with = |api: &str| format!("{PLAIN}[api]\n{api}\n");
+    let directory = env!("CARGO_MANIFEST_DIR");
+    let with_tokens = format!(
+        "listen = '0.0.0.0:81'\ntokens_file = '{directory}/tests/fixtures/config/files/api-tokens'"
+    );
     for good in [
         "listen = '127.0.0.1:81'",
         "listen = '[::1]:81'",
         "listen = 'unix:/run/tpp/api.sock'",
-        "listen = '0.0.0.0:81'\ntokens_file = 't'",
+        &with_tokens,
     ] {
         assert!(read(&with(good)).unwrap().api.is_some(), "{good}");
     }

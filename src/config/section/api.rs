@@ -3,8 +3,10 @@
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use super::section;
+use crate::api_tokens::ApiTokens;
 use crate::config::text::{
-    key::{Default as Absent, Key},
+    key::{Default as Absent, Effect, Key},
+    problem::{Place, Problem},
     reader::{Reader, Table},
     shape,
     spelled::Spelled,
@@ -17,12 +19,7 @@ section! {
         /// Where it is served.
         pub listen: ApiListen = LISTEN;
         /// Lines `NAME:ROLE:SHA256-HEX`; `None`: everybody who reaches it may do everything.
-        pub tokens_file: Option<PathBuf> = Key::text(
-            "api.tokens_file",
-            "the path of a file of NAME:ROLE:SHA256-HEX lines",
-            shape::file_path,
-            Absent::Unset,
-        );
+        pub tokens_file: Option<PathBuf> = TOKENS_FILE;
         /// Values of `Host` that are taken besides its own address.
         pub allow_hosts: Vec<String> =
             Key::texts("api.allow_hosts", "a host name or address, with or without a port", shape::authority);
@@ -39,12 +36,20 @@ section! {
     }
 }
 
+pub(in crate::config) const TOKENS_FILE: Key = Key::text(
+    "api.tokens_file",
+    "the path of a file of NAME:ROLE:SHA256-HEX lines",
+    shape::file_path,
+    Absent::Unset,
+);
+
 pub(in crate::config) const LISTEN: Key = Key::text(
     "api.listen",
     "an IP address with a port, such as \"127.0.0.1:8081\", or \"unix:\" and an absolute path of at most 107 bytes",
     |text| ApiListen::spelled(text).is_some(),
     Absent::Unset,
-);
+)
+.takes(Effect::Restart);
 
 /// Where the management API is served.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -84,6 +89,37 @@ impl fmt::Display for ApiListen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.spell())
     }
+}
+
+/// The tokens of `tokens_file`. An empty list lets nobody in.
+pub(in crate::config) fn tokens(
+    reader: &mut Reader<'_>,
+    table: &Table<'_>,
+    api: &Api,
+) -> Option<ApiTokens> {
+    let path = api.tokens_file.as_ref()?;
+    let name = table.dotted(TOKENS_FILE.leaf());
+    let content = match reader.files.read(path) {
+        Ok(content) => content,
+        Err(reason) => {
+            let origin = table.find(&TOKENS_FILE).map(|node| node.origin);
+            let allowed = TOKENS_FILE.kind.allowed();
+            reader.note(origin, &name, format!("{path:?} ({reason})"), allowed);
+            return None;
+        }
+    };
+    let wrong = match ApiTokens::parse(&content.text) {
+        Ok(tokens) => return Some(tokens),
+        Err(wrong) => wrong,
+    };
+    let problems = wrong.into_iter().map(|(line, found)| Problem {
+        place: Place::file(path, Some(line)),
+        key: name.clone(),
+        found,
+        allowed: "lines of NAME:ROLE:SHA256-HEX, # comments, empty lines".to_owned(),
+    });
+    reader.problems.extend(problems);
+    None
 }
 
 /// Whoever reaches it may change everything: without tokens only this machine's users may.

@@ -57,8 +57,12 @@ pub(in crate::config) const KEYS: &[Key] = &[
 ];
 
 /// Those of them that open a socket.
-pub(in crate::config) const SOCKETS: [&str; 3] =
-    [LISTEN.path, HEALTH_LISTEN.path, CONTROL_SOCKET.path];
+pub(in crate::config) const SOCKETS: [&str; 4] = [
+    LISTEN.path,
+    HEALTH_LISTEN.path,
+    CONTROL_SOCKET.path,
+    api::LISTEN.path,
+];
 
 /// What stands there.
 pub(in crate::config) struct Listen {

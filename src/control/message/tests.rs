@@ -44,6 +44,39 @@ fn every_request_has_one_encoding() {
         (Command::Status, r#"{"name":"status"}"#),
         (Command::Workers, r#"{"name":"workers"}"#),
         (Command::Tokens, r#"{"name":"tokens"}"#),
+        (Command::Pools, r#"{"name":"pools"}"#),
+        (
+            Command::Switch {
+                domain: "a.test".into(),
+                tag: "b".into(),
+                percent: Some(10),
+                require_healthy: true,
+            },
+            r#"{"name":"switch","domain":"a.test","tag":"b","percent":10,"require_healthy":true}"#,
+        ),
+        (
+            Command::SetState {
+                id: "one".into(),
+                state: crate::config::BackendState::Drain,
+            },
+            r#"{"name":"set_state","id":"one","state":"drain"}"#,
+        ),
+        (Command::Export, r#"{"name":"export"}"#),
+        (
+            Command::Pause { pool: "p".into() },
+            r#"{"name":"pause","pool":"p"}"#,
+        ),
+        (
+            Command::Resume { pool: "p".into() },
+            r#"{"name":"resume","pool":"p"}"#,
+        ),
+        (
+            Command::EndLease {
+                pool: "p".into(),
+                slot: 3,
+            },
+            r#"{"name":"end_lease","pool":"p","slot":3}"#,
+        ),
         (refresh(None), r#"{"name":"refresh","user":null}"#),
         (
             refresh(Some("user1")),
@@ -126,6 +159,33 @@ fn the_tokens_have_one_encoding() {
 }
 
 #[test]
+fn the_pools_have_one_encoding() {
+    let pool = PoolSummary {
+        name: "default".into(),
+        paused: true,
+        numbers: PoolStatus {
+            total: 4,
+            in_use: 1,
+            available: 3,
+            waiting: 0,
+        },
+        configured_tokens: 5,
+        idle_leases: 1,
+        longest_wait_ms: 20,
+        all_refused: false,
+    };
+    pinned(
+        &Response::new(Reply::Pools(vec![pool])),
+        concat!(
+            r#"{"version":1,"reply":{"kind":"pools","body":["#,
+            r#"{"name":"default","paused":true,"total":4,"in_use":1,"available":3,"waiting":0,"#,
+            r#""configured_tokens":5,"idle_leases":1,"longest_wait_ms":20,"all_refused":false}"#,
+            r#"]}}"#,
+        ),
+    );
+}
+
+#[test]
 fn the_status_has_one_encoding() {
     let status = Status {
         supervisors: vec![SupervisorEvent {
@@ -150,6 +210,7 @@ fn the_status_has_one_encoding() {
         uptime_seconds: 3600,
         listen: vec!["0.0.0.0:8080".into()],
         health_listen: "0.0.0.0:9090".into(),
+        api_listen: Some("127.0.0.1:8081".into()),
         upstream: "db.example.com:8848".into(),
         upstream_addresses: vec!["192.0.2.1:8848".into()],
         config_file: "/etc/tpp/tpp.toml".into(),
@@ -167,7 +228,7 @@ fn the_status_has_one_encoding() {
     let json = concat!(
         r#"{"status":"degraded","reasons":["1 of 2 workers is ready"],"#,
         r#""pool":{"total":200,"in_use":150,"available":50,"waiting":0},"configured_tokens":201,"#,
-        r#""version":"0.1.0","pid":99,"uptime_seconds":3600,"listen":["0.0.0.0:8080"],"health_listen":"0.0.0.0:9090","#,
+        r#""version":"0.1.0","pid":99,"uptime_seconds":3600,"listen":["0.0.0.0:8080"],"health_listen":"0.0.0.0:9090","api_listen":"127.0.0.1:8081","#,
         r#""upstream":"db.example.com:8848","upstream_addresses":["192.0.2.1:8848"],"#,
         r#""config_file":"/etc/tpp/tpp.toml","config_generation":2,"config_loaded_at":1700000000,"#,
         r#""last_reload":"in force","longest_wait_ms":5,"idle_leases":2,"requests":10,"request_errors":1,"#,

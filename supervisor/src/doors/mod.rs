@@ -1,5 +1,7 @@
 //! The doors to the supervisor: what comes in there is asked of `outlook` or ordered from `orders`, and nothing is decided here.
 
 pub(crate) mod accept;
+pub(crate) mod api;
 pub mod control;
+mod private_socket;
 pub mod probes;

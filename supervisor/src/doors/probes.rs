@@ -98,6 +98,9 @@ fn router(source: Arc<dyn Source>) -> Router {
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        // Where monitoring looks that was set up for the management API.
+        .route("/api/v1/metrics", get(metrics))
+        .route("/api/gateway/metrics", get(metrics))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .with_state(source)

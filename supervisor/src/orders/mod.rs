@@ -1,6 +1,9 @@
 //! Orders, from `tppctl` and from signals: one struct each, with just the handles it needs. Each is answered when it is
 //! carried out.
 
+mod check;
+mod gateway;
+mod pools;
 mod reload;
 mod upgrade;
 
@@ -15,6 +18,7 @@ use crate::{
     pools::Pools,
 };
 
+pub(crate) use pools::PoolRefusal;
 pub(crate) use reload::Reload;
 pub(crate) use upgrade::Upgrade;
 
@@ -66,10 +70,38 @@ impl Operator for Orders {
             Command::Status => Reply::Status(Box::new(status(&self.outlook.snapshot()))),
             Command::Workers => Reply::Workers(self.outlook.workers()),
             Command::Tokens => Reply::Tokens(self.outlook.tokens()),
+            Command::Pools => Reply::Pools(self.list_pools()),
+            Command::Switch {
+                domain,
+                tag,
+                percent,
+                require_healthy,
+            } => self.switch(&domain, &tag, percent, require_healthy).await,
+            Command::SetState { id, state } => self.set_state(&id, state).await,
+            Command::Export => self.export(),
+            Command::Pause { pool } => {
+                let paused = self.pause_pool(&pool);
+                said(paused.map(|()| format!("pool {pool} lends nothing until it is resumed")))
+            }
+            Command::Resume { pool } => {
+                let resumed = self.resume_pool(&pool);
+                said(resumed.map(|()| format!("pool {pool} lends again")))
+            }
+            Command::EndLease { pool, slot } => {
+                let ended = self.end_lease(&pool, slot);
+                said(ended.map(|()| format!("the holder of slot {slot} is cut off")))
+            }
             Command::Refresh { user } => self.refresh(user).await,
             Command::Restart => self.restart().await,
             Command::Reload => self.reload().await,
             Command::Upgrade { path } => self.upgrade(path, Some(caller)).await,
         }
+    }
+}
+
+fn said(outcome: Result<String, PoolRefusal>) -> Reply {
+    match outcome {
+        Ok(line) => Reply::Done(line),
+        Err(refusal) => Reply::Failed(refusal.to_string()),
     }
 }

@@ -21,15 +21,22 @@ use std::{
 
 use tpp::{
     clock::unix_seconds,
-    control::{TokenStatus, WorkerStatus},
+    control::{GatewayStatus, TokenStatus, WorkerStatus},
     lending::Stock,
 };
 
 use crate::{
-    desired::Desired, fleet::FleetReport, in_force::InForce, plans::Plans, refresh,
-    succession::history, system::logging::Log,
+    desired::{Desired, State},
+    fleet::FleetReport,
+    in_force::InForce,
+    plans::Plans,
+    pools::Running,
+    refresh,
+    succession::history,
+    system::logging::Log,
 };
 
+pub(crate) use numbers::pool_summary;
 use numbers::worker;
 use snapshot::{Details, Identity, Numbers, Snapshot};
 
@@ -62,6 +69,7 @@ pub(crate) struct Outlook {
     pub(crate) desired: Arc<Desired>,
     pub(crate) in_force: Arc<InForce>,
     pub(crate) health_listen: String,
+    pub(crate) api_listen: Option<String>,
     pub(crate) config_file: PathBuf,
     pub(crate) started: Started,
     pub(crate) log: Log,
@@ -78,11 +86,14 @@ pub(crate) struct Seen {
 impl Outlook {
     /// The whole, as it is now: for whoever may order as well as ask.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.numbers_with(Arc::new(self.look()))
+        Snapshot {
+            gateway: self.gateway(&self.desired.state()),
+            ..self.numbers_with(Arc::new(self.look()))
+        }
     }
 
     /// The same for anybody who asks: its numbers are of now, its details at most [`OLDEST`], so that no crowd of askers
-    /// takes the supervisor's thread from its work.
+    /// takes the supervisor's thread from its work. Of hosts and backends, which may be thousands, it tells nothing.
     pub(crate) fn glance(&self) -> Snapshot {
         let now = Instant::now();
         let seen = self.seen();
@@ -104,11 +115,7 @@ impl Outlook {
     /// Each slot.
     pub(crate) fn tokens(&self) -> Vec<TokenStatus> {
         let pools = self.plans.pools().all().into_values();
-        let tokens = pools.flat_map(|pool| {
-            let ledger = pool.refresher.ledger();
-            tokens::each(&pool.stock, &ledger, refresh::now())
-        });
-        tokens.collect()
+        pools.flat_map(|pool| pool_tokens(&pool)).collect()
     }
 
     /// Each worker.
@@ -116,6 +123,17 @@ impl Outlook {
         let report = self.fleet();
         let workers = report.workers.iter();
         workers.map(|one| worker(&self.stock, one)).collect()
+    }
+
+    /// Whether tpp was told to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.fleet().stopping
+    }
+
+    /// Pools, backends and hosts, as they are now.
+    pub(crate) fn gateway(&self, state: &State) -> GatewayStatus {
+        let (plan, checks) = (self.plans.in_force(), self.plans.checks().seen());
+        gateway::gateway(state, &plan, &checks, &self.plans.pools().all())
     }
 
     fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
@@ -135,7 +153,7 @@ impl Outlook {
         };
         let mut configured_tokens = 0;
         let mut refused_users = BTreeSet::new();
-        let (plan, checks) = (self.plans.in_force(), self.plans.checks().seen());
+        let checks = self.plans.checks().seen();
         let pools = self.plans.pools().all();
         for pool in pools.values() {
             let ledger = pool.refresher.ledger();
@@ -155,7 +173,6 @@ impl Outlook {
             listen: listeners.map(|one| one.bound.to_string()).collect(),
             upstream: format!("{}:{}", upstream.host, upstream.port),
             upstream_addresses: self.upstream_addresses(),
-            gateway: gateway::gateway(&self.desired.state(), &plan, &checks, &pools),
             checks,
             config_generation: configured.generation,
             config_loaded_at: configured.loaded_at,
@@ -164,6 +181,7 @@ impl Outlook {
             identity: Identity {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 health_listen: self.health_listen.clone(),
+                api_listen: self.api_listen.clone(),
                 config_file: self.config_file.display().to_string(),
                 pid: std::process::id(),
                 started_at: self.started.unix_seconds,
@@ -187,6 +205,7 @@ impl Outlook {
         let pools: Vec<_> = pools.map(|pool| pool.stock).collect();
         Snapshot {
             details,
+            gateway: GatewayStatus::default(),
             numbers: Numbers {
                 pool: numbers::pool_status(pools.iter().map(|pool| &**pool)),
                 all_refused: numbers::all_refused(&pools),
@@ -200,6 +219,11 @@ impl Outlook {
             },
         }
     }
+}
+
+/// Each slot of a pool.
+pub(crate) fn pool_tokens(pool: &Running) -> Vec<TokenStatus> {
+    tokens::each(&pool.stock, &pool.refresher.ledger(), refresh::now())
 }
 
 /// Until when details are good enough that took from `began` to `ended` to look at.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tpp::{
     clock::monotonic_millis,
-    control::{PoolStatus, WorkerStatus},
+    control::{PoolStatus, PoolSummary, WorkerStatus},
     lending::Stock,
     pool::Census,
     roster::SeatState,
@@ -31,6 +31,20 @@ pub(super) fn pool_status<'a>(pools: impl IntoIterator<Item = &'a Stock>) -> Poo
         all.waiting += waiting;
     }
     all
+}
+
+/// A pool in a line.
+pub(crate) fn pool_summary(name: &str, stock: &Arc<Stock>, configured_tokens: u64) -> PoolSummary {
+    PoolSummary {
+        name: name.to_owned(),
+        paused: stock.terms().is_paused(),
+        numbers: pool_status([&**stock]),
+        configured_tokens,
+        idle_leases: stock.idle_leases(),
+        longest_wait_ms: u64::try_from(longest_wait(std::slice::from_ref(stock)).as_millis())
+            .unwrap_or(u64::MAX),
+        all_refused: stock.hopeless().is_some(),
+    }
 }
 
 /// How many accounts there are, if the server refuses all of every pool.

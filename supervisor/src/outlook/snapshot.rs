@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub numbers: Numbers,
     /// Perhaps a little older.
     pub details: Arc<Details>,
+    /// Pools, backends and hosts, for whoever may order.
+    pub gateway: GatewayStatus,
 }
 
 /// What is read from a few words of the region.
@@ -62,8 +64,6 @@ pub struct Details {
     pub upstream: String,
     /// Addresses that its name resolves to.
     pub upstream_addresses: Vec<SocketAddr>,
-    /// Pools, backends and hosts.
-    pub gateway: GatewayStatus,
     /// What health checks know of each backend that has some.
     pub checks: BTreeMap<String, Seen>,
     /// How often a configuration was put in force, the first included.
@@ -85,6 +85,8 @@ pub struct Identity {
     pub version: String,
     /// Address of the health endpoint.
     pub health_listen: String,
+    /// Where the management API is, if there is one.
+    pub api_listen: Option<String>,
     /// Path of the configuration file; empty for `tpp dev`.
     pub config_file: String,
     /// Its process id.

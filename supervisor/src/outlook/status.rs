@@ -25,6 +25,7 @@ pub fn status(snapshot: &Snapshot) -> Status {
         uptime_seconds: numbers.uptime.as_secs(),
         listen: details.listen.clone(),
         health_listen: identity.health_listen.clone(),
+        api_listen: identity.api_listen.clone(),
         upstream: details.upstream.clone(),
         upstream_addresses: addresses.map(ToString::to_string).collect(),
         config_file: identity.config_file.clone(),
@@ -41,7 +42,7 @@ pub fn status(snapshot: &Snapshot) -> Status {
         worker_restarts: numbers.worker_restarts,
         workers: details.workers.clone(),
         supervisors: details.history.clone(),
-        gateway: details.gateway.clone(),
+        gateway: snapshot.gateway.clone(),
     }
 }
 
@@ -143,6 +144,7 @@ mod tests {
 
     fn snapshot() -> Snapshot {
         Snapshot {
+            gateway: tpp::control::GatewayStatus::default(),
             numbers: Numbers {
                 pool: PoolStatus {
                     total: 1,

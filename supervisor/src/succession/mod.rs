@@ -14,14 +14,17 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::Path,
     time::Duration,
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{UnixAddr, getsockname},
+};
 use tpp::{
     bells::BellBoard,
     handover::Role,
@@ -45,6 +48,8 @@ pub(crate) struct Takeover {
     pub(crate) caller: Option<UnixStream>,
     listeners: Vec<TcpListener>,
     health: Vec<TcpListener>,
+    /// TCP or Unix.
+    api: Vec<OwnedFd>,
     region: Option<(Region, BellBoard)>,
     plan: Option<Plan>,
     processes: BTreeMap<u32, Held>,
@@ -119,6 +124,7 @@ impl Takeover {
                 Role::SupervisorBell | Role::Bell(_) => bells.push((role, descriptor)),
                 Role::Listener => self.listeners.push(descriptor.into()),
                 Role::Health => self.health.push(descriptor.into()),
+                Role::Api => self.api.push(descriptor),
                 // Whoever asked for it has it already.
                 Role::Control => {}
                 Role::Caller => self.caller = Some(descriptor.into()),
@@ -212,6 +218,22 @@ impl Takeover {
     /// The same of the health endpoint.
     pub(crate) fn take_health(&mut self, address: SocketAddr) -> Option<TcpListener> {
         take_socket(&mut self.health, address)
+    }
+
+    /// The same of the management API.
+    pub(crate) fn take_api(&mut self, address: SocketAddr) -> Option<TcpListener> {
+        let sockets = std::mem::take(&mut self.api).into_iter();
+        take_socket(&mut sockets.map(TcpListener::from).collect(), address)
+    }
+
+    /// The same where it listens on a Unix socket.
+    pub(crate) fn take_api_at(&mut self, path: &Path) -> Option<OwnedFd> {
+        let is_there = |socket: &OwnedFd| {
+            let address = getsockname::<UnixAddr>(socket.as_raw_fd());
+            address.is_ok_and(|address| address.path() == Some(path))
+        };
+        let at = self.api.iter().position(is_there)?;
+        Some(self.api.swap_remove(at))
     }
 
     /// The workers that sit in `stock`'s seats. What belonged to those that died meanwhile is freed.

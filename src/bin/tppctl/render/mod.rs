@@ -1,5 +1,7 @@
 //! Replies as text: pure functions of the reply, the width and the colours.
 
+mod gateway;
+mod pools;
 mod status;
 mod table;
 mod text;
@@ -7,6 +9,8 @@ mod tokens;
 mod workers;
 
 pub(crate) use self::{
+    gateway::{backends, domains},
+    pools::pools,
     status::status,
     text::{counted, visible},
     tokens::tokens,

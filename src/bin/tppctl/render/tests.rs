@@ -49,6 +49,7 @@ fn healthy() -> Status {
         uptime_seconds: 187_200,
         listen: vec!["0.0.0.0:8080".into()],
         health_listen: "0.0.0.0:9090".into(),
+        api_listen: None,
         upstream: "192.0.2.7:8848".into(),
         upstream_addresses: vec!["192.0.2.7:8848".into()],
         config_file: "/etc/tpp/tpp.toml".into(),

@@ -1,6 +1,12 @@
 use std::{
-    os::unix::{fs::PermissionsExt, net::UnixStream as StdUnixStream},
+    fs,
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream as StdUnixStream},
+    },
+    path::PathBuf,
     sync::{Barrier, Mutex},
+    thread,
 };
 
 use nix::sys::socket::{Backlog, listen};
@@ -278,7 +284,7 @@ fn a_stopped_supervisor_with_a_full_backlog_is_one_that_runs() {
     listen(&stopped, Backlog::new(0).unwrap()).unwrap();
     let _queued = StdUnixStream::connect(&path).unwrap();
     let error = ControlSocket::bind(&path).unwrap_err();
-    assert!(matches!(error, ControlError::InUse { .. }), "{error:?}");
+    assert!(matches!(error, SocketError::InUse { .. }), "{error:?}");
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn worker() -> WorkerStatus {
 
 fn healthy() -> Snapshot {
     Snapshot {
+        gateway: tpp::control::GatewayStatus::default(),
         numbers: Numbers {
             pool: PoolStatus {
                 total: 200,

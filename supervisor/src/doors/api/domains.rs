@@ -1,0 +1,54 @@
+//! Orders to virtual hosts.
+
+use std::sync::Arc;
+
+use axum::{Extension, extract::State, http::StatusCode, response::Response};
+use serde_json::json;
+use tpp::config::VirtualHost;
+
+use super::{
+    auth::Caller,
+    body::{At, Fields, Json},
+    entries::{Kind, answered, refused},
+    problem::Problem,
+    state::Api,
+};
+use crate::desired::tagged;
+
+/// Has backends of another tag serve the host: at once for every request that begins from now on.
+pub(super) async fn switch(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    At(domain): At<String>,
+    Json(body): Json,
+) -> Result<Response, Problem> {
+    let domain = VirtualHost::named(&domain);
+    let mut fields = Fields::of(body)?;
+    let tag = fields.needed_text("new_tag")?;
+    let percent = fields.number("percent", 100)?;
+    let percent = percent.and_then(|percent| u32::try_from(percent).ok());
+    let require_healthy = fields.flag("require_healthy")?;
+    fields.end()?;
+    let before = api.desired.state();
+    let previous = before.find::<VirtualHost>(&domain);
+    let previous = previous.ok_or_else(|| Problem::unknown("domain", &domain))?;
+    let previous_tag = previous.enabled_backends_tag.clone();
+    let done = api
+        .desired
+        .switch(&caller.to_string(), &domain, &tag, percent, require_healthy)
+        .await
+        .map_err(|refusal| refused::<VirtualHost>(refusal, &domain))?;
+    let live = api.live_of(&done.state);
+    let of_tag = tagged(&done.state.gateway, &tag);
+    let healthy = of_tag.filter(|one| live.is_healthy(&one.id)).count();
+    let host = done.state.find::<VirtualHost>(&domain);
+    let body = json!({
+        "domain": domain,
+        "previous_tag": previous_tag,
+        "enabled_backends_tag": host.map(|host| &host.enabled_backends_tag),
+        "split": host.map(|host| &host.split),
+        "healthy_backends": healthy,
+        "generation": done.reached.generation,
+    });
+    Ok(answered(&done.reached, body, StatusCode::OK))
+}

@@ -1,0 +1,13 @@
+//! The management API as scripts use it: over HTTP, on a running tpp.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod asking;
+mod backends;
+mod domains;
+mod door;
+mod pools;
+mod service;
+mod switch;
+mod tokens;
