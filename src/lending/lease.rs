@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     clock::{boot_millis, monotonic_millis},
-    ids::{Origin, SlotIndex},
+    ids::{Origin, PoolId, SlotIndex},
     pool::{Claim, Released},
     shared::{TokenWords, read_token},
 };
@@ -57,6 +57,12 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// Whether it is a slot of `pool`.
+    #[must_use]
+    pub fn is_of(&self, pool: PoolId) -> bool {
+        self.desk.pool_id() == pool
+    }
+
     /// The slot.
     #[must_use]
     pub fn slot(&self) -> SlotIndex {

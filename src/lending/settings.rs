@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Client, Config, Lease, LogFormat, Retry, Token, TokenScope, Upstream};
+use crate::config::{
+    Client, Config, Lease, LogFormat, Retry, Token, TokenScope, TrustedProxies, Upstream,
+};
 
 /// The part of a [`Config`] that workers act on: no account, no address to listen on.
 ///
@@ -13,6 +15,8 @@ use crate::config::{Client, Config, Lease, LogFormat, Retry, Token, TokenScope, 
 pub struct WorkerSettings {
     /// Keep a client's own `X-Forwarded-For` and append to it.
     pub trust_forwarded: bool,
+    /// Who else may say so, and who a client is where it matters.
+    pub trusted_proxies: TrustedProxies,
     /// Worker processes that share the bounds below.
     pub workers: usize,
     /// How long a draining worker may finish what is open.
@@ -70,6 +74,7 @@ impl WorkerSettings {
     pub fn of(config: &Config, workers: usize) -> Self {
         Self {
             trust_forwarded: config.trust_forwarded,
+            trusted_proxies: config.trusted_proxies.clone(),
             workers,
             drain_timeout: config.workers.drain_timeout,
             orphan_timeout: config.workers.orphan_timeout,

@@ -106,7 +106,7 @@ fn table(words: [u64; SET]) -> Arc<Vec<AtomicU64>> {
 
 fn admit(words: &[AtomicU64], now: u64) -> bool {
     let quota = Quota::new(1, Duration::from_secs(1), 1).unwrap();
-    let quota = TableQuota::new(quota).unwrap();
+    let quota = TableQuota::new(quota);
     let table = RateTable::new(words).unwrap();
     table.admit(quota, (1, b"key"), now).is_ok()
 }
@@ -146,7 +146,7 @@ fn loom_a_key_that_has_two_entries_owes_what_both_say() {
     loom::model(|| {
         let words = table([0; SET]);
         let quota = Quota::new(1, Duration::from_secs(1), 2).unwrap();
-        let quota = TableQuota::new(quota).unwrap();
+        let quota = TableQuota::new(quota);
         let admit = |now| {
             let table = RateTable::new(&words).unwrap();
             table.admit(quota, (1, b"key"), now).is_ok()

@@ -42,12 +42,20 @@ pub struct TableQuota {
 }
 
 impl TableQuota {
-    /// Of `quota`, its cost rounded up to 10 µs; `None`: it lets run up more than a week.
+    /// Of `quota`, its cost rounded up to 10 µs. No more may run up than is paid off in a week, and one request costs no more.
     #[must_use]
-    pub fn new(quota: Quota) -> Option<Self> {
-        let cost = quota.cost.div_ceil(STEP);
-        let ahead = cost.checked_mul(quota.ahead / quota.cost)?;
-        (ahead <= MOST_AHEAD).then_some(Self { cost, ahead })
+    pub fn new(quota: Quota) -> Self {
+        let cost = quota.cost.div_ceil(STEP).min(MOST_AHEAD);
+        let burst = quota.ahead / quota.cost;
+        let ahead = cost.saturating_mul(burst).min(MOST_AHEAD);
+        Self { cost, ahead }
+    }
+
+    /// In how long all is paid off of which so many more would be admitted.
+    #[must_use]
+    pub fn full_after(self, left: u64) -> Duration {
+        let owing = self.ahead.saturating_sub(left.saturating_mul(self.cost));
+        Duration::from_nanos(owing * STEP)
     }
 }
 

@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{BackendState, DEFAULT_DOMAIN, Inject, Lease, Upstream, VirtualHost},
+    config::{
+        Access, BackendState, DEFAULT_DOMAIN, Inject, Lease, RateLimit, Upstream, VirtualHost,
+    },
     ids::PoolId,
     lending::{TokenSettings, WorkerSettings},
 };
@@ -60,6 +62,10 @@ pub struct BackendPlan {
 pub struct HostPlan {
     /// What the configuration, or the API, says.
     pub host: VirtualHost,
+    /// The limit that it names.
+    pub rate_limit: Option<RateLimit>,
+    /// The list that it names.
+    pub access: Option<Access>,
     /// The pool of its permits (`max_concurrent`), if it is bounded.
     pub permits: Option<PoolId>,
     /// Its row among the region's shared words of hosts; stays the same as long as the host does.
@@ -93,6 +99,8 @@ impl Plan {
         };
         let host = HostPlan {
             host: VirtualHost::of(DEFAULT_DOMAIN, tag),
+            rate_limit: None,
+            access: None,
             permits: None,
             row: 0,
         };

@@ -18,7 +18,7 @@ fn words(sets: usize) -> Vec<AtomicU64> {
 
 fn quota(requests: u64, seconds: u64, burst: u64) -> TableQuota {
     let quota = Quota::new(requests, Duration::from_secs(seconds), burst).expect("a quota");
-    TableQuota::new(quota).expect("less than a week")
+    TableQuota::new(quota)
 }
 
 #[test]
@@ -71,11 +71,19 @@ fn a_time_of_another_round_is_none() {
 }
 
 #[test]
-fn a_quota_that_runs_up_more_than_a_week_is_none() {
+fn no_more_runs_up_than_a_week_pays_off() {
     let week = Duration::from_secs(7 * 24 * 3600);
-    let fits = |burst| TableQuota::new(Quota::new(1, week, burst).unwrap());
-    assert!(fits(1).is_some());
-    assert!(fits(2).is_none());
+    let words = words(1);
+    let table = RateTable::new(&words).unwrap();
+    let quota = TableQuota::new(Quota::new(1, week / 2, 5).unwrap());
+    assert_eq!(quota.full_after(0), week);
+    assert_eq!(quota.full_after(1), week / 2);
+    let now = 100 * SECOND;
+    assert_eq!(
+        [(); 2].map(|()| table.admit(quota, (1, b"key"), now)),
+        [Ok(1), Ok(0)]
+    );
+    assert!(table.admit(quota, (1, b"key"), now).is_err());
     assert!(RateTable::new(&[]).is_none());
 }
 
@@ -119,7 +127,7 @@ proptest! {
         let words = words(4);
         let table = RateTable::new(&words).unwrap();
         let one_key = Quota::new(requests, Duration::from_secs(1), burst).unwrap();
-        let quota = TableQuota::new(one_key).unwrap();
+        let quota = TableQuota::new(one_key);
         let rates = [(); 3].map(|()| AtomicU64::new(0));
         let mut now = 5 * SECOND;
         for (key, step) in steps {

@@ -159,6 +159,11 @@ pub(super) struct Given {
     pub(super) rows: RowsGiven,
 }
 
+/// The one of `list` that is called so.
+fn named<T: Clone>(list: &[T], wanted: Option<&String>, name: impl Fn(&T) -> &String) -> Option<T> {
+    list.iter().find(|one| Some(name(one)) == wanted).cloned()
+}
+
 /// The plan of `inputs`.
 pub(super) fn compile(
     generation: u64,
@@ -198,6 +203,10 @@ pub(super) fn compile(
     };
     let host = |(host, &row): (&VirtualHost, &usize)| HostPlan {
         host: host.clone(),
+        rate_limit: named(&gateway.rate_limits, host.rate_limit.as_ref(), |one| {
+            &one.name
+        }),
+        access: named(&gateway.access, host.access.as_ref(), |one| &one.name),
         permits: permits(host.max_concurrent, host_limit(host)),
         row,
     };

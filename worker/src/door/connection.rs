@@ -63,17 +63,15 @@ async fn serve_requests(connection: &mut Connection) {
 
 impl Connection {
     async fn new(worker: &Arc<Worker>, stream: Stream) -> Self {
-        let address = stream
+        let peer = stream
             .get_socket_digest()
             .and_then(|digest| {
                 digest
                     .peer_addr()
                     .and_then(|address| address.as_inet().map(|inet| inet.ip()))
             })
-            .map_or_else(
-                || "unknown".to_owned(),
-                |address: IpAddr| address.to_canonical().to_string(),
-            );
+            .map(|address: IpAddr| address.to_canonical());
+        let address = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
         let view = worker.view();
         // A connection is one task for all its life, so its waker stays good.
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
@@ -87,6 +85,7 @@ impl Connection {
                 timer: worker.timers.add(waker),
                 held: None,
                 address,
+                peer,
                 lot: fastrand::u64(..),
             },
             head: Head::default(),

@@ -33,7 +33,7 @@ pub(super) fn follow<'g>(
         let value = format!("{:0DIGITS$x}", fastrand::u64(..));
         let member =
             leads_to(group, value.as_bytes()).filter(|one| fits(one) && one.backend.takes_new())?;
-        flight.answer_fields.clear();
+        flight.answer_fields.truncate(flight.kept_fields);
         for part in [
             b"Set-Cookie: ",
             NAME,

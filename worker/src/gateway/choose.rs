@@ -11,9 +11,11 @@ use crate::{
     gateway::{
         affinity,
         attempt::Attempt,
+        breaker,
         client::Client,
         flight::{Failure, Flight},
         origin::{fit, note_unreachable},
+        permit::permit_of,
         retry::may_retry,
     },
     message::reply::Reply,
@@ -32,6 +34,7 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
         }) = pick(flight, &group, origin)
         else {
             if let Some(failure) = flight.unreachable.take() {
+                breaker::note_failure(flight);
                 return Err(failure);
             }
             if give_back_bound(flight, &group, origin) {
@@ -39,6 +42,9 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
             }
             return Err(Failure::Reply(nobody(&group)));
         };
+        if let Some(permits) = &backend.permits {
+            permit_of(flight, permits).await?;
+        }
         let client = &mut *flight.client;
         client.serve_as(settings);
         let now = client.worker.clock.now();
@@ -53,6 +59,7 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
                 note_unreachable(client, &backend.upstream, origin);
                 let failure = no_connection(&unreachable);
                 if !may_retry(flight, backend) {
+                    breaker::note_failure(flight);
                     return Err(failure);
                 }
                 flight.unreachable = Some(failure);
@@ -79,7 +86,10 @@ fn pick<'g>(flight: &mut Flight<'_>, group: &'g Group, origin: Origin) -> Option
         Balance::Hash(by) => flight.client.hash_key(flight.head, by),
         _ => 0,
     };
+    let has_room = |member: &Member| fits(member) && member.backend.has_room();
     let found = followed
+        .or_else(|| group.pick(key, has_room))
+        // Where none has room, there is a line.
         .or_else(|| group.pick(key, fits))
         // What is bound to a backend that takes nothing new goes on there.
         .or_else(|| {

@@ -1,6 +1,6 @@
 //! A client, and what it holds.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, net::IpAddr, sync::Arc, task::Poll, time::Duration};
 
 use tpp::{config::LeaseMode, lending::WorkerSettings, shared::WaitEnd};
 
@@ -34,6 +34,8 @@ pub(crate) struct Client {
     pub(crate) held: Option<Held>,
     /// Its address, as it is written into requests.
     pub(crate) address: String,
+    /// The same as a number, if it has one.
+    pub(crate) peer: Option<IpAddr>,
     /// Its part of whatever is drawn by lot.
     pub(crate) lot: u64,
 }

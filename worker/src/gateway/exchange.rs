@@ -2,12 +2,15 @@
 
 use crate::{
     gateway::{
+        access, breaker,
         choose::choose,
         client::Client,
         flight::{Failure, Flight, Next},
         gather::gather,
         lend::{give_back, lend},
         login_path::admit,
+        permit::permit,
+        rate,
         route::route,
         stamp::stamp,
         verdict::{judge, pass},
@@ -35,9 +38,13 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
 }
 
 async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
+    access::check(flight)?;
+    rate::check(flight)?;
     admit(flight)?;
+    breaker::ask(flight)?;
     gather(flight).await?;
     lend(flight).await?;
+    permit(flight).await?;
     loop {
         let mut attempt = choose(flight).await?;
         if !stamp(flight, &mut attempt)? {

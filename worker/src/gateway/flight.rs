@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tpp::lending::{Asked, Lease};
+
 use crate::{
     gateway::{budget::Retrying, client::Client, upload::Upload},
     http1::request::Request,
@@ -35,8 +37,16 @@ pub(crate) struct Flight<'a> {
     pub(crate) retrying: Option<Retrying>,
     /// Its token may be exchanged for one of another backend.
     pub(crate) may_change_token: bool,
+    /// Leave of the host's breaker, until what came of it is told.
+    pub(crate) asked: Option<Asked>,
+    /// Of the host: one of so many that may be under way.
+    pub(crate) permit: Option<Lease>,
+    /// The same of the backend.
+    pub(crate) backend_permit: Option<Lease>,
     /// Lines of the gateway's own for the answer.
     pub(crate) answer_fields: Vec<u8>,
+    /// So much of them does not depend on the backend.
+    pub(crate) kept_fields: usize,
     /// The client's connection ends with the answer: it is for another pool than before.
     pub(crate) is_last: bool,
     /// The lease stays with what the upstream still does: the client's connection ends, for it keeps its slot or none.
@@ -63,7 +73,11 @@ impl<'a> Flight<'a> {
             unreachable: None,
             retrying: None,
             may_change_token: true,
+            asked: None,
+            permit: None,
+            backend_permit: None,
             answer_fields: Vec::new(),
+            kept_fields: 0,
             is_last: false,
             has_lost_its_lease: false,
         }

@@ -5,7 +5,7 @@ use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll,
 
 use bytes::{Buf as _, BytesMut};
 use tokio::time::timeout;
-use tpp::{config::Abandoned, shared::WaitEnd};
+use tpp::{config::Abandoned, lending::Lease, shared::WaitEnd};
 use tracing::debug;
 
 use crate::{
@@ -34,6 +34,8 @@ struct Leftover {
     limit: Duration,
     /// Its token is marked as spent: whatever becomes of this, it is not lent on but after the answer's end.
     held: Held,
+    /// It is still one of those under way.
+    _permits: [Option<Lease>; 2],
     wire: Wire,
     /// Where it leads.
     address: SocketAddr,
@@ -86,6 +88,7 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
         wire,
         address,
         request: *flight.request,
+        _permits: [flight.permit.take(), flight.backend_permit.take()],
         body,
         is_begun,
         stays: !is_begun,

@@ -1,8 +1,10 @@
 //! The way of a request, from its head to the end of its answer. `exchange` is the list of its steps.
 
+mod access;
 mod affinity;
 mod asker;
 pub(crate) mod attempt;
+mod breaker;
 pub(crate) mod budget;
 mod choose;
 pub(crate) mod client;
@@ -18,6 +20,8 @@ mod lend;
 mod login_path;
 mod origin;
 mod pace;
+mod permit;
+mod rate;
 pub(crate) mod record;
 mod relay;
 mod renew;

@@ -33,11 +33,13 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         held,
         settings,
         address,
+        peer,
         ..
     } = &mut *flight.client;
     let stamp = Stamp {
         client: address,
-        trust_forwarded: settings.trust_forwarded,
+        trust_forwarded: settings.trust_forwarded
+            || peer.is_some_and(|peer| settings.trusted_proxies.contains(peer)),
         passes_authorization: flight.group.pool.is_none(),
         replaces: flight.group.pool.as_ref().and_then(|pool| pool.header()),
         host: attempt.backend.upstream.host(),

@@ -6,6 +6,7 @@ use tracing::{debug, warn};
 use crate::{
     gateway::{
         attempt::{Attempt, Break},
+        breaker,
         client::Client,
         flight::{Failure, Flight, Next},
         leftover, record,
@@ -60,6 +61,7 @@ pub(crate) async fn judge(
             }
         }
     }
+    breaker::note_answer(flight, &head);
     Ok(Some((attempt, head)))
 }
 
@@ -95,6 +97,9 @@ pub(crate) async fn pass(
 async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: Break) -> Failure {
     if let Break::Late(end) = cause {
         record::wait_ended(&flight.client.worker, flight.client.held.as_ref(), end);
+    }
+    if cause.is_upstreams() {
+        breaker::note_failure(flight);
     }
     let failure = if attempt.withdraw(flight) {
         no_answer(flight.client, &cause)

@@ -27,6 +27,8 @@ pub(crate) struct Reply {
     details: Cow<'static, str>,
     /// Seconds after which it is worth trying again, if that is known.
     pub(crate) retry_after: Option<u64>,
+    /// Whole lines of its head besides.
+    pub(crate) fields: Cow<'static, str>,
 }
 
 impl Reply {
@@ -36,6 +38,7 @@ impl Reply {
             error,
             details: details.into(),
             retry_after: None,
+            fields: Cow::Borrowed(""),
         }
     }
 
@@ -45,6 +48,24 @@ impl Reply {
             retry_after: Some(seconds),
             ..self
         }
+    }
+
+    /// The same, with these whole lines in its head.
+    pub(crate) fn with_fields(self, fields: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            fields: fields.into(),
+            ..self
+        }
+    }
+
+    /// 429: more than may be.
+    pub(crate) fn too_many_requests(details: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(429, "Too Many Requests", details)
+    }
+
+    /// 503: it may not be asked now.
+    pub(crate) fn unavailable(details: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(503, "Service Unavailable", details)
     }
 
     /// 502: the upstream cannot be reached, or broke off, or does not speak HTTP.
@@ -114,6 +135,7 @@ impl Reply {
             408 => "408 Request Timeout",
             414 => "414 URI Too Long",
             417 => "417 Expectation Failed",
+            429 => "429 Too Many Requests",
             431 => "431 Request Header Fields Too Large",
             501 => "501 Not Implemented",
             503 => "503 Service Unavailable",

@@ -105,6 +105,8 @@ async fn ask(client: &mut Peer, fields: &str) -> (String, String) {
 fn host(domain: &str, tag: &str) -> HostPlan {
     HostPlan {
         host: VirtualHost::of(domain, tag),
+        rate_limit: None,
+        access: None,
         permits: None,
         row: 0,
     }

@@ -5,6 +5,7 @@ mod bounds;
 mod crowd;
 mod faults;
 mod framing;
+mod guards;
 mod hosts;
 mod keys;
 mod leases;

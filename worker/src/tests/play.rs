@@ -18,7 +18,7 @@ use tpp::{
     bells::BellBoard,
     config::{
         Abandoned, Client, HostHeader, Lease, LeaseMode, LogFormat, Reset, Retry, TokenScope,
-        Upstream,
+        TrustedProxies, Upstream,
     },
     lending::{Desk, Stock, TokenSettings, WorkerSettings},
     plan::{Place, Plan, Sealed},
@@ -52,6 +52,7 @@ pub(super) async fn until(what: &str, mut claim: impl FnMut() -> bool) {
 pub(crate) fn settings(port: u16) -> WorkerSettings {
     WorkerSettings {
         trust_forwarded: false,
+        trusted_proxies: TrustedProxies::From(Vec::new()),
         workers: 1,
         orphan_timeout: Duration::from_secs(300),
         drain_timeout: PATIENCE,
@@ -169,12 +170,12 @@ impl Stage {
     pub(super) async fn new(slots: usize, change: impl FnOnce(&mut WorkerSettings)) -> Self {
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream_address = upstream.local_addr().unwrap();
-        let region = Region::create(Geometry {
+        let geometry = Geometry {
             slots: 64,
             seats: 2,
             token_bytes: 256,
-        })
-        .unwrap();
+        };
+        let region = Region::with_room(geometry, 32 << 20).unwrap();
         region.set_slots_used(slots);
         let stock = Stock::new(Arc::new(region), BellBoard::create(2).unwrap());
         let mut settings = settings(upstream_address.port());

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed}, // One thread writes and reads.
 };
 
-use tpp::{config::BackendState, plan::BackendPlan};
+use tpp::{config::BackendState, lending::Desk, plan::BackendPlan};
 
 use crate::upstream::Upstream;
 
@@ -14,6 +14,8 @@ use crate::upstream::Upstream;
 pub(crate) struct Backend {
     pub(crate) plan: BackendPlan,
     pub(crate) upstream: Upstream,
+    /// One for each request that it may have under way, over all workers; `None`: as many as come.
+    pub(crate) permits: Option<Arc<Desk>>,
     /// Attempts of this worker that are under way; the same over all plans.
     in_flight: Arc<AtomicUsize>,
 }
@@ -24,7 +26,11 @@ pub(crate) struct InFlight(Arc<AtomicUsize>);
 
 impl Backend {
     /// That of `plan`; the one `before` it is the same in an older plan.
-    pub(crate) fn new(plan: BackendPlan, workers: usize, before: Option<&Arc<Self>>) -> Self {
+    pub(crate) fn new(
+        plan: BackendPlan,
+        (workers, desk): (usize, &Desk),
+        before: Option<&Arc<Self>>,
+    ) -> Self {
         let upstream = match before {
             Some(before) if before.plan.upstream == plan.upstream => {
                 before.upstream.moved(&plan.places)
@@ -32,6 +38,7 @@ impl Backend {
             _ => Upstream::new(&plan, workers),
         };
         Self {
+            permits: plan.permits.and_then(|pool| desk.open(pool)),
             plan,
             upstream,
             in_flight: before.map_or_else(Arc::default, |before| Arc::clone(&before.in_flight)),
@@ -41,6 +48,12 @@ impl Backend {
     /// Whether it can serve what is bound to it.
     pub(crate) fn is_up(&self) -> bool {
         self.plan.is_healthy && self.plan.state != BackendState::Maint
+    }
+
+    /// Whether one more may be under way.
+    pub(crate) fn has_room(&self) -> bool {
+        let permits = self.permits.as_ref();
+        permits.is_none_or(|permits| permits.has_free())
     }
 
     /// Whether it takes new clients.

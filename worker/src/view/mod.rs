@@ -2,6 +2,7 @@
 
 pub(crate) mod backend;
 mod balance;
+pub(crate) mod bounds;
 pub(crate) mod lot;
 pub(crate) mod member;
 pub(crate) mod pool;
@@ -15,7 +16,9 @@ use tpp::{
     plan::Plan,
 };
 
-use self::{backend::Backend, member::Parts, pool::TokenPool, routes::Routes, site::Site};
+use self::{
+    backend::Backend, bounds::Bounds, member::Parts, pool::TokenPool, routes::Routes, site::Site,
+};
 
 /// What is in force.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ impl View {
             .into_iter()
             .map(|backend| {
                 let before = old.get(backend.id.as_str()).copied();
-                Arc::new(Backend::new(backend, settings.workers, before))
+                Arc::new(Backend::new(backend, (settings.workers, desk), before))
             })
             .collect();
         let parts = Parts {
@@ -58,7 +61,8 @@ impl View {
         };
         let sites = plan.hosts.into_iter().map(|host| {
             let before = previous.and_then(|view| view.routes.of_domain(&host.host.domain));
-            Arc::new(Site::new(host, parts, before))
+            let bounds = Bounds::new(&host, desk);
+            Arc::new(Site::new((host, bounds), parts, before))
         });
         let routes = Routes::new(sites);
         Self {

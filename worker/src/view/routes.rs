@@ -101,6 +101,8 @@ mod tests {
         Routes::new(domains.iter().map(|domain| {
             let plan = HostPlan {
                 host: VirtualHost::of(domain, "a"),
+                rate_limit: None,
+                access: None,
                 permits: None,
                 row: 0,
             };
@@ -109,7 +111,7 @@ mod tests {
                 pools: &[],
                 backends: &[],
             };
-            Arc::new(Site::new(plan, parts, None))
+            Arc::new(Site::new((plan, None), parts, None))
         }))
     }
 

@@ -6,6 +6,7 @@ use tpp::{ids::Origin, lending::WorkerSettings, plan::HostPlan};
 
 use super::{
     balance::Balancer,
+    bounds::Bounds,
     lot,
     member::{Member, Parts},
     pool::TokenPool,
@@ -15,6 +16,8 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) plan: HostPlan,
+    /// What its requests are limited by; `None`: nothing.
+    pub(crate) bounds: Option<Box<Bounds>>,
     /// The group of its enabled tag.
     enabled: Arc<Group>,
     /// Those that have a part of its clients, the enabled one among them; none if it has all.
@@ -43,7 +46,11 @@ pub(crate) struct Group {
 
 impl Site {
     /// That of `plan`; `before` is the same in an older one.
-    pub(crate) fn new(plan: HostPlan, parts: Parts<'_>, before: Option<&Arc<Self>>) -> Self {
+    pub(crate) fn new(
+        (plan, bounds): (HostPlan, Option<Box<Bounds>>),
+        parts: Parts<'_>,
+        before: Option<&Arc<Self>>,
+    ) -> Self {
         let host = &plan.host;
         let group = |tag: &str| {
             let before = before.and_then(|site| site.groups().find(|group| group.tag == tag));
@@ -71,6 +78,7 @@ impl Site {
         Self {
             enabled,
             shares,
+            bounds,
             plan,
         }
     }

@@ -45,10 +45,11 @@ pub(crate) fn reply(reply: &Reply, request: Option<&Request>, seal: Seal<'_>, ou
     );
     put_length(out, body.len() as u64);
     match reply.status {
-        503 => put_retry_after(reply.retry_after.unwrap_or(SOON), out),
+        429 | 503 => put_retry_after(reply.retry_after.unwrap_or(SOON), out),
         405 => put(out, &[ALLOW]),
         _ => {}
     }
+    put(out, &[reply.fields.as_bytes()]);
     put_connection(request.is_some_and(|request| request.is_old), seal, out);
     put(out, &[b"\r\n"]);
     if !request.is_some_and(|request| request.is_head) {
