@@ -43,7 +43,7 @@ pub(crate) fn pool_summary(name: &str, stock: &Arc<Stock>, configured_tokens: u6
         idle_leases: stock.idle_leases(),
         longest_wait_ms: u64::try_from(longest_wait(std::slice::from_ref(stock)).as_millis())
             .unwrap_or(u64::MAX),
-        all_refused: stock.hopeless().is_some(),
+        all_refused: matches!(stock.hopeless(), Some(Hopeless::Refused(_))),
     }
 }
 

@@ -125,6 +125,11 @@ fn a_server_that_is_down_around_the_end_is_asked_by_one_slot_and_costs_nobody_a_
     while now < start + 1400 * SECOND {
         let plan = schedule.plan(now);
         assert!(plan.start.len() <= 1);
+        // Whoever has started one looks again when it has ended.
+        let next_look = match plan.start.is_empty() {
+            true => plan.next_look,
+            false => now + SECOND / 100,
+        };
         for login in plan.start {
             if now >= down_from && now < down_until {
                 tries += 1;
@@ -139,7 +144,7 @@ fn a_server_that_is_down_around_the_end_is_asked_by_one_slot_and_costs_nobody_a_
         if all_usable(&schedule, 100) && now >= down_until {
             break;
         }
-        now = plan.next_look;
+        now = next_look;
     }
     assert!(now < start + 1310 * SECOND, "{:?}", now - start);
     assert!((10..400).contains(&tries), "{tries}");
@@ -204,10 +209,12 @@ fn a_server_found_to_give_one_token_is_asked_once_from_then_on() {
     let now = Instant::now();
     let mut schedule = shared(3, now);
     schedule.set_sharing(false);
-    for version in 1..=3 {
-        let login = schedule.plan(now).start.remove(0);
-        assert!(schedule.succeeded(login, version, Some(1000 * SECOND), now));
+    for _ in 0..2 {
+        for login in schedule.plan(now).start {
+            assert!(schedule.succeeded(login, 1, Some(1000 * SECOND), now));
+        }
     }
+    assert!(all_usable(&schedule, 3));
     schedule.found_shared(1);
     let due = now + 1000 * SECOND;
     assert_eq!(schedule.plan(due).start.len(), 1);
