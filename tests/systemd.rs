@@ -40,7 +40,10 @@ struct Books {
 
 impl Manager {
     fn new(path: &Path) -> Self {
-        let socket = UnixDatagram::bind(path).expect("bind the manager's socket");
+        Self::on(UnixDatagram::bind(path).expect("bind the manager's socket"))
+    }
+
+    fn on(socket: UnixDatagram) -> Self {
         socket
             .set_read_timeout(Some(Duration::from_millis(20)))
             .expect("a timeout");
@@ -177,6 +180,60 @@ fn systemd_is_told_of_readiness_life_and_numbers() {
     drop(client);
     scene.proxy.signal_supervisor(Signal::SIGTERM);
     manager.wait_for("STOPPING=1");
+}
+
+#[test]
+fn a_manager_that_does_not_read_holds_nothing_up_and_misses_nothing() {
+    let upstream = Upstream::start();
+    let directory = tempfile::tempdir().expect("make a directory");
+    let path = directory.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("bind the manager's socket");
+    let settings = Settings::in_front_of(&upstream)
+        .accounts(&upstream, 2)
+        .workers(2)
+        .variable("NOTIFY_SOCKET", &path.display().to_string());
+    let proxy = Proxy::start_copy_in(directory, &settings);
+    let mut client = proxy.client(&upstream);
+    client.get("/who").ok();
+    let before = proxy.worker_pids();
+    assert_eq!(proxy.ctl(&["restart"]).code, Some(0));
+    proxy.signal_supervisor(Signal::SIGHUP);
+    wait_until("it was reloaded", || proxy.status().last_reload.is_some());
+    drop(client);
+    wait_until("those before are gone", || {
+        proxy.worker_pids().iter().all(|pid| !before.contains(pid))
+    });
+    assert!(proxy.log().contains("systemd takes no messages now"));
+    let manager = Manager::on(socket);
+    for line in ["READY=1", "RELOADING=1"] {
+        manager.wait_for(line);
+    }
+    manager.wait_for("STATUS=healthy: 0 of 2 tokens lent, 0 waiting, 2 workers ready");
+    wait_until("what a successor needs is kept, and no more", || {
+        let kept = ["region", "listen", "health", "plan", "process-", "channel-"];
+        kept.map(|name| manager.count(name)) == [1, 1, 1, 1, 2, 2]
+    });
+    for worker in proxy.workers() {
+        assert_eq!(manager.count(&format!("process-{}", worker.pid)), 1);
+    }
+    proxy.signal_supervisor(Signal::SIGTERM);
+    manager.wait_for("STOPPING=1");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_manager_that_never_reads() {
+    let upstream = Upstream::start();
+    let directory = tempfile::tempdir().expect("make a directory");
+    let path = directory.path().join("notify");
+    let _deaf = UnixDatagram::bind(&path).expect("bind the manager's socket");
+    let settings = Settings::in_front_of(&upstream)
+        .accounts(&upstream, 1)
+        .variable("NOTIFY_SOCKET", &path.display().to_string());
+    let mut proxy = Proxy::start_copy_in(directory, &settings);
+    assert_eq!(proxy.upgrade(None).code, Some(0));
+    proxy.signal_supervisor(Signal::SIGTERM);
+    assert_eq!(proxy.wait_for_exit().code(), Some(0));
+    proxy.assert_gone();
 }
 
 #[test]

@@ -115,6 +115,7 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     pools.leave();
     keeping.abort();
     servers.close().await?;
+    systemd::told().await;
     info!("stopped");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tpp::control::{Health, Status};
 
 use super::systemd;
@@ -32,7 +32,13 @@ pub(crate) async fn announce(outlook: Arc<Outlook>) {
     let mut is_ready = false;
     let mut last_line = String::new();
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = sleep(systemd::RETRY), if systemd::is_behind() => {
+                systemd::catch_up();
+                continue;
+            }
+        }
         systemd::feed_watchdog();
         let status = status(&outlook.glance());
         if !is_ready && has_started(&status, started.elapsed()) {

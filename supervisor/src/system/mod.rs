@@ -3,6 +3,7 @@
 pub(crate) mod announce;
 pub mod limits;
 pub mod logging;
+mod notices;
 pub(crate) mod signals;
 pub(crate) mod sockets;
 pub(crate) mod systemd;
