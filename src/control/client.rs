@@ -82,21 +82,43 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Sends `command` to the supervisor at `socket` and returns its reply. `timeout` bounds the whole
-/// exchange, connecting included.
+/// How often a supervisor that ends before it answers is asked in all: another executable may have taken its place.
+const TRIES: u32 = 5;
+
+/// Sends `command` to the supervisor at `socket` and returns its reply. `timeout` bounds all of it, connecting included.
+///
+/// A connection that ends without an answer may be that of an executable that made way for another one, at the same
+/// socket. That one is asked again; each command may be carried out twice and comes to the same.
 ///
 /// # Errors
 /// [`ClientError`], whose text names the socket and the reason.
 pub fn ask(socket: &Path, command: Command, timeout: Duration) -> Result<Reply, ClientError> {
-    exchange(socket, command, timeout).map_err(|fault| ClientError {
+    let deadline = Instant::now() + timeout;
+    let ask_once = || exchange(socket, command.clone(), (deadline, timeout));
+    let mut outcome = ask_once();
+    for _ in 1..TRIES {
+        if !matches!(outcome, Err(Fault::Closed)) {
+            break;
+        }
+        match ask_once() {
+            // It has no successor.
+            Err(Fault::Missing | Fault::Refused) => break,
+            again => outcome = again,
+        }
+    }
+    outcome.map_err(|fault| ClientError {
         socket: socket.to_owned(),
         fault,
     })
 }
 
-fn exchange(socket: &Path, command: Command, timeout: Duration) -> Result<Reply, Fault> {
-    let deadline = Instant::now() + timeout;
-    let stream = open(socket, timeout).map_err(|errno| unconnected(errno, timeout))?;
+fn exchange(
+    socket: &Path,
+    command: Command,
+    (deadline, timeout): (Instant, Duration),
+) -> Result<Reply, Fault> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let stream = open(socket, left).map_err(|errno| unconnected(errno, timeout))?;
     let mut stream = Deadlined { stream, deadline };
     // A supervisor that refuses us may answer and close before it has read everything: its answer
     // tells more than our broken pipe.

@@ -95,6 +95,41 @@ fn a_closed_connection_is_said_to_be_closed() {
 }
 
 #[test]
+fn whoever_takes_the_place_of_one_that_closed_is_asked_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("control.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let peer = thread::spawn(move || {
+        let mut first = listener.accept().unwrap().0;
+        assert_eq!(read_request(&mut first), Request::new(Command::Restart));
+        drop(first);
+        let mut second = listener.accept().unwrap().0;
+        assert_eq!(read_request(&mut second), Request::new(Command::Restart));
+        frame::write(&mut second, &Response::new(Reply::Done("done".into()))).unwrap();
+    });
+    let reply = ask(&socket, Command::Restart, PATIENCE);
+    assert_eq!(reply.unwrap(), Reply::Done("done".into()));
+    peer.join().unwrap();
+}
+
+#[test]
+fn one_that_closes_again_and_again_is_not_asked_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("control.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let peer = thread::spawn(move || {
+        for _ in 0..TRIES {
+            read_request(&mut listener.accept().unwrap().0);
+        }
+        listener
+    });
+    let closed = "the supervisor closed the connection before it answered";
+    let reply = ask(&socket, Command::Status, PATIENCE);
+    assert_eq!(reason((socket, reply)), closed);
+    peer.join().unwrap();
+}
+
+#[test]
 fn a_supervisor_of_another_version_is_named_as_such() {
     let newer = asked(PATIENCE, |mut stream| {
         read_request(&mut stream);
