@@ -5,6 +5,7 @@ mod instance;
 mod order;
 mod replace;
 mod report;
+mod start;
 mod watch;
 
 use std::{
@@ -32,6 +33,7 @@ use instance::{Instance, Worker};
 use order::Answer;
 pub(crate) use order::{FleetHandle, NextSupervisor, Order, Wanted};
 pub(crate) use report::{FleetReport, WorkerReport};
+use start::Started;
 
 /// How often the heartbeats are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -51,6 +53,10 @@ pub(crate) struct Fleet {
     /// Workers of a predecessor that sit in no seat of this pool; with that time once they drain.
     former: Vec<(WorkerProcess, Option<Instant>)>,
     ended: JoinSet<(RawFd, u32, Ending)>,
+    /// Workers that are being started, each on a thread of its own.
+    starting: JoinSet<Started>,
+    /// Who is to be called once no worker is being started.
+    next: Option<NextSupervisor>,
     /// Instances whose workers are still to be replaced.
     to_replace: VecDeque<usize>,
     askers: Vec<Answer>,
@@ -78,6 +84,8 @@ impl Fleet {
             leaving: Vec::new(),
             former: Vec::new(),
             ended: JoinSet::new(),
+            starting: JoinSet::new(),
+            next: None,
             to_replace: VecDeque::new(),
             askers: Vec::new(),
             stop_at: None,
@@ -106,11 +114,17 @@ impl Fleet {
                     Ok((key, pid, ending)) => self.process_ended(key, pid, ending),
                     Err(source) => error!(error = %source, "lost sight of a worker"),
                 },
+                Some(started) = self.starting.join_next() => match started {
+                    Ok(started) => self.worker_started(started),
+                    Err(source) => error!(error = %source, "lost sight of a worker's start"),
+                },
                 order = orders.recv() => self.obey(order.unwrap_or(Order::Stop)),
                 _ = tick.tick() => self.look(Instant::now()),
             }
+            self.hand_over_if_due();
             self.publish_report();
-            if self.left || (self.stopping && self.ended.is_empty()) {
+            let all_ended = self.ended.is_empty() && self.starting.is_empty();
+            if self.left || (self.stopping && all_ended) {
                 return;
             }
         }
@@ -161,13 +175,14 @@ impl Fleet {
                     );
                 }
                 self.stop_at = Some(Instant::now() + delay);
+                self.next = None;
                 self.stop_if_due(Instant::now());
             }
             // Workers that drain already go on to their end, supervisor or not.
             Order::Leave => self.left = true,
             // A successor would not know that tpp is to stop. Whoever sent it sees it dropped.
             Order::HandOver(_) if self.is_told_to_stop() => {}
-            Order::HandOver(next) => self.hand_over(next),
+            Order::HandOver(next) => self.next = Some(next),
         }
     }
 
@@ -276,56 +291,6 @@ impl Fleet {
             self.answer_if_settled();
         }
         self.stock.sweep();
-    }
-
-    fn fill_instances(&mut self, now: Instant) {
-        for at in 0..self.instances.len() {
-            if self.instances[at].is_due(now) {
-                match self.start_worker() {
-                    Ok(worker) => {
-                        self.instances[at].current = Some(worker);
-                        // As new as a successor would be.
-                        self.to_replace.retain(|one| *one != at);
-                    }
-                    Err(reason) => {
-                        error!(reason, "worker not started");
-                        self.give_up_replacing(&format!("worker not started: {reason}"));
-                        self.instances[at].note_end(now, None, reason);
-                    }
-                }
-            }
-        }
-    }
-
-    fn start_worker(&mut self) -> Result<Worker, String> {
-        let seat = self.stock.fill_seat(self.launch.fingerprint());
-        let (seat, epoch) = seat.ok_or("all seats are taken")?;
-        let started = WorkerProcess::start(&self.launch, &self.stock, (seat, epoch));
-        let followed = started.and_then(|process| {
-            self.stock.set_pid(seat, process.pid);
-            self.follow(&process)?;
-            Ok(process)
-        });
-        match followed {
-            Ok(mut process) => {
-                let pid = process.pid;
-                // From here on a successor of ours finds it.
-                process.let_begin(&self.plan);
-                info!(worker = %seat, pid, %epoch, "worker started");
-                Ok(Worker {
-                    seat,
-                    epoch,
-                    process,
-                    in_charge_since: Instant::now(),
-                    ready: false,
-                })
-            }
-            Err(source) => {
-                // Should there be a process already: without our word it ends as its channel does.
-                self.stock.reclaim(seat);
-                Err(format!("start a process: {source}"))
-            }
-        }
     }
 
     fn order_out(&mut self, worker: Worker, now: Instant) {

@@ -3,42 +3,30 @@
 //! A process is held by its pidfd (pidfd_open(2)), never by its number: so a worker that another supervisor started is
 //! followed and signalled like a child of our own, and no signal ever hits a process that got the number later.
 
+pub(crate) mod start;
+
 use std::{
     cell::Cell,
     fmt, io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-        unix::{net::UnixStream, process::CommandExt},
+        unix::net::UnixStream,
     },
     path::PathBuf,
-    process::Stdio,
 };
 
-use command_fds::{CommandFdExt, FdMapping};
 use nix::errno::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
 use tokio::io::{Interest, unix::AsyncFd};
 use tpp::{
-    handover::{Role, WorkerArgs, WorkerDescriptors, passing, word},
+    handover::{Role, passing, word},
     hash::hash_on,
-    lending::Stock,
     plan::Sealed,
-    pool::{Epoch, SeatIndex},
 };
 
-use crate::system::{sockets::ForWorkers, systemd};
-
-/// Variables a worker may inherit: they change how a process runs, and hold no secret.
-const INHERITED_VARIABLES: [&str; 6] = [
-    "RUST_BACKTRACE",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-];
+use crate::system::{children::Own, sockets::ForWorkers, systemd};
 
 /// What the workers of one supervisor have in common.
 #[derive(Debug)]
@@ -101,6 +89,8 @@ impl Launch {
 pub(crate) struct WorkerProcess {
     pub(crate) pid: u32,
     pidfd: OwnedFd,
+    /// Its end is taken here.
+    _own: Own,
     /// The worker sees its other end close when the supervisor is gone. `None`: it could not be met.
     channel: Option<UnixStream>,
     was_killed: Cell<bool>,
@@ -123,30 +113,11 @@ impl WorkerProcess {
         Self {
             pid,
             pidfd,
+            _own: Own::new(pid),
             channel,
             was_killed: Cell::new(false),
             sent_plan: 0,
         }
-    }
-
-    /// Starts a worker for `seat`, and lets it wait for [`Self::let_begin`].
-    ///
-    /// # Errors
-    /// If the system has no process or no descriptors left.
-    pub(crate) fn start(
-        launch: &Launch,
-        stock: &Stock,
-        (seat, epoch): (SeatIndex, Epoch),
-    ) -> io::Result<Self> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let child = command(launch, stock, (seat, epoch))
-            .fd_mappings(mappings(launch, stock, theirs.into())?)
-            .map_err(io::Error::other)?
-            .spawn()?;
-        let pid = child.id();
-        // Nobody has reaped it yet, so the number is its own.
-        let pidfd = open_pidfd(pid)?;
-        Ok(Self::adopted(pid, pidfd, Some(ours)))
     }
 
     /// Lets a started worker begin, by `plan`. To be called once it is noted in its seat, where a successor of ours will
@@ -261,60 +232,6 @@ pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Ending {
             Ok(None) | Err(_) => return Ending::Unknown,
         }
     }
-}
-
-fn command(
-    launch: &Launch,
-    stock: &Stock,
-    (seat, epoch): (SeatIndex, Epoch),
-) -> std::process::Command {
-    // The image this process runs, even if the file has been replaced since: supervisor and worker are of one version.
-    let args = WorkerArgs {
-        seat: seat.get(),
-        epoch: epoch.get(),
-        seats: stock.pool().seats.len(),
-        meeting_prefix: launch.meeting_prefix.clone(),
-        listen: launch
-            .listeners
-            .iter()
-            .map(|(address, _)| address.clone())
-            .collect(),
-    };
-    let mut command = std::process::Command::new("/proc/self/exe");
-    command
-        .arg0("tpp-worker")
-        .arg("worker")
-        .args(args.to_arguments())
-        .env_clear()
-        .envs(
-            INHERITED_VARIABLES
-                .iter()
-                .filter_map(|name| Some((name, std::env::var_os(name)?))),
-        )
-        .stdin(Stdio::null())
-        // A group of its own: Ctrl-C at a terminal is for the supervisor, which then drains the workers.
-        .process_group(0);
-    command
-}
-
-fn mappings(launch: &Launch, stock: &Stock, channel: OwnedFd) -> io::Result<Vec<FdMapping>> {
-    let handover = WorkerDescriptors {
-        region: stock.region().as_fd().try_clone_to_owned()?,
-        channel,
-        bells: stock.bells().try_clone()?,
-        listeners: launch
-            .listeners
-            .iter()
-            .map(|(_, fd)| fd.try_clone())
-            .collect::<io::Result<_>>()?,
-    };
-    let numbered = handover.hand_down().into_iter();
-    Ok(numbered
-        .map(|(parent_fd, child_fd)| FdMapping {
-            parent_fd,
-            child_fd,
-        })
-        .collect())
 }
 
 impl fmt::Display for Ending {

@@ -44,6 +44,7 @@ use crate::{
     succession::{history, upgrade::Invocation},
     system::{
         announce::announce,
+        children,
         signals::{Request, Signals},
         systemd,
     },
@@ -109,6 +110,7 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let keeping = tokio::spawn(keep(plans, stock, bell));
     tokio::spawn(follow(signals, handle, Arc::clone(&orders)));
     tokio::spawn(announce(Arc::clone(&outlook)));
+    tokio::spawn(children::reap_orphans());
     let servers = doors.open(orders, outlook);
     fleet.run(received).await;
     // From here on the pool may be another supervisor's to write to.

@@ -49,13 +49,11 @@ pub(crate) fn command_of(image: &Path) -> Command {
     command
 }
 
-/// The same command in a session of its own, with no more open files than `most_files`. `setsid` and `prlimit`
-/// become the command, so that the process id is the command's.
-pub(crate) fn as_session_leader(command: &Command, most_files: Option<u64>) -> Command {
+/// The same command in a session of its own, started `through` another command. `setsid` and that one become the command,
+/// so that the process id is the command's.
+pub(crate) fn as_session_leader(command: &Command, through: &[String]) -> Command {
     let mut leader = Command::new("setsid");
-    if let Some(most) = most_files {
-        leader.args(["prlimit", &format!("--nofile={most}:{most}")]);
-    }
+    leader.args(through);
     leader.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {

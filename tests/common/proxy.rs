@@ -69,10 +69,7 @@ impl Proxy {
         let mut command = command_of(image);
         command.arg("--config").arg(config);
         command.envs(settings.environment().iter().cloned());
-        Self::launch(
-            as_session_leader(&command, settings.most_files()),
-            directory,
-        )
+        Self::launch(as_session_leader(&command, settings.through()), directory)
     }
 
     /// Starts `tpp dev` with `arguments` and waits until its two workers are ready.
@@ -90,7 +87,7 @@ impl Proxy {
             .arg("--control-socket")
             .arg(directory.path().join("control.sock"));
         command.args(arguments);
-        let mut proxy = Self::launch(as_session_leader(&command, None), directory);
+        let mut proxy = Self::launch(as_session_leader(&command, &[]), directory);
         proxy.learn_addresses();
         proxy.wait_until_ready(2);
         proxy

@@ -26,7 +26,7 @@ pub(crate) struct Settings {
     instead: Option<(String, String)>,
     /// Slots that no account above fills.
     slots_besides: u64,
-    most_files: Option<u64>,
+    through: Vec<String>,
 }
 
 /// Stands for tpp's directory in every value and file.
@@ -127,13 +127,20 @@ impl Settings {
     }
 
     /// A limit on the files that each of tpp's processes may have open.
-    pub(crate) fn with_most_files(mut self, most: u64) -> Self {
-        self.most_files = Some(most);
+    pub(crate) fn with_most_files(self, most: u64) -> Self {
+        self.started_through(&["prlimit", &format!("--nofile={most}:{most}")])
+    }
+
+    /// A command that becomes tpp: tpp's own words come after these.
+    pub(crate) fn started_through(mut self, words: &[&str]) -> Self {
+        self.through
+            .extend(words.iter().map(|word| (*word).to_owned()));
         self
     }
 
-    pub(crate) fn most_files(&self) -> Option<u64> {
-        self.most_files
+    /// The command that becomes tpp; empty: tpp itself.
+    pub(crate) fn through(&self) -> &[String] {
+        &self.through
     }
 
     pub(crate) fn environment(&self) -> &[(String, String)] {

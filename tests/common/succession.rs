@@ -81,7 +81,7 @@ impl Proxy {
     pub(crate) fn start_successor(&mut self) {
         let mut command = command_of(self.image());
         command.arg("--config").arg(self.config_file());
-        self.succeed(as_session_leader(&command, None));
+        self.succeed(as_session_leader(&command, &[]));
     }
 
     /// The same as a service manager does it: with `variables`, and with the descriptors that it kept by their names.
@@ -100,7 +100,7 @@ impl Proxy {
             .envs(variables.iter().cloned());
         let names: Vec<_> = kept.iter().map(|(name, _)| name.as_str()).collect();
         command.env("LISTEN_FDNAMES", names.join(":"));
-        let mut leader = as_session_leader(&command, None);
+        let mut leader = as_session_leader(&command, &[]);
         let mappings = kept.into_iter().zip(3..);
         let mappings = mappings.map(|((_, parent_fd), child_fd)| FdMapping {
             parent_fd,

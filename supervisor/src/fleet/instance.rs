@@ -34,6 +34,8 @@ pub(super) struct Worker {
 pub(super) struct Instance {
     pub(super) current: Option<Worker>,
     pub(super) successor: Option<Worker>,
+    /// The seat of a worker whose process is being made: the current one if there is none, else a successor.
+    pub(super) starting: Option<(SeatIndex, Epoch)>,
     quick_ends: u32,
     start_at: Option<Instant>,
     pub(super) restarts: u64,
@@ -72,7 +74,9 @@ impl Instance {
 
     /// Whether a worker is to be started now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.current.is_none() && self.start_at.is_none_or(|at| now >= at)
+        self.current.is_none()
+            && self.starting.is_none()
+            && self.start_at.is_none_or(|at| now >= at)
     }
 
     /// Puts a ready successor in its forerunner's place, and returns the forerunner, if it still lived.

@@ -55,15 +55,10 @@ impl Fleet {
         let Some(&at) = self.to_replace.front() else {
             return;
         };
-        if self.instances[at].successor.is_some() || self.instances[at].delay(now).is_some() {
-            return;
-        }
-        match self.start_worker() {
-            Ok(worker) => self.instances[at].successor = Some(worker),
-            Err(reason) => {
-                self.give_up_replacing(&format!("worker not started: {reason}"));
-                self.instances[at].note_end(now, None, reason);
-            }
+        let instance = &self.instances[at];
+        let is_under_way = instance.successor.is_some() || instance.starting.is_some();
+        if !is_under_way && instance.delay(now).is_none() {
+            self.start_worker(at);
         }
     }
 

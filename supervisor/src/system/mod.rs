@@ -1,6 +1,7 @@
 //! What the operating system gives, and is told: signals, sockets, limits, log lines, systemd.
 
 pub(crate) mod announce;
+pub(crate) mod children;
 pub mod limits;
 pub mod logging;
 mod notices;
