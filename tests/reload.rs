@@ -3,8 +3,8 @@
 mod common;
 
 use common::{
-    client::Client, command::Outcome, message::Request, proxy::Proxy, settings::Settings,
-    upstream::Upstream, wait_until,
+    client::Client, command::Outcome, message::Request, processes, proxy::Proxy,
+    settings::Settings, upstream::Upstream, wait_until,
 };
 use nix::sys::signal::Signal;
 
@@ -60,6 +60,27 @@ fn accounts_come_and_go_under_live_connections() {
     });
     proxy.wait_until_all_is_back(3);
     upstream.assert_clean();
+}
+
+#[test]
+fn tokens_of_accounts_that_a_reload_adds_are_locked_in_memory_like_the_others() {
+    let (upstream, settings, proxy) = start(1);
+    let locked = || processes::memory_kib(proxy.supervisor_pid(), "VmLck");
+    let at_start = locked();
+    if proxy.log().contains("tokens are not locked in memory") {
+        println!("NOT CHECKED: the limit on locked memory allows none");
+        return;
+    }
+    assert!(at_start > 0);
+    let new = settings.account(&upstream, "many", 20);
+    assert_done(&reload(&proxy, &new), "accounts (1 added)");
+    // At least one buffer for each.
+    let added = 20 * 4096 / 1024;
+    assert!(
+        locked() >= at_start + added,
+        "{} KiB after {at_start}",
+        locked()
+    );
 }
 
 #[test]

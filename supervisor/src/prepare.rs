@@ -21,7 +21,7 @@ use tpp::{
     plan::Plan,
     region::{Geometry, Region},
 };
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::{
     doors::{api::ApiSocket, control::ControlSocket},
@@ -29,7 +29,7 @@ use crate::{
     process::WorkerProcess,
     succession::{self, Found, Takeover},
     system::{
-        limits::require_pidfd,
+        limits::{lock_tokens, require_pidfd},
         logging::Log,
         sockets::{Listening, listen, listen_beside},
     },
@@ -235,9 +235,7 @@ fn stock(
         Some(inherited) => inherited,
         None => new_region(config, workers)?,
     };
-    if let Err(error) = region.lock_tokens(config.sessions().max(region.slots_used())) {
-        info!(%error, "tokens are not locked in memory: raise the limit (LimitMEMLOCK) to keep them out of swap");
-    }
+    lock_tokens(&region, config.sessions());
     let stock = Stock::new(Arc::new(region), bells);
     Ok((stock, is_ours))
 }

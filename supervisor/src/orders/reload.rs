@@ -16,6 +16,7 @@ use crate::{
     in_force::InForce,
     plans::{self, Name, Plans, Turn, inputs_for},
     system::{
+        limits::lock_tokens,
         logging::Log,
         sockets::{ForWorkers, Listening, listen_beside},
     },
@@ -172,6 +173,7 @@ impl Reload {
             let _ = self.log.set_filter(&old.telemetry.log_filter);
             return Err(reason);
         }
+        lock_tokens(self.stock.region(), new.sessions());
         door.settle(with.state).await;
         new.warnings().iter().for_each(|warning| warn!("{warning}"));
         let listeners = with.listeners;

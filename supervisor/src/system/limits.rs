@@ -7,7 +7,8 @@ use nix::sys::{
     prctl,
     resource::{Resource, getrlimit, setrlimit},
 };
-use tracing::warn;
+use tpp::region::Region;
+use tracing::{info, warn};
 
 /// Raises the limit on open descriptors as far as it goes, and rules out core dumps, which would hold
 /// passwords and tokens. Workers inherit both.
@@ -24,6 +25,13 @@ pub fn prepare() {
     ];
     for errno in no_cores.into_iter().filter_map(Result::err) {
         warn!(error = %errno, "core dumps not ruled out");
+    }
+}
+
+/// Keeps the tokens of the slots in use, and of `sessions` at the least, out of swap. To be called whenever slots are added.
+pub(crate) fn lock_tokens(region: &Region, sessions: usize) {
+    if let Err(error) = region.lock_tokens(sessions.max(region.slots_used())) {
+        info!(%error, "tokens are not locked in memory: raise the limit (LimitMEMLOCK) to keep them out of swap");
     }
 }
 
