@@ -156,6 +156,10 @@ impl Fleet {
                 }
                 self.askers.push(answer);
             }
+            Order::TellSockets(answer) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(self.launch.try_clone_sockets());
+            }
             Order::Plan(plan) => {
                 self.plan = plan;
                 self.put_plan_in_force();

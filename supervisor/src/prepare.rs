@@ -201,9 +201,21 @@ fn listeners(
             (None, Some((listening, socket))) if listening.covers(address) => {
                 on(address, socket.try_clone().context("duplicate a socket")?)
             }
-            (None, _) => on(address, listen_beside("listen", address, wanted)?),
+            (None, _) => {
+                let open = takeover.listeners();
+                on(address, listen_beside("listen", address, wanted, open)?)
+            }
         });
-    opened.collect()
+    let mut opened = opened.collect::<anyhow::Result<Vec<_>>>()?;
+    // What a wider one takes in has clients in its backlog, and more come to it as long as it is open.
+    for socket in takeover.take_listeners() {
+        let bound = socket.local_addr().context("address of a socket")?;
+        let wider = opened.iter().find(|(one, _)| one.includes(bound));
+        if let Some(wanted) = wider.map(|(one, _)| one.wanted) {
+            opened.push(on(wanted, socket)?);
+        }
+    }
+    Ok(opened)
 }
 
 fn control_socket(

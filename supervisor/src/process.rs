@@ -8,6 +8,7 @@ pub(crate) mod start;
 use std::{
     cell::Cell,
     fmt, io,
+    net::TcpListener,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::net::UnixStream,
@@ -60,6 +61,13 @@ impl Launch {
             systemd::forget(&Role::Listener.to_string());
             systemd::keep_all(self.sockets());
         }
+    }
+
+    /// Duplicates of the sockets, as far as the system has descriptors left.
+    pub(crate) fn try_clone_sockets(&self) -> Vec<TcpListener> {
+        let sockets = self.listeners.iter();
+        let clones = sockets.filter_map(|(_, socket)| socket.try_clone().ok());
+        clones.map(TcpListener::from).collect()
     }
 
     /// The sockets, for whoever keeps them for a successor.

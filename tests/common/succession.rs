@@ -112,18 +112,29 @@ impl Proxy {
         self.succeed(leader);
     }
 
-    fn succeed(&mut self, mut leader: Command) {
+    fn succeed(&mut self, leader: Command) {
         let before = self.address;
+        self.follow_on(leader);
+        assert_eq!(
+            self.address, before,
+            "a successor listens where its forerunner did"
+        );
+    }
+
+    /// As [`Self::start_successor`], where clients connect to another address of the same port.
+    pub(crate) fn start_successor_elsewhere(&mut self) {
+        let mut command = command_of(self.image());
+        command.arg("--config").arg(self.config_file());
+        self.follow_on(as_session_leader(&command, &[]));
+    }
+
+    fn follow_on(&mut self, mut leader: Command) {
         self.supervisor = spawn_logging(&mut leader, self.directory.path());
         self.sessions.push(self.supervisor.id());
         self.sessions.retain(|&session| {
             session == self.supervisor.id() || !processes::in_session(session).is_empty()
         });
         self.learn_addresses();
-        assert_eq!(
-            self.address, before,
-            "a successor listens where its forerunner did"
-        );
     }
 
     /// Runs a second tpp with the configuration of this one, to its end.

@@ -1,6 +1,6 @@
 //! What the fleet can be told.
 
-use std::{fmt, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{fmt, net::TcpListener, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 use tpp::{config::Config, handover::Role, plan::Sealed, pool::SeatIndex};
@@ -17,6 +17,8 @@ pub(crate) enum Order {
     Restart(Answer),
     /// Want other workers: more are started, fewer drained, and those with other sockets replaced one by one.
     Want(Wanted, Vec<ForWorkers>, Answer),
+    /// Tell which sockets the workers accept on.
+    TellSockets(oneshot::Sender<Vec<TcpListener>>),
     /// Have all workers act on this plan, and those that are started from now on.
     Plan(Arc<Sealed>),
     /// Drain all workers and end. The second time: kill them.
@@ -82,6 +84,13 @@ impl FleetHandle {
     /// Gives an order. False: the fleet has ended.
     pub(crate) fn tell(&self, order: Order) -> bool {
         self.0.send(order).is_ok()
+    }
+
+    /// Duplicates of the sockets that the workers accept on. None: the fleet has ended.
+    pub(crate) async fn sockets(&self) -> Vec<TcpListener> {
+        let (answer, answered) = oneshot::channel();
+        self.tell(Order::TellSockets(answer));
+        answered.await.unwrap_or_default()
     }
 
     /// Has the fleet do something, and waits until it is done.

@@ -1,6 +1,11 @@
 //! Puts another configuration in force while all goes on: all of it, or nothing.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{sync::Mutex, task::spawn_blocking, time::timeout};
 use tpp::{
@@ -134,7 +139,7 @@ impl Reload {
                 "{workers} workers need a restart: there are {seats} seats, two for each"
             ));
         }
-        let (listeners, sockets) = self.listeners(new)?;
+        let (listeners, sockets) = self.listeners(new, &self.fleet.sockets().await)?;
         let state = door.under(new.clone())?;
         let settings = WorkerSettings::of(new, workers);
         let (inputs, unresolved) = inputs_for(turn, settings, Arc::clone(&state.gateway)).await;
@@ -202,18 +207,24 @@ impl Reload {
     }
 
     /// The addresses of `new`, and the sockets for them: those that are open, and others newly opened.
-    fn listeners(&self, new: &Config) -> Result<(Vec<Listening>, Vec<ForWorkers>), String> {
+    /// `own` are those that are open.
+    fn listeners(
+        &self,
+        new: &Config,
+        own: &[TcpListener],
+    ) -> Result<(Vec<Listening>, Vec<ForWorkers>), String> {
         let mut open = self.in_force.now().listeners.clone();
         let mut listeners = Vec::new();
         let mut sockets = Vec::new();
         for &wanted in &new.listen {
-            let kept = open.iter().position(|one| one.wanted == wanted);
+            let is_it = |one: &Listening| one.wanted == wanted || one.bound == wanted;
+            let kept = open.iter().position(is_it);
             let wide = self.covering(new, wanted);
             let one = match (kept, wide) {
                 (Some(at), _) => {
                     let one = open.swap_remove(at);
                     sockets.push(ForWorkers::Kept(one.bound));
-                    one
+                    Listening { wanted, ..one }
                 }
                 (None, Some(wide)) => {
                     // The socket for all of IPv6, which is open and stays so, takes these clients already.
@@ -221,7 +232,7 @@ impl Reload {
                     Listening { wanted, ..wide }
                 }
                 (None, None) => {
-                    let socket = listen_beside("listen", wanted, &new.listen)
+                    let socket = listen_beside("listen", wanted, &new.listen, own)
                         .map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
                     let one = Listening::on(wanted, &socket).map_err(|error| error.to_string())?;
                     sockets.push(ForWorkers::New(one.bound, socket.into()));
@@ -229,6 +240,14 @@ impl Reload {
                 }
             };
             listeners.push(one);
+        }
+        // What a wider one takes in has clients in its backlog, and more come to it as long as it is open.
+        for one in open {
+            let wider = listeners.iter().find(|wide| wide.includes(one.bound));
+            if let Some(wanted) = wider.map(|wide| wide.wanted) {
+                sockets.push(ForWorkers::Kept(one.bound));
+                listeners.push(Listening { wanted, ..one });
+            }
         }
         Ok((listeners, sockets))
     }

@@ -215,6 +215,16 @@ impl Takeover {
         take_socket(&mut self.listeners, address)
     }
 
+    /// The sockets for clients that nobody has taken.
+    pub(crate) fn listeners(&self) -> &[TcpListener] {
+        &self.listeners
+    }
+
+    /// Takes those.
+    pub(crate) fn take_listeners(&mut self) -> Vec<TcpListener> {
+        std::mem::take(&mut self.listeners)
+    }
+
     /// The same of the health endpoint.
     pub(crate) fn take_health(&mut self, address: SocketAddr) -> Option<TcpListener> {
         take_socket(&mut self.health, address)
