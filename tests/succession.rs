@@ -289,6 +289,8 @@ fn an_upgrade_starts_another_executable_in_place() {
     assert!(outcome.out.contains("2 workers ready"), "{outcome:?}");
     assert!(proxy.runs_image(&image));
     assert_eq!(proxy.status().pid, pid);
+    let name = processes::proc_text(pid, "comm").expect("the process is there");
+    assert_eq!(name, "tpp\n");
     let event = last_event(&proxy);
     assert_eq!((event.how.as_str(), event.workers), ("upgraded", 2));
     let ready = proxy.ready_workers();

@@ -29,6 +29,8 @@ pub enum Role {
     Control,
     /// A connection of `tppctl` that waits for the end of an upgrade.
     Caller,
+    /// The executable's file, for a script's interpreter to open. Who runs it has no use for it.
+    Image,
     /// A pidfd of the worker with this process id.
     Process(u32),
     /// The supervisor's end of the channel to the worker with this process id.
@@ -47,6 +49,7 @@ impl fmt::Display for Role {
             Self::Api => f.write_str("api"),
             Self::Control => f.write_str("control"),
             Self::Caller => f.write_str("asker"),
+            Self::Image => f.write_str("image"),
             Self::Process(pid) => write!(f, "process-{pid}"),
             Self::Channel(pid) => write!(f, "channel-{pid}"),
         }
@@ -74,6 +77,7 @@ impl FromStr for Role {
                 "api" => Self::Api,
                 "control" => Self::Control,
                 "asker" => Self::Caller,
+                "image" => Self::Image,
                 _ => return Err(unknown()),
             },
             Some(("bell", seat)) => {
@@ -120,6 +124,7 @@ mod tests {
             Role::Api,
             Role::Control,
             Role::Caller,
+            Role::Image,
             Role::Process(4711),
             Role::Channel(u32::MAX),
         ] {

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => {
+            limits::take_name();
             // Before anything is opened: the numbers of what is inherited are still its own.
             let inherited = handover::receive();
             with_config(&args, |config| {

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context;
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{OwnedMutexGuard, oneshot, watch},
     task::JoinHandle,
 };
 use tpp::{
@@ -99,12 +99,19 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let plans = Arc::new(plans);
     let desired = Arc::new(Desired::new(Arc::clone(&plans), state));
     let fleet = fleet(&mut prepared, plan)?;
-    renew_workers(prepared.start_kind, prepared.caller.take(), &handle);
+    let turn = Arc::<tokio::sync::Mutex<()>>::default();
+    let caller = prepared.caller.take();
+    // Another upgrade, which would end this process, waits until the caller of this one is answered.
+    let turn_of_caller = caller
+        .as_ref()
+        .and_then(|_| Arc::clone(&turn).try_lock_owned().ok());
+    renew_workers(prepared.start_kind, (caller, turn_of_caller), &handle);
     let parts = Parts {
         report: fleet.report(),
         fleet: handle.clone(),
         plans: Arc::clone(&plans),
         desired,
+        turn,
     };
     let (orders, outlook, doors) = parts.join(prepared)?;
     let keeping = tokio::spawn(keep(plans, stock, bell));
@@ -128,6 +135,7 @@ struct Parts {
     fleet: FleetHandle,
     plans: Arc<Plans>,
     desired: Arc<Desired>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Parts {
@@ -149,7 +157,7 @@ impl Parts {
         let addresses = listeners.iter().map(|(listening, _)| *listening);
         let in_force = InForce::first(config, addresses.collect(), configurations.get());
         let in_force = Arc::new(in_force);
-        let turn = Arc::default();
+        let turn = self.turn;
         let own_sockets = [
             (Role::Health, health.1.as_fd()),
             (Role::Control, control.as_fd()),
@@ -326,7 +334,11 @@ fn fleet(prepared: &mut Prepared, plan: Sealed) -> anyhow::Result<Fleet> {
 }
 
 /// Has those workers replaced that a predecessor started otherwise than we would, and tells who waits for it.
-fn renew_workers(start_kind: StartKind, caller: Option<UnixStream>, fleet: &FleetHandle) {
+fn renew_workers(
+    start_kind: StartKind,
+    (caller, turn): (Option<UnixStream>, Option<OwnedMutexGuard<()>>),
+    fleet: &FleetHandle,
+) {
     if start_kind == StartKind::Started {
         return;
     }
@@ -347,6 +359,7 @@ fn renew_workers(start_kind: StartKind, caller: Option<UnixStream>, fleet: &Flee
             };
             reply_to(caller, reply).await;
         }
+        drop(turn);
     });
 }
 

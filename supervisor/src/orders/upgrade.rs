@@ -19,8 +19,8 @@ use super::reload::read;
 use crate::{
     fleet::{FleetHandle, NextSupervisor, Order},
     in_force::InForce,
-    succession::upgrade::{self, Invocation},
-    system::logging::Log,
+    succession::upgrade::{self, Image, Invocation},
+    system::{logging::Log, systemd},
 };
 
 /// What an upgrade works on.
@@ -59,7 +59,8 @@ impl Upgrade {
         }
         // A reload under way ends first, and none begins.
         let _turn = self.turn.lock().await;
-        upgrade::check(executable, config_file).await?;
+        let image = Image::open(executable)?;
+        upgrade::check(&image, config_file).await?;
         self.check_unchanged().await?;
         let caller = caller.map(|caller| (Role::Caller, caller));
         let region = (Role::Region, self.stock.region().as_fd());
@@ -73,17 +74,16 @@ impl Upgrade {
         let (refused, was_refused) = oneshot::channel();
         let invocation = self.invocation.clone();
         let log = self.log.clone();
-        let executable = executable.to_owned();
         let next = move |mut descriptors: Vec<_>| {
             descriptors.extend(own);
-            info!(executable = %executable.display(), "starting in this one's place");
+            let name = image.name.display().to_string();
+            info!(executable = name, "starting in this one's place");
             log.flush();
-            let error = upgrade::exec(&executable, &invocation, &descriptors);
-            let _ = refused.send(format!(
-                "{} cannot be started: {error}",
-                executable.display()
-            ));
+            let error = upgrade::exec(image, &invocation, descriptors);
+            let _ = refused.send(format!("{name} cannot be started: {error}"));
         };
+        // What it was not told yet the successor would not know of.
+        systemd::told().await;
         self.fleet
             .tell(Order::HandOver(NextSupervisor(Box::new(next))));
         Err(was_refused

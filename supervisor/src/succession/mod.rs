@@ -127,6 +127,8 @@ impl Takeover {
                 Role::Api => self.api.push(descriptor),
                 // Whoever asked for it has it already.
                 Role::Control => {}
+                // It runs by now.
+                Role::Image => {}
                 Role::Caller => self.caller = Some(descriptor.into()),
                 Role::Process(pid) => processes.entry(pid).or_default().0 = Some(descriptor),
                 Role::Channel(pid) => {

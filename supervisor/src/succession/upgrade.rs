@@ -4,15 +4,20 @@ use std::{
     ffi::{CString, OsStr, OsString},
     io,
     os::{
-        fd::OwnedFd,
+        fd::{AsRawFd, OwnedFd},
         unix::ffi::{OsStrExt, OsStringExt},
     },
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Output, Stdio},
     time::Duration,
 };
 
-use nix::unistd::execve;
+use command_fds::{CommandFdExt, FdMapping};
+use nix::{
+    fcntl::{OFlag, open},
+    sys::stat::Mode,
+    unistd::execve,
+};
 use tokio::{process::Command, time::timeout};
 use tpp::{
     config::Config,
@@ -23,7 +28,10 @@ use tpp::{
     },
 };
 
-use crate::plans::check_logins;
+use crate::{
+    plans::check_logins,
+    system::children::{self, Own},
+};
 
 /// How long a new executable may take to say whether it can take over.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
@@ -49,6 +57,41 @@ pub fn say_takes_over(format: u32, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What the system writes behind the name of a file that has none any more.
+const NAMELESS: &str = " (deleted)";
+/// The number of an [`Image`] in the process that is asked.
+const ASKED_AS: i32 = 3;
+
+/// An executable's very file: the one that was checked is the one that is started, whatever has its name by then.
+#[derive(Debug)]
+pub(crate) struct Image {
+    /// By which it was found.
+    pub(crate) name: PathBuf,
+    file: OwnedFd,
+}
+
+impl Image {
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn open(name: &Path) -> Result<Self, String> {
+        // One that may be run need not be one that may be read.
+        let file = open(name, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
+        let file = file.map_err(|errno| {
+            let error = io::Error::from(errno);
+            format!("{} cannot be run: {error}", name.display())
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            file,
+        })
+    }
+}
+
+/// Where a process finds the file that is open under this number.
+fn place_of(number: i32) -> String {
+    format!("/proc/self/fd/{number}")
+}
+
 /// How this process was started: how its successor will be.
 #[derive(Debug, Clone)]
 pub(crate) struct Invocation {
@@ -62,7 +105,7 @@ impl Invocation {
     /// If the system does not tell the executable.
     pub(crate) fn of_this_process() -> io::Result<Self> {
         Ok(Self {
-            executable: std::env::current_exe()?,
+            executable: named(std::env::current_exe()?),
             arguments: std::env::args_os().collect(),
         })
     }
@@ -73,23 +116,40 @@ impl Invocation {
     }
 }
 
-/// Asks `executable` whether it runs here, can read the configuration, and knows the state it would inherit.
+/// The name that a file had, if another one took it before we could look.
+fn named(executable: PathBuf) -> PathBuf {
+    let name = executable.as_os_str().as_bytes();
+    match name.strip_suffix(NAMELESS.as_bytes()) {
+        Some(name) if !executable.exists() => PathBuf::from(OsStr::from_bytes(name)),
+        _ => executable,
+    }
+}
+
+/// Asks `image` whether it runs here, can read the configuration, and knows the state it would inherit.
 ///
 /// # Errors
 /// If not: one line says why.
-pub(crate) async fn check(executable: &Path, config_file: &Path) -> Result<(), String> {
-    let name = executable.display();
-    let output = Command::new(executable)
+pub(crate) async fn check(image: &Image, config_file: &Path) -> Result<(), String> {
+    let name = image.name.display();
+    let cannot = |error: io::Error| format!("{name} cannot be run: {error}");
+    let file = FdMapping {
+        parent_fd: image.file.try_clone().map_err(cannot)?,
+        child_fd: ASKED_AS,
+    };
+    let mut command = Command::new(place_of(ASKED_AS));
+    command
+        .arg0(&image.name)
         .args(["check", "--takes-over", &FORMAT.to_string()])
         .arg("--config")
         .arg(config_file)
         .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = timeout(CHECK_TIMEOUT, output)
+        .kill_on_drop(true);
+    let command = command.fd_mappings(vec![file]);
+    let command = command.map_err(|error| cannot(io::Error::other(error)))?;
+    let output = timeout(CHECK_TIMEOUT, output_of(command))
         .await
         .map_err(|_| format!("{name} has not checked the configuration within {CHECK_TIMEOUT:?}"))?
-        .map_err(|error| format!("{name} cannot be run: {error}"))?;
+        .map_err(cannot)?;
     let said = String::from_utf8_lossy(&output.stdout);
     if output.status.success() && said.lines().any(|line| line == takes_over(FORMAT)) {
         return Ok(());
@@ -102,14 +162,28 @@ pub(crate) async fn check(executable: &Path, config_file: &Path) -> Result<(), S
     })
 }
 
-/// Starts `executable` in this process's place. Returns only if that fails, and nothing has changed then.
+/// Runs a command to its end.
+async fn output_of(command: &mut Command) -> io::Result<Output> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (child, _own) = children::start(|| {
+        let child = command.spawn()?;
+        let own = child.id().map(Own::new);
+        io::Result::Ok((child, own))
+    })?;
+    child.wait_with_output().await
+}
+
+/// Starts `image` in this process's place, with `descriptors`. Returns only if that fails, and nothing has changed then.
 pub(crate) fn exec(
-    executable: &Path,
+    image: Image,
     invocation: &Invocation,
-    descriptors: &[(Role, OwnedFd)],
+    mut descriptors: Vec<(Role, OwnedFd)>,
 ) -> io::Error {
+    let place = place_of(image.file.as_raw_fd());
+    // A script's interpreter opens it once more; the successor closes it.
+    descriptors.push((Role::Image, image.file));
     // Signals are held back, over exec too: one that comes meanwhile waits for the successor.
-    match prepare(executable, invocation, descriptors) {
+    match prepare(&place, invocation, &descriptors) {
         Ok((path, arguments, variables)) => match execve(&path, &arguments, &variables) {
             Ok(never) => match never {},
             Err(errno) => errno.into(),
@@ -122,12 +196,12 @@ pub(crate) fn exec(
 type Exec = (CString, Vec<CString>, Vec<CString>);
 
 fn prepare(
-    executable: &Path,
+    place: &str,
     invocation: &Invocation,
     descriptors: &[(Role, OwnedFd)],
 ) -> io::Result<Exec> {
     let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::other);
-    let path = text(executable.as_os_str().as_bytes())?;
+    let path = text(place.as_bytes())?;
     let arguments = invocation
         .arguments
         .iter()
@@ -170,7 +244,7 @@ mod tests {
         let path = directory.path().join("tpp");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
-        check(&path, Path::new("/etc/tpp/tpp.toml"))
+        check(&Image::open(&path).unwrap(), Path::new("/etc/tpp/tpp.toml"))
             .await
             .map_err(|reason| reason.replace(&path.display().to_string(), "PATH"))
     }
@@ -202,10 +276,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_there_cannot_be_run() {
-        let reason = check(Path::new("/nonexistent/tpp"), Path::new("tpp.toml"))
-            .await
-            .unwrap_err();
+    async fn the_file_that_was_opened_is_asked_whatever_has_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tpp");
+        let write = |says: &str| {
+            let new = directory.path().join("new");
+            std::fs::write(&new, format!("#!/bin/sh\necho {says}\n")).unwrap();
+            std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o500)).unwrap();
+            std::fs::rename(&new, &path).unwrap();
+        };
+        write("takes over state format 1");
+        let image = Image::open(&path).unwrap();
+        write("nothing");
+        assert_eq!(check(&image, Path::new("tpp.toml")).await, Ok(()));
+        let image = Image::open(&path).unwrap();
+        assert!(check(&image, Path::new("tpp.toml")).await.is_err());
+    }
+
+    #[test]
+    fn a_name_that_another_file_took_is_still_the_name() {
+        assert_eq!(
+            named("/nonexistent/tpp (deleted)".into()),
+            Path::new("/nonexistent/tpp")
+        );
+        assert_eq!(
+            named("/nonexistent/tpp".into()),
+            Path::new("/nonexistent/tpp")
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_run() {
+        let reason = Image::open(Path::new("/nonexistent/tpp")).unwrap_err();
         assert!(
             reason.starts_with("/nonexistent/tpp cannot be run: "),
             "{reason}"
@@ -216,8 +318,10 @@ mod tests {
     fn a_failed_exec_returns_and_leaves_the_signals_as_they_were() {
         let invocation = Invocation::of_this_process().unwrap();
         let before = SigSet::thread_get_mask().unwrap();
-        let error = exec(Path::new("/nonexistent/tpp"), &invocation, &[]);
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let image = Image::open(file.path()).unwrap();
+        let error = exec(image, &invocation, Vec::new());
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(SigSet::thread_get_mask().unwrap(), before);
     }
 }

@@ -28,6 +28,13 @@ pub fn prepare() {
     }
 }
 
+/// Calls the process by its name: one that was started through a descriptor, in another one's place, bears the number.
+pub fn take_name() {
+    if let Err(errno) = prctl::set_name(c"tpp") {
+        warn!(error = %errno, "the process keeps the name that it has");
+    }
+}
+
 /// Keeps the tokens of the slots in use, and of `sessions` at the least, out of swap. To be called whenever slots are added.
 pub(crate) fn lock_tokens(region: &Region, sessions: usize) {
     if let Err(error) = region.lock_tokens(sessions.max(region.slots_used())) {
