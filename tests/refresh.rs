@@ -57,6 +57,64 @@ fn no_client_sees_that_all_tokens_expired_and_each_slot_logs_in_once() {
     upstream.assert_clean();
 }
 
+/// Longer than what a worker keeps to send it again.
+fn long_upload() -> Request {
+    Request::post("/sum", pattern((64 << 10) + 1))
+}
+
+#[test]
+fn after_one_request_has_shown_that_the_server_forgot_its_tokens_no_upload_fails_of_it() {
+    let upstream = Upstream::start();
+    let settings = Settings::in_front_of(&upstream).accounts(&upstream, 4);
+    let proxy = Proxy::start(&settings.workers(1));
+    let mut clients: Vec<_> = (0..4).map(|_| proxy.client(&upstream)).collect();
+    clients.iter_mut().for_each(|client| {
+        client.get("/who").ok();
+    });
+    upstream.expire_all();
+    clients[0].get("/who").ok();
+    for client in &mut clients {
+        client.ask(&long_upload()).ok();
+        client.ask(&long_upload()).ok();
+    }
+    assert_eq!(upstream.refusals(), 1, "of what was sent again");
+    for number in 0..4 {
+        assert_eq!(upstream.attempts_of(&format!("user{number}")), 2);
+    }
+    upstream.assert_clean();
+}
+
+#[test]
+fn an_upload_that_was_refused_is_not_refused_again() {
+    let upstream = Upstream::start();
+    let proxy = Proxy::start(&Settings::in_front_of(&upstream).accounts(&upstream, 1));
+    let mut client = proxy.client(&upstream);
+    client.get("/who").ok();
+    upstream.expire_all();
+    // Nobody knows yet, and it cannot be sent again.
+    assert_eq!(client.ask(&long_upload()).status, 401);
+    client.ask(&long_upload()).ok();
+    assert_eq!((upstream.refusals(), upstream.attempts().len()), (1, 2));
+    upstream.assert_clean();
+}
+
+#[test]
+fn an_applications_own_refusals_cast_no_doubt_on_other_tokens() {
+    let upstream = Upstream::start();
+    let settings = Settings::in_front_of(&upstream).accounts(&upstream, 2);
+    let proxy = Proxy::start(&settings.workers(1));
+    let [mut denied, mut other] = [proxy.client(&upstream), proxy.client(&upstream)];
+    let user = other.get("/who").ok().json()["user"].clone();
+    for body in [0, 100, (64 << 10) + 1] {
+        let request = Request::post("/refuse", pattern(body));
+        assert_eq!(denied.ask(&request).status, 401);
+        denied.ask(&long_upload()).ok();
+    }
+    other.ask(&long_upload()).ok();
+    let user = user.as_str().expect("a user");
+    assert_eq!(upstream.attempts_of(user), 1);
+}
+
 #[test]
 fn a_body_that_is_sent_again_arrives_whole() {
     let upstream = Upstream::start();

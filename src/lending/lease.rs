@@ -86,6 +86,18 @@ impl Lease {
         }
     }
 
+    /// Whether the upstream refused token `version`, and no other one is in yet.
+    #[must_use]
+    pub fn is_refused(&self, version: u64) -> bool {
+        self.words().refused() == version
+    }
+
+    /// When the token in the slot was drawn, milliseconds of [`crate::clock::boot_millis`].
+    #[must_use]
+    pub fn drawn_at(&self) -> u64 {
+        self.words().drawn_at()
+    }
+
     fn words(&self) -> &TokenWords {
         self.desk.token_words(self.slot)
     }

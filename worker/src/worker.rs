@@ -21,7 +21,7 @@ use tpp::{
 use crate::{
     clock::Clock,
     door::limit::{Limit, Place},
-    gateway::budget::Retries,
+    gateway::{budget::Retries, doubts::Doubts},
     leash::Looks,
     log::Muffler,
     timers::{Timer, Timers},
@@ -59,6 +59,8 @@ pub(crate) struct Worker {
     emptied: Notify,
     /// Who is let in.
     pub(crate) limit: Limit,
+    /// Which tokens may be stale.
+    pub(crate) doubts: Doubts,
     /// Of what the upstream does to requests.
     pub(crate) muffler: Muffler,
     /// Of waits that end.
@@ -91,6 +93,7 @@ impl Worker {
             connections: AtomicUsize::new(0),
             emptied: Notify::new(),
             limit,
+            doubts: Doubts::default(),
             muffler: Muffler::default(),
             wait_muffler: Muffler::default(),
         })

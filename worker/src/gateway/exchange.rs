@@ -10,6 +10,7 @@ use crate::{
         lend::{give_back, lend},
         login_path::admit,
         permit::permit,
+        prove::prove,
         rate,
         route::route,
         stamp::stamp,
@@ -44,6 +45,7 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
     breaker::ask(flight)?;
     gather(flight).await?;
     lend(flight).await?;
+    prove(flight).await?;
     permit(flight).await?;
     loop {
         let mut attempt = choose(flight).await?;

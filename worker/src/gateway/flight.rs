@@ -30,6 +30,8 @@ pub(crate) struct Flight<'a> {
     pub(crate) may_reuse: bool,
     /// The upstream has refused a token of this request already.
     pub(crate) was_refused: bool,
+    /// When that token was drawn, if this very request was sent again because of it.
+    pub(crate) refused_token: Option<u64>,
     /// Backends that could not be reached.
     pub(crate) tried: Vec<Arc<Backend>>,
     /// What is said if no other one can be tried.
@@ -69,6 +71,7 @@ impl<'a> Flight<'a> {
             upload: Upload::new(request),
             may_reuse: true,
             was_refused: false,
+            refused_token: None,
             tried: Vec::new(),
             unreachable: None,
             retrying: None,

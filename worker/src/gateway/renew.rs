@@ -50,8 +50,14 @@ impl Client {
             lease.report_refused(refusal.version);
             return Ok(false);
         }
+        self.newer_than(refusal.version).await
+    }
+
+    /// Asks for a login in place of the token of `version`, and waits for it. False: none comes, or not in time.
+    pub(crate) async fn newer_than(&mut self, version: u64) -> Result<bool, Failure> {
+        let held = self.held.as_ref().ok_or(Failure::Over(Next::Drop))?;
         let limit = self.settings.token.login_timeout + REFRESH_MARGIN;
-        let refreshed = lease.refreshed(refusal.version);
+        let refreshed = held.lease().refreshed(version);
         match attend(
             &self.worker,
             &self.timer,

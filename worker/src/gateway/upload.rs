@@ -72,6 +72,12 @@ impl Upload {
         self.kept.is_some()
     }
 
+    /// Whether it is, or may well become, too long to be sent again.
+    pub(crate) fn may_outgrow(&self) -> bool {
+        let is_full = |kept: &BytesMut| kept.len() >= KEPT && !self.is_over;
+        self.kept.as_ref().is_none_or(is_full)
+    }
+
     /// Sees whether the whole body is in, or as much of it as can be kept. A body of known length is left in `inbox`;
     /// what is there of another one is taken.
     pub(crate) fn gather(&mut self, inbox: &mut BytesMut) -> Result<Gathered, BadFrame> {
@@ -219,11 +225,15 @@ mod tests {
         Frame::Chunked.put(&vec![b'x'; KEPT + 1], &mut inbox);
         assert_eq!(chunked.gather(&mut inbox), Ok(Gathered::Enough));
         assert!(!chunked.is_over() && chunked.can_replay());
+        assert!(chunked.may_outgrow());
         let mut long = upload(Body::Length(1 << 40));
         let mut inbox = BytesMut::zeroed(KEPT - 1);
         assert_eq!(long.gather(&mut inbox), Ok(Gathered::TooLittle));
         inbox.extend_from_slice(b"x");
         assert_eq!(long.gather(&mut inbox), Ok(Gathered::Enough));
+        assert!(long.may_outgrow());
+        assert!(!upload(Body::Length(KEPT as u64)).may_outgrow());
+        assert!(!upload(Body::CHUNKED).may_outgrow());
     }
 
     #[test]

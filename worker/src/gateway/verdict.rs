@@ -44,15 +44,23 @@ pub(crate) async fn judge(
                 is_second: flight.was_refused,
                 can_replay: flight.upload.can_replay(),
             };
+            let held = flight.client.held.as_ref();
+            let drawn_at = held.map(|held| held.lease().drawn_at());
             if flight.client.renewed(refusal).await? {
                 attempt.withdraw(flight);
                 flight.was_refused = true;
+                flight.refused_token = drawn_at;
                 return Ok(None);
             }
         }
         _ => {
             if let Some(held) = &mut flight.client.held {
                 held.note_served();
+                if let Some(refused) = flight.refused_token.take() {
+                    let drawn_at = held.lease().drawn_at();
+                    let doubts = &flight.client.worker.doubts;
+                    doubts.note(attempt.origin, refused, drawn_at);
+                }
             }
         }
     }
