@@ -71,7 +71,16 @@ impl Upstream {
 
     /// One more, under the judge of another one: a client may be served by either.
     pub(crate) fn start_under(oracle: Oracle) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind the upstream");
+        Self::start_on(SocketAddr::from(([127, 0, 0, 1], 0)), oracle)
+    }
+
+    /// One at this address.
+    pub(crate) fn start_at(address: SocketAddr) -> Self {
+        Self::start_on(address, Oracle::default())
+    }
+
+    fn start_on(address: SocketAddr, oracle: Oracle) -> Self {
+        let listener = TcpListener::bind(address).expect("bind the upstream");
         let address = listener
             .local_addr()
             .expect("a bound socket has an address");
