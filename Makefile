@@ -57,9 +57,9 @@ conformance: ## an HTTP client's own test suite, directly and through tpp: same 
 	$(CARGO) build --workspace --locked
 	proof/conformance.sh
 
-clients: ## real HTTP clients with more connections than there are tokens (Python, Node, Java, Go, ab: those that are there)
-	$(CARGO) build --release --locked -p tpp-supervisor --bin tpp
-	python3 tests/clients/measure.py target/release $(CLIENTS)
+clients: ## real HTTP clients with more connections than there are tokens (Python, Node, Java, Go, ab: those that are there; REQUESTS=2000)
+	$(CARGO) build $(if $(FAST),,--release) --locked -p tpp-supervisor --bin tpp
+	python3 tests/clients/measure.py --requests $(or $(REQUESTS),2000) target/$(if $(FAST),debug,release) $(CLIENTS)
 
 soak: ## a steady load for long: memory, descriptors, counters (SECS=1200 RATE=2000)
 	$(CARGO) build --release --locked -p tpp-supervisor --bin tpp

@@ -1,10 +1,11 @@
 """Real clients with more connections than there are tokens: what `lease.mode = "connection"` costs them over "request".
 
-measure.py TPP [CLIENT ...]: TPP is the folder with the programs. Each client has 50 connections over 8 tokens and asks 2,000
-times for what takes no time; all else is tpp's default. Exit status 1 if one takes over two seconds more than in request mode, or
+measure.py [--requests N] TPP [CLIENT ...]: TPP is the folder with the programs. Each client has 50 connections over 8 tokens and asks
+2,000 times (N) for what takes no time; all else is tpp's default. Exit status 1 if one takes over two seconds more than in request mode, or
 has a request that failed; a client whose runtime is not there is skipped, and that is said.
 """
 
+import argparse
 import json
 import pathlib
 import shutil
@@ -141,17 +142,22 @@ def measured(programs, folder, name, command, mode, tokens, connections, request
 
 
 def main() -> None:
-    programs = pathlib.Path(sys.argv[1]).resolve()
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--requests", type=int, default=REQUESTS)
+    options.add_argument("programs", type=lambda path: pathlib.Path(path).resolve())
+    options.add_argument("clients", nargs="*")
+    options = options.parse_args()
+    programs, requests = options.programs, options.requests
     bad = False
     with tempfile.TemporaryDirectory(prefix="tpp-clients-") as folder:
         folder = pathlib.Path(folder)
-        print(f"{CONNECTIONS} connections over {TOKENS} tokens, {REQUESTS} requests, seconds in all (longest request):")
-        for name, command in commands(folder, sys.argv[2:]):
+        print(f"{CONNECTIONS} connections over {TOKENS} tokens, {requests} requests, seconds in all (longest request):")
+        for name, command in commands(folder, options.clients):
             if isinstance(command, str):
                 print(f"{name:12} skipped: {command}", flush=True)
                 continue
             by = {
-                mode: measured(programs, folder, name, command, mode, TOKENS, CONNECTIONS, REQUESTS)
+                mode: measured(programs, folder, name, command, mode, TOKENS, CONNECTIONS, requests)
                 for mode in ["request", "connection"]
             }
             more = by["connection"]["seconds"] - by["request"]["seconds"]
@@ -162,7 +168,7 @@ def main() -> None:
             print(f"{name:12} {shown}  failed {len(failures)}{'  TOO MUCH' if is_bad else ''}", flush=True)
             for failure in sorted(set(failures))[:5]:
                 print(f"    {failures.count(failure)} x {failure}")
-        if not sys.argv[2:] or "fetch" in sys.argv[2:]:
+        if not options.clients or "fetch" in options.clients:
             if shutil.which("node"):
                 command = ["node", HERE / "client.mjs", "fetch"]
                 alone = measured(programs, folder, "fetch", command, "connection", 1, 1, 20)
