@@ -25,6 +25,8 @@ mod stock;
 mod tests;
 #[cfg(not(tpp_loom))]
 mod waiting;
+#[cfg(not(tpp_loom))]
+mod withholding;
 
 #[cfg(not(tpp_loom))]
 pub use self::{
