@@ -78,8 +78,6 @@ a new bucket forgets who was first|limits/window|s/if word >> STAMP_SHIFT != sta
 a newcomer does not look for its like|limits/table|s/other != at \&\& met\.debt(other) > 0/false/
 a key with two entries owes one|limits/table|s/seen\.own()\.map(|at| seen\.debt(at))\.sum::<u64>()/seen.own().next().map_or(0, |at| seen.debt(at))/
 an entry is moved whatever it says|limits/table|s/compare_exchange(seen\.words\[at\], /compare_exchange(set[at].load(Relaxed), /
-a group has no bound|limits/outlier|s/(u64::from(marked\.count_ones()) <= most)/(true || u64::from(marked.count_ones()) <= most)/
-a group has no sequence|limits/outlier|s/wrapping_add(1) << MEMBERS/wrapping_add(0) << MEMBERS/
 probes are given back twice|limits/probes|/pub fn give_back/,/^    }/s/self\.0\.store(0, Relaxed);//
 lost probes stay out|limits/probes|s/breaker\.lost(.*;//
 sweep does not serve the line|pool/recovery|/pub fn sweep_offers/,/^    }/s/self\.dispatch(bells);//

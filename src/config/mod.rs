@@ -118,6 +118,7 @@ impl Config {
                 list.extend(own.warnings(&format!("backend {}", backend.id)));
             }
         }
+        list.extend(self.gateway.warnings());
         list.extend(self.telemetry.warnings());
         list
     }

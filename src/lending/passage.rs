@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     limits::{
-        Breaker, BreakerPolicy, BreakerRules, BreakerState, FailureWindow, GroupRow, HostRow,
-        Outlier, Pass, Probes, RateTable, Tripped,
+        Breaker, BreakerPolicy, BreakerRules, BreakerState, FailureWindow, GroupRow, HostRow, Pass,
+        Probes, RateTable, Tripped,
     },
     shared::{BackendSeat, HostSeat, PairSeat},
     sync::AtomicU64,
@@ -70,13 +70,6 @@ impl Desk {
     #[must_use]
     pub fn group(&self, row: usize) -> Option<&GroupRow> {
         self.region.groups()?.get(row)
-    }
-
-    /// How the backend in `row` behaves.
-    #[must_use]
-    pub fn outlier(&self, row: usize) -> Option<Outlier<'_>> {
-        let row = self.region.backends()?.rows.get(row)?;
-        Some(Outlier::new(&row.outlier))
     }
 
     /// The rates of clients.

@@ -6,7 +6,6 @@
 //! - [`Probes`]: which of a breaker's probes a worker has under way, so that they come back when it dies;
 //! - [`FailureWindow`]: how many of the last seconds' attempts failed;
 //! - [`RateTable`]: a rate for each of very many keys;
-//! - [`Outlier`], [`Group`]: which servers of a group are left out for a while, and never more than a part of them;
 //! - [`Table`]: rows of such words, each of which is one name's.
 //!
 //! A limit on how many at once is a pool without tokens: [`crate::lending::Stock::add_limit`]. All take the time from the caller, in
@@ -15,7 +14,6 @@
 mod breaker;
 #[cfg(all(test, tpp_loom))]
 mod loom_models;
-mod outlier;
 mod probes;
 mod rate;
 mod rows;
@@ -25,7 +23,6 @@ mod tests;
 mod window;
 
 pub use breaker::{Breaker, BreakerPolicy, BreakerRules, BreakerState, Pass, ShareRules, Tripped};
-pub use outlier::{Group, MEMBERS, Outlier, OutlierRules};
 pub use probes::Probes;
 pub use rate::{Quota, Rate, Refused};
 pub use rows::{BUCKETS, BackendRow, GroupRow, HostRow, PairRow, Row, Table, TableFull};

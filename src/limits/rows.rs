@@ -13,8 +13,6 @@ use crate::sync::AtomicU64;
 
 /// Buckets of a row's [`super::FailureWindow`].
 pub const BUCKETS: usize = 10;
-/// Words for the members of a group, [`super::MEMBERS`] in each.
-const GROUP_WORDS: usize = 22;
 
 /// Whose a row is.
 #[repr(C)]
@@ -52,9 +50,7 @@ pub struct HostRow {
 #[derive(Debug, Default)]
 pub struct BackendRow {
     head: RowHead,
-    /// [`super::Outlier`].
-    pub outlier: AtomicU64,
-    reserved: [AtomicU64; 13],
+    reserved: [AtomicU64; 14],
 }
 
 /// A host's use of a backend.
@@ -72,9 +68,7 @@ pub struct PairRow {
 #[derive(Debug, Default)]
 pub struct GroupRow {
     head: RowHead,
-    /// [`super::Group`].
-    pub left_out: [AtomicU64; GROUP_WORDS],
-    reserved: [AtomicU64; 7],
+    reserved: [AtomicU64; 29],
     /// Whose turn it is.
     order: AtomicU64,
 }
@@ -109,7 +103,7 @@ impl Row for BackendRow {
     }
 
     fn clear(&self) {
-        wipe(std::slice::from_ref(&self.outlier));
+        wipe(&self.reserved);
     }
 }
 
@@ -129,7 +123,6 @@ impl Row for GroupRow {
     }
 
     fn clear(&self) {
-        wipe(&self.left_out);
         wipe(std::slice::from_ref(&self.order));
     }
 }

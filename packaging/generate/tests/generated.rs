@@ -50,7 +50,8 @@ fn every_key_stands_in_its_section_of_the_manual_page() {
         let (section, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
         let heading = match section {
             "" => ".SS \"At the top".to_owned(),
-            "credentials" => ".SS \"[[credentials]]".to_owned(),
+            "credentials" | "pools" | "pools.credentials" | "backends" | "virtual_hosts"
+            | "rate_limits" | "access" => format!(".SS \"[[{section}]]"),
             section => format!(".SS [{section}]"),
         };
         let (_, part) = page

@@ -13,6 +13,7 @@ use super::text::write::Map;
 mod check;
 mod entry;
 pub(super) mod plain;
+mod warnings;
 
 #[cfg(test)]
 mod tests;

@@ -139,8 +139,22 @@ choice! {
 
 impl Telemetry {
     /// What an administrator should know though it is no error.
-    pub(in crate::config) fn warnings(&self) -> Option<String> {
-        let vain = "telemetry.otlp_endpoint is set, but nothing is exported yet";
-        self.otlp_endpoint.as_ref().map(|_| vain.to_owned())
+    pub(in crate::config) fn warnings(&self) -> Vec<String> {
+        let vain = [
+            (
+                self.otlp_endpoint.is_some(),
+                "telemetry.otlp_endpoint is set, but nothing is exported yet",
+            ),
+            (
+                self.access_log != AccessLog::Off,
+                "telemetry.access_log is set, but no access log is written yet",
+            ),
+            (
+                self.log_output != LogOutput::Stderr,
+                "telemetry.log_output is set, but the log goes to standard error as yet",
+            ),
+        ];
+        let set = vain.into_iter().filter(|(is_set, _)| *is_set);
+        set.map(|(_, what)| what.to_owned()).collect()
     }
 }

@@ -8,7 +8,7 @@ use tracing::error;
 use super::compile::Inputs;
 use crate::{
     health::{Kind, Login, Rules, Target, Trust},
-    provider::DolphinDb,
+    provider,
 };
 
 /// What tells whom to trust.
@@ -59,11 +59,8 @@ fn login(inputs: &Inputs, backend: &Backend) -> Option<Login> {
     let own = |pool: &&Pool| backend.pool.as_ref() == Some(&pool.name);
     let pool = pools.into_iter().find(own)?;
     let account = Arc::new(pool.credentials.first()?.clone());
-    match DolphinDb::new(&backend.upstream, &pool.token) {
-        Ok(provider) => Some(Login {
-            provider: Arc::new(provider),
-            account,
-        }),
+    match provider::of_pool(pool, &backend.upstream) {
+        Ok(provider) => Some(Login { provider, account }),
         Err(error) => {
             error!(backend = backend.id, %error, "backend is not checked: its login cannot be prepared");
             None
