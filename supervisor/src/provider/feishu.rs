@@ -1,7 +1,7 @@
 //! Feishu and Lark apps: app id and secret in, a `tenant_access_token` or an `app_access_token` out, one for all who use the app.
 //!
 //! A token is good for two hours at most. Within its last half hour a new one is given, and both are good; before that the same
-//! one comes again. The app of a marketplace needs the ticket that the platform sends it every hour ([`tickets`]).
+//! one comes again. The app of a marketplace needs the ticket that the platform sends it every hour (`tickets`).
 
 mod tickets;
 
