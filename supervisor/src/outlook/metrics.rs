@@ -312,23 +312,35 @@ fn counter(name: &str, help: &str, value: u64) -> MetricFamily {
 }
 
 fn histogram(name: &str, help: &str, counts: &HistogramCounts) -> MetricFamily {
+    let buckets = PoolHistogram::BOUNDS.into_iter().zip(counts.buckets);
+    let all = counts.buckets.iter().sum();
+    let sample = histogram_of(buckets, all, counts.sum_micros, vec![]);
+    family(name, help, MetricType::HISTOGRAM, vec![sample])
+}
+
+/// Of `buckets`, bounds with what was counted up to each, not cumulative; and of `all` that was counted, beyond the last bound
+/// too: summed from the buckets, so that it never falls behind them, whatever is counted meanwhile.
+fn histogram_of(
+    buckets: impl Iterator<Item = (f64, u64)>,
+    all: u64,
+    sum_micros: u64,
+    labels: Vec<LabelPair>,
+) -> Metric {
     let mut seen = 0;
-    let mut buckets = Vec::new();
-    for (bound, count) in PoolHistogram::BOUNDS.into_iter().zip(counts.buckets) {
+    let buckets = buckets.map(|(bound, count)| {
         seen += count;
         let mut bucket = Bucket::default();
         bucket.set_upper_bound(bound);
         bucket.set_cumulative_count(seen);
-        buckets.push(bucket);
-    }
+        bucket
+    });
     let mut histogram = Histogram::default();
-    histogram.set_bucket(buckets);
-    // Summed from the buckets, so that it never falls behind them, whatever is counted meanwhile.
-    histogram.set_sample_count(counts.buckets.iter().sum());
-    histogram.set_sample_sum(Duration::from_micros(counts.sum_micros).as_secs_f64());
-    let mut sample = Metric::default();
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_count(all);
+    histogram.set_sample_sum(Duration::from_micros(sum_micros).as_secs_f64());
+    let mut sample = Metric::from_label(labels);
     sample.set_histogram(histogram);
-    family(name, help, MetricType::HISTOGRAM, vec![sample])
+    sample
 }
 
 fn gauge_of(value: f64, labels: Vec<LabelPair>) -> Metric {

@@ -33,22 +33,6 @@ pub(crate) enum Break {
     Cut,
 }
 
-impl Break {
-    /// Whether it is the upstream that failed.
-    pub(crate) fn is_upstreams(&self) -> bool {
-        match self {
-            Self::UpstreamEnded | Self::UpstreamLost(_) | Self::Nonsense(_) => true,
-            Self::Late(end) => matches!(
-                end,
-                WaitEnd::UpstreamHead
-                    | WaitEnd::UpstreamReadsNothing
-                    | WaitEnd::UpstreamSendsNothing
-            ),
-            Self::ClientGone | Self::BadBody | Self::Cut => false,
-        }
-    }
-}
-
 impl From<Nonsense> for Break {
     fn from(Nonsense(details): Nonsense) -> Self {
         Self::Nonsense(details)

@@ -112,10 +112,10 @@ async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: Break) -> Fa
     if let Break::Late(end) = cause {
         record::wait_ended(&flight.client.worker, flight.client.held.as_ref(), end);
     }
-    if let Some((tally, cause)) = flight.tally.as_ref().zip(failing(&cause)) {
-        tally.failed(cause);
-    }
-    if cause.is_upstreams() {
+    if let Some(failing) = failing(&cause) {
+        if let Some(tally) = &flight.tally {
+            tally.failed(failing);
+        }
         breaker::note_failure(flight);
     }
     let failure = if attempt.withdraw(flight) {
@@ -136,7 +136,7 @@ async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: Break) -> Fa
     failure
 }
 
-/// As what a request's host counts it; `None`: the client's own doing.
+/// How the upstream failed, as a request's host counts it; `None`: it was not the upstream.
 fn failing(cause: &Break) -> Option<Failing> {
     match cause {
         Break::UpstreamEnded | Break::UpstreamLost(_) | Break::Nonsense(_) => Some(Failing::Reset),

@@ -1,11 +1,9 @@
 //! Of virtual hosts: how their requests were answered, how long they took, why they failed or were refused.
 
-use std::time::Duration;
-
-use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Metric, MetricFamily, MetricType};
 use tpp::shared::{Failing, HostTotals, Latency, Rejection, code_label};
 
-use super::{counter_of, family, gauge_of, label};
+use super::{counter_of, family, gauge_of, histogram_of, label};
 use crate::outlook::snapshot::Snapshot;
 
 pub(super) fn proxies(snapshot: &Snapshot) -> Vec<MetricFamily> {
@@ -97,25 +95,14 @@ fn by_cause<'a>(
 
 fn durations(domain: &str, totals: &HostTotals) -> Metric {
     let counts = &totals.duration;
-    let mut seen = 0;
-    let buckets = Latency::BOUNDS
-        .into_iter()
-        .zip(counts.buckets)
-        .map(|(bound, count)| {
-            seen += count;
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(bound);
-            bucket.set_cumulative_count(seen);
-            bucket
-        });
-    let mut histogram = Histogram::default();
-    histogram.set_bucket(buckets.collect());
-    // Summed from the buckets, so that it never falls behind them, whatever is counted meanwhile.
-    histogram.set_sample_count(counts.buckets.iter().sum());
-    histogram.set_sample_sum(Duration::from_micros(counts.sum_micros).as_secs_f64());
-    let mut sample = Metric::from_label(vec![label("proxy", domain)]);
-    sample.set_histogram(histogram);
-    sample
+    let buckets = Latency::BOUNDS.into_iter().zip(counts.buckets);
+    let all = counts.buckets.iter().sum();
+    histogram_of(
+        buckets,
+        all,
+        counts.sum_micros,
+        vec![label("proxy", domain)],
+    )
 }
 
 #[cfg(test)]
