@@ -49,6 +49,25 @@ fn tokens_that_expire_at_the_stand_in_are_renewed() {
 }
 
 #[test]
+fn a_host_of_two_tagged_web_servers_is_switched_by_api() {
+    let proxy = Proxy::start_dev(&[]);
+    let api = proxy.status().api_listen.expect("an address of the API");
+    let web = || {
+        let mut client = Client::connect(proxy.address());
+        client.ask(&Request::get("/").field("Host", "example.com"))
+    };
+    assert!(web().ok().text().contains("web-v1"));
+    let switch = Request::post(
+        "/api/v1/domains/example.com/switch",
+        r#"{"new_tag":"canary"}"#,
+    )
+    .field("Content-Type", "application/json");
+    let mut client = Client::connect(api.parse().expect("an address and a port"));
+    client.ask(&switch).ok();
+    assert!(web().ok().text().contains("web-v2"));
+}
+
+#[test]
 fn it_stops_when_told() {
     let mut proxy = Proxy::start_dev(&[]);
     proxy.signal_supervisor(Signal::SIGINT);
