@@ -164,6 +164,12 @@ impl Desk {
 }
 
 impl Asked {
+    /// Whether it is one of the few that an open breaker sends out, to see.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.pass.is_some_and(Pass::is_probe)
+    }
+
     /// The server did as it should, or it failed, at `now`. True if that opened the breaker.
     pub fn tell(mut self, has_failed: bool, policy: BreakerPolicy, now: u64) -> bool {
         let pass = self.hand_in();

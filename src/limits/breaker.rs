@@ -22,6 +22,8 @@ const GENERATION_BITS: u32 = 8;
 const TIME_BITS: u32 = 28;
 /// Of the word's time.
 const STEP_MS: u64 = 100;
+/// How far a word's time may lie ahead of somebody's clock, in steps: who is stopped after reading it comes with an old one. A day.
+const MOST_BEHIND: u64 = 24 * 3600 * 1000 / STEP_MS;
 
 /// When a [`Breaker`] opens, and how it closes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,9 +151,14 @@ impl Word {
         }
     }
 
-    /// Steps since its time, modulo 310 days.
+    /// Steps since its time, modulo 310 days; none if `now` was read before that.
     fn age(self, now: u64) -> u64 {
-        now.wrapping_sub(self.time) & mask(TIME_BITS)
+        let age = now.wrapping_sub(self.time) & mask(TIME_BITS);
+        if age > mask(TIME_BITS) - MOST_BEHIND {
+            0
+        } else {
+            age
+        }
     }
 }
 
@@ -202,7 +209,10 @@ impl<'a> Breaker<'a> {
                         ..word.turned(BreakerState::HalfOpen, now)
                     }
                 }
-                BreakerState::HalfOpen if word.probes < most => Word { time: now, ..word },
+                BreakerState::HalfOpen if word.probes < most => Word {
+                    time: word.time + word.age(now),
+                    ..word
+                },
                 BreakerState::Open | BreakerState::HalfOpen => {
                     let left = recovery.saturating_sub(word.age(now)).max(1);
                     return Err(Tripped {
