@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test unit coverage house crash-points torture chaos clients mutations fuzz conformance soak miri tsan valgrind proof bench check deps release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit coverage house crash-points torture chaos clients mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -24,8 +24,9 @@ unit: ## run the tests that need no process of their own: seconds, once they are
 	@packaging/install-deps.sh build
 	$(CARGO) test --workspace --locked --no-fail-fast --lib --bins
 
-house: ## no file too long, no circle between files, unsafe code in its rooms alone
+house: ## no file too long, no circle between files, unsafe code in its rooms alone; each promise has its tests
 	proof/house.py
+	proof/promises.py
 
 coverage: ## lines covered by the tests, room by room (PROGRAMS=1: with the whole programs, minutes)
 	@packaging/install-deps.sh build
@@ -56,6 +57,10 @@ fuzz: ## fuzz each target (SECS=600 each, TARGET=one of them)
 conformance: ## an HTTP client's own test suite, directly and through tpp: same outcomes
 	$(CARGO) build --workspace --locked
 	proof/conformance.sh
+
+providers: ## OAuth 2.0 against a real authorization server (npm's oidc-provider)
+	$(CARGO) build --workspace --locked
+	proof/providers.sh
 
 clients: ## real HTTP clients with more connections than there are tokens (Python, Node, Java, Go, ab: those that are there; REQUESTS=2000)
 	$(CARGO) build $(if $(FAST),,--release) --locked -p tpp-supervisor --bin tpp

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod certified;
 mod feishu;
 mod identity;
 mod json;

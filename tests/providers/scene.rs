@@ -1,5 +1,7 @@
 //! A tpp with a pool of one provider, as a recipe has it, between its login server and an upstream that both know.
 
+use std::net::SocketAddr;
+
 use crate::{
     common::{client::Client, proxy::Proxy, settings::Settings, upstream::Upstream, wait_until},
     identity::Identity,
@@ -39,7 +41,7 @@ impl Scene {
         let identity = Identity::start(upstream.register());
         let recipe = Recipe::of(kind, identity.address());
         identity.know(&recipe);
-        let settings = prepare(&identity, settings(&recipe, &upstream));
+        let settings = prepare(&identity, settings_before(&recipe, upstream.address()));
         Self {
             proxy: Proxy::start_without_tokens(&settings),
             upstream,
@@ -84,8 +86,8 @@ impl Scene {
 }
 
 /// The recipe, before one backend.
-fn settings(recipe: &Recipe, upstream: &Upstream) -> Settings {
-    let (pool, address) = (&recipe.pool, upstream.address());
+pub(crate) fn settings_before(recipe: &Recipe, backend: SocketAddr) -> Settings {
+    let (pool, address) = (&recipe.pool, backend);
     let tables = format!(
         "\n[[backends]]\nid = \"one\"\naddress = \"{address}\"\ntags = [\"a\"]\npool = \"{pool}\"\n\
          \n[[virtual_hosts]]\ndomain = \"default\"\nenabled_backends_tag = \"a\"\n"
