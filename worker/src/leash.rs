@@ -53,8 +53,12 @@ impl Leash {
 
     fn is_to_end(&self, looks: &Looks) -> bool {
         let looks = looks.count.load(Relaxed);
-        self.seen.swap(looks, Relaxed) != looks
-            && self.lease.lock().as_ref().is_some_and(LeaseWatch::is_ended)
+        // A load and seldom a store: an exchange would lock a cache line at each poll.
+        if self.seen.load(Relaxed) == looks {
+            return false;
+        }
+        self.seen.store(looks, Relaxed);
+        self.lease.lock().as_ref().is_some_and(LeaseWatch::is_ended)
     }
 
     /// Runs `connection` to its end, or to the lease's. Whoever calls drops it then.

@@ -81,14 +81,12 @@ fn pick<'g>(flight: &mut Flight<'_>, group: &'g Group, origin: Origin) -> Option
         let is_open = backend.upstream.serves(origin) || !backend.upstream.has_addresses();
         backend.is_up() && is_open && !tried.iter().any(|one| Arc::ptr_eq(one, backend))
     };
-    let site = Arc::clone(&flight.site);
-    let host = &site.plan.host;
     let serves = |member: &Member| fits(member) && !member.backend.is_out();
-    let followed = match host.affinity {
+    let followed = match flight.site.plan.host.affinity {
         Affinity::Cookie => affinity::follow(flight, group, serves),
         Affinity::None => None,
     };
-    let key = || match &host.balance {
+    let key = || match &flight.site.plan.host.balance {
         Balance::Hash(by) => flight.client.hash_key(flight.head, by),
         _ => 0,
     };

@@ -29,20 +29,53 @@ use crate::{
 
 /// Sees to it that the client holds a lease of the pool that the request's backends draw from, if they draw from one.
 pub(crate) async fn lend(flight: &mut Flight<'_>) -> Result<(), Failure> {
+    let Some(pool) = &flight.group.pool else {
+        return Ok(());
+    };
+    let held = flight.client.held.as_ref();
+    let standing = held.map_or(Standing::None, |held| standing(held, pool));
+    match standing {
+        Standing::Good => Ok(()),
+        standing => acquire(flight, standing).await,
+    }
+}
+
+/// What the client's lease is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It has none.
+    None,
+    /// It is of the pool.
+    Good,
+    /// The server wants its key spared.
+    Spared,
+    /// It is of another pool.
+    Other,
+}
+
+fn standing(held: &Held, pool: &TokenPool) -> Standing {
+    if held.pool() != pool.desk.pool_id() {
+        Standing::Other
+    } else if pool.desk.terms().has_keys() && held.lease().is_spared() {
+        Standing::Spared
+    } else {
+        Standing::Good
+    }
+}
+
+/// Takes a lease in place of what there is. Apart from [`lend`], so that a request on a connection that holds one pays for a look
+/// alone.
+async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Failure> {
     let client = &mut *flight.client;
     let Some(pool) = &flight.group.pool else {
         return Ok(());
     };
-    if let Some(held) = &client.held {
-        let is_of_pool = held.pool() == pool.desk.pool_id();
-        let is_spared = is_of_pool && pool.desk.terms().has_keys() && held.lease().is_spared();
-        if is_of_pool && !is_spared {
-            return Ok(());
-        }
+    if standing != Standing::None {
         // One at a time: two that hold what the other waits for would wait for ever. The connection was promised one for all
         // its life: it ends, and the next one begins with the other pool.
         client.held = None;
-        flight.is_last = !is_spared && client.settings.lease.mode == LeaseMode::Connection;
+        let is_other = standing == Standing::Other;
+        flight.is_last = is_other && client.settings.lease.mode == LeaseMode::Connection;
     }
     let (lease, waited) = match pool.desk.try_lease() {
         Some(lease) => (lease, Duration::ZERO),

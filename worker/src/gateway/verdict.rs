@@ -20,12 +20,22 @@ use crate::{
     upstream::Link,
 };
 
-/// Judges what an attempt has brought: its answer is the client's; `None`: there is to be another attempt.
+/// What an attempt has brought.
+pub(crate) enum Verdict {
+    /// Its answer is the client's.
+    Pass(Head),
+    /// There is to be another attempt.
+    Again,
+    /// It broke off, and there is no other.
+    Broke(Break),
+}
+
+/// Judges what an attempt has brought.
 pub(crate) async fn judge(
     flight: &mut Flight<'_>,
-    mut attempt: Attempt,
+    attempt: &mut Attempt,
     head: Result<Head, Break>,
-) -> Result<Option<(Attempt, Head)>, Failure> {
+) -> Result<Verdict, Failure> {
     let head = match head {
         Ok(head) => head,
         // The upstream closed an idle connection just as it was used: nothing was lost but that.
@@ -33,9 +43,9 @@ pub(crate) async fn judge(
             if attempt.is_reused && attempt.can_begin_again(flight) =>
         {
             flight.may_reuse = false;
-            return Ok(None);
+            return Ok(Verdict::Again);
         }
-        Err(cause) => return Err(fail(flight, attempt, cause).await),
+        Err(cause) => return Ok(Verdict::Broke(cause)),
     };
     match head {
         Head::Final(Answer { status, .. })

@@ -63,6 +63,8 @@ impl Request {
 
 /// Reads the head at the front of `bytes` into `head`; `None`: it has not ended yet. Also returns its length, with any empty
 /// lines before it.
+// Its arrays are not to lie in the frame of whoever polls a connection, which costs at each poll.
+#[inline(never)]
 pub(crate) fn read(bytes: &[u8], head: &mut Head) -> Result<Option<(Request, usize)>, Malformed> {
     let blank = line::blank(bytes);
     let bytes = &bytes[blank..];
