@@ -7,6 +7,7 @@ mod asking;
 mod backends;
 mod domains;
 mod door;
+mod live;
 mod pools;
 mod service;
 mod switch;

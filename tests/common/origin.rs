@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     thread,
+    time::Duration,
 };
 
 /// A backend on loopback, for as long as the test lives.
@@ -19,6 +20,8 @@ pub(crate) struct Origin {
 struct State {
     name: String,
     is_well: AtomicBool,
+    fails: AtomicBool,
+    holds: AtomicBool,
     asked: Mutex<Vec<String>>,
 }
 
@@ -30,6 +33,8 @@ impl Origin {
         let state = Arc::new(State {
             name: name.to_owned(),
             is_well: AtomicBool::new(true),
+            fails: AtomicBool::new(false),
+            holds: AtomicBool::new(false),
             asked: Mutex::default(),
         });
         let served = Arc::clone(&state);
@@ -45,6 +50,16 @@ impl Origin {
     /// Says whether `/health` is answered with 200, or 503.
     pub(crate) fn set_well(&self, is_well: bool) {
         self.state.is_well.store(is_well, SeqCst);
+    }
+
+    /// Says whether requests are answered with 500; checks are not.
+    pub(crate) fn fail(&self, fails: bool) {
+        self.state.fails.store(fails, SeqCst);
+    }
+
+    /// Says whether answers are held back; those to checks are not.
+    pub(crate) fn hold(&self, holds: bool) {
+        self.state.holds.store(holds, SeqCst);
     }
 
     /// The heads of all requests so far but for those of health checks.
@@ -74,11 +89,16 @@ fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
         let is_check = head.starts_with("GET /health ");
         let status = if is_check && !state.is_well.load(SeqCst) {
             "503 Service Unavailable"
+        } else if !is_check && state.fails.load(SeqCst) {
+            "500 Internal Server Error"
         } else {
             "200 OK"
         };
         if !is_check {
             state.asked.lock().expect("no panic").push(head);
+        }
+        while !is_check && state.holds.load(SeqCst) {
+            thread::sleep(Duration::from_millis(5));
         }
         let (name, length) = (&state.name, state.name.len());
         write!(

@@ -12,7 +12,10 @@ use tpp::{
     plan::{BackendPlan, HostPlan, Place, Plan, PoolPlan, Server, origin_of_pool},
 };
 
-use super::spread::spread;
+use super::{
+    pairs::{by_host, pair_keys},
+    spread::spread,
+};
 
 /// A server's name and port, by which its addresses are known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,6 +130,7 @@ pub(super) fn row_keys(gateway: &Gateway) -> RowKeys {
     RowKeys {
         hosts: hosts.map(|one| row_key(&[&one.domain])).collect(),
         backends: backends.map(|one| row_key(&[&one.id])).collect(),
+        pairs: pair_keys(gateway),
         ..RowKeys::default()
     }
 }
@@ -201,7 +205,8 @@ pub(super) fn compile(
         permits: permits(backend.max_concurrent, backend_limit(backend)),
         row,
     };
-    let host = |(host, &row): (&VirtualHost, &usize)| HostPlan {
+    let mut pairs = by_host(gateway, &given.rows.pairs);
+    let host = |(index, (host, &row)): (usize, (&VirtualHost, &usize))| HostPlan {
         host: host.clone(),
         rate_limit: named(&gateway.rate_limits, host.rate_limit.as_ref(), |one| {
             &one.name
@@ -209,6 +214,7 @@ pub(super) fn compile(
         access: named(&gateway.access, host.access.as_ref(), |one| &one.name),
         permits: permits(host.max_concurrent, host_limit(host)),
         row,
+        pairs: pairs.remove(&index).unwrap_or_default(),
     };
     let (hosts, backends) = (gateway.virtual_hosts.iter(), gateway.backends.iter());
     Plan {
@@ -216,7 +222,7 @@ pub(super) fn compile(
         settings: inputs.settings.clone(),
         pools: gateway.pools.iter().map(pool).collect(),
         backends: backends.zip(&given.rows.backends).map(backend).collect(),
-        hosts: hosts.zip(&given.rows.hosts).map(host).collect(),
+        hosts: hosts.zip(&given.rows.hosts).enumerate().map(host).collect(),
     }
 }
 

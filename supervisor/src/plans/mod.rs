@@ -7,6 +7,7 @@
 mod compile;
 mod keeper;
 mod names;
+mod pairs;
 mod spread;
 mod targets;
 mod turn;

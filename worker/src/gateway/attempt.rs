@@ -6,7 +6,9 @@ use tpp::ids::Origin;
 use tpp::shared::WaitEnd;
 
 use crate::{
-    gateway::{flight::Flight, pace::Direction, tunnel::Tunnel, upload::Upload},
+    gateway::{
+        breaker, flight::Flight, pace::Direction, sent::Counted, tunnel::Tunnel, upload::Upload,
+    },
     http1::answer::{Answer, Head, Nonsense},
     http1::body::{Body, Frame},
     upstream::Link,
@@ -44,6 +46,8 @@ impl From<Nonsense> for Break {
 pub(crate) struct Attempt {
     pub(crate) backend: Arc<Backend>,
     _in_flight: InFlight,
+    /// The same over all workers, if it is counted.
+    pub(crate) counted: Option<Counted>,
     pub(crate) wire: Wire,
     /// Where it leads.
     pub(crate) address: SocketAddr,
@@ -92,6 +96,7 @@ impl Attempt {
     pub(crate) fn new(backend: Arc<Backend>, link: Link, origin: Origin, is_reused: bool) -> Self {
         Self {
             _in_flight: backend.enter(),
+            counted: None,
             backend,
             wire: link.wire,
             address: link.address,
@@ -118,10 +123,22 @@ impl Attempt {
         }
     }
 
+    /// The same, and counted so: it goes out now.
+    pub(crate) fn counted_as(mut self, counted: Option<Counted>) -> Self {
+        self.counted = counted;
+        if let Some(counted) = &mut self.counted {
+            counted.goes_out();
+        }
+        self
+    }
+
     /// Sends the request, and as much of its body as there is, until the head of the answer has come.
     pub(crate) async fn head(&mut self, flight: &mut Flight<'_>) -> Result<Head, Break> {
         let head = poll_fn(|cx| self.poll_head(flight, cx)).await?;
         self.state.is_begun = true;
+        if let Some(counted) = &mut self.counted {
+            counted.is_answered();
+        }
         match head {
             Head::Final(Answer { body, frame, .. }) => {
                 (self.state.body, self.state.frame) = (body, frame);
@@ -139,7 +156,11 @@ impl Attempt {
     /// Passes on what is left of the request, and the answer's body to its end; of a tunnel, all until both sides have
     /// ended.
     pub(crate) async fn rest(&mut self, flight: &mut Flight<'_>) -> Result<(), Break> {
-        poll_fn(|cx| self.poll_rest(flight, cx)).await
+        poll_fn(|cx| {
+            breaker::note_progress(flight);
+            self.poll_rest(flight, cx)
+        })
+        .await
     }
 
     /// Takes the answer back, if nothing of it is delivered. Returns whether it did.

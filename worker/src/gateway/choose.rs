@@ -12,12 +12,13 @@ use crate::{
     gateway::{
         affinity,
         attempt::Attempt,
-        breaker,
+        breaker::{self, Guard},
         client::Client,
         flight::{Failure, Flight},
         origin::{fit, note_unreachable},
         permit::permit_of,
         retry::may_retry,
+        sent::Counted,
     },
     message::reply::Reply,
     upstream::{Link, Upstream, transport::Unreachable},
@@ -30,10 +31,7 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
     loop {
         let origin = fit(flight).await?;
         let group = Arc::clone(&flight.group);
-        let Some(Member {
-            backend, settings, ..
-        }) = pick(flight, &group, origin)
-        else {
+        let Some(member) = pick(flight, &group, origin) else {
             if let Some(failure) = flight.unreachable.take() {
                 breaker::note_failure(flight);
                 return Err(failure);
@@ -44,6 +42,10 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
             count(flight, Failing::NoBackend);
             return Err(Failure::Reply(nobody(&group)));
         };
+        let Member {
+            backend, settings, ..
+        } = member;
+        let counted = Counted::begin(flight, member);
         if let Some(permits) = &backend.permits {
             permit_of(flight, permits).await?;
         }
@@ -53,13 +55,18 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
         if flight.may_reuse
             && let Some(link) = backend.upstream.reuse(origin, now)
         {
-            return Ok(Attempt::new(Arc::clone(backend), link, origin, true));
+            let attempt = Attempt::new(Arc::clone(backend), link, origin, true);
+            return Ok(attempt.counted_as(counted));
         }
         match connect(client, &backend.upstream, origin).await? {
-            Ok(link) => return Ok(Attempt::new(Arc::clone(backend), link, origin, false)),
+            Ok(link) => {
+                let attempt = Attempt::new(Arc::clone(backend), link, origin, false);
+                return Ok(attempt.counted_as(counted));
+            }
             Err(unreachable) => {
                 note_unreachable(client, &backend.upstream, origin);
                 count(flight, Failing::Connect);
+                breaker::note_unreachable(flight);
                 let failure = no_connection(&unreachable);
                 if !may_retry(flight, backend) {
                     breaker::note_failure(flight);
@@ -73,34 +80,55 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
 
 /// The backend for the next attempt, among those that tokens of `origin` may be sent to.
 fn pick<'g>(flight: &mut Flight<'_>, group: &'g Group, origin: Origin) -> Option<&'g Member> {
+    let guard = Guard::of(flight);
+    loop {
+        let (member, is_let_through) = look_for(flight, group, origin, guard.as_ref())?;
+        // Another worker may have taken the probe that was due.
+        if breaker::ask_for(flight, member) || !is_let_through {
+            return Some(member);
+        }
+    }
+}
+
+/// A backend, and whether its own breaker lets requests through: one that does not is passed by as long as another one can serve.
+fn look_for<'g>(
+    flight: &mut Flight<'_>,
+    group: &'g Group,
+    origin: Origin,
+    guard: Option<&Guard>,
+) -> Option<(&'g Member, bool)> {
     let tried = std::mem::take(&mut flight.tried);
     let fits = |member: &Member| {
         let backend = &member.backend;
         let is_open = backend.upstream.serves(origin) || !backend.upstream.has_addresses();
         backend.is_up() && is_open && !tried.iter().any(|one| Arc::ptr_eq(one, backend))
     };
+    let fits_well = |member: &Member| fits(member) && guard.is_none_or(|guard| guard.lets(member));
     let site = Arc::clone(&flight.site);
     let host = &site.plan.host;
     let followed = match host.affinity {
-        Affinity::Cookie => affinity::follow(flight, group, fits),
+        Affinity::Cookie => affinity::follow(flight, group, fits_well),
         Affinity::None => None,
     };
     let key = || match &host.balance {
         Balance::Hash(by) => flight.client.hash_key(flight.head, by),
         _ => 0,
     };
-    let has_room = |member: &Member| fits(member) && member.backend.has_room();
-    let found = followed
+    let has_room = |member: &Member| fits_well(member) && member.backend.has_room();
+    let well = followed
         .or_else(|| group.pick(key, has_room))
         // Where none has room, there is a line.
-        .or_else(|| group.pick(key, fits))
+        .or_else(|| group.pick(key, fits_well));
+    let is_let_through = well.is_some();
+    let found = well
+        .or_else(|| guard.and_then(|_| group.pick(key, fits)))
         // What is bound to a backend that takes nothing new goes on there.
         .or_else(|| {
             let mut bound = group.members.iter().filter(|_| origin != Origin::NONE);
             bound.find(|member| fits(member))
         });
     flight.tried = tried;
-    found
+    found.map(|member| (member, is_let_through))
 }
 
 /// Gives up a token that is good at a backend alone that is down, while others serve. Whether it did: another one is to be lent.

@@ -9,7 +9,7 @@ use crate::{
         gather::gather,
         lend::{give_back, lend},
         login_path::admit,
-        permit::permit,
+        permit::{self, permit},
         prove::prove,
         rate,
         route::route,
@@ -34,6 +34,7 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
     flight.tally = Tally::begin(&flight.client.worker, &flight.site);
     let outcome = way(&mut flight).await;
     give_back(&mut flight);
+    permit::note_end(&flight);
     match outcome {
         Ok(next) | Err(Failure::Over(next)) => next,
         Err(Failure::Reply(reply)) => answer(&mut flight, &reply).await,

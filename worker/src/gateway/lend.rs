@@ -21,6 +21,7 @@ use crate::{
         client::Client,
         flight::{Failure, Flight, Next},
         held::Held,
+        tally::Tally,
     },
     message::reply::Reply,
     view::pool::TokenPool,
@@ -48,6 +49,7 @@ pub(crate) async fn lend(flight: &mut Flight<'_>) -> Result<(), Failure> {
         Some(lease) => (lease, Duration::ZERO),
         None => {
             let begun = Instant::now();
+            let _waits = flight.tally.as_ref().map(Tally::wait);
             (stand_in_line(client, pool).await?, begun.elapsed())
         }
     };

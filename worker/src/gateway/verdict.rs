@@ -69,7 +69,7 @@ pub(crate) async fn judge(
             }
         }
     }
-    breaker::note_answer(flight, &head);
+    breaker::note_head(flight, &head);
     Ok(Some((attempt, head)))
 }
 
@@ -88,6 +88,7 @@ pub(crate) async fn pass(
     if let Err(cause) = attempt.rest(flight).await {
         return Err(fail(flight, attempt, cause).await);
     }
+    breaker::note_whole(flight);
     Ok(match head {
         Head::Final(answer) => {
             if answer.upstream_stays && attempt.upstream_is_clean(flight) {

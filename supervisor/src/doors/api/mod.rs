@@ -134,11 +134,17 @@ const ROUTES: &[Route] = &[
     }),
     ("/domains/{domain}", entry::<VirtualHost>),
     ("/domains/{domain}/switch", || post(domains::switch)),
+    ("/domains/{domain}/circuit_breaker/reset", || {
+        post(domains::reset)
+    }),
     ("/backends", || {
         get(entries::list::<Backend>).post(entries::create::<Backend>)
     }),
     ("/backends/{id}", entry::<Backend>),
     ("/backends/{id}/state", || post(backends::set_state)),
+    ("/backends/{id}/circuit_breaker/reset", || {
+        post(backends::reset)
+    }),
     ("/pools", || get(pools::list)),
     ("/pools/{name}", || get(pools::one)),
     ("/pools/{name}/refresh", || post(pools::refresh)),
