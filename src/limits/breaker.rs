@@ -22,6 +22,8 @@ const GENERATION_BITS: u32 = 8;
 const TIME_BITS: u32 = 28;
 /// Of the word's time.
 const STEP_MS: u64 = 100;
+/// How far a word's time may lie ahead of somebody's clock, in steps: who is stopped after reading it comes with an old one. A day.
+const MOST_BEHIND: u64 = 24 * 3600 * 1000 / STEP_MS;
 
 /// When a [`Breaker`] opens, and how it closes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,9 +168,10 @@ impl Word {
                     ..self.turned(BreakerState::HalfOpen, now)
                 })
             }
-            BreakerState::HalfOpen if self.probes < most => {
-                Leave::Probe(Self { time: now, ..self })
-            }
+            BreakerState::HalfOpen if self.probes < most => Leave::Probe(Self {
+                time: self.time + self.age(now),
+                ..self
+            }),
             BreakerState::Open | BreakerState::HalfOpen => {
                 let left = recovery.saturating_sub(self.age(now)).max(1);
                 Leave::None(Duration::from_millis(left * STEP_MS))
@@ -176,9 +179,14 @@ impl Word {
         }
     }
 
-    /// Steps since its time, modulo 310 days.
+    /// Steps since its time, modulo 310 days; none if `now` was read before that.
     fn age(self, now: u64) -> u64 {
-        now.wrapping_sub(self.time) & mask(TIME_BITS)
+        let age = now.wrapping_sub(self.time) & mask(TIME_BITS);
+        if age > mask(TIME_BITS) - MOST_BEHIND {
+            0
+        } else {
+            age
+        }
     }
 }
 

@@ -140,6 +140,24 @@ fn a_probe_whose_maker_died_is_given_out_again() {
 }
 
 #[test]
+fn who_read_the_clock_before_a_breaker_opened_gets_no_probe_for_it() {
+    let word = AtomicU64::new(0);
+    let breaker = Breaker::new(&word);
+    let pass = breaker.pass(RULES, 0).unwrap();
+    assert!(breaker.trip(pass, 60_000));
+    for stopped_at in [0, 30_000, 59_900] {
+        assert!(breaker.pass(RULES, stopped_at).is_err(), "{stopped_at}");
+    }
+    let probes = [(); 3].map(|()| breaker.pass(RULES, 90_000).is_ok());
+    assert_eq!(probes, [true, true, false]);
+    assert!(breaker.pass(RULES, 20_000).is_err(), "all are out");
+    assert!(
+        breaker.pass(RULES, 110_000).is_err(),
+        "their time is not over"
+    );
+}
+
+#[test]
 fn a_window_counts_each_attempt_once_and_forgets_the_old() {
     let buckets: Vec<_> = (0..10).map(|_| AtomicU64::new(0)).collect();
     let window = FailureWindow::new(&buckets, Duration::from_secs(10));

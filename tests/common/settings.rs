@@ -108,6 +108,13 @@ impl Settings {
         self
     }
 
+    /// Replaces the first `old` in that text, which must be there.
+    pub(crate) fn replace(mut self, old: &str, new: &str) -> Self {
+        assert!(self.further.contains(old), "{old:?} in {}", self.further);
+        self.further = self.further.replacen(old, new, 1);
+        self
+    }
+
     /// A file beside the configuration.
     pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
         self.files.push((name.to_owned(), text.to_owned()));

@@ -7,7 +7,10 @@ use tpp::lending::{Desk, Stock};
 use tpp::pool::{Origin, SlotIndex};
 
 use crate::{
-    rows::{BACKEND, BREAKER, DUE, HOST, PAIR, POLICY, add_rows},
+    rows::{
+        BACKEND, BREAKER, DUE, HOST, PAIR, POLICY, WITH_WINDOW, add_rows, admit, give_other_rows,
+        limit_to, raise_limit,
+    },
     scene::{SLOTS, Scene, look},
     traced::show,
     worker_process::Part,
@@ -41,12 +44,16 @@ pub(crate) enum Operation {
     TakeProbe,
     GiveProbeBack,
     TellOfProbe,
+    TellWithWindow,
+    Admit,
+    GiveRows,
+    RaiseLimit,
 }
 
 use Operation::*;
 
 impl Operation {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 26] = [
         Acquire,
         Release,
         ReleaseToWaiter,
@@ -69,6 +76,10 @@ impl Operation {
         TakeProbe,
         GiveProbeBack,
         TellOfProbe,
+        TellWithWindow,
+        Admit,
+        GiveRows,
+        RaiseLimit,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -95,6 +106,10 @@ impl Operation {
             TakeProbe => "take-probe",
             GiveProbeBack => "give-probe-back",
             TellOfProbe => "tell-of-probe",
+            TellWithWindow => "tell-with-window",
+            Admit => "admit",
+            GiveRows => "give-rows",
+            RaiseLimit => "raise-limit",
         }
     }
 
@@ -106,7 +121,10 @@ impl Operation {
 
     /// Whether it is the supervisor's: it dies, and is done again by its successor.
     pub(crate) fn is_supervisors(self) -> bool {
-        matches!(self, Reclaim | PassBy | Install | Pause | Resume)
+        matches!(
+            self,
+            Reclaim | PassBy | Install | Pause | Resume | GiveRows | RaiseLimit
+        )
     }
 
     /// The scene as the child finds it when it starts.
@@ -142,7 +160,9 @@ impl Operation {
                 scene.give_back();
                 scene.give_back();
             }
-            Enter | CountOut | TakeProbe | GiveProbeBack | TellOfProbe => add_rows(&mut scene),
+            Enter | CountOut | TakeProbe | GiveProbeBack | TellOfProbe | TellWithWindow | Admit
+            | GiveRows => add_rows(&mut scene),
+            RaiseLimit => limit_to(&mut scene),
             Pause => scene.hold(SLOTS - 1),
             Resume => {
                 scene.hold(SLOTS - 1);
@@ -195,6 +215,8 @@ impl Operation {
                 scene.stock.sweep();
                 scene.stock.resume();
             }
+            GiveRows => give_other_rows(&scene.stock),
+            RaiseLimit => raise_limit(&scene.stock),
             Resume if scene.stock.terms().is_paused() => scene.stock.resume(),
             Resume => scene.stock.sweep(),
             _ => {}
@@ -217,6 +239,8 @@ impl Operation {
                 }
                 Pause => show(|| stock.pause()),
                 Resume => show(|| stock.resume()),
+                GiveRows => show(|| give_other_rows(&stock)),
+                RaiseLimit => show(|| raise_limit(&stock)),
                 _ => show(|| stock.reclaim(seat)),
             }
         }
@@ -241,6 +265,11 @@ impl Operation {
                 let asked = ask();
                 show(|| asked.tell(false, POLICY, DUE))
             }
+            TellWithWindow => {
+                let asked = ask();
+                show(|| asked.tell(true, WITH_WINDOW, DUE))
+            }
+            Admit => show(|| admit(desk)),
             Acquire => show(|| desk.try_lease().expect("a free slot")),
             Release => {
                 let lease = desk.try_lease().expect("a free slot");

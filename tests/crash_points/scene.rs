@@ -15,7 +15,10 @@ use tpp::lending::{Desk, Lease, Stock, Waiting};
 use tpp::pool::{Epoch, SeatIndex, SlotState};
 use tpp::roster::SeatState;
 
-use crate::{rows::judge_rows, worker_process::stocked};
+use crate::{
+    rows::{judge_limit, judge_rows},
+    worker_process::stocked,
+};
 
 /// Slots of a scene.
 pub(crate) const SLOTS: usize = 3;
@@ -43,6 +46,8 @@ pub(crate) struct Scene {
     pub(crate) subject: (SeatIndex, Epoch),
     /// What belongs to a death that is acted. It ends with the scene, when there is nothing left to disturb.
     pub(crate) ghosts: Vec<Box<dyn Any>>,
+    /// What the witness has of a concurrency limit.
+    pub(crate) permits: Vec<Box<dyn Any>>,
 }
 
 impl Scene {
@@ -57,6 +62,7 @@ impl Scene {
             line: Vec::new(),
             subject,
             ghosts: Vec::new(),
+            permits: Vec::new(),
         }
     }
 
@@ -98,6 +104,7 @@ impl Scene {
 
     /// After the subject's death and its reclaim: all that must hold, up to the last lease.
     pub(crate) fn judge(mut self) -> Verdict {
+        judge_limit(&mut self)?;
         self.nothing_is_left_of_the_dead()?;
         judge_rows(&self)?;
         self.the_line_is_served()?;

@@ -2,7 +2,7 @@
 //! them at random, reclaims, passes by, sweeps, and puts slots out of use and back.
 //!
 //! A holder locks its slot's file. The system drops the lock with the process, so a second holder is one
-//! who finds it locked. From time to time all are asked to be calm: with nobody killed any more and nothing but
+//! who finds it locked; the same with a permit, and a breaker's probe. From time to time all are asked to be calm: with nobody killed any more and nothing but
 //! bells to wake them, every waiter must be served and every slot come back.
 //!
 //! `TPP_TORTURE_SECS` sets how long (`make torture SECS=60`), `TPP_TEST_SEED` the choices.
@@ -19,7 +19,11 @@ use std::{env, process::ExitCode, time::Duration};
 
 use dice::Dice;
 use tormentor::Tormentor;
-use tpp::region::RowGeometry;
+use tpp::{
+    lending::BreakerAt,
+    limits::{BreakerPolicy, BreakerRules},
+    region::RowGeometry,
+};
 use worker_process::Part;
 
 /// Few, so that there is a line most of the time.
@@ -40,6 +44,20 @@ const ROW: usize = 0;
 /// What all take from together, and write down, a byte for each that they get.
 const RATE: (u64, Duration, u64) = (200, Duration::from_secs(1), 10);
 const ADMITTED: &str = "admitted";
+/// A breaker that opens at each failure, and its time of rest. Its clock stands still while all are wild, so that only what is given
+/// back can be given out again; the probes' locks come after the permits'.
+const BREAKER: BreakerAt = BreakerAt::Host(ROW);
+const PROBES: usize = 2;
+const POLICY: BreakerPolicy = BreakerPolicy {
+    rules: BreakerRules {
+        failure_threshold: 1,
+        recovery: Duration::from_secs(1),
+        half_open: PROBES as u8,
+    },
+    shares: None,
+};
+/// Milliseconds of that clock between two generations.
+const AGE: u64 = 10_000;
 /// Tells the children where the slots' lock files are.
 const LOCKS: &str = "TPP_TORTURE_LOCKS";
 /// Seconds by default.

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs,
+    ops::Range,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -16,7 +17,7 @@ use tpp::lending::{Desk, RowKeys, Stock};
 use tpp::pool::{Census, Epoch, Origin, SeatIndex, SlotIndex};
 
 use crate::{
-    ADMITTED, LOCKS, PERMITS, RATE, ROW, ROWS, SLOTS, WORKERS,
+    ADMITTED, AGE, BREAKER, LOCKS, PERMITS, POLICY, PROBES, RATE, ROW, ROWS, SLOTS, WORKERS,
     dice::Dice,
     victim::lock_file,
     worker_process::{WorkerProcess, stocked},
@@ -56,7 +57,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "torture: {} s, {WORKERS} processes on {SLOTS} slots and {PERMITS} permits: {} leases, {} kills, {} stops, {} passed by, \
+            "torture: {} s, {WORKERS} processes on {SLOTS} slots, {PERMITS} permits and {PROBES} probes: {} leases, {} kills, {} stops, {} passed by, \
              {} refreshes, {} times all at rest; {} violations, {} leaks",
             self.seconds,
             self.leases,
@@ -224,6 +225,7 @@ impl Tormentor {
         while !at_rest(&self.stock.pool().census(), SLOTS)
             || !at_rest(&self.limit.pool().census(), PERMITS)
             || self.stock.host_totals(ROW).in_flight > 0
+            || self.held(SLOTS + PERMITS..SLOTS + PERMITS + PROBES) > 0
         {
             if Instant::now() > deadline {
                 self.tell_of_a_leak();
@@ -241,14 +243,14 @@ impl Tormentor {
             println!("LEAK: {} of {PERMITS} permits are there", permits.len());
             self.report.leaks += (PERMITS - permits.len()) as u64;
         }
-        let locked = |slot: &usize| lock_file(self.locks.path(), *slot).try_lock().is_err();
-        let held = (0..SLOTS + PERMITS).filter(locked).count();
+        let held = self.held(0..SLOTS + PERMITS);
         if held > 0 {
             println!("VIOLATION: {held} free slots are still held");
             self.report.violations += held as u64;
         }
         drop((leases, permits));
         self.judge_the_rate();
+        self.judge_the_breaker();
         for worker in &mut self.workers {
             if let Some(status) = worker.process.child.try_wait().expect("a child of ours") {
                 println!("VIOLATION: a worker ended by itself: {status}");
@@ -257,6 +259,21 @@ impl Tormentor {
         }
         self.report.calms += 1;
         self.publish();
+    }
+
+    /// How many of these locks somebody has.
+    fn held(&self, locks: Range<usize>) -> usize {
+        let locked = |lock: &usize| lock_file(self.locks.path(), *lock).try_lock().is_err();
+        locks.filter(locked).count()
+    }
+
+    /// Whatever became of its probes, somebody is let through when its time has come.
+    fn judge_the_breaker(&mut self) {
+        let now = self.observer.plan_generation() * AGE;
+        if self.observer.ask(BREAKER, POLICY.rules, now).is_err() {
+            println!("VIOLATION: the breaker lets nobody through any more");
+            self.report.violations += 1;
+        }
     }
 
     /// No more was admitted than a bucket of that burst gives in the time since the begin; an eviction forgets a burst at most.

@@ -16,11 +16,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tpp::{
     clock::monotonic_nanos,
     ids::PoolId,
-    lending::{Desk, Entered, Lease, Waiting},
+    lending::{Asked, Desk, Entered, Lease, Waiting},
     limits::{Quota, TableQuota},
 };
 
-use crate::{ADMITTED, LOCKS, PERMITS, RATE, ROW, SLOTS, dice::Dice, worker_process::Part};
+use crate::{
+    ADMITTED, AGE, BREAKER, LOCKS, PERMITS, POLICY, PROBES, RATE, ROW, SLOTS, dice::Dice,
+    worker_process::Part,
+};
 
 /// Exit code of one who found another holder of its slot.
 pub(crate) const SECOND_HOLDER: u8 = 42;
@@ -37,7 +40,7 @@ pub(crate) fn live(part: Part) -> ExitCode {
         .append(true)
         .create(true)
         .open(Path::new(&locks).join(ADMITTED));
-    let locks = (0..SLOTS + PERMITS).map(|slot| lock_file(Path::new(&locks), slot));
+    let locks = (0..SLOTS + PERMITS + PROBES).map(|slot| lock_file(Path::new(&locks), slot));
     let (desk, channel) = part.sit_down();
     let limit = desk.open(PoolId::new(1)).expect("the limit");
     let mut victim = Victim {
@@ -49,6 +52,7 @@ pub(crate) fn live(part: Part) -> ExitCode {
         held: Vec::new(),
         line: Vec::new(),
         entered: Vec::new(),
+        probes: Vec::new(),
         admitted: admitted.expect("a file"),
     };
     loop {
@@ -89,6 +93,8 @@ struct Victim {
     line: Vec<(usize, Waiting)>,
     /// Requests under way.
     entered: Vec<Entered>,
+    /// Probes under way, each with the number of its lock.
+    probes: Vec<(usize, Asked)>,
     admitted: File,
 }
 
@@ -96,8 +102,12 @@ impl Victim {
     /// One act. False: the parent is gone.
     fn act(&mut self) -> Result<bool, SecondHolder> {
         // Odd: all are to be calm.
-        let calm = self.desk.plan_generation() % 2 == 1;
+        let generation = self.desk.plan_generation();
+        let calm = generation % 2 == 1;
         let idle = if calm {
+            while let Some(probe) = self.probes.pop() {
+                self.end_probe(probe);
+            }
             self.entered.clear();
             while !self.held.is_empty() {
                 self.release(0);
@@ -105,6 +115,7 @@ impl Victim {
             true
         } else {
             self.act_wildly()?;
+            self.ask_the_breaker(generation * AGE)?;
             self.dice.one_in(200)
         };
         if !idle {
@@ -127,6 +138,43 @@ impl Victim {
         // Others come and go in the same set.
         let other = [self.dice.below(6) as u8];
         let _ = table.admit(quota, (2, &other), monotonic_nanos());
+    }
+
+    /// Begins or ends a probe. Leave that is none is of a closed breaker, which is opened.
+    fn ask_the_breaker(&mut self, now: u64) -> Result<(), SecondHolder> {
+        match self.dice.below(200) {
+            0..50 if self.probes.len() < PROBES => {
+                let Ok(asked) = self.desk.ask(BREAKER, POLICY.rules, now) else {
+                    return Ok(());
+                };
+                if !asked.is_probe() {
+                    asked.tell(true, POLICY, now);
+                    return Ok(());
+                }
+                let is_ours = |lock: &usize| self.probes.iter().any(|(own, _)| own == lock);
+                let first = SLOTS + PERMITS;
+                let mut free = (first..first + PROBES).filter(|lock| !is_ours(lock));
+                let lock = free.find(|lock| self.locks[*lock].try_lock().is_ok());
+                self.probes.push((lock.ok_or(SecondHolder(first))?, asked));
+            }
+            50..100 if !self.probes.is_empty() => {
+                let probe = self.probes.remove(0);
+                self.end_probe(probe);
+            }
+            // Rarely: it closes or opens the breaker for all.
+            100 if !self.probes.is_empty() => {
+                let (lock, asked) = self.probes.remove(0);
+                self.locks[lock].unlock().expect("our own lock");
+                asked.tell(self.dice.one_in(2), POLICY, now);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end_probe(&self, (lock, asked): (usize, Asked)) {
+        self.locks[lock].unlock().expect("our own lock");
+        drop(asked);
     }
 
     fn act_wildly(&mut self) -> Result<(), SecondHolder> {

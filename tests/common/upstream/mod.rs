@@ -52,6 +52,36 @@ struct Shared {
     stopping: AtomicBool,
     /// Status for a token that is not valid, if not 401.
     refusal: AtomicU16,
+    /// Users who have asked too much, and for how many seconds they are told to wait.
+    used_up: Mutex<HashMap<String, u64>>,
+}
+
+/// The upstream's list of those who may use it, for a server that issues tokens in its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Register(Arc<Shared>);
+
+impl Register {
+    /// Makes `user` known, who may use it so many times at once: each time with a token of its own, or all with one.
+    pub(crate) fn add(&self, user: &str, sessions: usize, is_shared: bool) {
+        self.0.tokens().add_outsider(user, sessions, is_shared);
+    }
+
+    /// Lets `user` in by this token.
+    pub(crate) fn admit(&self, user: &str, token: &str) {
+        self.0.tokens().admit(user, token);
+    }
+
+    /// A fresh token, which lets `user` in.
+    pub(crate) fn issue(&self, user: &str) -> String {
+        let token = tokens::fresh_token();
+        self.admit(user, &token);
+        token
+    }
+
+    /// Refuses this token from now on.
+    pub(crate) fn end(&self, token: &str) {
+        self.0.tokens().end(token);
+    }
 }
 
 /// What each user's next login is answered with.
@@ -108,6 +138,20 @@ impl Upstream {
     /// Makes `user` known, with its password and how many tokens it may use at once.
     pub(crate) fn add_account(&self, user: &str, password: &str, sessions: usize) {
         self.shared.tokens().add_account(user, password, sessions);
+    }
+
+    /// The list of who may use it, to be filled by another server.
+    pub(crate) fn register(&self) -> Register {
+        Register(Arc::clone(&self.shared))
+    }
+
+    /// `user`'s requests are answered 429 from now on, with so many seconds to wait; `None`: no more.
+    pub(crate) fn set_used_up(&self, user: &str, seconds: Option<u64>) {
+        let mut used_up = self.shared.used_up.lock().expect("used_up");
+        match seconds {
+            Some(seconds) => used_up.insert(user.to_owned(), seconds),
+            None => used_up.remove(user),
+        };
     }
 
     /// What `user`'s logins are answered with from now on.

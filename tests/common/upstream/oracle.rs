@@ -39,6 +39,8 @@ pub(crate) struct Account {
     pub(crate) token: String,
     /// How many tokens of this user may be in use at once.
     pub(crate) sessions: usize,
+    /// They are one token, which so many may use at once.
+    pub(crate) is_shared: bool,
 }
 
 #[derive(Debug, Default)]
@@ -287,6 +289,10 @@ impl Book {
     }
 
     fn check_token(&mut self, conn: ConnId, account: &Account) {
+        if account.is_shared {
+            // How many may have it at once, `check_sessions` sees.
+            return;
+        }
         let before = self.holder_of_token.insert(account.token.clone(), conn);
         if let Some(other) = before.filter(|&other| other != conn && !self.is_over(other)) {
             self.suspicions.push(Suspicion {
@@ -316,11 +322,16 @@ impl Book {
     /// Whatever the lease spans, two requests with one token must not be in service at once.
     fn check_service(&mut self, conn: ConnId, account: &Account) {
         let others = self.in_service.get(&account.token);
-        let at_work = others
+        let mut at_work = others
             .into_iter()
             .flatten()
-            .find(|other| !self.is_over(other.conn) && !is_hung_up(&other.upstream_socket));
-        if let Some(other) = at_work {
+            .filter(|other| !self.is_over(other.conn) && !is_hung_up(&other.upstream_socket));
+        let places = if account.is_shared {
+            account.sessions
+        } else {
+            1
+        };
+        if let Some(other) = at_work.nth(places - 1) {
             let fault = format!(
                 "connection {conn} is served with a token of {} while {} is",
                 account.user, other.conn

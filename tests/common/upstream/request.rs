@@ -51,8 +51,9 @@ impl Received {
             [host] if !host.is_empty() && !host.contains([' ', '@', ',']) => {}
             hosts => return Err(format!("Host {hosts:?}")),
         }
-        if let folded @ [_, _, ..] = head.all("authorization").as_slice() {
-            return Err(format!("{} Authorization fields", folded.len()));
+        let shown = [head.all("authorization"), head.all("x-api-key")].concat();
+        if let several @ [_, _, ..] = shown.as_slice() {
+            return Err(format!("{} fields with a token", several.len()));
         }
         let framing = head.framing(Framing::Empty)?;
         let (method, target) = (method.to_owned(), target.to_owned());
@@ -65,11 +66,11 @@ impl Received {
         })
     }
 
-    /// The bearer token, as it stands in the field.
+    /// The bearer token, as it stands in the field, or a key in a field of its own.
     pub(super) fn token(&self) -> Option<&str> {
-        self.head
-            .field("authorization")
-            .and_then(|value| value.strip_prefix("Bearer "))
+        let bearer = self.head.field("authorization");
+        let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
+        bearer.or_else(|| self.head.field("x-api-key"))
     }
 
     pub(super) fn conn(&self) -> ConnId {

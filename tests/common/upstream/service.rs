@@ -75,7 +75,10 @@ pub(super) fn answer(
         user,
     };
     if authorized {
-        return exchange.serve();
+        return match exchange.used_up() {
+            None => exchange.serve(),
+            Some(seconds) => exchange.too_many(seconds),
+        };
     }
     exchange.take_body()?;
     let status = match shared.refusal.load(SeqCst) {
@@ -118,6 +121,18 @@ fn note(shared: &Shared, request: &Received, account: Option<&Account>, authoriz
 }
 
 impl Exchange<'_> {
+    /// For how long whoever asks is to wait, if it has asked too much.
+    fn used_up(&self) -> Option<u64> {
+        let used_up = self.shared.used_up.lock().expect("used_up");
+        used_up.get(&self.user).copied()
+    }
+
+    fn too_many(&mut self, seconds: u64) -> io::Result<bool> {
+        self.take_body()?;
+        let field = format!("Retry-After: {seconds}\r\n");
+        self.whole(429, &field, b"too many requests")
+    }
+
     fn serve(&mut self) -> io::Result<bool> {
         let target = self.request.target.clone();
         let path = target.split(['?', '#']).next().unwrap_or_default();

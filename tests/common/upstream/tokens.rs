@@ -22,8 +22,18 @@ static ISSUED: AtomicUsize = AtomicUsize::new(0);
 pub(super) struct Register {
     /// The number of the upstream whose it is.
     pub(super) origin: usize,
-    accounts: HashMap<String, (String, usize)>,
+    accounts: HashMap<String, Known>,
     issued: HashMap<String, Token>,
+}
+
+/// An account.
+#[derive(Debug)]
+struct Known {
+    /// `None`: it logs in elsewhere.
+    password: Option<String>,
+    sessions: usize,
+    /// All who use it have one token.
+    is_shared: bool,
 }
 
 #[derive(Debug)]
@@ -43,15 +53,46 @@ pub(super) struct Issued {
 
 impl Register {
     pub(super) fn add_account(&mut self, user: &str, password: &str, sessions: usize) {
-        self.accounts
-            .insert(user.to_owned(), (password.to_owned(), sessions));
+        let known = Known {
+            password: Some(password.to_owned()),
+            sessions,
+            is_shared: false,
+        };
+        self.accounts.insert(user.to_owned(), known);
+    }
+
+    /// Makes `user` known, who logs in elsewhere.
+    pub(super) fn add_outsider(&mut self, user: &str, sessions: usize, is_shared: bool) {
+        let known = Known {
+            password: None,
+            sessions,
+            is_shared,
+        };
+        self.accounts.insert(user.to_owned(), known);
+    }
+
+    /// Lets `user` in by a token that another server has issued.
+    pub(super) fn admit(&mut self, user: &str, token: &str) {
+        let issued = Token {
+            user: user.to_owned(),
+            live: true,
+            issued: Instant::now(),
+        };
+        self.issued.insert(token.to_owned(), issued);
+    }
+
+    /// Refuses one token from now on.
+    pub(super) fn end(&mut self, token: &str) {
+        if let Some(token) = self.issued.get_mut(token) {
+            token.live = false;
+        }
     }
 
     /// A fresh token, if the password is right.
     pub(super) fn issue(&mut self, user: &str, password: &str) -> Option<Issued> {
         self.accounts
             .get(user)
-            .filter(|(right, _)| right == password)?;
+            .filter(|known| known.password.as_deref() == Some(password))?;
         let session = self.issued.len();
         // No two upstreams of a test know one token: what one drew is foreign to the other.
         let token = make_token(ISSUED.fetch_add(1, Relaxed));
@@ -70,13 +111,14 @@ impl Register {
     /// Whose token it is, and whether it is still good. `None`: it was never issued.
     pub(super) fn look_up(&self, token: &str) -> Option<(Account, bool)> {
         let Token { user, live, .. } = self.issued.get(token)?;
-        let sessions = self.accounts.get(user).map_or(0, |(_, sessions)| *sessions);
+        let known = self.accounts.get(user);
         Some((
             Account {
                 user: user.clone(),
                 origin: self.origin,
                 token: token.to_owned(),
-                sessions,
+                sessions: known.map_or(0, |known| known.sessions),
+                is_shared: known.is_some_and(|known| known.is_shared),
             },
             *live,
         ))
@@ -110,6 +152,11 @@ impl Register {
     pub(super) fn all(&self) -> Vec<String> {
         self.issued.keys().cloned().collect()
     }
+}
+
+/// A token that nobody has had before, for a server that issues its own.
+pub(super) fn fresh_token() -> String {
+    make_token(ISSUED.fetch_add(1, Relaxed))
 }
 
 /// 172 characters that look like base64 and are unlike those of any other number.
