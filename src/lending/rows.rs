@@ -3,7 +3,7 @@
 use crate::{
     hash::{HASH_BEGIN, hash_on},
     ids::{PoolId, SeatIndex},
-    limits::{Breaker, Probes, Row, Table, TableFull},
+    limits::{BackendRow, Breaker, Probes, Row, Table, TableFull},
     pool::SeatLine,
     region::{RegionError, RowGeometry, SeatTable},
     shared::{HostTotals, LatencyCounts, SeatRow},
@@ -20,7 +20,7 @@ pub struct RowKeys {
     pub backends: Vec<u64>,
     /// Backends of each host's tags, those first that need a row most: there may be more than there is room for.
     pub pairs: Vec<u64>,
-    /// Tags with their members, in order.
+    /// Tags of each host that deals its requests out in turn.
     pub groups: Vec<u64>,
 }
 
@@ -204,6 +204,12 @@ impl Stock {
             parts.for_each(|part| part.add_to(&mut counts));
         }
         counts
+    }
+
+    /// The row of a backend.
+    #[must_use]
+    pub fn backend_row(&self, row: usize) -> Option<&BackendRow> {
+        self.region.backends()?.rows.get(row)
     }
 
     /// Requests under way to the backend in `row`.

@@ -107,7 +107,7 @@ fn what_is_under_way_is_shown_of_hosts_and_backends() {
 fn a_backend_that_fails_is_passed_by_while_the_other_serves_and_a_reset_brings_it_back() {
     let (one, two, proxy) = tpp(BREAKER);
     let asking = Asking::of(&proxy);
-    one.fail(true);
+    one.set_fails(true);
     let ask = || Client::connect(proxy.address()).get("/who").status;
     let breaker = |id: &str| {
         let shown = asking.get(&format!("/backends/{id}")).ok().json();
@@ -140,7 +140,7 @@ fn a_backend_that_fails_is_passed_by_while_the_other_serves_and_a_reset_brings_i
     wait_until("metrics say so", || {
         [state("one"), state("two"), state("")] == [Some(1.0), Some(0.0), Some(0.0)]
     });
-    one.fail(false);
+    one.set_fails(false);
     let reset = asking
         .post("/backends/one/circuit_breaker/reset", None)
         .ok();
@@ -150,11 +150,15 @@ fn a_backend_that_fails_is_passed_by_while_the_other_serves_and_a_reset_brings_i
         one.asked().len() > reached
     });
     // All that can serve have failed: then they are asked, and then nobody is.
-    [&one, &two].iter().for_each(|origin| origin.fail(true));
+    [&one, &two]
+        .iter()
+        .for_each(|origin| origin.set_fails(true));
     wait_until("the host's own is open", || ask() == 503);
     let shown = asking.get("/domains/default").ok().json();
     assert_eq!(shown["breaker"], "open");
-    [&one, &two].iter().for_each(|origin| origin.fail(false));
+    [&one, &two]
+        .iter()
+        .for_each(|origin| origin.set_fails(false));
     assert_eq!(ask(), 503);
     let reset = asking
         .post("/domains/default/circuit_breaker/reset", None)

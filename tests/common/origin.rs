@@ -52,8 +52,8 @@ impl Origin {
         self.state.is_well.store(is_well, SeqCst);
     }
 
-    /// Says whether requests are answered with 500; checks are not.
-    pub(crate) fn fail(&self, fails: bool) {
+    /// Says whether what is no health check is answered with 500.
+    pub(crate) fn set_fails(&self, fails: bool) {
         self.state.fails.store(fails, SeqCst);
     }
 

@@ -184,6 +184,7 @@ impl Outlook {
             upstream: format!("{}:{}", upstream.host, upstream.port),
             upstream_addresses: self.upstream_addresses(),
             checks,
+            met: self.plans.met(),
             hosts: self.hosts(&plan),
             pairs: self.pairs(&plan),
             breakers: breakers::each(&plan, &self.stock),

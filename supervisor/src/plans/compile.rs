@@ -1,6 +1,10 @@
 //! From what is wanted and what was found out to a plan. Pure.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use tpp::{
     config::{
@@ -13,7 +17,8 @@ use tpp::{
 };
 
 use super::{
-    pairs::{by_host, pair_keys},
+    groups::{by_host, group_keys},
+    pairs::{pair_keys, pairs_of_hosts},
     spread::spread,
 };
 
@@ -43,6 +48,8 @@ pub(crate) struct Inputs {
     pub(crate) settings: WorkerSettings,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) addresses: Addresses,
+    /// Backends that are left out for a while: no session is drawn there.
+    pub(crate) out: BTreeSet<String>,
 }
 
 impl Inputs {
@@ -106,7 +113,9 @@ pub(crate) fn sources(
         .filter(|one| one.pool.as_deref() == Some(pool))
         .filter(|one| !inputs.addresses_of(&one.upstream).is_empty())
         .collect();
-    let takes = |one: &Backend| one.state == BackendState::Ready && one.weight > 0;
+    let takes = |one: &Backend| {
+        one.state == BackendState::Ready && one.weight > 0 && !inputs.out.contains(&one.id)
+    };
     let wishes: [&dyn Fn(&Backend) -> bool; 3] = [
         &|one| takes(one) && !one.backup && is_healthy(&one.id),
         &|one| takes(one) && is_healthy(&one.id),
@@ -131,7 +140,7 @@ pub(super) fn row_keys(gateway: &Gateway) -> RowKeys {
         hosts: hosts.map(|one| row_key(&[&one.domain])).collect(),
         backends: backends.map(|one| row_key(&[&one.id])).collect(),
         pairs: pair_keys(gateway),
-        ..RowKeys::default()
+        groups: group_keys(gateway),
     }
 }
 
@@ -204,8 +213,10 @@ pub(super) fn compile(
         is_healthy: is_healthy(&backend.id),
         permits: permits(backend.max_concurrent, backend_limit(backend)),
         row,
+        slow_start: backend.slow_start,
     };
-    let mut pairs = by_host(gateway, &given.rows.pairs);
+    let mut groups = by_host(gateway, &given.rows.groups).into_iter();
+    let mut pairs = pairs_of_hosts(gateway, &given.rows.pairs);
     let host = |(index, (host, &row)): (usize, (&VirtualHost, &usize))| HostPlan {
         host: host.clone(),
         rate_limit: named(&gateway.rate_limits, host.rate_limit.as_ref(), |one| {
@@ -215,6 +226,7 @@ pub(super) fn compile(
         permits: permits(host.max_concurrent, host_limit(host)),
         row,
         pairs: pairs.remove(&index).unwrap_or_default(),
+        groups: groups.next().unwrap_or_default(),
     };
     let (hosts, backends) = (gateway.virtual_hosts.iter(), gateway.backends.iter());
     Plan {

@@ -56,7 +56,10 @@ pub(super) fn pair_keys(gateway: &Gateway) -> Vec<u64> {
 }
 
 /// Each host's, in the order of their backends, of `rows` in the order of [`pairs`].
-pub(super) fn by_host(gateway: &Gateway, rows: &[Option<usize>]) -> HashMap<usize, Vec<PairPlan>> {
+pub(super) fn pairs_of_hosts(
+    gateway: &Gateway,
+    rows: &[Option<usize>],
+) -> HashMap<usize, Vec<PairPlan>> {
     let mut by_host: HashMap<usize, Vec<_>> = HashMap::new();
     for ((host, backend), row) in pairs(gateway).into_iter().zip(rows) {
         let plan = row.map(|row| PairPlan { backend, row });

@@ -12,7 +12,7 @@ use crate::{
     http1::answer::{Answer, Head, Nonsense},
     http1::body::{Body, Frame},
     upstream::Link,
-    view::backend::{Backend, InFlight},
+    view::backend::Backend,
     wire::Wire,
 };
 
@@ -45,8 +45,7 @@ impl From<Nonsense> for Break {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) backend: Arc<Backend>,
-    _in_flight: InFlight,
-    /// The same over all workers, if it is counted.
+    /// Under way at its backend, over all workers, if that is counted.
     pub(crate) counted: Option<Counted>,
     pub(crate) wire: Wire,
     /// Where it leads.
@@ -95,7 +94,6 @@ pub(crate) struct State {
 impl Attempt {
     pub(crate) fn new(backend: Arc<Backend>, link: Link, origin: Origin, is_reused: bool) -> Self {
         Self {
-            _in_flight: backend.enter(),
             counted: None,
             backend,
             wire: link.wire,

@@ -14,6 +14,7 @@ use crate::{
         attempt::Attempt,
         breaker::{self, Guard},
         client::Client,
+        conduct,
         flight::{Failure, Flight},
         origin::{fit, note_unreachable},
         permit::permit_of,
@@ -66,6 +67,7 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
             Err(unreachable) => {
                 note_unreachable(client, &backend.upstream, origin);
                 count(flight, Failing::Connect);
+                conduct::note_failure(flight, backend);
                 breaker::note_unreachable(flight);
                 let failure = no_connection(&unreachable);
                 if !may_retry(flight, backend) {
@@ -103,25 +105,29 @@ fn look_for<'g>(
         let is_open = backend.upstream.serves(origin) || !backend.upstream.has_addresses();
         backend.is_up() && is_open && !tried.iter().any(|one| Arc::ptr_eq(one, backend))
     };
-    let fits_well = |member: &Member| fits(member) && guard.is_none_or(|guard| guard.lets(member));
     let site = Arc::clone(&flight.site);
     let host = &site.plan.host;
+    let serves = |member: &Member| fits(member) && !member.backend.is_out();
+    let serves_well =
+        |member: &Member| serves(member) && guard.is_none_or(|guard| guard.lets(member));
     let followed = match host.affinity {
-        Affinity::Cookie => affinity::follow(flight, group, fits_well),
+        Affinity::Cookie => affinity::follow(flight, group, serves_well),
         Affinity::None => None,
     };
     let key = || match &host.balance {
         Balance::Hash(by) => flight.client.hash_key(flight.head, by),
         _ => 0,
     };
-    let has_room = |member: &Member| fits_well(member) && member.backend.has_room();
+    let has_room = |member: &Member| serves_well(member) && member.backend.has_room();
     let well = followed
         .or_else(|| group.pick(key, has_room))
         // Where none has room, there is a line.
-        .or_else(|| group.pick(key, fits_well));
+        .or_else(|| group.pick(key, serves_well));
     let is_let_through = well.is_some();
     let found = well
-        .or_else(|| guard.and_then(|_| group.pick(key, fits)))
+        .or_else(|| guard.and_then(|_| group.pick(key, serves)))
+        // One that failed others is better than none.
+        .or_else(|| group.pick(key, fits))
         // What is bound to a backend that takes nothing new goes on there.
         .or_else(|| {
             let mut bound = group.members.iter().filter(|_| origin != Origin::NONE);

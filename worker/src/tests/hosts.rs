@@ -112,6 +112,7 @@ fn host(domain: &str, tag: &str) -> HostPlan {
         permits: None,
         row: 0,
         pairs: Vec::new(),
+        groups: Vec::new(),
     }
 }
 

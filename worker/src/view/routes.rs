@@ -106,6 +106,7 @@ mod tests {
                 permits: None,
                 row: 0,
                 pairs: Vec::new(),
+                groups: Vec::new(),
             };
             let parts = Parts {
                 settings: &settings,
