@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test unit coverage house crash-points torture chaos clients mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit coverage house crash-points torture chaos clients mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -57,6 +57,10 @@ fuzz: ## fuzz each target (SECS=600 each, TARGET=one of them)
 conformance: ## an HTTP client's own test suite, directly and through tpp: same outcomes
 	$(CARGO) build --workspace --locked
 	proof/conformance.sh
+
+api-fuzz: ## the management API against its own description (PyPI's schemathesis; TPP_FUZZ_EXAMPLES=25)
+	$(CARGO) build --workspace --locked
+	proof/api-fuzz.py
 
 providers: ## OAuth 2.0 against a real authorization server (npm's oidc-provider)
 	$(CARGO) build --workspace --locked

@@ -1,5 +1,7 @@
 //! What stands around the pool, as the status shows it: pools, backends, hosts.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The pool in four numbers, true over all workers.
@@ -44,6 +46,45 @@ pub struct NamedPool {
     pub configured_tokens: u64,
 }
 
+/// What a circuit breaker does, the better first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerWord {
+    /// It lets all through; so does one that is not enabled.
+    #[default]
+    Closed,
+    /// It lets a few through, to see.
+    HalfOpen,
+    /// It lets nobody through.
+    Open,
+}
+
+impl BreakerWord {
+    /// As it is written.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// A circuit breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct BreakerStatus {
+    /// What it does.
+    #[serde(default)]
+    pub breaker: BreakerWord,
+    /// Failures one after the other, as long as it is closed.
+    #[serde(default)]
+    pub breaker_failures: u64,
+    /// Seconds until somebody is let through again; 0: now.
+    #[serde(default)]
+    pub breaker_remaining_seconds: u64,
+}
+
 /// A backend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendStatus {
@@ -65,6 +106,15 @@ pub struct BackendStatus {
     pub healthy: bool,
     /// What health checks found; `None`: it is not checked.
     pub health: Option<HealthFound>,
+    /// Requests under way to it, over all workers.
+    #[serde(default)]
+    pub in_flight: u64,
+    /// Requests that wait for leave (`max_concurrent`), over all workers.
+    #[serde(default)]
+    pub waiting: u64,
+    /// Of the hosts' breakers for it, the one that lets the fewest through.
+    #[serde(flatten)]
+    pub breaker: BreakerStatus,
     /// Whose it is: `file`, `override` or `api`.
     pub source: String,
 }
@@ -91,6 +141,18 @@ pub struct DomainStatus {
     pub backends: Vec<String>,
     /// How many of those can serve.
     pub healthy_backends: usize,
+    /// Its requests under way, over all workers, those that wait included.
+    #[serde(default)]
+    pub in_flight: u64,
+    /// Of these, in a line: for a token, or for leave (`max_concurrent`).
+    #[serde(default)]
+    pub waiting: u64,
+    /// Its breaker.
+    #[serde(flatten)]
+    pub breaker: BreakerStatus,
+    /// Its breakers for single backends, by id; those that are closed are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tripped: BTreeMap<String, BreakerStatus>,
     /// Whose it is: `file`, `override` or `api`.
     pub source: String,
 }

@@ -83,6 +83,13 @@ pub enum Command {
         /// What.
         state: BackendState,
     },
+    /// Wait until a backend that takes nothing new has nothing under way.
+    AwaitEmpty {
+        /// Its id.
+        id: String,
+        /// How long at most.
+        seconds: u64,
+    },
     /// Pools, backends and hosts as they are in force, in the words of the configuration file.
     Export,
     /// Lend nothing of a pool for now.

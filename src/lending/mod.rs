@@ -4,6 +4,8 @@
 #[cfg(not(tpp_loom))]
 mod attendance;
 #[cfg(not(tpp_loom))]
+mod breakers;
+#[cfg(not(tpp_loom))]
 mod crowd;
 #[cfg(not(tpp_loom))]
 mod desk;
@@ -30,10 +32,11 @@ mod withholding;
 
 #[cfg(not(tpp_loom))]
 pub use self::{
+    breakers::breaker_policy,
     crowd::GivingWay,
     desk::Desk,
     lease::{Lease, LeaseWatch, Refreshed},
-    passage::{Asked, BreakerAt, Entered, Sent},
+    passage::{Asked, BreakerAt, Entered, NO_ROW, Present, Queued, Sent},
     permits::Permits,
     rows::{RowKeys, RowsError, RowsGiven, row_key},
     settings::{TokenSettings, WorkerSettings},

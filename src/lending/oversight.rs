@@ -3,10 +3,12 @@
 
 use std::{collections::HashSet, io};
 
+use zeroize::Zeroizing;
+
 use crate::{
     clock::monotonic_millis,
-    ids::{Epoch, PoolId, SeatIndex, SlotIndex},
-    pool::{Bells, Pool, Reclaimed, pass_by, reclaim},
+    ids::{Epoch, Origin, PoolId, SeatIndex, SlotIndex},
+    pool::{Bells, Holder, Pool, Reclaimed, pass_by, reclaim},
     region::{PoolGeometry, PoolParts, RegionError},
     roster::{Seat, SeatState, SeatWord},
     shared::Totals,
@@ -178,6 +180,21 @@ impl Stock {
             return Ok(false);
         }
         self.region.remove_pool(pool).map(|()| true)
+    }
+
+    /// Leases of its pool whose tokens are of one of `origins`.
+    #[must_use]
+    pub fn leases_of_origins(&self, origins: &HashSet<Origin>) -> u64 {
+        if origins.is_empty() {
+            return 0;
+        }
+        let pool = self.pool();
+        let mut token = Zeroizing::default();
+        let leases = (0..self.slots_used()).map(SlotIndex::new).filter(|slot| {
+            let is_leased = matches!(pool.slots[slot.get()].word().holder, Holder::Leased { .. });
+            is_leased && origins.contains(&self.read_token(*slot, &mut token).1)
+        });
+        leases.count() as u64
     }
 
     /// All pools, the default one first.

@@ -15,6 +15,9 @@ use crate::{
 
 use super::desk::Desk;
 
+/// No row: of what is not counted by itself, for there was no room.
+pub const NO_ROW: usize = usize::MAX;
+
 /// Which breaker, by row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerAt {
@@ -26,6 +29,18 @@ pub enum BreakerAt {
 
 /// A request under way, counted at its host. Dropping it counts it out.
 pub struct Entered {
+    desk: Arc<Desk>,
+    row: usize,
+}
+
+/// A client connection, counted at the host that it asked last. Dropping it counts it out.
+pub struct Present {
+    desk: Arc<Desk>,
+    row: usize,
+}
+
+/// A request in a line, counted at its host. Dropping it counts it out.
+pub struct Queued {
     desk: Arc<Desk>,
     row: usize,
 }
@@ -108,6 +123,18 @@ impl Desk {
         }
     }
 
+    /// Counts a client connection in at the host of `row`.
+    #[must_use]
+    pub fn attend(self: &Arc<Self>, row: usize) -> Present {
+        if let Some(part) = self.host_seat(row) {
+            part.connections.rise();
+        }
+        Present {
+            desk: Arc::clone(self),
+            row,
+        }
+    }
+
     /// Counts a request in at a backend, and at the pair that it and the host make.
     #[must_use]
     pub fn send(self: &Arc<Self>, backend: usize, pair: usize) -> Sent {
@@ -135,6 +162,13 @@ impl Desk {
             ),
         };
         Some((Breaker::new(word), Probes::new(probes)))
+    }
+
+    /// Whether a breaker would give leave at `now`, milliseconds of the monotonic clock. One that does not exist would.
+    #[must_use]
+    pub fn lets_through(&self, at: BreakerAt, rules: BreakerRules, now: u64) -> bool {
+        self.breaker(at)
+            .is_none_or(|(breaker, _)| breaker.look(rules, now).after.is_zero())
     }
 
     /// What a breaker says now; one that does not exist is closed.
@@ -187,6 +221,12 @@ impl Desk {
 }
 
 impl Asked {
+    /// Whose leave it is.
+    #[must_use]
+    pub fn at(&self) -> BreakerAt {
+        self.at
+    }
+
     /// Whether it is one of the few that an open breaker sends out, to see.
     #[must_use]
     pub fn is_probe(&self) -> bool {
@@ -252,6 +292,29 @@ impl Entered {
     pub fn part(&self) -> Option<&HostSeat> {
         self.desk.host_seat(self.row)
     }
+
+    /// Counts it as one that waits in a line.
+    #[must_use]
+    pub fn queue(&self) -> Queued {
+        if let Some(part) = self.part() {
+            part.waiting.rise();
+        }
+        Queued {
+            desk: Arc::clone(&self.desk),
+            row: self.row,
+        }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        // A seat that has been given away was settled with it.
+        if self.desk.is_seated()
+            && let Some(part) = self.desk.host_seat(self.row)
+        {
+            part.waiting.fall();
+        }
+    }
 }
 
 impl Sent {
@@ -265,6 +328,25 @@ impl Sent {
     #[must_use]
     pub fn pair(&self) -> Option<&PairSeat> {
         self.desk.pair_seat(self.pair)
+    }
+}
+
+impl Present {
+    /// The host's row.
+    #[must_use]
+    pub fn row(&self) -> usize {
+        self.row
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        // A seat that has been given away was settled with it.
+        if self.desk.is_seated()
+            && let Some(part) = self.desk.host_seat(self.row)
+        {
+            part.connections.fall();
+        }
     }
 }
 
@@ -295,6 +377,22 @@ impl Drop for Sent {
 impl fmt::Debug for Entered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entered")
+            .field("row", &self.row)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Queued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queued")
+            .field("row", &self.row)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Present {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Present")
             .field("row", &self.row)
             .finish_non_exhaustive()
     }

@@ -2,8 +2,9 @@
 
 use crate::{
     hash::{HASH_BEGIN, hash_on},
-    ids::SeatIndex,
+    ids::{PoolId, SeatIndex},
     limits::{BackendRow, Breaker, Probes, Row, Table, TableFull},
+    pool::SeatLine,
     region::{RegionError, RowGeometry, SeatTable},
     shared::{HostTotals, LatencyCounts, SeatRow},
 };
@@ -17,7 +18,7 @@ pub struct RowKeys {
     pub hosts: Vec<u64>,
     /// Backends.
     pub backends: Vec<u64>,
-    /// Backends of each host's tags.
+    /// Backends of each host's tags, those first that need a row most: there may be more than there is room for.
     pub pairs: Vec<u64>,
     /// Tags of each host that deals its requests out in turn.
     pub groups: Vec<u64>,
@@ -30,8 +31,8 @@ pub struct RowsGiven {
     pub hosts: Vec<usize>,
     /// Backends.
     pub backends: Vec<usize>,
-    /// Backends of each host's tags.
-    pub pairs: Vec<usize>,
+    /// Backends of each host's tags; `None`: there are more than there is room for.
+    pub pairs: Vec<Option<usize>>,
     /// Tags.
     pub groups: Vec<usize>,
 }
@@ -84,9 +85,12 @@ impl Stock {
             backends: self
                 .assign_rows(backends, &keys.backends, generation)
                 .map_err(full("backends"))?,
-            pairs: self
-                .assign_rows(pairs, &keys.pairs, generation)
-                .map_err(full("backends of virtual hosts"))?,
+            pairs: Table::new(pairs.rows).assign_some(
+                &keys.pairs,
+                generation,
+                self.is_quiet(pairs),
+                self.clear(pairs),
+            ),
             groups: Table::new(groups)
                 .assign(
                     &keys.groups,
@@ -105,16 +109,30 @@ impl Stock {
         keys: &[u64],
         generation: u64,
     ) -> Result<Vec<usize>, TableFull> {
-        let is_quiet = |row, gone| {
-            self.is_plan_shown(gone) && table.in_flight(row, self.seats_ever_filled()) == 0
-        };
-        let clear = |row: usize| {
+        let (is_quiet, clear) = (self.is_quiet(table), self.clear(table));
+        Table::new(table.rows).assign(keys, generation, is_quiet, clear)
+    }
+
+    /// Whether nobody uses a row any more that is gone since a plan.
+    fn is_quiet<'t, R: Row, S: SeatRow>(
+        &'t self,
+        table: SeatTable<'t, R, S>,
+    ) -> impl Fn(usize, u64) -> bool + 't {
+        move |row, gone| {
+            let mut seats = self.seats_ever_filled();
+            self.is_plan_shown(gone)
+                && seats.all(|seat| table.of(seat).get(row).is_none_or(SeatRow::is_quiet))
+        }
+    }
+
+    /// Makes the seats' parts of a row as good as new.
+    fn clear<'t, R: Row, S: SeatRow>(&'t self, table: SeatTable<'t, R, S>) -> impl Fn(usize) + 't {
+        move |row| {
             let parts = self
                 .seats_ever_filled()
                 .filter_map(|seat| table.of(seat).get(row));
             parts.for_each(SeatRow::clear);
-        };
-        Table::new(table.rows).assign(keys, generation, is_quiet, clear)
+        }
     }
 
     /// Whether every worker, ready or not, goes by the plan of `generation` or a later one.
@@ -129,6 +147,37 @@ impl Stock {
         seats
             .filter(|(_, seat)| seat.word().epoch.get() != 0)
             .map(|(index, _)| SeatIndex::new(index))
+    }
+
+    /// Who stands in the line of a pool, over all workers; none, if there is no such pool.
+    #[must_use]
+    pub fn waiting_for(&self, pool: PoolId) -> u64 {
+        let stock = self.open(pool);
+        let count = |stock: Self| stock.pool().lines.iter().map(SeatLine::waiting).sum();
+        stock.map_or(0, count)
+    }
+
+    /// Slots of a pool that are lent, and those who stand in its line.
+    #[must_use]
+    pub fn taken_or_wanted(&self, pool: PoolId) -> u64 {
+        let stock = self.open(pool);
+        let census = stock.map(|stock| stock.pool().census());
+        census.map_or(0, |census| census.in_use + census.waiting)
+    }
+
+    /// Requests at the host in `row`: those under way, and of these, those in a line.
+    #[must_use]
+    pub fn host_under_way(&self, row: usize) -> (u64, u64) {
+        let Some(hosts) = self.region.hosts() else {
+            return (0, 0);
+        };
+        let parts = self
+            .seats_ever_filled()
+            .filter_map(|seat| hosts.of(seat).get(row));
+        parts.fold((0, 0), |(in_flight, waiting), part| {
+            let (more, wait) = (part.in_flight.get(), part.waiting.get());
+            (in_flight + more, waiting + wait)
+        })
     }
 
     /// What was counted of the host in `row`.

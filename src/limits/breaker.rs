@@ -151,6 +151,34 @@ impl Word {
         }
     }
 
+    /// Whether somebody is let through at `now`, in steps.
+    fn leave(self, rules: BreakerRules, now: u64) -> Leave {
+        let recovery = steps(rules.recovery);
+        let most = u64::from(rules.half_open).clamp(1, mask(COUNT_BITS));
+        match self.state {
+            BreakerState::Closed => Leave::Free(self.generation),
+            BreakerState::Open if self.age(now) >= recovery => {
+                Leave::Probe(self.turned(BreakerState::HalfOpen, now))
+            }
+            // Probes that had no result for so long are lost, their makers dead: others are given out, and what still
+            // comes of those counts no more.
+            BreakerState::HalfOpen if self.probes >= most && self.age(now) >= recovery => {
+                Leave::Probe(Self {
+                    successes: self.successes,
+                    ..self.turned(BreakerState::HalfOpen, now)
+                })
+            }
+            BreakerState::HalfOpen if self.probes < most => Leave::Probe(Self {
+                time: self.time + self.age(now),
+                ..self
+            }),
+            BreakerState::Open | BreakerState::HalfOpen => {
+                let left = recovery.saturating_sub(self.age(now)).max(1);
+                Leave::None(Duration::from_millis(left * STEP_MS))
+            }
+        }
+    }
+
     /// Steps since its time, modulo 310 days; none if `now` was read before that.
     fn age(self, now: u64) -> u64 {
         let age = now.wrapping_sub(self.time) & mask(TIME_BITS);
@@ -160,6 +188,27 @@ impl Word {
             age
         }
     }
+}
+
+/// What a word says to one who asks.
+enum Leave {
+    /// All may, under this generation.
+    Free(u8),
+    /// One more may, to see: the word before that one is counted.
+    Probe(Word),
+    /// Nobody may, for so long.
+    None(Duration),
+}
+
+/// What is to be seen of a breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerLook {
+    /// What it says.
+    pub state: BreakerState,
+    /// Failures one after the other, as long as it is closed.
+    pub failures: u64,
+    /// When somebody is let through again; zero: now.
+    pub after: Duration,
 }
 
 /// A view of one breaker's word. Zeroed memory is a closed one.
@@ -180,45 +229,37 @@ impl<'a> Breaker<'a> {
         Word::unpack(self.0.load(Relaxed)).state
     }
 
+    /// What there is to see of it at `now` (as for [`Self::pass`]). Whoever looks gets no leave by it.
+    #[must_use]
+    pub fn look(self, rules: BreakerRules, now: u64) -> BreakerLook {
+        let word = Word::unpack(self.0.load(Relaxed));
+        BreakerLook {
+            state: word.state,
+            failures: word.failures,
+            after: match word.leave(rules, now / STEP_MS) {
+                Leave::Free(_) | Leave::Probe(_) => Duration::ZERO,
+                Leave::None(after) => after,
+            },
+        }
+    }
+
     /// Asks for leave at `now` (milliseconds of a clock that all processes share). Closed, it costs one load.
     ///
     /// # Errors
     /// If it is open, or all its probes are out.
     pub fn pass(self, rules: BreakerRules, now: u64) -> Result<Pass, Tripped> {
         let now = now / STEP_MS;
-        let recovery = steps(rules.recovery);
-        let most = u64::from(rules.half_open).clamp(1, mask(COUNT_BITS));
         let mut bits = self.0.load(Relaxed);
         loop {
-            let word = Word::unpack(bits);
-            let probing = match word.state {
-                BreakerState::Closed => {
+            let probing = match Word::unpack(bits).leave(rules, now) {
+                Leave::Free(generation) => {
                     return Ok(Pass {
-                        generation: word.generation,
+                        generation,
                         is_probe: false,
                     });
                 }
-                BreakerState::Open if word.age(now) >= recovery => {
-                    word.turned(BreakerState::HalfOpen, now)
-                }
-                // Probes that had no result for so long are lost, their makers dead: others are given out, and what still
-                // comes of those counts no more.
-                BreakerState::HalfOpen if word.probes >= most && word.age(now) >= recovery => {
-                    Word {
-                        successes: word.successes,
-                        ..word.turned(BreakerState::HalfOpen, now)
-                    }
-                }
-                BreakerState::HalfOpen if word.probes < most => Word {
-                    time: word.time + word.age(now),
-                    ..word
-                },
-                BreakerState::Open | BreakerState::HalfOpen => {
-                    let left = recovery.saturating_sub(word.age(now)).max(1);
-                    return Err(Tripped {
-                        after: Duration::from_millis(left * STEP_MS),
-                    });
-                }
+                Leave::Probe(word) => word,
+                Leave::None(after) => return Err(Tripped { after }),
             };
             let probing = Word {
                 probes: probing.probes + 1,

@@ -24,7 +24,9 @@ mod table;
 mod tests;
 mod window;
 
-pub use breaker::{Breaker, BreakerPolicy, BreakerRules, BreakerState, Pass, ShareRules, Tripped};
+pub use breaker::{
+    Breaker, BreakerLook, BreakerPolicy, BreakerRules, BreakerState, Pass, ShareRules, Tripped,
+};
 pub use conduct::Conduct;
 pub use probes::Probes;
 pub use rate::{Quota, Rate, Refused};

@@ -164,6 +164,22 @@ pub struct TableFull {
     pub most: usize,
 }
 
+/// What a table has for keys.
+struct Found {
+    /// Where each of them is already.
+    places: HashMap<u64, Option<usize>>,
+    /// Rows that can be given to a name.
+    free: Vec<usize>,
+    /// Rows whose names are none of them, from now on.
+    left: Vec<usize>,
+}
+
+impl Found {
+    fn missing(&self) -> usize {
+        self.places.values().filter(|place| place.is_none()).count()
+    }
+}
+
 /// A table, for whoever gives its rows out.
 pub struct Table<'a, R> {
     rows: &'a [R],
@@ -195,14 +211,37 @@ impl<'a, R: Row> Table<'a, R> {
         is_quiet: impl Fn(usize, u64) -> bool,
         clear: impl Fn(usize),
     ) -> Result<Vec<usize>, TableFull> {
-        let mut found: HashMap<u64, Option<usize>> = keys.iter().map(|key| (*key, None)).collect();
+        let full = TableFull {
+            most: self.rows.len(),
+        };
+        let found = self.find(keys, is_quiet);
+        if found.missing() > found.free.len() {
+            return Err(full);
+        }
+        let given = self.give(found, keys, generation, clear);
+        given.into_iter().map(|place| place.ok_or(full)).collect()
+    }
+
+    /// The same as far as there are rows: the first ones of `keys` that need a new row get it, and the last ones none.
+    pub fn assign_some(
+        &self,
+        keys: &[u64],
+        generation: u64,
+        is_quiet: impl Fn(usize, u64) -> bool,
+        clear: impl Fn(usize),
+    ) -> Vec<Option<usize>> {
+        self.give(self.find(keys, is_quiet), keys, generation, clear)
+    }
+
+    fn find(&self, keys: &[u64], is_quiet: impl Fn(usize, u64) -> bool) -> Found {
+        let mut places: HashMap<u64, Option<usize>> = keys.iter().map(|key| (*key, None)).collect();
         let mut free = Vec::new();
         let mut left = Vec::new();
         for (at, row) in self.rows.iter().enumerate() {
             let head = row.head();
             match (head.key(), head.gone()) {
                 (0, _) => free.push(at),
-                (key, gone) => match found.get_mut(&key) {
+                (key, gone) => match places.get_mut(&key) {
                     Some(place) => *place = Some(at),
                     None if gone == 0 => left.push(at),
                     None if is_quiet(at, gone) => free.push(at),
@@ -210,27 +249,30 @@ impl<'a, R: Row> Table<'a, R> {
                 },
             }
         }
-        let wanted = found.values().filter(|place| place.is_none()).count();
-        if wanted > free.len() {
-            return Err(TableFull {
-                most: self.rows.len(),
-            });
-        }
-        for at in left {
+        Found { places, free, left }
+    }
+
+    fn give(
+        &self,
+        found: Found,
+        keys: &[u64],
+        generation: u64,
+        clear: impl Fn(usize),
+    ) -> Vec<Option<usize>> {
+        let mut places = found.places;
+        for at in found.left {
             self.rows[at].head().gone.store(generation.max(1), Relaxed);
         }
-        let mut free = free.into_iter();
+        let mut free = found.free.into_iter();
         let each = keys.iter().map(|key| {
-            let place = found.entry(*key).or_default();
+            let place = places.entry(*key).or_default();
             if let Some(at) = *place {
                 self.rows[at].head().gone.store(0, Relaxed);
             } else if let Some(at) = free.next() {
                 RowHead::take(&self.rows[at], *key, || clear(at));
                 *place = Some(at);
             }
-            place.ok_or(TableFull {
-                most: self.rows.len(),
-            })
+            *place
         });
         each.collect()
     }

@@ -84,8 +84,30 @@ pub struct HostPlan {
     pub permits: Option<PoolId>,
     /// Its row among the region's shared words of hosts; stays the same as long as the host does.
     pub row: usize,
+    /// The backends that it uses, as far as there are rows for each of them by itself; in the order of their indexes.
+    pub pairs: Vec<PairPlan>,
     /// Its tags whose turns are counted over all workers.
     pub groups: Vec<GroupPlan>,
+}
+
+/// A host's use of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairPlan {
+    /// Index of the backend.
+    pub backend: usize,
+    /// Its row among the region's shared words of pairs; stays the same as long as host and backend do.
+    pub row: usize,
+}
+
+impl HostPlan {
+    /// The row of its use of the backend with that index, if there is one.
+    #[must_use]
+    pub fn pair(&self, backend: usize) -> Option<usize> {
+        let found = self
+            .pairs
+            .binary_search_by_key(&backend, |pair| pair.backend);
+        found.ok().map(|at| self.pairs[at].row)
+    }
 }
 
 impl Plan {
@@ -126,6 +148,7 @@ impl Plan {
             access: None,
             permits: None,
             row: 0,
+            pairs: Vec::new(),
             groups: Vec::new(),
         };
         Self {

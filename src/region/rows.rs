@@ -116,12 +116,21 @@ impl RowParts {
 }
 
 /// A table of rows, and each seat's part of them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct SeatTable<'a, R, S> {
     /// The rows.
     pub rows: &'a [R],
     parts: &'a [S],
 }
+
+// Derived, they would ask the same of the rows.
+impl<R, S> Clone for SeatTable<'_, R, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R, S> Copy for SeatTable<'_, R, S> {}
 
 impl<'a, R: Row, S: SeatRow> SeatTable<'a, R, S> {
     /// The part of `seat`, row by row.

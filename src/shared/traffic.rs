@@ -180,6 +180,10 @@ pub struct HostSeat {
     pub duration: Latency,
     rejections: [Counter; CAUSES],
     failures: [Counter; CAUSES],
+    /// Client connections whose last request was for the host.
+    pub connections: Gauge,
+    /// Requests in a line, for a token or for leave.
+    pub waiting: Gauge,
 }
 
 /// What is counted of a host, added up over all seats.
@@ -187,6 +191,10 @@ pub struct HostSeat {
 pub struct HostTotals {
     /// Requests under way.
     pub in_flight: u64,
+    /// Client connections whose last request was for it.
+    pub connections: u64,
+    /// Requests in a line, for a token or for leave.
+    pub waiting: u64,
     /// Answers by status: see [`code_label`].
     pub codes: [u64; CODES],
     /// From a request's head to the end of its answer.
@@ -218,6 +226,8 @@ impl HostSeat {
     /// Adds it to `totals`.
     pub fn add_to(&self, totals: &mut HostTotals) {
         totals.in_flight += self.in_flight.get();
+        totals.connections += self.connections.get();
+        totals.waiting += self.waiting.get();
         let add = |sums: &mut [u64], counters: &[Counter]| {
             let pairs = sums.iter_mut().zip(counters);
             pairs.for_each(|(sum, counter)| *sum += counter.get());
@@ -258,6 +268,10 @@ pub struct PairSeat {
 pub trait SeatRow {
     /// What is under way.
     fn in_flight(&self) -> &Gauge;
+    /// Whether nothing of it is in use by its worker.
+    fn is_quiet(&self) -> bool {
+        self.in_flight().get() == 0
+    }
     /// All from the begin, for another name.
     fn clear(&self);
     /// Its worker has ended: nothing of it is under way any more.
@@ -271,6 +285,10 @@ impl SeatRow for HostSeat {
         &self.in_flight
     }
 
+    fn is_quiet(&self) -> bool {
+        self.in_flight.get() == 0 && self.connections.get() == 0
+    }
+
     fn clear(&self) {
         self.settle();
         self.probes.store(0, Relaxed);
@@ -282,6 +300,8 @@ impl SeatRow for HostSeat {
     fn settle(&self) {
         self.in_flight.clear();
         self.retrying.clear();
+        self.connections.clear();
+        self.waiting.clear();
     }
 }
 

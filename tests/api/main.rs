@@ -7,6 +7,8 @@ mod asking;
 mod backends;
 mod domains;
 mod door;
+mod kept;
+mod live;
 mod pools;
 mod service;
 mod switch;

@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     thread,
+    time::Duration,
 };
 
 /// A backend on loopback, for as long as the test lives.
@@ -20,6 +21,7 @@ struct State {
     name: String,
     is_well: AtomicBool,
     fails: AtomicBool,
+    holds: AtomicBool,
     asked: Mutex<Vec<String>>,
 }
 
@@ -32,6 +34,7 @@ impl Origin {
             name: name.to_owned(),
             is_well: AtomicBool::new(true),
             fails: AtomicBool::new(false),
+            holds: AtomicBool::new(false),
             asked: Mutex::default(),
         });
         let served = Arc::clone(&state);
@@ -52,6 +55,11 @@ impl Origin {
     /// Says whether what is no health check is answered with 500.
     pub(crate) fn set_fails(&self, fails: bool) {
         self.state.fails.store(fails, SeqCst);
+    }
+
+    /// Says whether answers are held back; those to checks are not.
+    pub(crate) fn hold(&self, holds: bool) {
+        self.state.holds.store(holds, SeqCst);
     }
 
     /// The heads of all requests so far but for those of health checks.
@@ -88,6 +96,9 @@ fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
         };
         if !is_check {
             state.asked.lock().expect("no panic").push(head);
+        }
+        while !is_check && state.holds.load(SeqCst) {
+            thread::sleep(Duration::from_millis(5));
         }
         let (name, length) = (&state.name, state.name.len());
         write!(

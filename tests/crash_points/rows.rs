@@ -79,7 +79,11 @@ pub(crate) fn add_rows(scene: &mut Scene) {
 /// Another host in the place of the first one, by a plan that nobody goes by yet, and a group besides.
 pub(crate) fn give_other_rows(stock: &Stock) {
     let given = stock.give_rows(2, &keys(11, 13, &[14])).expect("rows");
-    let own = (given.hosts[0], given.backends[0], given.pairs[0]);
+    let own = (
+        given.hosts[0],
+        given.backends[0],
+        given.pairs[0].expect("room"),
+    );
     assert_eq!(own, (1, BACKEND, 1), "the rows of others are still theirs");
 }
 

@@ -7,6 +7,9 @@ use tpp::{api_tokens::ApiRole, control::Command};
 
 const DEFAULT_SOCKET: &str = "/run/tpp/control.sock";
 
+/// How long a drain may be waited for, seconds.
+const DEADLINES: std::ops::RangeInclusive<u64> = 1..=86_400;
+
 const DEFAULT_POOL: &str = "default";
 
 /// A question is answered from memory.
@@ -89,6 +92,18 @@ pub(crate) enum Action {
         /// Have it serve again
         #[arg(long)]
         end: bool,
+        /// Wait until nothing is under way to it any more
+        #[arg(long, conflicts_with = "end")]
+        wait: bool,
+        /// How long to wait at most
+        #[arg(
+            long,
+            value_name = "SECONDS",
+            requires = "wait",
+            default_value_if("wait", "true", "60"),
+            value_parser = clap::value_parser!(u64).range(DEADLINES)
+        )]
+        deadline: Option<u64>,
     },
     /// What is in force around the pools
     Gateway {
@@ -183,6 +198,10 @@ impl Args {
             | Command::Resume { .. }
             | Command::EndLease { .. }
             | Command::Export => QUESTION_TIMEOUT,
+            // The supervisor answers in time.
+            Command::AwaitEmpty { seconds, .. } => {
+                Duration::from_secs(*seconds).saturating_add(QUESTION_TIMEOUT)
+            }
             Command::Refresh { .. }
             | Command::Switch { .. }
             | Command::SetState { .. }
@@ -257,6 +276,10 @@ mod tests {
             "tppctl switch a.test",
             "tppctl switch a.test b --percent 101",
             "tppctl gateway",
+            "tppctl drain",
+            "tppctl drain a --deadline 60",
+            "tppctl drain a --wait --deadline 0",
+            "tppctl drain a --wait --end",
             "tppctl kill",
             "tppctl kill x",
             "tppctl api-token ci",

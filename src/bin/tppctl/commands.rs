@@ -62,16 +62,26 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 require_healthy: *require_healthy,
             },
         ),
-        Action::Drain { id, end } => {
-            let (id, state) = (
-                id.clone(),
-                if *end {
-                    BackendState::Ready
-                } else {
-                    BackendState::Drain
-                },
-            );
-            order(args, Command::SetState { id, state })
+        Action::Drain {
+            id,
+            end,
+            wait: _,
+            deadline,
+        } => {
+            let state = if *end {
+                BackendState::Ready
+            } else {
+                BackendState::Drain
+            };
+            let id = id.clone();
+            match *deadline {
+                None => order(args, Command::SetState { id, state }),
+                Some(seconds) => {
+                    let to = id.clone();
+                    order(args, Command::SetState { id: to, state })?;
+                    order(args, Command::AwaitEmpty { id, seconds })
+                }
+            }
         }
         Action::Gateway {
             action: GatewayAction::Export,

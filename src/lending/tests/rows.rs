@@ -78,7 +78,11 @@ fn requests_under_way_are_counted_over_all_workers_and_not_those_of_the_dead() {
         groups: vec![row_key(&["tag", "x"])],
     };
     let rows = fixture.stock.give_rows(1, &keys).expect("rows");
-    let (host, backend, pair) = (rows.hosts[0], rows.backends[0], rows.pairs[0]);
+    let (host, backend, pair) = (
+        rows.hosts[0],
+        rows.backends[0],
+        rows.pairs[0].expect("room"),
+    );
     let held: Vec<_> = fixture
         .desks
         .iter()

@@ -266,7 +266,8 @@ impl DoorTurn<'_> {
         let turn = plans.turn().await;
         let settings = turn.inputs().settings.clone();
         let (inputs, _) = inputs_for(&turn, settings, Arc::clone(&next.gateway)).await;
-        let prepared = turn.prepare(inputs).await.map_err(Refusal::Failed)?;
+        // It is right, and there is no room for it, say: as of a reload, nothing has changed.
+        let prepared = turn.prepare(inputs).await.map_err(Refusal::Conflict)?;
         // First of all: what is in force is kept, whatever happens to us.
         if let Err(reason) = self.keep(&next).await {
             turn.forget();

@@ -1,13 +1,15 @@
 //! Orders, from `tppctl` and from signals: one struct each, with just the handles it needs. Each is answered when it is
 //! carried out.
 
+mod breakers;
 mod check;
+mod drain;
 mod gateway;
 mod pools;
 mod reload;
 mod upgrade;
 
-use std::{os::fd::BorrowedFd, path::PathBuf, sync::Arc};
+use std::{os::fd::BorrowedFd, path::PathBuf, sync::Arc, time::Duration};
 
 use tpp::control::{Command, Reply};
 
@@ -18,6 +20,7 @@ use crate::{
     pools::Pools,
 };
 
+pub(crate) use drain::NotEmpty;
 pub(crate) use pools::PoolRefusal;
 pub(crate) use reload::Reload;
 pub(crate) use upgrade::Upgrade;
@@ -78,6 +81,12 @@ impl Operator for Orders {
                 require_healthy,
             } => self.switch(&domain, &tag, percent, require_healthy).await,
             Command::SetState { id, state } => self.set_state(&id, state).await,
+            Command::AwaitEmpty { id, seconds } => {
+                match self.until_empty(&id, Duration::from_secs(seconds)).await {
+                    Ok(()) => Reply::Done(format!("backend {id} has nothing left")),
+                    Err(reason) => Reply::Failed(reason.to_string()),
+                }
+            }
             Command::Export => self.export(),
             Command::Pause { pool } => {
                 let paused = self.pause_pool(&pool);

@@ -4,47 +4,67 @@ use std::collections::BTreeMap;
 
 use tpp::{
     config::{Backend, VirtualHost},
-    control::{BackendStatus, DomainStatus, GatewayStatus, HealthFound, NamedPool},
-    plan::{BackendPlan, Plan},
+    control::{
+        BackendStatus, BreakerStatus, BreakerWord, DomainStatus, GatewayStatus, HealthFound,
+        NamedPool,
+    },
+    lending::Stock,
+    plan::{BackendPlan, HostPlan, Plan},
 };
 
-use super::numbers;
+use super::{
+    breakers::{OfHost, breakers, worst},
+    numbers,
+};
 use crate::{
     desired::State,
     health::{Health, Seen},
     pools::Running,
 };
 
-/// All of it, of `state` as `plan` has it.
-pub(super) fn gateway(
-    state: &State,
-    plan: &Plan,
-    checks: &BTreeMap<String, Seen>,
-    pools: &BTreeMap<String, Running>,
-) -> GatewayStatus {
+/// Of what it is made.
+pub(super) struct Seeing<'a> {
+    pub(super) state: &'a State,
+    pub(super) plan: &'a Plan,
+    pub(super) checks: &'a BTreeMap<String, Seen>,
+    pub(super) stock: &'a Stock,
+}
+
+/// All of it.
+pub(super) fn gateway(seeing: &Seeing<'_>, pools: &BTreeMap<String, Running>) -> GatewayStatus {
+    let Seeing { state, plan, .. } = seeing;
     let planned: BTreeMap<_, _> = plan
         .backends
         .iter()
         .map(|one| (one.id.as_str(), one))
         .collect();
+    let hosts: BTreeMap<_, _> = plan
+        .hosts
+        .iter()
+        .map(|one| (one.host.domain.as_str(), one))
+        .collect();
     let tagged = by_tag(plan);
+    let breakers = breakers(plan, seeing.stock);
+    let worst = worst(&breakers);
     let rejected = state.rejected.iter();
     let rejected = rejected.map(|one| format!("{}: {}", one.kind, one.reason));
-    let backends = state.gateway.backends.iter();
-    let domains = state.gateway.virtual_hosts.iter();
+    let backends = state.gateway.backends.iter().map(|one| {
+        let breaker = worst.get(&one.id).copied().unwrap_or_default();
+        backend(
+            seeing,
+            one,
+            (planned.get(one.id.as_str()).copied(), breaker),
+        )
+    });
+    let domains = state.gateway.virtual_hosts.iter().map(|one| {
+        let breakers = breakers.get(one.domain.as_str());
+        let planned = hosts.get(one.domain.as_str()).copied();
+        domain(seeing, one, &tagged, (planned, breakers))
+    });
     GatewayStatus {
         pools: pools.iter().map(pool).collect(),
-        backends: backends
-            .map(|one| {
-                backend(
-                    state,
-                    one,
-                    planned.get(one.id.as_str()),
-                    checks.get(&one.id),
-                )
-            })
-            .collect(),
-        domains: domains.map(|one| domain(state, one, &tagged)).collect(),
+        backends: backends.collect(),
+        domains: domains.collect(),
         set_aside: rejected.chain(state.dropped.iter().cloned()).collect(),
     }
 }
@@ -58,11 +78,13 @@ fn pool((name, pool): (&String, &Running)) -> NamedPool {
 }
 
 fn backend(
-    state: &State,
+    seeing: &Seeing<'_>,
     backend: &Backend,
-    planned: Option<&&BackendPlan>,
-    seen: Option<&Seen>,
+    (planned, breaker): (Option<&BackendPlan>, BreakerStatus),
 ) -> BackendStatus {
+    let state = seeing.state;
+    let seen = seeing.checks.get(&backend.id);
+    let (in_flight, waiting) = planned.map_or((0, 0), |one| backend_under_way(seeing, one));
     let places = planned.map_or(&[][..], |one| &one.places);
     let found = |seen: &Seen| HealthFound {
         state: match seen.health {
@@ -85,6 +107,9 @@ fn backend(
         state: backend.state.word().to_owned(),
         healthy: planned.is_some_and(|one| one.is_healthy),
         health: seen.map(found),
+        in_flight,
+        waiting,
+        breaker,
         source: state.source::<Backend>(&backend.id).word().to_owned(),
     }
 }
@@ -100,11 +125,44 @@ fn by_tag(plan: &Plan) -> BTreeMap<&str, Vec<&BackendPlan>> {
     tagged
 }
 
+/// Requests under way to a backend, and those that wait for leave.
+fn backend_under_way(seeing: &Seeing<'_>, backend: &BackendPlan) -> (u64, u64) {
+    if seeing.plan.is_plain() {
+        return (plain_under_way(seeing.stock).0, 0);
+    }
+    let waiting = backend.permits.map(|pool| seeing.stock.waiting_for(pool));
+    (
+        seeing.stock.backend_in_flight(backend.row),
+        waiting.unwrap_or(0),
+    )
+}
+
+/// The same of a plain configuration, of whose requests each has a token or waits for one: nothing else is counted of them.
+fn plain_under_way(stock: &Stock) -> (u64, u64) {
+    let census = stock.pool().census();
+    let in_use = census.in_use.saturating_sub(stock.idle_leases());
+    (in_use, census.waiting)
+}
+
 fn domain(
-    state: &State,
+    seeing: &Seeing<'_>,
     host: &VirtualHost,
     tagged: &BTreeMap<&str, Vec<&BackendPlan>>,
+    (planned, breakers): (Option<&HostPlan>, Option<&OfHost>),
 ) -> DomainStatus {
+    let state = seeing.state;
+    let (in_flight, waiting) = match planned {
+        None => (0, 0),
+        Some(_) if seeing.plan.is_plain() => {
+            let (in_use, waiting) = plain_under_way(seeing.stock);
+            (in_use + waiting, waiting)
+        }
+        Some(plan) => seeing.stock.host_under_way(plan.row),
+    };
+    let of_backends = breakers.map_or(&[][..], |one| &one.backends);
+    let tripped = of_backends
+        .iter()
+        .filter(|(_, status)| status.breaker != BreakerWord::Closed);
     let backends = tagged.get(host.enabled_backends_tag.as_str());
     let backends = backends.map_or(&[][..], Vec::as_slice);
     DomainStatus {
@@ -112,6 +170,10 @@ fn domain(
         enabled_backends_tag: host.enabled_backends_tag.clone(),
         healthy_backends: backends.iter().filter(|one| one.is_healthy).count(),
         backends: backends.iter().map(|one| one.id.clone()).collect(),
+        in_flight,
+        waiting,
+        breaker: breakers.map_or_else(BreakerStatus::default, |one| one.own),
+        tripped: tripped.cloned().collect(),
         source: state.source::<VirtualHost>(&host.domain).word().to_owned(),
     }
 }

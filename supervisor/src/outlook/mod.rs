@@ -3,6 +3,7 @@
 //! `Outlook` has the handles and takes a [`Snapshot`]: one walk over the region, the fleet's report and the refresher's
 //! ledger. All that is shown is a pure function of it: [`health`], [`status`], [`metrics`].
 
+mod breakers;
 mod gateway;
 pub mod health;
 pub mod metrics;
@@ -24,7 +25,7 @@ use tpp::{
     control::{GatewayStatus, TokenStatus, WorkerStatus},
     lending::Stock,
     plan::Plan,
-    shared::HostTotals,
+    shared::{HostTotals, LatencyCounts},
 };
 
 use crate::{
@@ -135,7 +136,13 @@ impl Outlook {
     /// Pools, backends and hosts, as they are now.
     pub(crate) fn gateway(&self, state: &State) -> GatewayStatus {
         let (plan, checks) = (self.plans.in_force(), self.plans.checks().seen());
-        gateway::gateway(state, &plan, &checks, &self.plans.pools().all())
+        let seeing = gateway::Seeing {
+            state,
+            plan: &plan,
+            checks: &checks,
+            stock: &self.stock,
+        };
+        gateway::gateway(&seeing, &self.plans.pools().all())
     }
 
     fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
@@ -165,6 +172,7 @@ impl Outlook {
         let configured = self.in_force.now();
         let upstream = &configured.config.upstream;
         let listeners = configured.listeners.iter();
+        let plan = self.plans.in_force();
         Details {
             workers_wanted: wanted,
             workers,
@@ -177,7 +185,9 @@ impl Outlook {
             upstream_addresses: self.upstream_addresses(),
             checks,
             met: self.plans.met(),
-            hosts: self.hosts(&self.plans.in_force()),
+            hosts: self.hosts(&plan),
+            pairs: self.pairs(&plan),
+            breakers: breakers::each(&plan, &self.stock),
             config_generation: configured.generation,
             config_loaded_at: configured.loaded_at,
             last_reload: configured.last_reload.clone(),
@@ -199,6 +209,21 @@ impl Outlook {
         hosts
             .map(|host| (host.host.domain.clone(), self.stock.host_totals(host.row)))
             .collect()
+    }
+
+    /// How long backends took, of each host and backend of `plan` that were used together.
+    fn pairs(&self, plan: &Plan) -> Vec<(String, String, LatencyCounts)> {
+        let pairs = plan
+            .hosts
+            .iter()
+            .flat_map(|host| host.pairs.iter().map(move |pair| (host, pair)));
+        let seen = pairs.filter_map(|(host, pair)| {
+            let durations = self.stock.pair_durations(pair.row);
+            let backend = plan.backends.get(pair.backend)?;
+            let is_used = durations.buckets.iter().any(|count| *count > 0);
+            is_used.then(|| (host.host.domain.clone(), backend.id.clone(), durations))
+        });
+        seen.collect()
     }
 
     /// Where the backends are, each address once.

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tpp::{
-    control::{GatewayStatus, PoolStatus, SupervisorEvent, WorkerStatus},
-    shared::{HostTotals, Totals},
+    control::{BreakerWord, GatewayStatus, PoolStatus, SupervisorEvent, WorkerStatus},
+    shared::{HostTotals, LatencyCounts, Totals},
 };
 
 use crate::health::{Met, Seen};
@@ -70,6 +70,10 @@ pub struct Details {
     pub met: BTreeMap<String, Met>,
     /// What was counted of each virtual host; none of the one of a plain configuration.
     pub hosts: BTreeMap<String, HostTotals>,
+    /// How long backends took to answer: of each host and backend that were used together.
+    pub pairs: Vec<(String, String, LatencyCounts)>,
+    /// What breakers do: of each host that has one, by itself (no backend), and for each of its backends.
+    pub breakers: Vec<(String, String, BreakerWord)>,
     /// How often a configuration was put in force, the first included.
     pub config_generation: u64,
     /// When, Unix seconds.

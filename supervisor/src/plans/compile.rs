@@ -18,6 +18,7 @@ use tpp::{
 
 use super::{
     groups::{by_host, group_keys},
+    pairs::{pair_keys, pairs_of_hosts},
     spread::spread,
 };
 
@@ -138,8 +139,8 @@ pub(super) fn row_keys(gateway: &Gateway) -> RowKeys {
     RowKeys {
         hosts: hosts.map(|one| row_key(&[&one.domain])).collect(),
         backends: backends.map(|one| row_key(&[&one.id])).collect(),
+        pairs: pair_keys(gateway),
         groups: group_keys(gateway),
-        ..RowKeys::default()
     }
 }
 
@@ -215,7 +216,8 @@ pub(super) fn compile(
         slow_start: backend.slow_start,
     };
     let mut groups = by_host(gateway, &given.rows.groups).into_iter();
-    let host = |(host, &row): (&VirtualHost, &usize)| HostPlan {
+    let mut pairs = pairs_of_hosts(gateway, &given.rows.pairs);
+    let host = |(index, (host, &row)): (usize, (&VirtualHost, &usize))| HostPlan {
         host: host.clone(),
         rate_limit: named(&gateway.rate_limits, host.rate_limit.as_ref(), |one| {
             &one.name
@@ -223,6 +225,7 @@ pub(super) fn compile(
         access: named(&gateway.access, host.access.as_ref(), |one| &one.name),
         permits: permits(host.max_concurrent, host_limit(host)),
         row,
+        pairs: pairs.remove(&index).unwrap_or_default(),
         groups: groups.next().unwrap_or_default(),
     };
     let (hosts, backends) = (gateway.virtual_hosts.iter(), gateway.backends.iter());
@@ -231,7 +234,7 @@ pub(super) fn compile(
         settings: inputs.settings.clone(),
         pools: gateway.pools.iter().map(pool).collect(),
         backends: backends.zip(&given.rows.backends).map(backend).collect(),
-        hosts: hosts.zip(&given.rows.hosts).map(host).collect(),
+        hosts: hosts.zip(&given.rows.hosts).enumerate().map(host).collect(),
     }
 }
 

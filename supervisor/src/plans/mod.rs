@@ -9,6 +9,7 @@ mod ejector;
 mod groups;
 mod keeper;
 mod names;
+mod pairs;
 mod spread;
 mod targets;
 mod turn;

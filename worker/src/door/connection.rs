@@ -87,6 +87,7 @@ impl Connection {
                 address,
                 peer,
                 lot: fastrand::u64(..),
+                present: None,
             },
             head: Head::default(),
             opened: Instant::now(),

@@ -3,11 +3,12 @@
 use std::{future::poll_fn, io, net::SocketAddr, sync::Arc};
 
 use tpp::ids::Origin;
-use tpp::lending::Sent;
 use tpp::shared::WaitEnd;
 
 use crate::{
-    gateway::{flight::Flight, pace::Direction, tunnel::Tunnel, upload::Upload},
+    gateway::{
+        breaker, flight::Flight, pace::Direction, sent::Counted, tunnel::Tunnel, upload::Upload,
+    },
     http1::answer::{Answer, Head, Nonsense},
     http1::body::{Body, Frame},
     upstream::Link,
@@ -44,7 +45,8 @@ impl From<Nonsense> for Break {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) backend: Arc<Backend>,
-    _sent: Option<Sent>,
+    /// Under way at its backend, over all workers, if that is counted.
+    pub(crate) counted: Option<Counted>,
     pub(crate) wire: Wire,
     /// Where it leads.
     pub(crate) address: SocketAddr,
@@ -92,7 +94,7 @@ pub(crate) struct State {
 impl Attempt {
     pub(crate) fn new(backend: Arc<Backend>, link: Link, origin: Origin, is_reused: bool) -> Self {
         Self {
-            _sent: backend.enter(),
+            counted: None,
             backend,
             wire: link.wire,
             address: link.address,
@@ -119,10 +121,22 @@ impl Attempt {
         }
     }
 
+    /// The same, and counted so: it goes out now.
+    pub(crate) fn counted_as(mut self, counted: Option<Counted>) -> Self {
+        self.counted = counted;
+        if let Some(counted) = &mut self.counted {
+            counted.goes_out();
+        }
+        self
+    }
+
     /// Sends the request, and as much of its body as there is, until the head of the answer has come.
     pub(crate) async fn head(&mut self, flight: &mut Flight<'_>) -> Result<Head, Break> {
         let head = poll_fn(|cx| self.poll_head(flight, cx)).await?;
         self.state.is_begun = true;
+        if let Some(counted) = &mut self.counted {
+            counted.is_answered();
+        }
         match head {
             Head::Final(Answer { body, frame, .. }) => {
                 (self.state.body, self.state.frame) = (body, frame);
@@ -140,7 +154,11 @@ impl Attempt {
     /// Passes on what is left of the request, and the answer's body to its end; of a tunnel, all until both sides have
     /// ended.
     pub(crate) async fn rest(&mut self, flight: &mut Flight<'_>) -> Result<(), Break> {
-        poll_fn(|cx| self.poll_rest(flight, cx)).await
+        poll_fn(|cx| {
+            breaker::note_progress(flight);
+            self.poll_rest(flight, cx)
+        })
+        .await
     }
 
     /// Takes the answer back, if nothing of it is delivered. Returns whether it did.

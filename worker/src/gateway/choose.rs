@@ -12,13 +12,14 @@ use crate::{
     gateway::{
         affinity,
         attempt::Attempt,
-        breaker,
+        breaker::{self, Guard},
         client::Client,
         conduct,
         flight::{Failure, Flight},
         origin::{fit, note_unreachable},
         permit::permit_of,
         retry::may_retry,
+        sent::Counted,
     },
     message::reply::Reply,
     upstream::{Link, Upstream, transport::Unreachable},
@@ -31,10 +32,7 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
     loop {
         let origin = fit(flight).await?;
         let group = Arc::clone(&flight.group);
-        let Some(Member {
-            backend, settings, ..
-        }) = pick(flight, &group, origin)
-        else {
+        let Some(member) = pick(flight, &group, origin) else {
             if let Some(failure) = flight.unreachable.take() {
                 breaker::note_failure(flight);
                 return Err(failure);
@@ -45,6 +43,10 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
             count(flight, Failing::NoBackend);
             return Err(Failure::Reply(nobody(&group)));
         };
+        let Member {
+            backend, settings, ..
+        } = member;
+        let counted = Counted::begin(flight, member);
         if let Some(permits) = &backend.permits {
             permit_of(flight, permits).await?;
         }
@@ -54,14 +56,19 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
         if flight.may_reuse
             && let Some(link) = backend.upstream.reuse(origin, now)
         {
-            return Ok(Attempt::new(Arc::clone(backend), link, origin, true));
+            let attempt = Attempt::new(Arc::clone(backend), link, origin, true);
+            return Ok(attempt.counted_as(counted));
         }
         match connect(client, &backend.upstream, origin).await? {
-            Ok(link) => return Ok(Attempt::new(Arc::clone(backend), link, origin, false)),
+            Ok(link) => {
+                let attempt = Attempt::new(Arc::clone(backend), link, origin, false);
+                return Ok(attempt.counted_as(counted));
+            }
             Err(unreachable) => {
                 note_unreachable(client, &backend.upstream, origin);
                 count(flight, Failing::Connect);
                 conduct::note_failure(flight, backend);
+                breaker::note_unreachable(flight);
                 let failure = no_connection(&unreachable);
                 if !may_retry(flight, backend) {
                     breaker::note_failure(flight);
@@ -75,6 +82,23 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
 
 /// The backend for the next attempt, among those that tokens of `origin` may be sent to.
 fn pick<'g>(flight: &mut Flight<'_>, group: &'g Group, origin: Origin) -> Option<&'g Member> {
+    let guard = Guard::of(flight);
+    loop {
+        let (member, is_let_through) = look_for(flight, group, origin, guard.as_ref())?;
+        // Another worker may have taken the probe that was due.
+        if breaker::ask_for(flight, member) || !is_let_through {
+            return Some(member);
+        }
+    }
+}
+
+/// A backend, and whether its own breaker lets requests through: one that does not is passed by as long as another one can serve.
+fn look_for<'g>(
+    flight: &mut Flight<'_>,
+    group: &'g Group,
+    origin: Origin,
+    guard: Option<&Guard>,
+) -> Option<(&'g Member, bool)> {
     let tried = std::mem::take(&mut flight.tried);
     let fits = |member: &Member| {
         let backend = &member.backend;
@@ -82,19 +106,24 @@ fn pick<'g>(flight: &mut Flight<'_>, group: &'g Group, origin: Origin) -> Option
         backend.is_up() && is_open && !tried.iter().any(|one| Arc::ptr_eq(one, backend))
     };
     let serves = |member: &Member| fits(member) && !member.backend.is_out();
+    let serves_well =
+        |member: &Member| serves(member) && guard.is_none_or(|guard| guard.lets(member));
     let followed = match flight.site.plan.host.affinity {
-        Affinity::Cookie => affinity::follow(flight, group, serves),
+        Affinity::Cookie => affinity::follow(flight, group, serves_well),
         Affinity::None => None,
     };
     let key = || match &flight.site.plan.host.balance {
         Balance::Hash(by) => flight.client.hash_key(flight.head, by),
         _ => 0,
     };
-    let has_room = |member: &Member| serves(member) && member.backend.has_room();
-    let found = followed
+    let has_room = |member: &Member| serves_well(member) && member.backend.has_room();
+    let well = followed
         .or_else(|| group.pick(key, has_room))
         // Where none has room, there is a line.
-        .or_else(|| group.pick(key, serves))
+        .or_else(|| group.pick(key, serves_well));
+    let is_let_through = well.is_some();
+    let found = well
+        .or_else(|| guard.and_then(|_| group.pick(key, serves)))
         // One that failed others is better than none.
         .or_else(|| group.pick(key, fits))
         // What is bound to a backend that takes nothing new goes on there.
@@ -103,7 +132,7 @@ fn pick<'g>(flight: &mut Flight<'_>, group: &'g Group, origin: Origin) -> Option
             bound.find(|member| fits(member))
         });
     flight.tried = tried;
-    found
+    found.map(|member| (member, is_let_through))
 }
 
 /// Gives up a token that is good at a backend alone that is down, while others serve. Whether it did: another one is to be lent.

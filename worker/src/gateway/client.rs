@@ -2,7 +2,11 @@
 
 use std::{future::poll_fn, net::IpAddr, sync::Arc, task::Poll, time::Duration};
 
-use tpp::{config::LeaseMode, lending::WorkerSettings, shared::WaitEnd};
+use tpp::{
+    config::LeaseMode,
+    lending::{Present, WorkerSettings},
+    shared::WaitEnd,
+};
 
 use crate::{
     clock::due,
@@ -11,7 +15,11 @@ use crate::{
     http1::write::{self, Seal},
     message::reply::Reply,
     timers::Timer,
-    view::{View, pool::TokenPool, site::Group},
+    view::{
+        View,
+        pool::TokenPool,
+        site::{Group, Site},
+    },
     wire::{Wire, attend::Interrupt},
     worker::Worker,
 };
@@ -38,9 +46,21 @@ pub(crate) struct Client {
     pub(crate) peer: Option<IpAddr>,
     /// Its part of whatever is drawn by lot.
     pub(crate) lot: u64,
+    /// Counted at the host that it asked last, if that counts by itself.
+    pub(crate) present: Option<Present>,
 }
 
 impl Client {
+    /// It asks `site` from here on.
+    pub(crate) fn attend(&mut self, site: &Site) {
+        let row = site.is_counted.then_some(site.plan.row);
+        if self.present.as_ref().map(Present::row) != row {
+            // Out before in: it is never counted twice.
+            self.present = None;
+            self.present = row.map(|row| self.worker.desk.attend(row));
+        }
+    }
+
     /// What is said for `group` holds from here on.
     pub(crate) fn serve_by(&mut self, group: &Group) {
         if !Arc::ptr_eq(&self.settings, &group.settings) {

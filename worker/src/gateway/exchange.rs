@@ -9,13 +9,13 @@ use crate::{
         gather::gather,
         lend::{give_back, lend},
         login_path::admit,
-        permit::permit,
+        permit::{self, permit},
         prove::prove,
         rate,
         route::route,
         stamp::stamp,
         tally::Tally,
-        verdict::{judge, pass},
+        verdict::{Verdict, conclude, fail, judge, pass},
     },
     http1::body::Body,
     http1::request::Request,
@@ -34,6 +34,7 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
     flight.tally = Tally::begin(&flight.client.worker, &flight.site);
     let outcome = way(&mut flight).await;
     give_back(&mut flight);
+    permit::note_end(&flight);
     match outcome {
         Ok(next) | Err(Failure::Over(next)) => next,
         Err(Failure::Reply(reply)) => answer(&mut flight, &reply).await,
@@ -55,9 +56,15 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
             continue;
         }
         let head = attempt.head(flight).await;
-        if let Some((attempt, head)) = judge(flight, attempt, head).await? {
-            return pass(flight, attempt, head).await;
-        }
+        let broke = match judge(flight, &mut attempt, head).await? {
+            Verdict::Again => continue,
+            Verdict::Broke(cause) => cause,
+            Verdict::Pass(head) => match pass(flight, &mut attempt, &head).await {
+                Ok(()) => return Ok(conclude(flight, attempt, head)),
+                Err(cause) => cause,
+            },
+        };
+        return Err(fail(flight, attempt, broke).await);
     }
 }
 

@@ -46,10 +46,16 @@ pub(crate) struct Flight<'a> {
     pub(crate) may_change_token: bool,
     /// Leave of the host's breaker, until what came of it is told.
     pub(crate) asked: Option<Asked>,
+    /// The same of the breaker for the backend alone.
+    pub(crate) asked_backend: Option<Asked>,
+    /// When the head of its answer came, by the worker's clock, if a breaker waits for the rest.
+    pub(crate) answered_at: u64,
     /// Of the host: one of so many that may be under way.
     pub(crate) permit: Option<Lease>,
     /// The same of the backend.
     pub(crate) backend_permit: Option<Lease>,
+    /// When it had the last of them, by the worker's clock.
+    pub(crate) permitted_at: Option<u64>,
     /// Lines of the gateway's own for the answer.
     pub(crate) answer_fields: Vec<u8>,
     /// So much of them does not depend on the backend.
@@ -83,8 +89,11 @@ impl<'a> Flight<'a> {
             retrying: None,
             may_change_token: true,
             asked: None,
+            asked_backend: None,
+            answered_at: 0,
             permit: None,
             backend_permit: None,
+            permitted_at: None,
             answer_fields: Vec::new(),
             kept_fields: 0,
             is_last: false,

@@ -15,6 +15,7 @@ use crate::{
         head,
         held::Held,
         record,
+        sent::Counted,
     },
     http1::answer::{Answer, Head, Nonsense},
     http1::body::{Body, Piece},
@@ -36,6 +37,7 @@ struct Leftover {
     held: Held,
     /// It is still one of those under way.
     _permits: [Option<Lease>; 2],
+    _counted: Option<Counted>,
     wire: Wire,
     /// Where it leads.
     address: SocketAddr,
@@ -65,6 +67,7 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
     held.mark_spent();
     let Attempt {
         backend,
+        counted,
         wire,
         address,
         state,
@@ -85,6 +88,7 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
         limit: client.settings.lease.abandoned_wait,
         backend,
         held,
+        _counted: counted,
         wire,
         address,
         request: *flight.request,

@@ -21,6 +21,7 @@ use crate::{
         client::Client,
         flight::{Failure, Flight, Next},
         held::Held,
+        tally::Tally,
     },
     message::reply::Reply,
     view::pool::TokenPool,
@@ -81,6 +82,7 @@ async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Fail
         Some(lease) => (lease, Duration::ZERO),
         None => {
             let begun = Instant::now();
+            let _waits = flight.tally.as_ref().map(Tally::wait);
             (stand_in_line(client, pool).await?, begun.elapsed())
         }
     };

@@ -31,6 +31,7 @@ mod renew;
 mod rest;
 mod retry;
 mod route;
+mod sent;
 pub(crate) mod stamp;
 pub(crate) mod tally;
 mod tunnel;

@@ -1,16 +1,20 @@
 //! How many requests may be under way at once, over all workers: `max_concurrent`, of a host and of a backend. A permit is a slot of a
 //! pool without tokens, so what holds for leases holds for it: in order of arrival, and back wherever the request ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tpp::{
     lending::{Desk, Lease},
+    pool::Census,
     shared::Rejection,
 };
 
 use crate::{
     clock::millis,
-    gateway::flight::{Failure, Flight, Next},
+    gateway::{
+        flight::{Failure, Flight, Next},
+        tally::Tally,
+    },
     message::reply::Reply,
     wire::attend::{AtEnd, Interrupt, attend},
 };
@@ -40,9 +44,15 @@ pub(super) async fn permit_of(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> R
 }
 
 async fn take(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<Lease, Failure> {
-    if let Some(permit) = permits.try_lease() {
-        return Ok(permit);
-    }
+    let permit = match permits.try_lease() {
+        Some(permit) => permit,
+        None => stand_in_line(flight, permits).await?,
+    };
+    flight.permitted_at = Some(flight.client.worker.clock.now());
+    Ok(permit)
+}
+
+async fn stand_in_line(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<Lease, Failure> {
     let site = Arc::clone(&flight.site);
     let queue = &site.plan.host.queue;
     if permits.waiting() >= queue.max_waiting as u64 {
@@ -52,8 +62,13 @@ async fn take(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<Lease, Fai
             Rejection::Concurrency
         };
         flight.count_refusal(cause);
-        return Err(refuse(flight, "as many requests are under way as may be"));
+        return Err(refuse(
+            flight,
+            permits,
+            "as many requests are under way as may be",
+        ));
     }
+    let _waits = flight.tally.as_ref().map(Tally::wait);
     let client = &mut *flight.client;
     client.timer.standing.join_line();
     let waited = attend(
@@ -75,17 +90,42 @@ async fn take(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<Lease, Fai
         }
         Err(Interrupt::Late) => {
             flight.count_refusal(Rejection::Queue);
-            Err(refuse(flight, "none of those under way ended in time"))
+            Err(refuse(
+                flight,
+                permits,
+                "none of those under way ended in time",
+            ))
         }
         Err(Interrupt::Cut) => Err(Failure::Reply(Reply::no_token("tpp is stopping"))),
     }
 }
 
-/// By the host's `reject_status`.
-fn refuse(flight: &Flight<'_>, why: &'static str) -> Failure {
+/// The request is over: notes how long it had its permit, for those who are told when to come again.
+pub(super) fn note_end(flight: &Flight<'_>) {
+    if let Some(since) = flight.permitted_at
+        && let Some(bounds) = &flight.site.bounds
+    {
+        let held = flight.client.worker.clock.now().saturating_sub(since);
+        bounds.holds.note(Duration::from_millis(held));
+    }
+}
+
+/// By the host's `reject_status`, with word of when one who comes again may find room: when all who wait now, and then one more, have
+/// had theirs, by the time that requests have come to take.
+fn refuse(flight: &Flight<'_>, permits: &Desk, why: &'static str) -> Failure {
+    let now = flight.client.worker.clock.now();
+    let one_more = || {
+        let census = permits.census();
+        Census {
+            waiting: census.waiting + 1,
+            ..census
+        }
+    };
+    let bounds = flight.site.bounds.as_ref();
+    let seconds = bounds.map_or(1, |bounds| bounds.holds.retry_after(now, one_more));
     let reply = match flight.site.plan.host.reject_status {
         503 => Reply::unavailable(why),
         _ => Reply::too_many_requests(why),
     };
-    Failure::Reply(reply)
+    Failure::Reply(reply.after(seconds))
 }

@@ -19,6 +19,7 @@ pub(crate) fn route(client: &mut Client, head: &Head) -> Result<(Arc<Site>, Arc<
         ));
     };
     let site = Arc::clone(site);
+    client.attend(&site);
     let group = Arc::clone(site.group(|| client.split_key(head, &site.plan.host.split_by)));
     client.serve_by(&group);
     Ok((site, group))

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Instant};
 
 use tpp::{
-    lending::Entered,
+    lending::{Entered, Queued},
     shared::{Failing, Rejection},
 };
 
@@ -41,6 +41,11 @@ impl Tally {
         if let Some(part) = self.entered.part() {
             part.count_rejection(cause);
         }
+    }
+
+    /// It waits in a line for as long as what is returned lives.
+    pub(crate) fn wait(&self) -> Queued {
+        self.entered.queue()
     }
 
     /// It fails, for this reason.

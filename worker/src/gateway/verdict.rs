@@ -62,12 +62,12 @@ pub(crate) async fn judge(
                 attempt.withdraw(flight);
                 flight.was_refused = true;
                 flight.refused_token = drawn_at;
-                return Ok(None);
+                return Ok(Verdict::Again);
             }
         }
         Head::Final(answer) if attempt.version != 0 && rest::rests(flight, answer) => {
             attempt.withdraw(flight);
-            return Ok(None);
+            return Ok(Verdict::Again);
         }
         _ => {
             if let Some(held) = &mut flight.client.held {
@@ -81,26 +81,30 @@ pub(crate) async fn judge(
         }
     }
     conduct::note_answer(flight, &attempt.backend, &head);
-    breaker::note_answer(flight, &head);
-    Ok(Some((attempt, head)))
+    breaker::note_head(flight, &head);
+    Ok(Verdict::Pass(head))
 }
 
-/// Passes the answer on, to its end.
+/// Passes the answer on, to its end. If it breaks off, [`fail`] has the rest.
 pub(crate) async fn pass(
     flight: &mut Flight<'_>,
-    mut attempt: Attempt,
-    head: Head,
-) -> Result<Next, Failure> {
+    attempt: &mut Attempt,
+    head: &Head,
+) -> Result<(), Break> {
     if let Some(tally) = &mut flight.tally {
         tally.answered(match head {
-            Head::Final(Answer { status, .. }) => status,
+            Head::Final(Answer { status, .. }) => *status,
             Head::Switched | Head::Interim { .. } => 101,
         });
     }
-    if let Err(cause) = attempt.rest(flight).await {
-        return Err(fail(flight, attempt, cause).await);
-    }
-    Ok(match head {
+    attempt.rest(flight).await?;
+    breaker::note_whole(flight);
+    Ok(())
+}
+
+/// An exchange came to its end: the upstream's connection is kept for the next one, if both leave it as it should be.
+pub(crate) fn conclude(flight: &Flight<'_>, attempt: Attempt, head: Head) -> Next {
+    match head {
         Head::Final(answer) => {
             if answer.upstream_stays && attempt.upstream_is_clean(flight) {
                 let client = &*flight.client;
@@ -116,11 +120,11 @@ pub(crate) async fn pass(
             }
         }
         Head::Switched | Head::Interim { .. } => Next::End,
-    })
+    }
 }
 
 /// An attempt broke off: says so to the client, if it can still be told, and sees to what the upstream still does.
-async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: Break) -> Failure {
+pub(crate) async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: Break) -> Failure {
     if let Break::Late(end) = cause {
         record::wait_ended(&flight.client.worker, flight.client.held.as_ref(), end);
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tpp::{
     config::{Access, CircuitBreaker, RateHeaders, RateKey, RateLimit, TrustedProxies},
-    lending::{Permits, RowKeys, row_key},
+    lending::{BreakerAt, Permits, RowKeys, row_key},
+    limits::{BreakerRules, BreakerState},
     plan::Plan,
 };
 
@@ -178,6 +179,47 @@ async fn after_three_failures_the_breaker_answers_and_one_probe_closes_it() {
     again.send(OK).await;
     assert!(next.head().await.starts_with("HTTP/1.1 200 "));
     passed_on(&mut client, &mut again, OK).await;
+}
+
+/// A client that has half of an answer, and the upstream that owes the rest.
+async fn half_answered(stage: &Stage) -> (Peer, Peer) {
+    let mut client = stage.client().await;
+    client.send(GET).await;
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf";
+    upstream.send(half).await;
+    client.head().await;
+    assert_eq!(client.exactly(4).await, "half");
+    (client, upstream)
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_a_failure_and_only_a_whole_one_is_a_success() {
+    let stage = stage(|plan| breaker(plan, Duration::from_secs(60))).await;
+    let rules = BreakerRules {
+        failure_threshold: 3,
+        recovery: Duration::from_secs(60),
+        half_open: 1,
+    };
+    let failures = || {
+        let look = stage.stock.breaker_look(BreakerAt::Host(0), rules);
+        (look.state, look.failures)
+    };
+    for broken in 1..=2 {
+        let (mut client, upstream) = half_answered(&stage).await;
+        drop(upstream);
+        assert!(client.is_at_end().await);
+        until("it is told", || {
+            failures() == (BreakerState::Closed, broken)
+        })
+        .await;
+    }
+    let (mut client, mut upstream) = half_answered(&stage).await;
+    assert_eq!(failures().1, 2, "its head alone is no success");
+    upstream.send("half").await;
+    assert_eq!(client.exactly(4).await, "half");
+    until("the whole of it is one", || failures().1 == 0).await;
 }
 
 #[tokio::test]

@@ -111,6 +111,7 @@ fn host(domain: &str, tag: &str) -> HostPlan {
         access: None,
         permits: None,
         row: 0,
+        pairs: Vec::new(),
         groups: Vec::new(),
     }
 }

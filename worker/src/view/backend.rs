@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tpp::{
     clock::monotonic_millis,
-    config::{BackendState, PLAIN_BACKEND},
-    lending::{Desk, Sent, WorkerSettings},
+    config::BackendState,
+    lending::{Desk, WorkerSettings},
     limits::Conduct,
     plan::BackendPlan,
 };
@@ -93,11 +93,6 @@ impl Backend {
     pub(crate) fn takes_turn(&self) -> bool {
         let share = self.share();
         share == WHOLE || fastrand::u64(..WHOLE) < share
-    }
-
-    /// Counts a request in, as long as what is returned lives; `None`: nothing is counted of a plain configuration's backend.
-    pub(crate) fn enter(&self) -> Option<Sent> {
-        (self.plan.id != PLAIN_BACKEND).then(|| self.desk.send(self.plan.row, usize::MAX))
     }
 
     /// Requests under way to it, over all workers.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use tpp::{
-    config::{Access, CircuitBreaker, RateHeaders, RateKey, RateLimit},
-    lending::{BreakerAt, Desk, row_key},
-    limits::{BreakerPolicy, BreakerRules, Quota, ShareRules, TableQuota},
+    config::{Access, RateHeaders, RateKey, RateLimit},
+    lending::{BreakerAt, Desk, breaker_policy, row_key},
+    limits::{BreakerPolicy, Quota, TableQuota},
     plan::HostPlan,
 };
+
+use crate::gateway::holds::Holds;
 
 /// Limits of a virtual host: each of them `None` where there is none.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(crate) struct Bounds {
     pub(crate) rate: Option<RateBound>,
     pub(crate) breaker: Option<BreakerBound>,
     pub(crate) permits: Option<Arc<Desk>>,
+    /// How long permits are held.
+    pub(crate) holds: Arc<Holds>,
 }
 
 /// So many requests of a client in a time.
@@ -46,17 +50,18 @@ pub(crate) struct BreakerBound {
 }
 
 impl Bounds {
-    /// Those of `plan`; `None`: nothing is limited.
-    pub(crate) fn new(plan: &HostPlan, desk: &Desk) -> Option<Box<Self>> {
+    /// Those of `plan`, after those `before` it; `None`: nothing is limited.
+    pub(crate) fn new(plan: &HostPlan, desk: &Desk, before: Option<&Self>) -> Option<Box<Self>> {
         let breaker = &plan.host.circuit_breaker;
         let bounds = Self {
             access: plan.access.clone(),
             rate: plan.rate_limit.as_ref().and_then(RateBound::new),
             breaker: breaker.enabled.then(|| BreakerBound {
                 at: BreakerAt::Host(plan.row),
-                policy: policy(breaker),
+                policy: breaker_policy(breaker),
             }),
             permits: plan.permits.and_then(|pool| desk.open(pool)),
+            holds: before.map_or_else(Arc::default, |bounds| Arc::clone(&bounds.holds)),
         };
         let is_any = bounds.access.is_some()
             || bounds.rate.is_some()
@@ -81,21 +86,5 @@ impl RateBound {
                 ),
             }),
         })
-    }
-}
-
-fn policy(breaker: &CircuitBreaker) -> BreakerPolicy {
-    let small = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
-    BreakerPolicy {
-        rules: BreakerRules {
-            failure_threshold: u16::try_from(breaker.failure_threshold).unwrap_or(u16::MAX),
-            recovery: breaker.recovery_timeout,
-            half_open: small(breaker.half_open_requests),
-        },
-        shares: (breaker.failure_rate_percent > 0).then(|| ShareRules {
-            percent: u64::from(breaker.failure_rate_percent),
-            least: u64::from(breaker.min_requests),
-            time: breaker.window,
-        }),
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tpp::{
     config::{Timeouts, Upstream},
-    lending::WorkerSettings,
+    lending::{NO_ROW, WorkerSettings},
+    plan::HostPlan,
 };
 
 use super::{backend::Backend, lot, pool::TokenPool};
@@ -15,6 +16,8 @@ pub(crate) struct Member {
     pub(crate) backend: Arc<Backend>,
     /// What holds for requests to it.
     pub(crate) settings: Arc<WorkerSettings>,
+    /// The row of the host's use of it; none may be there.
+    pub(crate) pair: usize,
     salt: u64,
 }
 
@@ -27,10 +30,12 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Member {
-    /// `backend` for a host with these `timeouts`.
-    pub(crate) fn new(backend: &Arc<Backend>, timeouts: &Timeouts, parts: Parts<'_>) -> Self {
+    /// The backend with `index`, for `host`.
+    pub(crate) fn new(index: usize, host: &HostPlan, parts: Parts<'_>) -> Self {
+        let backend = &parts.backends[index];
         Self {
-            settings: settings_for(backend, timeouts, parts),
+            settings: settings_for(backend, &host.host.timeouts, parts),
+            pair: host.pair(index).unwrap_or(NO_ROW),
             salt: lot::key(backend.plan.id.as_bytes()),
             backend: Arc::clone(backend),
         }

@@ -61,7 +61,8 @@ impl View {
         };
         let sites = plan.hosts.into_iter().map(|host| {
             let before = previous.and_then(|view| view.routes.of_domain(&host.host.domain));
-            let bounds = Bounds::new(&host, desk);
+            let bounds_before = before.and_then(|site| site.bounds.as_deref());
+            let bounds = Bounds::new(&host, desk, bounds_before);
             Arc::new(Site::new((host, bounds), parts, before))
         });
         let routes = Routes::new(sites);

@@ -112,8 +112,9 @@ impl Group {
         let members: Vec<_> = parts
             .backends
             .iter()
-            .filter(|backend| backend.plan.tags.iter().any(|one| one == tag))
-            .map(|backend| Member::new(backend, &host.host.timeouts, parts))
+            .enumerate()
+            .filter(|(_, backend)| backend.plan.tags.iter().any(|one| one == tag))
+            .map(|(index, _)| Member::new(index, host, parts))
             .collect();
         let pool = members.first().and_then(|member| member.backend.plan.pool);
         let first = members.first().map(|member| &member.settings);

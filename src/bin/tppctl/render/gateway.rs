@@ -1,6 +1,6 @@
 //! The tables of virtual hosts and of backends.
 
-use tpp::control::{BackendStatus, DomainStatus};
+use tpp::control::{BackendStatus, BreakerStatus, BreakerWord, DomainStatus};
 
 use super::{
     Page, Tone,
@@ -18,6 +18,9 @@ pub(crate) fn domains(domains: &[DomainStatus], page: Page) -> String {
         ("TAG", Kind::Word),
         ("HEALTHY", Kind::Number),
         ("OF", Kind::Number),
+        ("ACTIVE", Kind::Number),
+        ("WAITING", Kind::Number),
+        ("BREAKER", Kind::Word),
         ("SOURCE", Kind::Word),
     ];
     Table {
@@ -27,7 +30,7 @@ pub(crate) fn domains(domains: &[DomainStatus], page: Page) -> String {
     .render(page)
 }
 
-fn domain(domain: &DomainStatus) -> Row<5> {
+fn domain(domain: &DomainStatus) -> Row<8> {
     let all = domain.backends.len();
     let tone = match domain.healthy_backends {
         0 => Tone::Bad,
@@ -39,9 +42,21 @@ fn domain(domain: &DomainStatus) -> Row<5> {
         visible(&domain.enabled_backends_tag).into(),
         Cell::toned(domain.healthy_backends.to_string(), tone),
         all.to_string().into(),
+        compact(domain.in_flight).into(),
+        compact(domain.waiting).into(),
+        breaker(&domain.breaker),
         visible(&domain.source).into(),
     ];
     Row { cells, note: None }
+}
+
+fn breaker(status: &BreakerStatus) -> Cell {
+    let left = status.breaker_remaining_seconds;
+    match status.breaker {
+        BreakerWord::Closed => "closed".into(),
+        BreakerWord::HalfOpen => Cell::toned("half open", Tone::Warning),
+        BreakerWord::Open => Cell::toned(format!("open {left}s"), Tone::Bad),
+    }
 }
 
 /// A line for each backend, and below it why the last check that failed did.
@@ -56,6 +71,8 @@ pub(crate) fn backends(backends: &[BackendStatus], page: Page) -> String {
         ("WEIGHT", Kind::Number),
         ("STATE", Kind::Word),
         ("HEALTH", Kind::Word),
+        ("ACTIVE", Kind::Number),
+        ("BREAKER", Kind::Word),
         ("SOURCE", Kind::Word),
     ];
     Table {
@@ -65,7 +82,7 @@ pub(crate) fn backends(backends: &[BackendStatus], page: Page) -> String {
     .render(page)
 }
 
-fn backend(backend: &BackendStatus) -> Row<7> {
+fn backend(backend: &BackendStatus) -> Row<9> {
     let state = match backend.state.as_str() {
         "ready" => Tone::Plain,
         _ => Tone::Warning,
@@ -82,6 +99,8 @@ fn backend(backend: &BackendStatus) -> Row<7> {
         compact(backend.weight.into()).into(),
         Cell::toned(visible(&backend.state), state),
         Cell::toned(word, health),
+        compact(backend.in_flight).into(),
+        breaker(&backend.breaker),
         visible(&backend.source).into(),
     ];
     let error = backend.health.as_ref().filter(|_| !backend.healthy);

@@ -33,7 +33,7 @@ section! {
         pub enabled: bool = Key::flag("virtual_hosts.circuit_breaker.enabled", false);
         /// Failures in a row that open it.
         pub failure_threshold: u32 =
-            Key::number("virtual_hosts.circuit_breaker.failure_threshold", (1, 60_000), 5);
+            Key::number("virtual_hosts.circuit_breaker.failure_threshold", (1, 16_000), 5);
         /// How long it stays open before it lets a probe through.
         pub recovery_timeout: Duration = Key::number(
             "virtual_hosts.circuit_breaker.recovery_timeout_seconds",
@@ -42,7 +42,7 @@ section! {
         );
         /// Most probes under way at once.
         pub half_open_requests: u32 =
-            Key::number("virtual_hosts.circuit_breaker.half_open_requests", (1, 250), 1);
+            Key::number("virtual_hosts.circuit_breaker.half_open_requests", (1, 60), 1);
         /// Percent of failures in the window that opens it; 0: only failures in a row do.
         pub failure_rate_percent: u32 =
             Key::number("virtual_hosts.circuit_breaker.failure_rate_percent", (0, 100), 0)

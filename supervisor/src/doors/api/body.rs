@@ -1,6 +1,6 @@
 //! What a request brings: its JSON body, its query, a name in its path. Whatever is wrong is a [`Problem`], never the library's own words.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Path, Request},
@@ -187,14 +187,19 @@ impl Fields {
         text.ok_or_else(|| Problem::of_field(key, format!("{key} is missing; expected a text")))
     }
 
-    /// The number of `key`, from 0 to `most`.
-    pub(super) fn number(&mut self, key: &str, most: u64) -> Result<Option<u64>, Problem> {
-        let allowed = || format!("a whole number from 0 to {most}");
+    /// The number of `key`, one of `allowed`.
+    pub(super) fn number(
+        &mut self,
+        key: &str,
+        allowed: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, Problem> {
+        let (least, most) = (allowed.start(), allowed.end());
+        let expected = || format!("a whole number from {least} to {most}");
         match self.0.remove(key) {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => match value.as_u64().filter(|number| *number <= most) {
+            Some(value) => match value.as_u64().filter(|number| allowed.contains(number)) {
                 Some(number) => Ok(Some(number)),
-                None => Err(wrong(key, &value, &allowed())),
+                None => Err(wrong(key, &value, &expected())),
             },
         }
     }

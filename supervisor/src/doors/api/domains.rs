@@ -3,17 +3,33 @@
 use std::sync::Arc;
 
 use axum::{Extension, extract::State, http::StatusCode, response::Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use tpp::config::VirtualHost;
 
 use super::{
+    audit,
     auth::Caller,
     body::{At, Fields, Json},
-    entries::{Kind, answered, refused},
+    entries::{Kind, answered, refused, shown},
     problem::Problem,
     state::Api,
 };
-use crate::desired::tagged;
+use crate::desired::{Resource, tagged};
+
+/// Closes the breaker of a host, and those that it has for single backends.
+pub(super) async fn reset(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    At(domain): At<String>,
+) -> Result<axum::Json<Value>, Problem> {
+    let domain = VirtualHost::named(&domain);
+    if !api.orders.reset_domain(&domain) {
+        return Err(Problem::unknown(VirtualHost::KIND, &domain));
+    }
+    let what = format!("domain {domain}: circuit breaker reset");
+    audit::note(&caller, &what, api.generation());
+    shown::<VirtualHost>(&api, &domain)
+}
 
 /// Has backends of another tag serve the host: at once for every request that begins from now on.
 pub(super) async fn switch(
@@ -25,7 +41,7 @@ pub(super) async fn switch(
     let domain = VirtualHost::named(&domain);
     let mut fields = Fields::of(body)?;
     let tag = fields.needed_text("new_tag")?;
-    let percent = fields.number("percent", 100)?;
+    let percent = fields.number("percent", 0..=100)?;
     let percent = percent.and_then(|percent| u32::try_from(percent).ok());
     let require_healthy = fields.flag("require_healthy")?;
     fields.end()?;

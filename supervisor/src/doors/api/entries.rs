@@ -15,7 +15,7 @@ use super::{
     auth::Caller,
     body::{At, Json, Query},
     etag::{self, Meant},
-    live::{Live, shown_backend, shown_domain},
+    live::{Live, UNDER_WAY, shown_backend, shown_domain},
     problem::Problem,
     state::Api,
 };
@@ -25,7 +25,7 @@ use crate::desired::{Done, Reached, Refusal, Resource};
 pub(super) trait Kind: Resource {
     /// Where its entries are.
     const PATH: &'static str;
-    /// What is shown of an entry besides its keys. Whoever sends back what it was shown means no change of these.
+    /// What is shown of an entry besides its keys and [`UNDER_WAY`]. Whoever sends back what it was shown means no change of these.
     const SHOWN: &'static [&'static str];
 
     /// With all that is to be seen of it.
@@ -184,7 +184,8 @@ fn expected<T: Kind>(api: &Api, headers: &HeaderMap, name: &str) -> Result<Optio
 
 fn without_shown<T: Kind>(mut body: Value) -> Value {
     if let Some(fields) = body.as_object_mut() {
-        T::SHOWN.iter().for_each(|key| drop(fields.remove(*key)));
+        let shown = T::SHOWN.iter().chain(&UNDER_WAY);
+        shown.for_each(|key| drop(fields.remove(*key)));
     }
     body
 }
@@ -198,6 +199,14 @@ fn with_name<T: Kind>(mut body: Value, name: &str) -> Result<Value, Problem> {
         }
     }
     Ok(body)
+}
+
+/// The entry `name` as it is now.
+pub(super) fn shown<T: Kind>(api: &Api, name: &str) -> Result<axum::Json<Value>, Problem> {
+    let live = api.live();
+    let entry = live.state.find::<T>(name);
+    let entry = entry.ok_or_else(|| Problem::unknown(T::KIND, name))?;
+    Ok(axum::Json(entry.shown(&live)))
 }
 
 /// What became of the entry `name` by a change.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Value, json};
 use tpp::{
     config::{Backend, Entry, VirtualHost},
-    control::{BackendStatus, GatewayStatus},
+    control::{BackendStatus, BreakerStatus, BreakerWord, DomainStatus, GatewayStatus},
 };
 
 use crate::desired::{State, tagged};
@@ -14,14 +14,17 @@ use crate::desired::{State, tagged};
 pub(super) struct Live {
     pub(super) state: Arc<State>,
     backends: BTreeMap<String, BackendStatus>,
+    domains: BTreeMap<String, DomainStatus>,
 }
 
 impl Live {
     /// `seen` is of about now.
     pub(super) fn new(state: Arc<State>, seen: GatewayStatus) -> Self {
         let backends = seen.backends.into_iter();
+        let domains = seen.domains.into_iter();
         Self {
             state,
+            domains: domains.map(|one| (one.domain.clone(), one)).collect(),
             backends: backends.map(|one| (one.id.clone(), one)).collect(),
         }
     }
@@ -31,6 +34,15 @@ impl Live {
     }
 }
 
+/// Keys of what is shown of both kinds besides their own.
+pub(super) const UNDER_WAY: [&str; 5] = [
+    "in_flight",
+    "waiting",
+    "breaker",
+    "breaker_failures",
+    "breaker_remaining_seconds",
+];
+
 /// A backend: with `healthy`, and `health` as the checks have it.
 pub(super) fn shown_backend(backend: &Backend, live: &Live) -> Value {
     let mut shown = backend.to_json();
@@ -39,11 +51,25 @@ pub(super) fn shown_backend(backend: &Backend, live: &Live) -> Value {
     let seen = live.backends.get(&backend.id);
     shown["health"] = json!(seen.and_then(|one| one.health.as_ref()));
     shown["addresses"] = json!(seen.map(|one| &one.addresses));
+    if let Some(seen) = seen {
+        under_way(&mut shown, (seen.in_flight, seen.waiting), &seen.breaker);
+    }
     shown
+}
+
+/// What is under way, and what the breaker does.
+fn under_way(shown: &mut Value, (in_flight, waiting): (u64, u64), breaker: &BreakerStatus) {
+    shown["in_flight"] = in_flight.into();
+    shown["waiting"] = waiting.into();
+    shown["breaker"] = breaker.breaker.word().into();
+    shown["breaker_failures"] = breaker.breaker_failures.into();
+    shown["breaker_remaining_seconds"] = breaker.breaker_remaining_seconds.into();
 }
 
 /// A host: with the backends of its tag, and whether one of them can serve.
 pub(super) fn shown_domain(host: &VirtualHost, live: &Live) -> Value {
+    let seen = live.domains.get(&host.domain);
+    let breaker = |id: &str| seen.and_then(|seen| seen.tripped.get(id));
     let of_tag = tagged(&live.state.gateway, &host.enabled_backends_tag);
     let backends: Vec<_> = of_tag
         .map(|one| {
@@ -52,6 +78,8 @@ pub(super) fn shown_domain(host: &VirtualHost, live: &Live) -> Value {
                 "healthy": live.is_healthy(&one.id),
                 "state": one.state.word(),
                 "weight": one.weight,
+                "in_flight": live.backends.get(&one.id).map_or(0, |seen| seen.in_flight),
+                "breaker": breaker(&one.id).map_or(BreakerWord::Closed, |one| one.breaker).word(),
             })
         })
         .collect();
@@ -61,5 +89,8 @@ pub(super) fn shown_domain(host: &VirtualHost, live: &Live) -> Value {
     shown["backends"] = backends.into();
     shown["healthy_backends"] = healthy.into();
     shown["healthy"] = (healthy > 0).into();
+    if let Some(seen) = seen {
+        under_way(&mut shown, (seen.in_flight, seen.waiting), &seen.breaker);
+    }
     shown
 }

@@ -7,6 +7,8 @@ mod audit;
 mod auth;
 mod backends;
 mod body;
+#[cfg(test)]
+mod described;
 mod domains;
 mod entries;
 mod etag;
@@ -134,11 +136,17 @@ const ROUTES: &[Route] = &[
     }),
     ("/domains/{domain}", entry::<VirtualHost>),
     ("/domains/{domain}/switch", || post(domains::switch)),
+    ("/domains/{domain}/circuit_breaker/reset", || {
+        post(domains::reset)
+    }),
     ("/backends", || {
         get(entries::list::<Backend>).post(entries::create::<Backend>)
     }),
     ("/backends/{id}", entry::<Backend>),
     ("/backends/{id}/state", || post(backends::set_state)),
+    ("/backends/{id}/circuit_breaker/reset", || {
+        post(backends::reset)
+    }),
     ("/pools", || get(pools::list)),
     ("/pools/{name}", || get(pools::one)),
     ("/pools/{name}/refresh", || post(pools::refresh)),

@@ -1,7 +1,10 @@
 //! Of virtual hosts: how their requests were answered, how long they took, why they failed or were refused.
 
-use prometheus::proto::{Metric, MetricFamily, MetricType};
-use tpp::shared::{Failing, HostTotals, Latency, Rejection, code_label};
+use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
+use tpp::{
+    control::BreakerWord,
+    shared::{Failing, HostTotals, Latency, LatencyCounts, Rejection, code_label},
+};
 
 use super::{counter_of, family, gauge_of, histogram_of, label};
 use crate::outlook::snapshot::Snapshot;
@@ -40,6 +43,27 @@ pub(super) fn proxies(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "From a request's head to the end of its answer.",
             MetricType::HISTOGRAM,
             each(&|domain, totals| vec![durations(domain, totals)]),
+        ),
+        family(
+            "tpp_proxy_upstream_duration_seconds",
+            "From a request's first byte to a backend to the head of its answer.",
+            MetricType::HISTOGRAM,
+            snapshot.details.pairs.iter().map(upstream).collect(),
+        ),
+        family(
+            "tpp_proxy_active_connections",
+            "Client connections whose last request was for the host.",
+            MetricType::GAUGE,
+            each(&|domain, totals| {
+                let labels = vec![label("proxy", domain)];
+                vec![gauge_of(totals.connections as f64, labels)]
+            }),
+        ),
+        family(
+            "tpp_circuit_breaker_state",
+            "0 closed, 1 open, 2 half open; the host's own has an empty backend.",
+            MetricType::GAUGE,
+            snapshot.details.breakers.iter().map(breaker).collect(),
         ),
         family(
             "tpp_proxy_in_flight",
@@ -94,15 +118,30 @@ fn by_cause<'a>(
 }
 
 fn durations(domain: &str, totals: &HostTotals) -> Metric {
-    let counts = &totals.duration;
+    latency(&totals.duration, vec![label("proxy", domain)])
+}
+
+fn upstream((domain, backend, counts): &(String, String, LatencyCounts)) -> Metric {
+    let labels = vec![label("proxy", domain), label("backend", backend)];
+    latency(counts, labels)
+}
+
+fn breaker((domain, backend, state): &(String, String, BreakerWord)) -> Metric {
+    let value = match state {
+        BreakerWord::Closed => 0.0,
+        BreakerWord::Open => 1.0,
+        BreakerWord::HalfOpen => 2.0,
+    };
+    gauge_of(
+        value,
+        vec![label("proxy", domain), label("backend", backend)],
+    )
+}
+
+fn latency(counts: &LatencyCounts, labels: Vec<LabelPair>) -> Metric {
     let buckets = Latency::BOUNDS.into_iter().zip(counts.buckets);
     let all = counts.buckets.iter().sum();
-    histogram_of(
-        buckets,
-        all,
-        counts.sum_micros,
-        vec![label("proxy", domain)],
-    )
+    histogram_of(buckets, all, counts.sum_micros, labels)
 }
 
 #[cfg(test)]
@@ -129,12 +168,22 @@ mod tests {
         totals.duration.buckets[3] = 7;
         totals.duration.sum_micros = 5_000;
         totals.rejections[Rejection::Rate as usize] = 3;
+        totals.connections = 4;
+        let mut took = LatencyCounts::default();
+        took.buckets[5] = 6;
+        let names = |backend: &str| ("a.example".to_owned(), backend.to_owned());
+        let ((proxy, one), (_, none)) = (names("one"), names(""));
         let details = Details {
             hosts: [
                 ("a.example".to_owned(), totals),
                 ("b.example".to_owned(), HostTotals::default()),
             ]
             .into(),
+            pairs: vec![(proxy.clone(), one.clone(), took)],
+            breakers: vec![
+                (proxy.clone(), none, BreakerWord::HalfOpen),
+                (proxy, one, BreakerWord::Open),
+            ],
             ..Details::default()
         };
         let text = render(&Snapshot {
@@ -150,6 +199,11 @@ mod tests {
             "tpp_proxy_in_flight{proxy=\"a.example\"} 2",
             "tpp_limit_rejections_total{proxy=\"a.example\",kind=\"rate\"} 3",
             "tpp_proxy_errors_total{proxy=\"b.example\",reason=\"connect\"} 0",
+            "tpp_proxy_active_connections{proxy=\"a.example\"} 4",
+            "tpp_proxy_upstream_duration_seconds_bucket{proxy=\"a.example\",backend=\"one\",le=\"0.005\"} 6",
+            "tpp_proxy_upstream_duration_seconds_count{proxy=\"a.example\",backend=\"one\"} 6",
+            "tpp_circuit_breaker_state{proxy=\"a.example\",backend=\"\"} 2",
+            "tpp_circuit_breaker_state{proxy=\"a.example\",backend=\"one\"} 1",
         ] {
             assert!(
                 text.lines().any(|one| one == line),

@@ -1,0 +1,235 @@
+//! What is under way, and what breakers do, as the API shows it; and waiting until a backend has nothing left.
+
+use std::{net::SocketAddr, thread};
+
+use serde_json::{Value, json};
+
+use crate::{
+    asking::{Asking, gateway, host},
+    common::{client::Client, message::Request, origin::Origin, proxy::Proxy, wait_until},
+};
+
+const BREAKER: &str =
+    "circuit_breaker = { enabled = true, failure_threshold = 2, recovery_timeout_seconds = 600 }\n";
+
+/// Backends `one` and `two` of tag `a`, which serves `default`; `further` is lines of that host.
+fn tpp(further: &str) -> (Origin, Origin, Proxy) {
+    let (one, two) = (Origin::start("one"), Origin::start("two"));
+    let tables = one.table("\"a\"", "") + &two.table("\"a\"", "") + &host("default", "a") + further;
+    let proxy = Proxy::start_without_tokens(&gateway(&tables));
+    (one, two, proxy)
+}
+
+/// A client whose request is under way for as long as its backend holds answers back.
+fn begin(to: SocketAddr) -> Client {
+    let mut client = Client::connect(to);
+    client.send(&Request::new("GET", "/who"));
+    client
+}
+
+fn number(shown: &Value, key: &str) -> u64 {
+    shown[key]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{key} in {shown}"))
+}
+
+/// A sample of the metrics that the API serves.
+fn sample(asking: &Asking, series: &str) -> Option<f64> {
+    let text = asking.get("/metrics").ok().text();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.map(|value| value.parse().expect("a number"))
+}
+
+#[test]
+fn what_is_under_way_is_shown_of_hosts_and_backends() {
+    let (one, two, proxy) = tpp("max_concurrent = 2\nqueue = { max_waiting = 5 }\n");
+    let asking = Asking::of(&proxy);
+    let idle = asking.get("/domains/default").ok().json();
+    assert_eq!(
+        (number(&idle, "in_flight"), number(&idle, "waiting")),
+        (0, 0)
+    );
+    assert_eq!(idle["breaker"], "closed");
+    [&one, &two].iter().for_each(|origin| origin.hold(true));
+    let mut clients: Vec<_> = (0..3).map(|_| begin(proxy.address())).collect();
+    wait_until("two are under way and one waits", || {
+        let shown = asking.get("/domains/default").ok().json();
+        (number(&shown, "in_flight"), number(&shown, "waiting")) == (3, 1)
+    });
+    let backends = asking.get("/backends").ok().json();
+    let each = backends.as_array().expect("a list").iter();
+    assert_eq!(
+        each.map(|one| number(one, "in_flight")).sum::<u64>(),
+        2,
+        "{backends}"
+    );
+    let shown = asking.get("/domains").ok().json();
+    let members = shown[0]["backends"].as_array().expect("a list").iter();
+    assert_eq!(
+        members.map(|one| number(one, "in_flight")).sum::<u64>(),
+        2,
+        "{shown}"
+    );
+    [&one, &two].iter().for_each(|origin| origin.hold(false));
+    clients
+        .iter_mut()
+        .for_each(|client| drop(client.read_answer().ok()));
+    wait_until("nothing is", || {
+        let shown = asking.get("/domains/default").ok().json();
+        let backends = asking.get("/backends").ok().json();
+        let mut each = backends.as_array().expect("a list").iter();
+        number(&shown, "in_flight") == 0 && each.all(|one| number(one, "in_flight") == 0)
+    });
+    let connections = "tpp_proxy_active_connections{proxy=\"default\"}";
+    wait_until("three clients are there", || {
+        sample(&asking, connections) == Some(3.0)
+    });
+    drop(clients);
+    wait_until("they have left", || {
+        sample(&asking, connections) == Some(0.0)
+    });
+    let took = |id: &str| {
+        let labels = format!("{{proxy=\"default\",backend=\"{id}\"}}");
+        sample(
+            &asking,
+            &format!("tpp_proxy_upstream_duration_seconds_count{labels}"),
+        )
+    };
+    wait_until("three answers are counted", || {
+        let counts = ["one", "two"].map(|id| took(id).unwrap_or(0.0));
+        counts.iter().sum::<f64>() == 3.0
+    });
+}
+
+#[test]
+fn a_backend_that_fails_is_passed_by_while_the_other_serves_and_a_reset_brings_it_back() {
+    let (one, two, proxy) = tpp(BREAKER);
+    let asking = Asking::of(&proxy);
+    one.set_fails(true);
+    let ask = || Client::connect(proxy.address()).get("/who").status;
+    let breaker = |id: &str| {
+        let shown = asking.get(&format!("/backends/{id}")).ok().json();
+        shown["breaker"].as_str().map(str::to_owned)
+    };
+    wait_until("its breaker is open", || {
+        ask();
+        breaker("one").as_deref() == Some("open")
+    });
+    let reached = one.asked().len();
+    (0..20).for_each(|_| assert_eq!(ask(), 200));
+    assert_eq!(
+        one.asked().len(),
+        reached,
+        "it is not asked while the other one serves"
+    );
+    let shown = asking.get("/domains/default").ok().json();
+    assert_eq!(shown["breaker"], "closed");
+    assert_eq!(shown["backends"][0]["breaker"], "open");
+    assert_eq!(shown["backends"][1]["breaker"], "closed");
+    let left = asking.get("/backends/one").ok().json();
+    assert!(
+        (1..=600).contains(&number(&left, "breaker_remaining_seconds")),
+        "{left}"
+    );
+    let state = |backend: &str| {
+        let labels = format!("{{proxy=\"default\",backend=\"{backend}\"}}");
+        sample(&asking, &format!("tpp_circuit_breaker_state{labels}"))
+    };
+    wait_until("metrics say so", || {
+        [state("one"), state("two"), state("")] == [Some(1.0), Some(0.0), Some(0.0)]
+    });
+    one.set_fails(false);
+    let reset = asking
+        .post("/backends/one/circuit_breaker/reset", None)
+        .ok();
+    assert_eq!(reset.json()["breaker"], "closed");
+    wait_until("it serves again", || {
+        ask();
+        one.asked().len() > reached
+    });
+    // All that can serve have failed: then they are asked, and then nobody is.
+    [&one, &two]
+        .iter()
+        .for_each(|origin| origin.set_fails(true));
+    wait_until("the host's own is open", || ask() == 503);
+    let shown = asking.get("/domains/default").ok().json();
+    assert_eq!(shown["breaker"], "open");
+    [&one, &two]
+        .iter()
+        .for_each(|origin| origin.set_fails(false));
+    assert_eq!(ask(), 503);
+    let reset = asking
+        .post("/domains/default/circuit_breaker/reset", None)
+        .ok();
+    assert_eq!(reset.json()["breaker"], "closed");
+    assert_eq!(ask(), 200);
+    for path in ["/domains/no.test", "/backends/none"] {
+        let reset = format!("{path}/circuit_breaker/reset");
+        assert_eq!(asking.post(&reset, None).status, 404);
+    }
+    let audit = proxy.log();
+    for what in [
+        "backend one: circuit breakers reset",
+        "domain default: circuit breaker reset",
+    ] {
+        assert!(audit.contains(what), "{audit}");
+    }
+}
+
+#[test]
+fn a_drain_is_waited_for_until_nothing_is_left_or_too_long() {
+    let (one, two, proxy) = tpp("");
+    let asking = Asking::of(&proxy);
+    let order =
+        |query: &str, body: Value| asking.post(&format!("/backends/one/state{query}"), Some(body));
+    for wrong in [json!(0), json!(-1), json!(86_401), json!("60"), json!(1.5)] {
+        let answer = order("", json!({"state": "drain", "deadline_seconds": wrong}));
+        let field = answer.json()["field"].clone();
+        assert_eq!(
+            (answer.status, field),
+            (400, json!("deadline_seconds")),
+            "{wrong}"
+        );
+    }
+    assert_eq!(order("?wait=maybe", json!({"state": "drain"})).status, 400);
+    assert_eq!(asking.get("/backends/one").ok().json()["state"], "ready");
+    one.hold(true);
+    let mut clients: Vec<_> = (0..8).map(|_| begin(proxy.address())).collect();
+    wait_until("all have been sent on", || {
+        one.asked().len() + two.asked().len() == clients.len()
+    });
+    let held = one.asked().len();
+    assert!(held > 0);
+    let late = order(
+        "?wait=true",
+        json!({"state": "drain", "deadline_seconds": 1}),
+    );
+    assert_eq!(late.status, 504, "{}", late.text());
+    assert!(
+        late.text().contains(&format!("still has {held} requests")),
+        "{}",
+        late.text()
+    );
+    let waiting = thread::scope(|scope| {
+        let waiting = scope.spawn(|| order("?wait=true", json!({"state": "drain"})));
+        // Nobody is cut off meanwhile, and nobody new comes.
+        for _ in 0..4 {
+            assert_eq!(
+                Client::connect(proxy.address()).get("/who").ok().text(),
+                "two"
+            );
+        }
+        assert!(!waiting.is_finished());
+        one.hold(false);
+        waiting.join().expect("an answer")
+    });
+    assert_eq!(waiting.ok().json()["in_flight"], 0);
+    let answers = clients.iter_mut().map(|client| client.read_answer());
+    let from_one = answers.filter(|answer| answer.text() == "one").count();
+    assert_eq!(from_one, held, "nobody was cut off");
+    drop(two);
+    let ready = order("?wait=true", json!({"state": "ready"})).ok();
+    assert_eq!(ready.json()["state"], "ready");
+}
