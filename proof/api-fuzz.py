@@ -97,7 +97,7 @@ def start(executable, config, log):
 def fuzz(tool, address, directory):
     """What schemathesis comes to."""
     command = [tool, "run", f"http://{address}/api/v1/openapi.json", "--checks", CHECKS, "--seed", "1", "--workers", "1"]
-    command += ["--max-examples", os.environ.get("TPP_FUZZ_EXAMPLES", "25"), "--request-timeout", "20", "--no-color"]
+    command += ["--max-examples", os.environ.get("TPP_FUZZ_EXAMPLES", "25"), "--request-timeout", "20", "--max-time", "300", "--no-color"]
     environment = os.environ | {"SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(ROOT / "tests" / "api" / "fuzz")}
     return subprocess.run(command, env=environment, cwd=directory).returncode
 
@@ -110,6 +110,8 @@ def main():
         sys.exit(3)
     if "--install" in sys.argv:
         return
+    # tpp ends with us, however we end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     executable = Path(arguments[0] if arguments else ROOT / "target" / "debug" / "tpp").resolve()
     origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin)
     threading.Thread(target=origin.serve_forever, daemon=True).start()

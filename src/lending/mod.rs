@@ -18,6 +18,8 @@ mod passage;
 #[cfg(not(tpp_loom))]
 mod permits;
 #[cfg(not(tpp_loom))]
+mod presence;
+#[cfg(not(tpp_loom))]
 mod rows;
 #[cfg(not(tpp_loom))]
 mod settings;
@@ -36,8 +38,9 @@ pub use self::{
     crowd::GivingWay,
     desk::Desk,
     lease::{Lease, LeaseWatch, Refreshed},
-    passage::{Asked, BreakerAt, Entered, NO_ROW, Present, Queued, Sent},
+    passage::{Asked, BreakerAt, Entered, NO_ROW, Sent},
     permits::Permits,
+    presence::{Present, Queued},
     rows::{RowKeys, RowsError, RowsGiven, row_key},
     settings::{TokenSettings, WorkerSettings},
     stock::{Legacy, Stock},

@@ -29,20 +29,8 @@ pub enum BreakerAt {
 
 /// A request under way, counted at its host. Dropping it counts it out.
 pub struct Entered {
-    desk: Arc<Desk>,
-    row: usize,
-}
-
-/// A client connection, counted at the host that it asked last. Dropping it counts it out.
-pub struct Present {
-    desk: Arc<Desk>,
-    row: usize,
-}
-
-/// A request in a line, counted at its host. Dropping it counts it out.
-pub struct Queued {
-    desk: Arc<Desk>,
-    row: usize,
+    pub(super) desk: Arc<Desk>,
+    pub(super) row: usize,
 }
 
 /// A request under way, counted at its backend. Dropping it counts it out.
@@ -118,18 +106,6 @@ impl Desk {
             part.in_flight.rise();
         }
         Entered {
-            desk: Arc::clone(self),
-            row,
-        }
-    }
-
-    /// Counts a client connection in at the host of `row`.
-    #[must_use]
-    pub fn attend(self: &Arc<Self>, row: usize) -> Present {
-        if let Some(part) = self.host_seat(row) {
-            part.connections.rise();
-        }
-        Present {
             desk: Arc::clone(self),
             row,
         }
@@ -292,29 +268,6 @@ impl Entered {
     pub fn part(&self) -> Option<&HostSeat> {
         self.desk.host_seat(self.row)
     }
-
-    /// Counts it as one that waits in a line.
-    #[must_use]
-    pub fn queue(&self) -> Queued {
-        if let Some(part) = self.part() {
-            part.waiting.rise();
-        }
-        Queued {
-            desk: Arc::clone(&self.desk),
-            row: self.row,
-        }
-    }
-}
-
-impl Drop for Queued {
-    fn drop(&mut self) {
-        // A seat that has been given away was settled with it.
-        if self.desk.is_seated()
-            && let Some(part) = self.desk.host_seat(self.row)
-        {
-            part.waiting.fall();
-        }
-    }
 }
 
 impl Sent {
@@ -328,25 +281,6 @@ impl Sent {
     #[must_use]
     pub fn pair(&self) -> Option<&PairSeat> {
         self.desk.pair_seat(self.pair)
-    }
-}
-
-impl Present {
-    /// The host's row.
-    #[must_use]
-    pub fn row(&self) -> usize {
-        self.row
-    }
-}
-
-impl Drop for Present {
-    fn drop(&mut self) {
-        // A seat that has been given away was settled with it.
-        if self.desk.is_seated()
-            && let Some(part) = self.desk.host_seat(self.row)
-        {
-            part.connections.fall();
-        }
     }
 }
 
@@ -377,22 +311,6 @@ impl Drop for Sent {
 impl fmt::Debug for Entered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entered")
-            .field("row", &self.row)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Queued {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queued")
-            .field("row", &self.row)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Present {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Present")
             .field("row", &self.row)
             .finish_non_exhaustive()
     }
