@@ -35,6 +35,8 @@ mod prepare;
 mod process;
 pub mod provider;
 mod refresh;
+pub mod rehearsal;
+mod reports;
 pub mod resolve;
 pub mod run;
 pub mod schedule;

@@ -11,6 +11,7 @@ use httpdate::HttpDate;
 use parking_lot::Mutex;
 // The runtime's clock, so that a test may stop it.
 use tokio::time::Instant;
+use tpp::clock::monotonic_millis;
 
 /// How often the clock is read.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -22,6 +23,8 @@ pub(crate) const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub(crate) struct Clock {
     origin: Instant,
+    /// The same moment by the clock that all processes share.
+    began: u64,
     now: AtomicU64,
     date: Mutex<Date>,
 }
@@ -62,6 +65,7 @@ impl Clock {
     pub(crate) fn new() -> Self {
         Self {
             origin: Instant::now(),
+            began: monotonic_millis(),
             now: AtomicU64::new(0),
             date: Mutex::new(Date::at(seconds_now())),
         }
@@ -71,6 +75,11 @@ impl Clock {
     pub(crate) fn now(&self) -> u64 {
         // Relaxed, here and below: one thread writes and reads; the atomics only make the types shareable.
         self.now.load(Relaxed)
+    }
+
+    /// The same in milliseconds of the clock that all processes share.
+    pub(crate) fn monotonic(&self) -> u64 {
+        self.began + self.now()
     }
 
     /// The time of day as a whole `Date` line (RFC 9110, 6.6.1), as of the last tick.

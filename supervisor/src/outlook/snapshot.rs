@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tpp::{
-    control::{GatewayStatus, PoolStatus, SupervisorEvent, WorkerStatus},
+    control::{GatewayStatus, PoolStatus, PoolTally, SupervisorEvent, WorkerStatus},
     shared::{HostTotals, Totals},
 };
 
@@ -56,6 +56,8 @@ pub struct Details {
     pub stopping: bool,
     /// Slots configured.
     pub configured_tokens: u64,
+    /// What each pool has done.
+    pub pools: Vec<PoolTally>,
     /// Users whose logins the server refuses, each once.
     pub refused_users: Vec<String>,
     /// Addresses that take clients.
