@@ -24,8 +24,9 @@ unit: ## run the tests that need no process of their own: seconds, once they are
 	@packaging/install-deps.sh build
 	$(CARGO) test --workspace --locked --no-fail-fast --lib --bins
 
-house: ## no file too long, no circle between files, unsafe code in its rooms alone
+house: ## no file too long, no circle between files, unsafe code in its rooms alone; each promise has its tests
 	proof/house.py
+	proof/promises.py
 
 coverage: ## lines covered by the tests, room by room (PROGRAMS=1: with the whole programs, minutes)
 	@packaging/install-deps.sh build

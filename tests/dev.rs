@@ -2,6 +2,11 @@
 
 mod common;
 
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+
 use common::{client::Client, message::Request, proxy::Proxy, wait_until};
 use nix::sys::signal::Signal;
 
@@ -46,6 +51,35 @@ fn tokens_that_expire_at_the_stand_in_are_renewed() {
         assert!(execute(&mut Client::connect(proxy.address()), "1+2").contains('3'));
         proxy.tokens()[0].fingerprint != first
     });
+}
+
+#[test]
+fn a_host_of_two_tagged_web_servers_is_switched_by_api() {
+    let proxy = Proxy::start_dev(&[]);
+    let api = proxy.status().api_listen.expect("an address of the API");
+    let web = || ask(proxy.address(), "GET / HTTP/1.1\r\nHost: example.com", "");
+    assert!(web().contains("web-v1"));
+    let switch = format!(
+        "POST /api/v1/domains/example.com/switch HTTP/1.1\r\nHost: {api}\r\nContent-Type: application/json"
+    );
+    let api = api.parse().expect("an address and a port");
+    let answer = ask(api, &switch, r#"{"new_tag":"canary"}"#);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(web().contains("web-v2"));
+}
+
+/// The whole answer to a request of this head and body on a connection of its own.
+fn ask(address: SocketAddr, head: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("connect");
+    let length = body.len();
+    write!(
+        stream,
+        "{head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .expect("ask");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(crate) struct Plan {
 
 /// All rounds of one proxy.
 #[derive(Debug)]
-struct Measured {
+pub(crate) struct Measured {
     name: &'static str,
     rounds: Vec<(Outcome, CpuUse)>,
 }
@@ -101,7 +101,12 @@ fn start_proxies(
 }
 
 /// Puts `load` on each of `proxies` in turn, so that what disturbs the machine disturbs all of them.
-fn measure(proxies: &[Server], load: Load, plan: Plan, dir: &Path) -> Result<Vec<Measured>> {
+pub(crate) fn measure(
+    proxies: &[Server],
+    load: Load,
+    plan: Plan,
+    dir: &Path,
+) -> Result<Vec<Measured>> {
     let mut measured: Vec<Measured> = proxies
         .iter()
         .map(|proxy| Measured {
@@ -127,7 +132,7 @@ fn measure(proxies: &[Server], load: Load, plan: Plan, dir: &Path) -> Result<Vec
 }
 
 /// Prints the proxies side by side. The ratio is taken round by round, against the HAProxy of that round.
-fn print(title: &str, measured: &[Measured]) {
+pub(crate) fn print(title: &str, measured: &[Measured]) {
     println!("\n{title}");
     println!(
         "{:<9}{:>23}{:>22}{:>24}{:>22}{:>19}{:>9}",

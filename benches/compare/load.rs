@@ -32,6 +32,8 @@ pub(crate) enum Load {
     Saturating,
     /// So many requests a second over all connections, evenly spaced.
     Paced(f64),
+    /// As `Saturating`, each request for another of so many hosts ([`host`]).
+    Hosts(usize),
 }
 
 /// How a load ended. Every answer was a 200.
@@ -67,8 +69,34 @@ impl Load {
         match self {
             Self::Saturating => run_wrk(target, connections, duration, "", dir),
             Self::Paced(rate) => run_paced(target, connections, duration, rate),
+            Self::Hosts(count) => run_wrk(target, connections, duration, &requests_to(count), dir),
         }
     }
+}
+
+/// The name of a host.
+pub(crate) fn host(number: usize) -> String {
+    format!("host-{number}.example")
+}
+
+/// Lua that asks for one host after another, of requests made beforehand.
+fn requests_to(hosts: usize) -> String {
+    let names = (0..hosts).map(|number| format!("\"{}\"", host(number)));
+    let names: Vec<_> = names.collect();
+    format!(
+        "local heads, next = {{}}, 0
+function init()
+    for at, name in ipairs({{ {} }}) do
+        heads[at] = wrk.format(\"GET\", \"/\", {{ Host = name }})
+    end
+end
+function request()
+    next = next % #heads + 1
+    return heads[next]
+end
+",
+        names.join(", ")
+    )
 }
 
 /// wrk with two threads; `requests` is Lua that says what to ask for, `GET /` when it is empty.

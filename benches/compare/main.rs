@@ -1,6 +1,6 @@
 //! tpp beside nginx and HAProxy, on this machine, in one run: `make bench`.
 //!
-//! All three add a bearer token to each request and keep both sides' connections alive. They share the
+//! In all parts but (d) all three add a bearer token to each request and keep both sides' connections alive. They share the
 //! upstream and the load, and take turns round by round. Prints tables; measures nothing by assertion.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -10,15 +10,18 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 mod comparison;
 mod crowd;
+mod gateway;
 mod http;
 mod load;
 mod machine;
 mod memory;
 mod occupancy;
 mod process;
+mod scale;
 mod servers;
 mod slow_upstream;
 mod stats;
+mod steady;
 mod training;
 
 use comparison::Plan;
@@ -40,7 +43,7 @@ struct Args {
     #[arg(long)]
     without_tpp: bool,
     /// What to measure.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Occupancy, Part::Memory])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Occupancy, Part::Gateway, Part::Scale, Part::Memory])]
     parts: Vec<Part>,
     /// Client connections, for the comparison.
     #[arg(long, default_value_t = 64)]
@@ -59,8 +62,14 @@ enum Part {
     Comparison,
     /// (c) served per second of T tokens, against T/S
     Occupancy,
+    /// (d) a hundred hosts with limits, breakers and rates over four backends
+    Gateway,
+    /// (e) a thousand backends and hosts: reload, metrics, memory
+    Scale,
     /// memory at rest and with idle connections
     Memory,
+    /// (f) 1,000 requests a second over 1,000 connections, minute by minute
+    Steady,
     /// nothing: a load for a profile-guided build to learn from
     Training,
 }
@@ -84,12 +93,12 @@ fn run(args: &Args) -> Result<()> {
     let tpp = builds.first().map(PathBuf::as_path);
     machine::print(&builds)?;
 
+    let plan = |rounds, seconds| Plan {
+        rounds,
+        round: Duration::from_secs(seconds),
+        connections: args.connections,
+    };
     if args.parts.contains(&Part::Comparison) {
-        let plan = |rounds, seconds| Plan {
-            rounds,
-            round: Duration::from_secs(seconds),
-            connections: args.connections,
-        };
         let (two, one) = if args.quick {
             (plan(2, 2), None)
         } else {
@@ -109,9 +118,20 @@ fn run(args: &Args) -> Result<()> {
         let window = Duration::from_millis(milliseconds);
         occupancy::run(tpp, settings, window, scratch.path())?;
     }
+    if args.parts.contains(&Part::Gateway) {
+        let plan = if args.quick { plan(2, 2) } else { plan(5, 5) };
+        gateway::run(&builds, 2, plan, scratch.path())?;
+    }
+    if args.parts.contains(&Part::Scale) {
+        scale::run(&builds, scratch.path())?;
+    }
     if args.parts.contains(&Part::Memory) {
         let dir = tempfile::tempdir_in(scratch.path())?;
         memory::run(tpp, dir.path())?;
+    }
+    if args.parts.contains(&Part::Steady) {
+        let span = Duration::from_secs(if args.quick { 10 } else { 60 });
+        steady::run(&builds, 5, span, scratch.path())?;
     }
     if args.parts.contains(&Part::Training) {
         training::run(

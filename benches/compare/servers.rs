@@ -76,7 +76,8 @@ pub(crate) fn start_nginx_proxy(
     start_nginx("nginx", dir, workers, &pool, free_address()?, &location)
 }
 
-fn start_nginx(
+/// nginx of this name, with `pool` before its one server and `locations` in it.
+pub(crate) fn start_nginx(
     name: &'static str,
     dir: &Path,
     workers: usize,
@@ -136,6 +137,21 @@ pub(crate) fn start_haproxy(
         .map(|limit| format!("maxconn {limit}"))
         .unwrap_or_default();
     let configuration = format!(
+        "{}frontend clients
+    bind {address} backlog 4096
+    default_backend servers
+backend servers
+    http-request set-header Authorization \"Bearer {TOKEN}\"
+    server upstream {upstream} pool-purge-delay 300s {limit}
+",
+        haproxy_head(threads)
+    );
+    start_haproxy_with(dir, address, &configuration)
+}
+
+/// What every HAProxy here begins with.
+pub(crate) fn haproxy_head(threads: usize) -> String {
+    format!(
         "global
     nbthread {threads}
     maxconn 8192
@@ -147,17 +163,19 @@ defaults
     timeout queue 300s
     option http-keep-alive
     http-reuse always
-frontend clients
-    bind {address} backlog 4096
-    default_backend servers
-backend servers
-    http-request set-header Authorization \"Bearer {TOKEN}\"
-    server upstream {upstream} pool-purge-delay 300s {limit}
 "
-    );
+    )
+}
+
+/// HAProxy with this whole configuration, which binds `address`.
+pub(crate) fn start_haproxy_with(
+    dir: &Path,
+    address: SocketAddr,
+    configuration: &str,
+) -> Result<Server> {
     let dir = dir.join("haproxy");
     fs::create_dir(&dir)?;
-    let file = write(&dir, "haproxy.cfg", &configuration)?;
+    let file = write(&dir, "haproxy.cfg", configuration)?;
     let mut command = Command::new(find("haproxy")?);
     command.args(["-db", "-f"]).arg(file);
     let mut program = Program::start("haproxy", command, &dir)?;
@@ -204,15 +222,37 @@ pub(crate) fn start_tpp(
         "[[credentials]]\nusername = \"bench\"\npassword = \"bench\"\nsessions = {sessions}"
     )?;
     writeln!(configuration, "[telemetry]\nlog_filter = \"warn\"")?;
-    let file = write(&dir, "tpp.toml", &configuration)?;
+    start_tpp_with(
+        &dir,
+        name,
+        executable,
+        (address, health),
+        &configuration,
+        Some(*sessions),
+    )
+}
+
+/// tpp with this whole configuration, whose `listen` and `health_listen` are `addresses`; ready, and with so many tokens.
+pub(crate) fn start_tpp_with(
+    dir: &Path,
+    name: &'static str,
+    executable: &Path,
+    addresses: (SocketAddr, SocketAddr),
+    configuration: &str,
+    tokens: Option<usize>,
+) -> Result<Server> {
+    let (address, health) = addresses;
+    let file = write(dir, "tpp.toml", configuration)?;
     let mut command = Command::new(executable);
     command.arg("--config").arg(file);
-    let mut program = Program::start(name, command, &dir)?;
-    let wanted = format!("\"total\":{sessions}");
+    let mut program = Program::start(name, command, dir)?;
+    let wanted = tokens.map(|tokens| format!("\"total\":{tokens}"));
     program.wait_until("all tokens are in and a worker is ready", || {
         http::get(health, "/readyz").is_ok_and(|(status, _)| status == 200)
-            && http::get(health, "/health")
-                .is_ok_and(|(_, body)| body.replace(' ', "").contains(&wanted))
+            && wanted.as_ref().is_none_or(|wanted| {
+                http::get(health, "/health")
+                    .is_ok_and(|(_, body)| body.replace(' ', "").contains(wanted))
+            })
     })?;
     Ok(Server { program, address })
 }
@@ -247,7 +287,7 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
 
 /// A loopback address that nobody listens on now. Neither nginx nor HAProxy can say which port they were
 /// given, so that port 0 is no choice.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 

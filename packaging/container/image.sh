@@ -117,12 +117,12 @@ supervisor_below() {
 # image_stand_in: prints the address of a stand-in for the server, which is started if there is none.
 image_stand_in() {
     if [[ ! -s $context/stand-in ]]; then
-        target/debug/tpp dev --listen 127.0.0.1:0 --health-listen 127.0.0.1:0 --control-socket "$context/stand-in.sock" \
+        target/debug/tpp dev --listen 127.0.0.1:0 --health-listen 127.0.0.1:0 --api-listen 127.0.0.1:0 --control-socket "$context/stand-in.sock" \
             --sessions 1 --workers 1 >"$context/stand-in" 2>&1 &
         echo $! >"$context/stand-in.pid"
         until grep -q '^upstream ' "$context/stand-in"; do sleep 0.05; done
     fi
-    sed -n 's,^upstream *http://,,p' "$context/stand-in"
+    sed -n '/^upstream /{s,^upstream *http://,,p;q}' "$context/stand-in"
 }
 
 image_forget() {

@@ -21,9 +21,9 @@ ok "the unit is sound; ${score#→ }"
 title "The first start"
 inside cp /usr/bin/tpp /root/stand-in
 inside systemd-run --quiet --unit=stand-in --property=StandardOutput=file:/run/stand-in \
-    /root/stand-in dev --listen 127.0.0.1:0 --health-listen 127.0.0.1:0 --control-socket /run/stand-in.sock --sessions 1 --workers 1
+    /root/stand-in dev --listen 127.0.0.1:0 --health-listen 127.0.0.1:0 --api-listen 127.0.0.1:0 --control-socket /run/stand-in.sock --sessions 1 --workers 1
 wait_until "the stand-in runs" inside grep -q '^upstream ' /run/stand-in
-upstream=$(inside awk '$1 == "upstream" { print $2 }' /run/stand-in)
+upstream=$(inside awk '$1 == "upstream" { print $2; exit }' /run/stand-in)
 # configure SESSIONS: what an administrator would write.
 configure() {
     into /etc/tpp/tpp.toml <<END

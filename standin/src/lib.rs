@@ -5,13 +5,15 @@
 //! which is what tpp promises, and counts each time it was. It is not a database, and it is for loopback:
 //! it speaks no TLS.
 //!
-//! `tpp dev` has it inside, and `tpp-standin` is the same as a program of its own.
+//! `tpp dev` has it inside, and `tpp-standin` is the same as a program of its own. [`WebStandIn`] is a web server without tokens,
+//! for `tpp dev` too.
 #![forbid(unsafe_code)]
 
 mod api;
 mod ledger;
 mod script;
 mod token;
+mod web;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tpp::config::Secret;
 
 pub use ledger::{Stats, UserStats};
+pub use web::WebStandIn;
 
 use ledger::Ledger;
 

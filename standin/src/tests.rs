@@ -316,3 +316,32 @@ async fn it_stops_in_the_middle_of_a_sleep_and_frees_its_port() {
     assert_eq!(receive(sleeping).await.0, 200);
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test]
+async fn a_web_server_says_its_name_and_is_as_well_as_it_is_told() {
+    let web = WebStandIn::start("web-v1", StandInOptions::default().listen)
+        .await
+        .unwrap();
+    let ask = async |path: &str, body: &str| {
+        let mut answer = String::new();
+        let mut stream = send(web.addr(), path, "", body).await;
+        stream.read_to_string(&mut answer).await.unwrap();
+        (answer[9..12].to_owned(), answer)
+    };
+    let (status, answer) = ask("/shop", "").await;
+    assert_eq!(status, "200");
+    assert!(
+        answer.contains("web-v1") && answer.contains("/shop"),
+        "{answer}"
+    );
+    for (mode, health, page) in [
+        ("failing", "200", "500"),
+        ("ill", "503", "500"),
+        ("well", "200", "200"),
+    ] {
+        assert_eq!(ask("/mode", mode).await.0, "200");
+        assert_eq!(ask("/health", "").await.0, health, "{mode}");
+        assert_eq!(ask("/shop", "").await.0, page, "{mode}");
+    }
+    assert_eq!(ask("/mode", "merry").await.0, "400");
+}

@@ -82,6 +82,8 @@ impl Proxy {
             "127.0.0.1:0",
             "--health-listen",
             "127.0.0.1:0",
+            "--api-listen",
+            "127.0.0.1:0",
         ]);
         command
             .arg("--control-socket")

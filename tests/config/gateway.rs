@@ -90,7 +90,7 @@ const FULL: &str = r#"
 "#;
 
 #[test]
-fn every_key_of_a_full_gateway_arrives() {
+fn every_key_of_a_full_pool_and_backend_arrives() {
     let config = toml(FULL);
     let gateway = &config.gateway;
     assert!(config.state_directory.ends_with("state"));
@@ -138,8 +138,12 @@ fn every_key_of_a_full_gateway_arrives() {
         (backend.health_check.kind, backend.health_check.enabled),
         (HealthKind::Login, false)
     );
+}
 
-    let host = &gateway.virtual_hosts[0];
+#[test]
+fn every_key_of_a_full_host_arrives() {
+    let config = toml(FULL);
+    let host = &config.gateway.virtual_hosts[0];
     assert_eq!(
         (host.affinity, host.reject_status, host.hsts_seconds),
         (Affinity::Cookie, 503, 12)
@@ -170,7 +174,12 @@ fn every_key_of_a_full_gateway_arrives() {
         Some(Duration::from_secs(1))
     );
     assert_eq!(host.tags().collect::<Vec<_>>(), ["a", "b"]);
+}
 
+#[test]
+fn every_key_of_full_limits_lists_and_api_arrives() {
+    let config = toml(FULL);
+    let gateway = &config.gateway;
     let limit = &gateway.rate_limits[0];
     assert_eq!((limit.burst, limit.headers), (26, RateHeaders::Draft));
     assert_eq!(limit.key, RateKey::Header("x-user".to_owned()));

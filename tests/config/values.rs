@@ -66,73 +66,72 @@ fn rust_log_overrides_the_file_and_an_empty_variable_nothing() {
     assert_eq!("warn", filter(&[("RUST_LOG", "")]));
 }
 
+const FULL: &str = r#"
+listen = ["127.0.0.1:8080", "[::]:8081"]
+trust_forwarded = true
+health_listen = "127.0.0.1:9091"
+control_socket = "run/control.sock"
+credentials_file = "files/two-users"
+[workers]
+count = 3
+drain_timeout_seconds = 0
+stop_delay_seconds = 15
+worker_timeout_seconds = 4
+[upstream]
+host = "::1"
+port = 0x2290
+tls = true
+ca_file = "files/ca.pem"
+verify = false
+connect_timeout_seconds = 5
+tls_handshake_timeout_seconds = 6
+response_header_timeout_seconds = 0
+idle_timeout_seconds = 7
+max_idle_connections = 0
+read_timeout_seconds = 16
+tunnel_timeout_seconds = 0
+host_header = "client"
+[client]
+max_connections = 17
+max_connections_per_address = 18
+head_timeout_seconds = 19
+stall_timeout_seconds = 0
+min_rate_bytes_per_second = 20
+[token]
+ttl_seconds = 90
+refresh_check_seconds = 8
+renew_on = [440, 401, 440]
+busy_pattern = "busy [0-9]+"
+scope = "pool"
+login_from_clients = false
+login_path = "/login"
+login_timeout_seconds = 9
+login_concurrency = 10
+max_token_bytes = 1_000
+[lease]
+mode = "request"
+wait_timeout_seconds = 11
+max_waiting = 12
+idle_timeout_seconds = 0
+contended_idle_ms = 21
+max_hold_seconds = 13
+max_hold_grace_seconds = 0
+abandoned = "login"
+abandoned_wait_seconds = 22
+reset = "login"
+[[credentials]]
+username = "user3"
+password_file = "files/password"
+sessions = 14
+[telemetry]
+log_filter = "info,tpp=debug"
+log_format = "json"
+otlp_endpoint = "http://localhost:4317"
+"#;
+
 #[test]
-fn every_key_of_a_full_file_arrives() {
-    let config = toml(
-        r#"
-        listen = ["127.0.0.1:8080", "[::]:8081"]
-        trust_forwarded = true
-        health_listen = "127.0.0.1:9091"
-        control_socket = "run/control.sock"
-        credentials_file = "files/two-users"
-        [workers]
-        count = 3
-        drain_timeout_seconds = 0
-        stop_delay_seconds = 15
-        worker_timeout_seconds = 4
-        [upstream]
-        host = "::1"
-        port = 0x2290
-        tls = true
-        ca_file = "files/ca.pem"
-        verify = false
-        connect_timeout_seconds = 5
-        tls_handshake_timeout_seconds = 6
-        response_header_timeout_seconds = 0
-        idle_timeout_seconds = 7
-        max_idle_connections = 0
-        read_timeout_seconds = 16
-        tunnel_timeout_seconds = 0
-        host_header = "client"
-        [client]
-        max_connections = 17
-        max_connections_per_address = 18
-        head_timeout_seconds = 19
-        stall_timeout_seconds = 0
-        min_rate_bytes_per_second = 20
-        [token]
-        ttl_seconds = 90
-        refresh_check_seconds = 8
-        renew_on = [440, 401, 440]
-        busy_pattern = "busy [0-9]+"
-        scope = "pool"
-        login_from_clients = false
-        login_path = "/login"
-        login_timeout_seconds = 9
-        login_concurrency = 10
-        max_token_bytes = 1_000
-        [lease]
-        mode = "request"
-        wait_timeout_seconds = 11
-        max_waiting = 12
-        idle_timeout_seconds = 0
-        contended_idle_ms = 21
-        max_hold_seconds = 13
-        max_hold_grace_seconds = 0
-        abandoned = "login"
-        abandoned_wait_seconds = 22
-        reset = "login"
-        [[credentials]]
-        username = "user3"
-        password_file = "files/password"
-        sessions = 14
-        [telemetry]
-        log_filter = "info,tpp=debug"
-        log_format = "json"
-        otlp_endpoint = "http://localhost:4317"
-        "#,
-    );
-    let seconds = Duration::from_secs;
+fn every_key_of_a_full_top_arrives() {
+    let config = toml(FULL);
     assert_eq!(
         ["127.0.0.1:8080", "[::]:8081"].map(address).to_vec(),
         config.listen
@@ -143,7 +142,8 @@ fn every_key_of_a_full_file_arrives() {
         Path::new(FIXTURES).join("run/control.sock"),
         config.control_socket
     );
-    let (workers, upstream) = (config.workers, config.upstream);
+    let workers = config.workers;
+    let seconds = Duration::from_secs;
     assert_eq!(
         (3, seconds(0), seconds(4), seconds(15)),
         (
@@ -153,6 +153,34 @@ fn every_key_of_a_full_file_arrives() {
             workers.stop_delay
         )
     );
+    let accounts: Vec<_> = config
+        .credentials
+        .iter()
+        .map(|c| (c.username.as_str(), c.password.expose(), c.sessions))
+        .collect();
+    let expected = [
+        ("user3", "hunter2-do-not-show", 14),
+        ("user2", "a:b:c", 1),
+        ("user1", "hunter2-do-not-show", 1),
+    ];
+    assert_eq!(expected.as_slice(), accounts);
+    assert_eq!(
+        ("info,tpp=debug", LogFormat::Json),
+        (
+            config.telemetry.log_filter.as_str(),
+            config.telemetry.log_format
+        )
+    );
+    assert_eq!(
+        Some("http://localhost:4317"),
+        config.telemetry.otlp_endpoint.as_deref()
+    );
+}
+
+#[test]
+fn every_key_of_a_full_upstream_arrives() {
+    let upstream = toml(FULL).upstream;
+    let seconds = Duration::from_secs;
     assert_eq!(
         ("::1", 8848, true, false),
         (
@@ -186,6 +214,12 @@ fn every_key_of_a_full_file_arrives() {
             upstream.host_header
         )
     );
+}
+
+#[test]
+fn every_key_of_a_full_client_token_and_lease_arrives() {
+    let config = toml(FULL);
+    let seconds = Duration::from_secs;
     let client = Client {
         max_connections: Some(17),
         max_connections_per_address: Some(18),
@@ -231,28 +265,6 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(
         (Abandoned::Login, seconds(22), Reset::Login),
         (lease.abandoned, lease.abandoned_wait, lease.reset)
-    );
-    let accounts: Vec<_> = config
-        .credentials
-        .iter()
-        .map(|c| (c.username.as_str(), c.password.expose(), c.sessions))
-        .collect();
-    let expected = [
-        ("user3", "hunter2-do-not-show", 14),
-        ("user2", "a:b:c", 1),
-        ("user1", "hunter2-do-not-show", 1),
-    ];
-    assert_eq!(expected.as_slice(), accounts);
-    assert_eq!(
-        ("info,tpp=debug", LogFormat::Json),
-        (
-            config.telemetry.log_filter.as_str(),
-            config.telemetry.log_format
-        )
-    );
-    assert_eq!(
-        Some("http://localhost:4317"),
-        config.telemetry.otlp_endpoint.as_deref()
     );
 }
 

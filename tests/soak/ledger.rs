@@ -81,7 +81,7 @@ impl Ledger {
         self.book().at_work.remove(token);
     }
 
-    /// tpp is told to move to another server.
+    /// tpp is about to be told to move to another server, or has moved.
     pub(crate) fn note_move(&self) {
         self.book().moves += 1;
     }

@@ -23,7 +23,6 @@ use common::{dice::Dice, proxy::Proxy, settings::Settings};
 use hinder::Hinderers;
 use ledger::Ledger;
 use load::Load;
-use nix::sys::signal::Signal;
 use upstream::Upstream;
 use watch::Watch;
 
@@ -64,8 +63,13 @@ fn main() -> ExitCode {
                 thread::sleep(interval);
                 watch.look(&load);
                 settings[place].write_to(proxy.directory());
+                // A move ends before the next begins: else who lost a token in one seems to keep it in the other.
                 ledger.note_move();
-                proxy.signal_supervisor(Signal::SIGHUP);
+                let outcome = proxy.ctl(&["reload"]);
+                if outcome.code != Some(0) {
+                    ledger.fault(format!("a reload failed: {outcome:?}"));
+                }
+                ledger.note_move();
             }
         });
     });

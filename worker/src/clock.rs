@@ -8,7 +8,6 @@ use std::{
 };
 
 use httpdate::HttpDate;
-use parking_lot::Mutex;
 // The runtime's clock, so that a test may stop it.
 use tokio::time::Instant;
 use tpp::clock::monotonic_millis;
@@ -26,31 +25,52 @@ pub(crate) struct Clock {
     /// The same moment by the clock that all processes share.
     began: u64,
     now: AtomicU64,
-    date: Mutex<Date>,
+    date: Date,
 }
 
 /// The time of day as a `Date` line, made once a second.
 #[derive(Debug)]
 struct Date {
     /// Since 1970.
-    seconds: u64,
-    line: [u8; DATE_LINE],
+    seconds: AtomicU64,
+    /// The line's bytes, in words: each head has it, and a lock a head costs more than the line does.
+    line: [AtomicU64; DATE_WORDS],
 }
 
 /// `Date: Sun, 06 Nov 1994 08:49:37 GMT` and the line's end.
 const DATE_LINE: usize = 37;
+const DATE_WORDS: usize = DATE_LINE.div_ceil(size_of::<u64>());
 /// Of the year 9999, beyond which a date has no form.
 const LAST_SECOND: u64 = 253_402_300_799;
 
+// Relaxed throughout: one thread writes and reads; the atomics only make the types shareable.
 impl Date {
     fn at(seconds: u64) -> Self {
+        let date = Self {
+            seconds: AtomicU64::new(0),
+            line: std::array::from_fn(|_| AtomicU64::new(0)),
+        };
+        date.set(seconds);
+        date
+    }
+
+    fn set(&self, seconds: u64) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND));
-        let mut line = [b' '; DATE_LINE];
-        let text = format!("Date: {}\r\n", HttpDate::from(time));
-        line.iter_mut()
-            .zip(text.bytes())
-            .for_each(|(place, byte)| *place = byte);
-        Self { seconds, line }
+        let mut text = format!("Date: {}\r\n", HttpDate::from(time)).into_bytes();
+        text.resize(DATE_WORDS * size_of::<u64>(), b' ');
+        for (word, bytes) in self.line.iter().zip(text.as_chunks().0) {
+            word.store(u64::from_ne_bytes(*bytes), Relaxed);
+        }
+        self.seconds.store(seconds, Relaxed);
+    }
+
+    fn line(&self) -> [u8; DATE_LINE] {
+        let mut line = [0; DATE_LINE];
+        for (word, bytes) in self.line.iter().zip(line.chunks_mut(size_of::<u64>())) {
+            let word = word.load(Relaxed).to_ne_bytes();
+            bytes.copy_from_slice(&word[..bytes.len()]);
+        }
+        line
     }
 }
 
@@ -67,13 +87,13 @@ impl Clock {
             origin: Instant::now(),
             began: monotonic_millis(),
             now: AtomicU64::new(0),
-            date: Mutex::new(Date::at(seconds_now())),
+            date: Date::at(seconds_now()),
         }
     }
 
     /// The time now.
     pub(crate) fn now(&self) -> u64 {
-        // Relaxed, here and below: one thread writes and reads; the atomics only make the types shareable.
+        // Relaxed, here and below: as of the date.
         self.now.load(Relaxed)
     }
 
@@ -84,17 +104,15 @@ impl Clock {
 
     /// The time of day as a whole `Date` line (RFC 9110, 6.6.1), as of the last tick.
     pub(crate) fn date_line(&self) -> [u8; DATE_LINE] {
-        self.date.lock().line
+        self.date.line()
     }
 
     /// Reads the time, and returns it. The worker's tick does.
     pub(crate) fn tick(&self) -> u64 {
         let seconds = seconds_now();
-        let mut date = self.date.lock();
-        if date.seconds != seconds {
-            *date = Date::at(seconds);
+        if self.date.seconds.load(Relaxed) != seconds {
+            self.date.set(seconds);
         }
-        drop(date);
         let now = millis(self.origin.elapsed());
         self.now.store(now, Relaxed);
         now
@@ -112,4 +130,19 @@ pub(crate) fn due(begun: u64, after: Option<Duration>) -> u64 {
     after.map_or(NEVER, |after| {
         (begun + millis(TICK)).saturating_add(millis(after))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_the_second_it_was_set_to() {
+        let date = Date::at(784_111_777);
+        assert_eq!(&date.line(), b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+        date.set(784_111_778);
+        assert_eq!(&date.line(), b"Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n");
+        date.set(u64::MAX);
+        assert_eq!(&date.line(), b"Date: Fri, 31 Dec 9999 23:59:59 GMT\r\n");
+    }
 }

@@ -91,45 +91,47 @@ fn another(path: &str) -> &'static str {
     }
 }
 
+/// A configuration that says something else than by default of `key` alone.
+fn with(key: Option<&Key>) -> Config {
+    let (mut top, mut sections) = (
+        String::new(),
+        BTreeMap::from([("upstream", String::new()), ("api", String::new())]),
+    );
+    let line = key.map(|key| {
+        (
+            key.section(),
+            format!("{} = {}\n", key.leaf(), another(key.path)),
+        )
+    });
+    match line {
+        Some(("", line)) => top = line,
+        Some((section, line)) => _ = sections.insert(section, line),
+        None => {}
+    }
+    if key.is_none_or(|key| key.path != "upstream.host") {
+        *sections.entry("upstream").or_default() += "host = \"h\"\n";
+    }
+    if key.is_none_or(|key| key.path != "api.listen") {
+        *sections.entry("api").or_default() += "listen = \"unix:/api\"\n";
+    }
+    let sections = sections
+        .iter()
+        .map(|(name, lines)| format!("[{name}]\n{lines}"));
+    let text = top + &sections.collect::<String>() + &account("a", "x");
+    let nothing_set = BTreeMap::<String, String>::new();
+    let base = Path::new(env!("CARGO_MANIFEST_DIR"));
+    parse(
+        &text,
+        Path::new("tpp.toml"),
+        Format::Toml,
+        base,
+        &nothing_set,
+    )
+    .unwrap()
+}
+
 #[test]
 fn a_change_of_any_key_is_seen_and_needs_what_its_line_says() {
-    let with = |key: Option<&Key>| {
-        let (mut top, mut sections) = (
-            String::new(),
-            BTreeMap::from([("upstream", String::new()), ("api", String::new())]),
-        );
-        let line = key.map(|key| {
-            (
-                key.section(),
-                format!("{} = {}\n", key.leaf(), another(key.path)),
-            )
-        });
-        match line {
-            Some(("", line)) => top = line,
-            Some((section, line)) => _ = sections.insert(section, line),
-            None => {}
-        }
-        if key.is_none_or(|key| key.path != "upstream.host") {
-            *sections.entry("upstream").or_default() += "host = \"h\"\n";
-        }
-        if key.is_none_or(|key| key.path != "api.listen") {
-            *sections.entry("api").or_default() += "listen = \"unix:/api\"\n";
-        }
-        let sections = sections
-            .iter()
-            .map(|(name, lines)| format!("[{name}]\n{lines}"));
-        let text = top + &sections.collect::<String>() + &account("a", "x");
-        let nothing_set = BTreeMap::<String, String>::new();
-        let base = Path::new(env!("CARGO_MANIFEST_DIR"));
-        parse(
-            &text,
-            Path::new("tpp.toml"),
-            Format::Toml,
-            base,
-            &nothing_set,
-        )
-        .unwrap()
-    };
     let old = with(None);
     // Entries are counted.
     let others = [

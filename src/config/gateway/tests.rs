@@ -126,13 +126,7 @@ fn pools_take_the_top_for_what_they_leave_out() {
 }
 
 #[test]
-fn each_rule_between_entries_is_named_with_its_line() {
-    let pool = |name: &str| {
-        format!(
-            "[[pools]]\nname = '{name}'\n[[pools.credentials]]\nusername = 'u'\npassword = 'p'\n"
-        )
-    };
-    // A pool takes five lines, a backend and a host four.
+fn what_a_host_names_and_is_not_there_is_named_with_its_line() {
     let said = wrong(
         &[
             backend("x", "tags = ['b']"),
@@ -151,6 +145,27 @@ fn each_rule_between_entries_is_named_with_its_line() {
             "12 virtual_hosts[1].access: \"l\", which is no access list",
         ]
     );
+    let split = [
+        backend("x", "tags = ['a', 'b', 'c']"),
+        host("h", "split = { b = 60, c = 41 }"),
+        host("i", "http_to_https = true"),
+    ];
+    assert_eq!(
+        wrong(&split.concat()),
+        [
+            "8 virtual_hosts[0].split: 101 percent in all",
+            "12 virtual_hosts[1].http_to_https: true, without a certificate for \"i\"",
+        ]
+    );
+}
+
+/// A pool of five lines; a backend and a host take four.
+fn pool(name: &str) -> String {
+    format!("[[pools]]\nname = '{name}'\n[[pools.credentials]]\nusername = 'u'\npassword = 'p'\n")
+}
+
+#[test]
+fn which_backends_a_pool_may_have_is_said_with_the_line() {
     let said = wrong(&[backend("x", "pool = 'p'"), backend("x", "pool = 'none'")].concat());
     assert_eq!(
         said,
@@ -190,18 +205,6 @@ fn each_rule_between_entries_is_named_with_its_line() {
         uneven[2].clone(),
     ];
     assert!(read(&wide.concat()).is_ok());
-    let split = [
-        backend("x", "tags = ['a', 'b', 'c']"),
-        host("h", "split = { b = 60, c = 41 }"),
-        host("i", "http_to_https = true"),
-    ];
-    assert_eq!(
-        wrong(&split.concat()),
-        [
-            "8 virtual_hosts[0].split: 101 percent in all",
-            "12 virtual_hosts[1].http_to_https: true, without a certificate for \"i\"",
-        ]
-    );
 }
 
 #[test]
@@ -238,15 +241,19 @@ fn the_api_is_open_to_this_machine_alone_unless_it_asks_for_tokens() {
     assert_eq!(read(&with("persist = false")).unwrap().api, None);
 }
 
+/// A pool of this provider, in front of a backend.
+fn of(provider: &str, login: &str, account: &str) -> String {
+    let pool = format!(
+        "[[pools]]\nname = 'p'\nprovider = '{provider}'\n[pools.login]\n{login}\n[[pools.credentials]]\n{account}\n"
+    );
+    pool + &backend("x", "")
+}
+
+const LOGIN_URL: &str = "url = 'http://login'";
+
 #[test]
 fn accounts_are_read_as_their_provider_has_them() {
-    let of = |provider: &str, login: &str, account: &str| {
-        let pool = format!(
-            "[[pools]]\nname = 'p'\nprovider = '{provider}'\n[pools.login]\n{login}\n[[pools.credentials]]\n{account}\n"
-        );
-        pool + &backend("x", "")
-    };
-    let url = "url = 'http://login'";
+    let url = LOGIN_URL;
     let read_one = |text: String| read(&text).unwrap().gateway.pools[0].credentials[0].clone();
     let client = read_one(of(
         "oauth2",
@@ -286,7 +293,10 @@ fn accounts_are_read_as_their_provider_has_them() {
         "{}",
         key.username
     );
+}
 
+#[test]
+fn what_an_account_or_a_login_lacks_is_named() {
     assert_eq!(
         wrong(&of("json", "", "username = 'u'\npassword = 'p'")),
         [
@@ -295,7 +305,7 @@ fn accounts_are_read_as_their_provider_has_them() {
         ]
     );
     assert_eq!(
-        wrong(&of("oauth2", url, "username = 'u'\npassword = 'p'")).len(),
+        wrong(&of("oauth2", LOGIN_URL, "username = 'u'\npassword = 'p'")).len(),
         4
     );
     assert_eq!(

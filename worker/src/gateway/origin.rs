@@ -19,8 +19,9 @@ use crate::{
     wire::attend::{AtEnd, Interrupt, attend},
 };
 
-/// How long a plan may be on its way: it lies in the channel before it is in force.
-const PLAN_LIMIT: Duration = Duration::from_secs(2);
+/// How long a plan may be on its way: it lies in the channel before it is in force, so this is what a worker may take to read it
+/// on a machine that has no time for it.
+const PLAN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Sees to it that the client holds a lease whose token may be sent where the plan leads, if one is needed there. Returns its
 /// origin.

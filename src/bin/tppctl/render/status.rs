@@ -82,7 +82,11 @@ fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
     if pool.waiting > 0 && status.idle_leases > 0 {
         fields.push(("", crowd(status), Tone::Warning));
     }
-    fields.push(upstream(status));
+    if status.gateway.backends.len() > 1 {
+        fields.push(backends(status));
+    } else {
+        fields.push(upstream(status));
+    }
     fields.push((
         "listen",
         visible(&status.listen.join(", ")).into(),
@@ -182,6 +186,31 @@ fn upstream(status: &Status) -> (&'static str, String, Tone) {
             Tone::Plain,
         )
     }
+}
+
+/// How many backends can serve, which cannot, and which hosts nobody serves.
+fn backends(status: &Status) -> (&'static str, String, Tone) {
+    let all = &status.gateway.backends;
+    let down: Vec<_> = all.iter().filter(|one| !one.healthy).collect();
+    let mut told = format!("{} of {} can serve", all.len() - down.len(), all.len());
+    if !down.is_empty() {
+        let names: Vec<_> = down.iter().map(|one| visible(&one.id)).collect();
+        told.push_str(&format!("; down: {}", names.join(", ")));
+    }
+    let domains = status.gateway.domains.iter();
+    let unserved: Vec<_> = domains
+        .filter(|domain| domain.healthy_backends == 0)
+        .map(|domain| visible(&domain.domain))
+        .collect();
+    let tone = match (down.is_empty(), unserved.is_empty()) {
+        (true, true) => Tone::Plain,
+        (false, true) => Tone::Warning,
+        (_, false) => {
+            told.push_str(&format!("; nobody serves {}", unserved.join(", ")));
+            Tone::Bad
+        }
+    };
+    ("backends", told, tone)
 }
 
 fn config(status: &Status, now: u64) -> String {

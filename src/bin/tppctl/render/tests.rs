@@ -1,3 +1,5 @@
+mod backends;
+
 use tpp::control::{
     GatewayStatus, Health, PoolStatus, Status, SupervisorEvent, TokenStatus, WorkerStatus,
 };

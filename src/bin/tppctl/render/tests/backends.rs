@@ -1,0 +1,84 @@
+//! A status of several backends names those that are down, and the hosts that nobody serves.
+
+use tpp::control::{BackendStatus, DomainStatus};
+
+use super::*;
+
+fn backend(id: &str, healthy: bool) -> BackendStatus {
+    let one = serde_json::json!({
+        "id": id, "address": "192.0.2.9:80", "addresses": [], "tags": ["a"], "pool": null, "weight": 1,
+        "state": "ready", "healthy": healthy, "health": null, "source": "file",
+    });
+    serde_json::from_value(one).expect("a backend as tpp tells it")
+}
+
+fn domain(name: &str, healthy_backends: usize) -> DomainStatus {
+    let one = serde_json::json!({
+        "domain": name, "enabled_backends_tag": "a", "backends": [], "healthy_backends": healthy_backends,
+        "source": "file",
+    });
+    serde_json::from_value(one).expect("a host as tpp tells it")
+}
+
+fn line_of(backends: Vec<BackendStatus>, domains: Vec<DomainStatus>) -> String {
+    let gateway = GatewayStatus {
+        backends,
+        domains,
+        ..GatewayStatus::default()
+    };
+    let shown = status(
+        &Status {
+            gateway,
+            ..healthy()
+        },
+        NOW,
+        PLAIN,
+    );
+    let line = shown.lines().find(|line| line.starts_with("backends"));
+    line.expect("a line of backends").to_owned()
+}
+
+#[test]
+fn all_that_can_serve_are_counted() {
+    let line = line_of(
+        vec![backend("a1", true), backend("a2", true)],
+        vec![domain("x.example", 2)],
+    );
+    assert_eq!(line, "backends  2 of 2 can serve");
+}
+
+#[test]
+fn one_that_is_down_is_named() {
+    let line = line_of(
+        vec![backend("a1", true), backend("a2", false)],
+        vec![domain("x.example", 1)],
+    );
+    assert_eq!(line, "backends  1 of 2 can serve; down: a2");
+}
+
+#[test]
+fn a_host_that_nobody_serves_is_named() {
+    let line = line_of(
+        vec![backend("a1", false), backend("a2", false)],
+        vec![domain("x.example", 0)],
+    );
+    let expected = "backends  0 of 2 can serve; down: a1, a2; nobody serves x.example";
+    assert_eq!(line, expected);
+}
+
+#[test]
+fn one_backend_alone_is_the_upstream() {
+    let gateway = GatewayStatus {
+        backends: vec![backend("upstream", true)],
+        ..GatewayStatus::default()
+    };
+    let shown = status(
+        &Status {
+            gateway,
+            ..healthy()
+        },
+        NOW,
+        PLAIN,
+    );
+    assert!(shown.contains("\nupstream  192.0.2.7:8848\n"), "{shown}");
+}
