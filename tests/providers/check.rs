@@ -69,7 +69,12 @@ fn what_a_server_says_against_an_account_is_told_and_is_a_failure() {
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     let told = "reports: login refused: invalid_client: client authentication failed\n";
     assert!(outcome.out.contains(told), "{outcome:?}");
-    assert_eq!(outcome.err, "tpp: 1 of 1 accounts cannot log in\n");
+    assert!(
+        outcome
+            .err
+            .ends_with("tpp: 1 of 1 accounts cannot log in\n"),
+        "{outcome:?}"
+    );
 }
 
 #[test]
@@ -97,10 +102,11 @@ fn dolphindbs_own_login_is_tried_at_the_upstream() {
     );
     drop(upstream);
     let outcome = check(&config);
-    assert_eq!(
-        outcome.err, "tpp: 2 of 2 accounts cannot log in\n",
-        "{}",
-        outcome.out
+    assert!(
+        outcome
+            .err
+            .ends_with("tpp: 2 of 2 accounts cannot log in\n"),
+        "{outcome:?}"
     );
 }
 

@@ -33,25 +33,30 @@ fn a_crowd_whose_one_token_has_come_to_its_end_has_one_login() {
     let count = as_many_as_can_be();
     let scene = Scene::of(Kind::OAuth2);
     let slots = usize::try_from(scene.recipe.slots()).expect("a count");
-    let mut clients: Vec<Client> = Vec::with_capacity(count);
-    // Those who hold a lease, and a line behind them.
-    while clients.len() < count {
-        for _ in 0..BATCH.min(count - clients.len()) {
+    let come = |count: usize| {
+        let client = |_| {
             let mut client = Client::connect(scene.proxy.address());
             client.send(&Request::get("/gate/open"));
-            clients.push(client);
-        }
-        let wanted = (clients.len() - slots.min(clients.len())) as u64;
+            client
+        };
+        (0..count).map(client).collect::<Vec<_>>()
+    };
+    let holders = come(slots);
+    wait_until("they hold all leases, and are served", || {
+        scene.upstream.gates().waiting_at("open") == slots
+    });
+    let mut line: Vec<Client> = Vec::with_capacity(count);
+    while line.len() < count - slots {
+        line.extend(come(BATCH.min(count - slots - line.len())));
         wait_until("they stand in line", || {
-            scene.proxy.pool().waiting == wanted
+            scene.proxy.pool().waiting == line.len() as u64
         });
     }
     // Those who hold it are served and leave; whoever comes next is turned down with it.
     scene.identity.stand_at_gate();
     scene.upstream.expire(scene.user());
     scene.upstream.gates().open("open");
-    let rest = clients.split_off(slots);
-    for mut client in clients {
+    for mut client in holders {
         client.read_answer().ok();
     }
     wait_until("somebody asks for another", || {
@@ -60,7 +65,7 @@ fn a_crowd_whose_one_token_has_come_to_its_end_has_one_login() {
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(scene.identity.waiting_at_gate(), 1, "one for all");
     scene.identity.open_gate();
-    for mut client in rest {
+    for mut client in line {
         client.read_answer().ok();
     }
     assert_eq!(

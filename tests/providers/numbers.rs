@@ -128,20 +128,19 @@ fn refusals_and_rests_are_counted_and_each_slot_says_whose_it_is() {
 fn keys_that_rest_are_counted() {
     let scene = Scene::of(Kind::Static);
     scene.upstream.oracle().allow_a_lease_per_request();
-    let spent = scene.recipe.accounts[0].name.clone();
-    scene.upstream.set_used_up(&spent, Some(60));
-    // One of two keys: whoever comes first has it.
-    scene.client().get("/who").ok();
-    wait_until("the spent one rests", || {
-        number(&scene, "tpp_pool_rests_total", "") == Some(1)
-    });
-    assert!(
-        scene
-            .proxy
-            .tokens()
-            .iter()
-            .all(|token| token.expires_in_seconds.is_none())
+    for account in &scene.recipe.accounts {
+        scene.upstream.set_used_up(&account.name, Some(60));
+    }
+    assert_eq!(
+        scene.client().get("/who").status,
+        503,
+        "one after the other"
     );
+    wait_until("both rest", || {
+        number(&scene, "tpp_pool_rests_total", "") == Some(2)
+    });
+    let mut tokens = scene.proxy.tokens().into_iter();
+    assert!(tokens.all(|token| token.expires_in_seconds.is_none()));
 }
 
 #[test]

@@ -180,7 +180,6 @@ impl Outlook {
             put_off,
             stopping,
             configured_tokens,
-            pools: tallies(&pools),
             refused_users: refused_users.into_iter().collect(),
             listen: listeners.map(|one| one.bound.to_string()).collect(),
             upstream: format!("{}:{}", upstream.host, upstream.port),
@@ -222,8 +221,9 @@ impl Outlook {
     fn numbers_with(&self, details: Arc<Details>) -> Snapshot {
         let region = self.stock.region();
         let totals = self.stock.totals();
-        let pools = self.plans.pools().all().into_values();
-        let pools: Vec<_> = pools.map(|pool| pool.stock).collect();
+        let running = self.plans.pools().all();
+        let done = tallies(&running);
+        let pools: Vec<_> = running.into_values().map(|pool| pool.stock).collect();
         Snapshot {
             details,
             gateway: GatewayStatus::default(),
@@ -234,6 +234,7 @@ impl Outlook {
                 idle_leases: pools.iter().map(|pool| pool.idle_leases()).sum(),
                 log_lines_dropped: totals.log_lines_dropped + self.log.dropped(),
                 totals,
+                pools: done,
                 refreshes: numbers::refreshes(region.supervisors()),
                 worker_restarts: region.supervisors().worker_restarts.get(),
                 uptime: self.started.at.elapsed(),

@@ -37,6 +37,8 @@ pub struct Numbers {
     pub log_lines_dropped: u64,
     /// Token refreshes by their results.
     pub refreshes: Refreshes,
+    /// What each pool has done.
+    pub pools: Vec<PoolTally>,
     /// Times a worker ended unplanned.
     pub worker_restarts: u64,
     /// Since the supervisor began.
@@ -56,8 +58,6 @@ pub struct Details {
     pub stopping: bool,
     /// Slots configured.
     pub configured_tokens: u64,
-    /// What each pool has done.
-    pub pools: Vec<PoolTally>,
     /// Users whose logins the server refuses, each once.
     pub refused_users: Vec<String>,
     /// Addresses that take clients.

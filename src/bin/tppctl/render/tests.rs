@@ -294,10 +294,10 @@ fn tokens_show_their_slot_holder_and_last_error() {
     shown(
         &tokens(&all, PLAIN),
         "\
-SLOT USER        STATE      AGE  RENEW  ENDS WORKER  USES USED ERRORS PRINT
-   0 user1       leased  12m34s 47m26s 1h00m      1 31415   2s      0 0a1b2c3d
-   1 a user wit… suspect 12m34s 47m26s 1h00m      - 31415   2s      0 0a1b2c3d
-   2 user2       refused      -      -     -      -     0    -      3 -
+SLOT USER          STATE      AGE  RENEW  ENDS WORKER  USES USED ERRORS PRINT
+   0 user1         leased  12m34s 47m26s 1h00m      1 31415   2s      0 0a1b2c3d
+   1 a user with … suspect 12m34s 47m26s 1h00m      - 31415   2s      0 0a1b2c3d
+   2 user2         refused      -      -     -      -     0    -      3 -
      last error: login refused: The user name or password is incorrect, says th…
 ",
     );

@@ -7,7 +7,7 @@ use super::{counter_of, family, histogram_of, label};
 use crate::outlook::snapshot::Snapshot;
 
 pub(super) fn pools(snapshot: &Snapshot) -> Vec<MetricFamily> {
-    let pools = &snapshot.details.pools;
+    let pools = &snapshot.numbers.pools;
     let count = |name, help, value: fn(&PoolTally) -> u64| {
         let samples = pools
             .iter()

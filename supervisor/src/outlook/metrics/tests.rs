@@ -65,6 +65,7 @@ fn snapshot() -> Snapshot {
                 refused: 1,
                 trouble: 6,
             },
+            pools: Vec::new(),
             worker_restarts: 1,
             log_lines_dropped: 11,
             uptime: Duration::from_secs(1),
@@ -393,7 +394,7 @@ fn pools_are_told_apart_by_name() {
         rests: 5,
         ..Default::default()
     };
-    Arc::make_mut(&mut snapshot.details).pools = vec![pool];
+    snapshot.numbers.pools = vec![pool];
     let text = render(&snapshot);
     for line in [
         r#"tpp_pool_token_hits_total{pool="api"} 12"#,

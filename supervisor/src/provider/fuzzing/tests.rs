@@ -68,7 +68,7 @@ fn try_all(corpus: &str, target: fn(&[u8])) {
     replay(&corpus, |bytes| {
         target(bytes);
         for seed in 1..=VARIANTS {
-            let variant = shaken(bytes, &mut Dice(seed * 0x9e37_79b9_7f4a_7c15));
+            let variant = shaken(bytes, &mut Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
             // What breaks is printed with its seed.
             println!("seed {seed}");
             target(&variant);
