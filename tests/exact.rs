@@ -33,6 +33,9 @@ struct State {
     under_way: Mutex<Vec<(usize, TcpStream)>>,
     asked: AtomicUsize,
     most: AtomicUsize,
+    /// Connections so far, and those that are open.
+    connected: AtomicUsize,
+    open: AtomicUsize,
     fails: AtomicBool,
     /// Answers wait.
     holds: AtomicBool,
@@ -68,7 +71,13 @@ impl Counting {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let state = Arc::clone(&served);
-                thread::spawn(move || serve(stream, &state));
+                state.connected.fetch_add(1, SeqCst);
+                state.open.fetch_add(1, SeqCst);
+                thread::spawn(move || {
+                    // Whatever ends it.
+                    let _ = serve(stream, &state);
+                    state.open.fetch_sub(1, SeqCst);
+                });
             }
         });
         Self { address, state }
@@ -80,9 +89,14 @@ impl Counting {
 
     /// A tpp of four workers before it, whose only host has `keys`.
     fn behind(&self, keys: &str, tables: &str) -> Proxy {
+        self.with("", keys, tables)
+    }
+
+    /// The same, the backend with keys of its `own`.
+    fn with(&self, own: &str, keys: &str, tables: &str) -> Proxy {
         let address = self.address;
         let text = format!(
-            "\n[[backends]]\nid = \"one\"\naddress = \"{address}\"\ntags = [\"a\"]\n\
+            "\n[[backends]]\nid = \"one\"\naddress = \"{address}\"\ntags = [\"a\"]\n{own}\n\
              [[virtual_hosts]]\ndomain = \"default\"\nenabled_backends_tag = \"a\"\n{keys}\n{tables}"
         );
         let settings = Settings::of_gateway()
@@ -189,6 +203,48 @@ fn never_one_more_than_may_be_under_way_although_workers_are_killed() {
     let [served, refused] = ask_while_workers_die(&proxy, 32);
     assert_eq!(server.state.most.load(SeqCst), 5, "{served} served");
     assert!(refused > 0, "{served} served, and nobody refused");
+}
+
+#[test]
+fn a_backends_own_limit_holds_over_all_workers_although_they_are_killed() {
+    let server = Counting::start();
+    let proxy = server.with("max_concurrent = 3", "", "");
+    let [served, refused] = ask_while_workers_die(&proxy, 24);
+    assert_eq!(server.state.most.load(SeqCst), 3, "{served} served");
+    assert!(refused > 0, "{served} served, and nobody refused");
+}
+
+#[test]
+fn a_hundred_requests_in_a_row_use_few_connections_to_their_backend() {
+    let server = Counting::start();
+    let proxy = server.behind("", "");
+    for _ in 0..100 {
+        // A client of its own each time, so that all workers are asked.
+        assert_eq!(ask(proxy.address()).expect("an answer").0, 200);
+    }
+    assert_eq!(server.asked(), 100);
+    let connected = server.state.connected.load(SeqCst);
+    assert!(connected <= 10, "{connected} connections");
+}
+
+#[test]
+fn no_more_idle_connections_are_kept_by_all_workers_together_than_is_said() {
+    let server = Counting::start();
+    let proxy = server.with("max_idle_connections = 4", "", "");
+    let address = proxy.address();
+    server.state.holds.store(true, SeqCst);
+    thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| assert_eq!(ask(address).expect("an answer").0, 200));
+        }
+        wait_until("all are under way", || server.asked() == 24);
+        assert_eq!(server.state.open.load(SeqCst), 24);
+        server.state.holds.store(false, SeqCst);
+    });
+    wait_until("the others are closed", || {
+        server.state.open.load(SeqCst) <= 4
+    });
+    assert!(server.state.open.load(SeqCst) > 0, "some are kept");
 }
 
 #[test]

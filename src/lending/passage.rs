@@ -4,9 +4,10 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
+    clock::monotonic_millis,
     limits::{
-        Breaker, BreakerPolicy, BreakerRules, BreakerState, FailureWindow, GroupRow, HostRow, Pass,
-        Probes, RateTable, Tripped,
+        BackendRow, Breaker, BreakerPolicy, BreakerRules, BreakerState, FailureWindow, GroupRow,
+        HostRow, Pass, Probes, RateTable, Tripped,
     },
     shared::{BackendSeat, HostSeat, PairSeat},
     sync::AtomicU64,
@@ -64,6 +65,12 @@ impl Desk {
 
     fn host_row(&self, row: usize) -> Option<&HostRow> {
         self.region.hosts()?.rows.get(row)
+    }
+
+    /// The backend's row.
+    #[must_use]
+    pub fn backend_row(&self, row: usize) -> Option<&BackendRow> {
+        self.region.backends()?.rows.get(row)
     }
 
     /// The row of a group.
@@ -135,6 +142,22 @@ impl Desk {
     pub fn breaker_state(&self, at: BreakerAt) -> BreakerState {
         self.breaker(at)
             .map_or(BreakerState::Closed, |(breaker, _)| breaker.state())
+    }
+
+    /// Tells how the backend in `row` did; so many failures in a row, told to the supervisor, may put it out for a while
+    /// (`consecutive`). What it does while it is out says nothing.
+    pub fn note_conduct(&self, row: usize, has_failed: bool, consecutive: u64) {
+        let Some(row) = self.backend_row(row) else {
+            return;
+        };
+        let conduct = &row.conduct;
+        if !has_failed {
+            conduct.succeeded();
+        } else if !conduct.is_out(monotonic_millis)
+            && conduct.failed().is_multiple_of(consecutive.max(1))
+        {
+            self.bells.ring_supervisor();
+        }
     }
 
     /// Asks a breaker for leave at `now`, milliseconds of the monotonic clock. One that does not exist gives it.

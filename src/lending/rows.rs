@@ -3,7 +3,7 @@
 use crate::{
     hash::{HASH_BEGIN, hash_on},
     ids::SeatIndex,
-    limits::{Breaker, Probes, Row, Table, TableFull},
+    limits::{BackendRow, Breaker, Probes, Row, Table, TableFull},
     region::{RegionError, RowGeometry, SeatTable},
     shared::{HostTotals, LatencyCounts, SeatRow},
 };
@@ -19,7 +19,7 @@ pub struct RowKeys {
     pub backends: Vec<u64>,
     /// Backends of each host's tags.
     pub pairs: Vec<u64>,
-    /// Tags with their members, in order.
+    /// Tags of each host that deals its requests out in turn.
     pub groups: Vec<u64>,
 }
 
@@ -155,6 +155,12 @@ impl Stock {
             parts.for_each(|part| part.add_to(&mut counts));
         }
         counts
+    }
+
+    /// The row of a backend.
+    #[must_use]
+    pub fn backend_row(&self, row: usize) -> Option<&BackendRow> {
+        self.region.backends()?.rows.get(row)
     }
 
     /// Requests under way to the backend in `row`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Client, Config, Lease, LogFormat, Retry, Token, TokenScope, TrustedProxies, Upstream,
+    Client, Config, Lease, LogFormat, Outlier, Retry, Token, TokenScope, TrustedProxies, Upstream,
 };
 
 /// The part of a [`Config`] that workers act on: no account, no address to listen on.
@@ -33,6 +33,8 @@ pub struct WorkerSettings {
     pub lease: Lease,
     /// `[retry]`.
     pub retry: Retry,
+    /// `[outlier]`.
+    pub outlier: Outlier,
     /// `telemetry.log_filter`.
     pub log_filter: String,
     /// `telemetry.log_format`.
@@ -83,6 +85,7 @@ impl WorkerSettings {
             token: TokenSettings::of(&config.token),
             lease: config.lease.clone(),
             retry: config.gateway.retry.clone(),
+            outlier: config.gateway.outlier.clone(),
             log_filter: config.telemetry.log_filter.clone(),
             log_format: config.telemetry.log_format,
         }

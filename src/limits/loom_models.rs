@@ -85,6 +85,32 @@ fn loom_a_late_result_does_not_count_for_the_next_time() {
 }
 
 #[test]
+fn loom_two_failures_at_once_are_each_told_its_number() {
+    loom::model(|| {
+        let conduct = Arc::new(Conduct::default());
+        let other = Arc::clone(&conduct);
+        let thread = thread::spawn(move || other.failed());
+        let mut numbers = [conduct.failed(), thread.join().unwrap()];
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 2]);
+    });
+}
+
+#[test]
+fn loom_a_success_that_meets_a_failure_leaves_none_of_those_before() {
+    loom::model(|| {
+        let conduct = Arc::new(Conduct::default());
+        conduct.failed();
+        conduct.failed();
+        let other = Arc::clone(&conduct);
+        let thread = thread::spawn(move || other.succeeded());
+        conduct.failed();
+        thread.join().unwrap();
+        assert!(conduct.failures() <= 1);
+    });
+}
+
+#[test]
 fn loom_two_who_count_in_a_new_bucket_are_both_counted() {
     loom::model(|| {
         let buckets: Arc<Vec<AtomicU64>> = Arc::new(vec![AtomicU64::new(7 << 48 | 5)]);

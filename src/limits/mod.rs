@@ -5,6 +5,7 @@
 //! - [`Breaker`]: open after failures, and a few probes at a time before it closes again;
 //! - [`Probes`]: which of a breaker's probes a worker has under way, so that they come back when it dies;
 //! - [`FailureWindow`]: how many of the last seconds' attempts failed;
+//! - [`Conduct`]: how many requests in a row a backend failed, and until when it is left out for it;
 //! - [`RateTable`]: a rate for each of very many keys;
 //! - [`Table`]: rows of such words, each of which is one name's.
 //!
@@ -12,6 +13,7 @@
 //! one clock that all processes share, and read none.
 
 mod breaker;
+mod conduct;
 #[cfg(all(test, tpp_loom))]
 mod loom_models;
 mod probes;
@@ -23,6 +25,7 @@ mod tests;
 mod window;
 
 pub use breaker::{Breaker, BreakerPolicy, BreakerRules, BreakerState, Pass, ShareRules, Tripped};
+pub use conduct::Conduct;
 pub use probes::Probes;
 pub use rate::{Quota, Rate, Refused};
 pub use rows::{BUCKETS, BackendRow, GroupRow, HostRow, PairRow, Row, Table, TableFull};

@@ -11,6 +11,8 @@ use std::{
 
 use crate::sync::AtomicU64;
 
+use super::conduct::Conduct;
+
 /// Buckets of a row's [`super::FailureWindow`].
 pub const BUCKETS: usize = 10;
 
@@ -50,7 +52,9 @@ pub struct HostRow {
 #[derive(Debug, Default)]
 pub struct BackendRow {
     head: RowHead,
-    reserved: [AtomicU64; 14],
+    /// How it behaves.
+    pub conduct: Conduct,
+    reserved: [AtomicU64; 10],
 }
 
 /// A host's use of a backend.
@@ -63,7 +67,7 @@ pub struct PairRow {
     reserved: [AtomicU64; 5],
 }
 
-/// The row of a group: the backends of a tag, these and no others, in this order.
+/// The row of a group: the backends of a tag, as one host uses them.
 #[repr(C, align(128))]
 #[derive(Debug, Default)]
 pub struct GroupRow {
@@ -103,7 +107,7 @@ impl Row for BackendRow {
     }
 
     fn clear(&self) {
-        wipe(&self.reserved);
+        self.conduct.clear();
     }
 }
 

@@ -3,6 +3,8 @@
 //! They name one another by index, so that a request's way is a few loads; what is kept from one plan to the next (idle
 //! connections, places in a line) is found again by name.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -56,6 +58,17 @@ pub struct BackendPlan {
     pub permits: Option<PoolId>,
     /// Its row among the region's shared words of backends; stays the same as long as the backend does.
     pub row: usize,
+    /// How long its share grows to the full one after it has come up.
+    pub slow_start: Duration,
+}
+
+/// A tag of a host that has a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupPlan {
+    /// The tag.
+    pub tag: String,
+    /// Its row among the region's shared words of groups; stays the same as long as host and tag do.
+    pub row: usize,
 }
 
 /// A virtual host.
@@ -71,6 +84,8 @@ pub struct HostPlan {
     pub permits: Option<PoolId>,
     /// Its row among the region's shared words of hosts; stays the same as long as the host does.
     pub row: usize,
+    /// Its tags whose turns are counted over all workers.
+    pub groups: Vec<GroupPlan>,
 }
 
 impl Plan {
@@ -103,6 +118,7 @@ impl Plan {
             is_healthy: true,
             permits: None,
             row: 0,
+            slow_start: Duration::ZERO,
         };
         let host = HostPlan {
             host: VirtualHost::of(DEFAULT_DOMAIN, tag),
@@ -110,6 +126,7 @@ impl Plan {
             access: None,
             permits: None,
             row: 0,
+            groups: Vec::new(),
         };
         Self {
             generation,

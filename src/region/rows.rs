@@ -42,7 +42,7 @@ impl RowGeometry {
         hosts: 2048,
         backends: 2048,
         pairs: 4096,
-        groups: 1024,
+        groups: 4096,
         rate_sets: 1 << 16,
     };
 

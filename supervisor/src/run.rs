@@ -1,7 +1,7 @@
 //! The supervisor's life: start the parts, follow the signals, end.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
@@ -85,6 +85,7 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
         settings: WorkerSettings::of(&prepared.config, prepared.wanted.workers),
         gateway: Arc::clone(&state.gateway),
         addresses: BTreeMap::new(),
+        out: BTreeSet::new(),
     };
     inputs.addresses = known(inputs.names(), &BTreeMap::new(), predecessor.as_ref());
     let pools = Arc::new(Pools::new(Arc::clone(&stock), bell.clone()));

@@ -19,6 +19,7 @@ pub(crate) struct Origin {
 struct State {
     name: String,
     is_well: AtomicBool,
+    fails: AtomicBool,
     asked: Mutex<Vec<String>>,
 }
 
@@ -30,6 +31,7 @@ impl Origin {
         let state = Arc::new(State {
             name: name.to_owned(),
             is_well: AtomicBool::new(true),
+            fails: AtomicBool::new(false),
             asked: Mutex::default(),
         });
         let served = Arc::clone(&state);
@@ -45,6 +47,11 @@ impl Origin {
     /// Says whether `/health` is answered with 200, or 503.
     pub(crate) fn set_well(&self, is_well: bool) {
         self.state.is_well.store(is_well, SeqCst);
+    }
+
+    /// Says whether what is no health check is answered with 500.
+    pub(crate) fn set_fails(&self, fails: bool) {
+        self.state.fails.store(fails, SeqCst);
     }
 
     /// The heads of all requests so far but for those of health checks.
@@ -74,6 +81,8 @@ fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
         let is_check = head.starts_with("GET /health ");
         let status = if is_check && !state.is_well.load(SeqCst) {
             "503 Service Unavailable"
+        } else if !is_check && state.fails.load(SeqCst) {
+            "500 Internal Server Error"
         } else {
             "200 OK"
         };

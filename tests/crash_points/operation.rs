@@ -8,8 +8,8 @@ use tpp::pool::{Origin, SlotIndex};
 
 use crate::{
     rows::{
-        BACKEND, BREAKER, DUE, HOST, PAIR, POLICY, WITH_WINDOW, add_rows, admit, give_other_rows,
-        limit_to, raise_limit,
+        BACKEND, BREAKER, DUE, HOST, PAIR, POLICY, WITH_WINDOW, add_rows, admit, eject_if_bad,
+        fail_twice, give_other_rows, is_judged, limit_to, raise_limit,
     },
     scene::{SLOTS, Scene, look},
     traced::show,
@@ -48,12 +48,13 @@ pub(crate) enum Operation {
     Admit,
     GiveRows,
     RaiseLimit,
+    Eject,
 }
 
 use Operation::*;
 
 impl Operation {
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 27] = [
         Acquire,
         Release,
         ReleaseToWaiter,
@@ -80,6 +81,7 @@ impl Operation {
         Admit,
         GiveRows,
         RaiseLimit,
+        Eject,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -110,6 +112,7 @@ impl Operation {
             Admit => "admit",
             GiveRows => "give-rows",
             RaiseLimit => "raise-limit",
+            Eject => "eject",
         }
     }
 
@@ -123,7 +126,7 @@ impl Operation {
     pub(crate) fn is_supervisors(self) -> bool {
         matches!(
             self,
-            Reclaim | PassBy | Install | Pause | Resume | GiveRows | RaiseLimit
+            Reclaim | PassBy | Install | Pause | Resume | GiveRows | RaiseLimit | Eject
         )
     }
 
@@ -162,6 +165,10 @@ impl Operation {
             }
             Enter | CountOut | TakeProbe | GiveProbeBack | TellOfProbe | TellWithWindow | Admit
             | GiveRows => add_rows(&mut scene),
+            Eject => {
+                add_rows(&mut scene);
+                fail_twice(&scene.witness);
+            }
             RaiseLimit => limit_to(&mut scene),
             Pause => scene.hold(SLOTS - 1),
             Resume => {
@@ -217,6 +224,11 @@ impl Operation {
             }
             GiveRows => give_other_rows(&scene.stock),
             RaiseLimit => raise_limit(&scene.stock),
+            // As the next supervisor does with what it finds; twice the same may stand there.
+            Eject => {
+                eject_if_bad(&scene.stock);
+                assert!(is_judged(&scene.stock), "left out, or failing no more");
+            }
             Resume if scene.stock.terms().is_paused() => scene.stock.resume(),
             Resume => scene.stock.sweep(),
             _ => {}
@@ -241,6 +253,7 @@ impl Operation {
                 Resume => show(|| stock.resume()),
                 GiveRows => show(|| give_other_rows(&stock)),
                 RaiseLimit => show(|| raise_limit(&stock)),
+                Eject => show(|| eject_if_bad(&stock)),
                 _ => show(|| stock.reclaim(seat)),
             }
         }

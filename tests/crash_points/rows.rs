@@ -51,6 +51,9 @@ const FEW: RowGeometry = RowGeometry {
 };
 /// Requests of one key at once.
 const BURST: u64 = 3;
+/// Failures in a row for which a backend is left out, and until when.
+const FAILURES: u64 = 2;
+const OUT_UNTIL: u64 = 100_000;
 /// The key of a concurrency limit, and how many permits it has when it is raised.
 const LIMIT: u64 = 7;
 const RAISED: usize = 2;
@@ -86,6 +89,26 @@ pub(crate) fn admit(desk: &Desk) -> bool {
     let table = desk.rates().expect("a table");
     let admitted = table.admit(TableQuota::new(quota), (1, b"key"), 5_000_000_000);
     admitted.is_ok()
+}
+
+/// Two requests in a row fail at the backend.
+pub(crate) fn fail_twice(desk: &Desk) {
+    (0..2).for_each(|_| desk.note_conduct(BACKEND, true, FAILURES));
+}
+
+/// Leaves a backend out that has failed so often.
+pub(crate) fn eject_if_bad(stock: &Stock) {
+    let conduct = &stock.backend_row(BACKEND).expect("a row").conduct;
+    if conduct.failures() >= FAILURES && !conduct.is_out(|| DUE) {
+        conduct.eject(OUT_UNTIL, 1);
+    }
+}
+
+/// Whether what it failed is settled: it is out for it, or counted from the begin.
+pub(crate) fn is_judged(stock: &Stock) -> bool {
+    let conduct = &stock.backend_row(BACKEND).expect("a row").conduct;
+    let is_out = (conduct.out_until(), conduct.times()) == (OUT_UNTIL, 1);
+    conduct.failures() == 0 && (is_out || conduct.out_until() == 0) && conduct.ejections() <= 1
 }
 
 /// A limit of one permit, which the witness has.

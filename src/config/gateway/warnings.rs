@@ -1,26 +1,16 @@
 //! What is declared and without effect as yet.
 
-use std::time::Duration;
-
 use super::Gateway;
 
 impl Gateway {
     /// One sentence for each kind of it, for an administrator.
     pub(in crate::config) fn warnings(&self) -> Vec<String> {
-        let is_any_slow = self
-            .backends
-            .iter()
-            .any(|one| one.slow_start > Duration::ZERO);
         let mut hosts = self.virtual_hosts.iter();
         let is_any_for_tls = hosts.any(|one| one.http_to_https || one.hsts_seconds > 0);
-        let vain = [
-            (self.outlier.enabled, "outlier.enabled"),
-            (is_any_slow, "slow_start_seconds of a backend"),
-            (
-                is_any_for_tls,
-                "http_to_https or hsts_seconds of a virtual host",
-            ),
-        ];
+        let vain = [(
+            is_any_for_tls,
+            "http_to_https or hsts_seconds of a virtual host",
+        )];
         let set = vain.into_iter().filter(|(is_set, _)| *is_set);
         set.map(|(_, what)| format!("{what} is set, but has no effect yet"))
             .collect()
@@ -35,18 +25,14 @@ mod tests {
     #[test]
     fn what_has_no_effect_yet_is_said_once_a_kind() {
         let text = r#"
-            [outlier]
-            enabled = true
             [[backends]]
             id = "a"
             address = "a.example:80"
             tags = ["x"]
-            slow_start_seconds = 5
             [[backends]]
             id = "b"
             address = "b.example:80"
             tags = ["x"]
-            slow_start_seconds = 5
             [[virtual_hosts]]
             domain = "default"
             enabled_backends_tag = "x"
@@ -60,8 +46,6 @@ mod tests {
         assert_eq!(
             config.warnings(),
             [
-                "outlier.enabled is set, but has no effect yet",
-                "slow_start_seconds of a backend is set, but has no effect yet",
                 "http_to_https or hsts_seconds of a virtual host is set, but has no effect yet",
                 "telemetry.access_log is set, but no access log is written yet",
             ]

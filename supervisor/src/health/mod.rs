@@ -5,11 +5,13 @@
 //! and is what its successor begins with.
 
 mod checker;
+mod outlier;
 mod prober;
 mod record;
 mod rules;
 
 pub use checker::{Checker, Checks, Seen};
+pub use outlier::{Met, Move, Standing, moves};
 pub use prober::{Alive, Network, Probe};
 pub use record::{Begin, Health, Record};
 pub use rules::{Kind, Login, Rules, Target, Trust};

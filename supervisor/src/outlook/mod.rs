@@ -185,6 +185,7 @@ impl Outlook {
             upstream: format!("{}:{}", upstream.host, upstream.port),
             upstream_addresses: self.upstream_addresses(),
             checks,
+            met: self.plans.met(),
             hosts: self.hosts(&self.plans.in_force()),
             config_generation: configured.generation,
             config_loaded_at: configured.loaded_at,

@@ -7,7 +7,7 @@ use tpp::{
     shared::{HostTotals, Totals},
 };
 
-use crate::health::Seen;
+use crate::health::{Met, Seen};
 
 /// All that is to be seen.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +68,8 @@ pub struct Details {
     pub upstream_addresses: Vec<SocketAddr>,
     /// What health checks know of each backend that has some.
     pub checks: BTreeMap<String, Seen>,
+    /// What requests met at each backend that may be left out for it.
+    pub met: BTreeMap<String, Met>,
     /// What was counted of each virtual host; none of the one of a plain configuration.
     pub hosts: BTreeMap<String, HostTotals>,
     /// How often a configuration was put in force, the first included.

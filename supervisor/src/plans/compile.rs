@@ -1,6 +1,10 @@
 //! From what is wanted and what was found out to a plan. Pure.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use tpp::{
     config::{
@@ -12,7 +16,10 @@ use tpp::{
     plan::{BackendPlan, HostPlan, Place, Plan, PoolPlan, Server, origin_of_pool},
 };
 
-use super::spread::spread;
+use super::{
+    groups::{by_host, group_keys},
+    spread::spread,
+};
 
 /// A server's name and port, by which its addresses are known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +47,8 @@ pub(crate) struct Inputs {
     pub(crate) settings: WorkerSettings,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) addresses: Addresses,
+    /// Backends that are left out for a while: no session is drawn there.
+    pub(crate) out: BTreeSet<String>,
 }
 
 impl Inputs {
@@ -103,7 +112,9 @@ pub(crate) fn sources(
         .filter(|one| one.pool.as_deref() == Some(pool))
         .filter(|one| !inputs.addresses_of(&one.upstream).is_empty())
         .collect();
-    let takes = |one: &Backend| one.state == BackendState::Ready && one.weight > 0;
+    let takes = |one: &Backend| {
+        one.state == BackendState::Ready && one.weight > 0 && !inputs.out.contains(&one.id)
+    };
     let wishes: [&dyn Fn(&Backend) -> bool; 3] = [
         &|one| takes(one) && !one.backup && is_healthy(&one.id),
         &|one| takes(one) && is_healthy(&one.id),
@@ -127,6 +138,7 @@ pub(super) fn row_keys(gateway: &Gateway) -> RowKeys {
     RowKeys {
         hosts: hosts.map(|one| row_key(&[&one.domain])).collect(),
         backends: backends.map(|one| row_key(&[&one.id])).collect(),
+        groups: group_keys(gateway),
         ..RowKeys::default()
     }
 }
@@ -200,7 +212,9 @@ pub(super) fn compile(
         is_healthy: is_healthy(&backend.id),
         permits: permits(backend.max_concurrent, backend_limit(backend)),
         row,
+        slow_start: backend.slow_start,
     };
+    let mut groups = by_host(gateway, &given.rows.groups).into_iter();
     let host = |(host, &row): (&VirtualHost, &usize)| HostPlan {
         host: host.clone(),
         rate_limit: named(&gateway.rate_limits, host.rate_limit.as_ref(), |one| {
@@ -209,6 +223,7 @@ pub(super) fn compile(
         access: named(&gateway.access, host.access.as_ref(), |one| &one.name),
         permits: permits(host.max_concurrent, host_limit(host)),
         row,
+        groups: groups.next().unwrap_or_default(),
     };
     let (hosts, backends) = (gateway.virtual_hosts.iter(), gateway.backends.iter());
     Plan {

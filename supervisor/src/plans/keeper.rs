@@ -1,10 +1,10 @@
 //! Makes a new plan when something has changed by itself: addresses, or who is healthy.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
 use tpp::lending::Stock;
-use tracing::error;
+use tracing::{error, info};
 
 use super::{
     Plans,
@@ -20,39 +20,55 @@ const TIDY: Duration = Duration::from_secs(10);
 
 /// Follows names and health as long as it is polled; `bell` changes whenever a worker rang.
 pub(crate) async fn keep(plans: Arc<Plans>, stock: Arc<Stock>, bell: watch::Receiver<()>) {
+    let mut rings = bell.clone();
     let (mut followed, mut finds) = Followed::new(stock, bell);
     let mut changes = plans.changes.subscribe();
     let mut turns = plans.checks.turns();
     // Ends with us.
     let mut checking = JoinSet::new();
     checking.spawn(Checker::new(plans.checks.clone(), Network).run());
-    let mut found = Vec::new();
+    let (mut found, mut was_out) = (Vec::new(), BTreeSet::new());
+    let mut tidying = tokio::time::interval(TIDY);
     loop {
         let plan = plans.in_force();
         let names = plan.backends.iter().map(|one| Name::of(&one.upstream));
         followed.replace(names);
-        tokio::select! {
-            // The senders live as long as we do.
-            Ok(()) = changes.changed() => continue,
-            Ok(()) = turns.changed() => {}
-            Some(find) = finds.recv() => found.push(find),
-            () = tokio::time::sleep(TIDY) => {
-                plans.tidy();
-                continue;
+        // Until there may be other names.
+        loop {
+            let (out, next_back) = plans.judge();
+            if out == was_out {
+                tokio::select! {
+                    // The senders live as long as we do.
+                    Ok(()) = changes.changed() => break,
+                    Ok(()) = turns.changed() => {}
+                    Some(find) = finds.recv() => found.push(find),
+                    // It may be about failures of a backend.
+                    Ok(()) = rings.changed() => continue,
+                    () = tokio::time::sleep(next_back.unwrap_or_default()), if next_back.is_some() => continue,
+                    _ = tidying.tick() => {
+                        plans.tidy();
+                        continue;
+                    }
+                }
+                tokio::time::sleep(BATCH).await;
+                while let Ok(find) = finds.try_recv() {
+                    found.push(find);
+                }
             }
+            for back in was_out.difference(&out) {
+                info!(backend = back, "backend is no longer left out");
+            }
+            was_out = out;
+            renew(&plans, std::mem::take(&mut found)).await;
         }
-        tokio::time::sleep(BATCH).await;
-        while let Ok(find) = finds.try_recv() {
-            found.push(find);
-        }
-        renew(&plans, std::mem::take(&mut found)).await;
     }
 }
 
 /// Makes a plan with what was found out, if that makes a difference.
 async fn renew(plans: &Plans, found: Vec<(Name, Vec<SocketAddr>)>) {
     let turn = plans.turn().await;
-    let inputs = with_addresses(turn.inputs(), found);
+    let mut inputs = with_addresses(turn.inputs(), found);
+    inputs.out = plans.judge().0;
     if !turn.would_change(&inputs) {
         return;
     }

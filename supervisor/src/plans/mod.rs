@@ -5,6 +5,8 @@
 //! (`keeper`); what is ordered to change, too ([`Turn`]).
 
 mod compile;
+mod ejector;
+mod groups;
 mod keeper;
 mod names;
 mod spread;
@@ -87,6 +89,7 @@ impl Plans {
             .map_err(anyhow::Error::msg)
             .context("make a plan")?;
         pools.begin(of_plan)?;
+        ejector::note_coming(&stock, predecessor, &plan);
         let plans = Self {
             stock,
             fleet,

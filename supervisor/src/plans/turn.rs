@@ -13,6 +13,7 @@ use tracing::warn;
 use super::{
     Plans, Prepared,
     compile::{Addresses, Inputs, Name},
+    ejector::note_coming,
     is_healthy,
     names::{known, resolve},
     prepare,
@@ -57,6 +58,7 @@ impl<'a> Turn<'a> {
         let checks = &self.plans.checks;
         let mut backends = plan.backends.iter();
         inputs.addresses != self.current.addresses
+            || inputs.out != self.current.out
             || backends.any(|one| one.is_healthy != is_healthy(checks, &one.id))
     }
 
@@ -107,6 +109,7 @@ impl<'a> Turn<'a> {
             return Err(reason);
         }
         *self.current = inputs;
+        note_coming(&plans.stock, Some(&plans.in_force()), &plan);
         plans.note(plan);
         let generation = sealed.generation();
         let reached = self.send(sealed).await;
@@ -152,6 +155,7 @@ pub(crate) async fn inputs_for(
         settings,
         gateway,
         addresses: Addresses::default(),
+        out: turn.current.out.clone(),
     };
     inputs.addresses = known(inputs.names(), &turn.current.addresses, None);
     let mut addresses = std::mem::take(&mut inputs.addresses);

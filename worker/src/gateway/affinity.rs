@@ -6,7 +6,7 @@
 
 use crate::{
     gateway::flight::Flight,
-    view::{lot, member::Member, site::Group},
+    view::{backend::WHOLE, lot, member::Member, site::Group},
 };
 
 /// Name of the cookie.
@@ -31,8 +31,8 @@ pub(super) fn follow<'g>(
     }
     (0..DRAWS).find_map(|_| {
         let value = format!("{:0DIGITS$x}", fastrand::u64(..));
-        let member =
-            leads_to(group, value.as_bytes()).filter(|one| fits(one) && one.backend.takes_new())?;
+        let member = leads_to(group, value.as_bytes())
+            .filter(|one| fits(one) && one.backend.takes_new() && one.backend.takes_turn())?;
         flight.answer_fields.truncate(flight.kept_fields);
         for part in [
             b"Set-Cookie: ",
@@ -55,5 +55,5 @@ fn is_ours(value: &[u8]) -> bool {
 fn leads_to<'g>(group: &'g Group, value: &[u8]) -> Option<&'g Member> {
     let key = lot::key(value);
     let members = group.members.iter().filter(|one| !one.backend.plan.backup);
-    members.max_by(|a, b| a.score(key).total_cmp(&b.score(key)))
+    members.max_by(|a, b| a.score(key, WHOLE).total_cmp(&b.score(key, WHOLE)))
 }

@@ -3,6 +3,7 @@
 use std::{future::poll_fn, io, net::SocketAddr, sync::Arc};
 
 use tpp::ids::Origin;
+use tpp::lending::Sent;
 use tpp::shared::WaitEnd;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     http1::answer::{Answer, Head, Nonsense},
     http1::body::{Body, Frame},
     upstream::Link,
-    view::backend::{Backend, InFlight},
+    view::backend::Backend,
     wire::Wire,
 };
 
@@ -43,7 +44,7 @@ impl From<Nonsense> for Break {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) backend: Arc<Backend>,
-    _in_flight: InFlight,
+    _sent: Option<Sent>,
     pub(crate) wire: Wire,
     /// Where it leads.
     pub(crate) address: SocketAddr,
@@ -91,7 +92,7 @@ pub(crate) struct State {
 impl Attempt {
     pub(crate) fn new(backend: Arc<Backend>, link: Link, origin: Origin, is_reused: bool) -> Self {
         Self {
-            _in_flight: backend.enter(),
+            _sent: backend.enter(),
             backend,
             wire: link.wire,
             address: link.address,

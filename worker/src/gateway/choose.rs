@@ -14,6 +14,7 @@ use crate::{
         attempt::Attempt,
         breaker,
         client::Client,
+        conduct,
         flight::{Failure, Flight},
         origin::{fit, note_unreachable},
         permit::permit_of,
@@ -60,6 +61,7 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
             Err(unreachable) => {
                 note_unreachable(client, &backend.upstream, origin);
                 count(flight, Failing::Connect);
+                conduct::note_failure(flight, backend);
                 let failure = no_connection(&unreachable);
                 if !may_retry(flight, backend) {
                     breaker::note_failure(flight);
@@ -81,18 +83,21 @@ fn pick<'g>(flight: &mut Flight<'_>, group: &'g Group, origin: Origin) -> Option
     };
     let site = Arc::clone(&flight.site);
     let host = &site.plan.host;
+    let serves = |member: &Member| fits(member) && !member.backend.is_out();
     let followed = match host.affinity {
-        Affinity::Cookie => affinity::follow(flight, group, fits),
+        Affinity::Cookie => affinity::follow(flight, group, serves),
         Affinity::None => None,
     };
     let key = || match &host.balance {
         Balance::Hash(by) => flight.client.hash_key(flight.head, by),
         _ => 0,
     };
-    let has_room = |member: &Member| fits(member) && member.backend.has_room();
+    let has_room = |member: &Member| serves(member) && member.backend.has_room();
     let found = followed
         .or_else(|| group.pick(key, has_room))
         // Where none has room, there is a line.
+        .or_else(|| group.pick(key, serves))
+        // One that failed others is better than none.
         .or_else(|| group.pick(key, fits))
         // What is bound to a backend that takes nothing new goes on there.
         .or_else(|| {

@@ -8,6 +8,7 @@ mod breaker;
 pub(crate) mod budget;
 mod choose;
 pub(crate) mod client;
+mod conduct;
 pub(crate) mod doubts;
 pub(crate) mod exchange;
 pub(crate) mod flight;

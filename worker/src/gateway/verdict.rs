@@ -8,6 +8,7 @@ use crate::{
         attempt::{Attempt, Break},
         breaker,
         client::Client,
+        conduct,
         flight::{Failure, Flight, Next},
         leftover, record,
         renew::Refusal,
@@ -69,6 +70,7 @@ pub(crate) async fn judge(
             }
         }
     }
+    conduct::note_answer(flight, &attempt.backend, &head);
     breaker::note_answer(flight, &head);
     Ok(Some((attempt, head)))
 }
@@ -116,6 +118,7 @@ async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: Break) -> Fa
         if let Some(tally) = &flight.tally {
             tally.failed(failing);
         }
+        conduct::note_failure(flight, &attempt.backend);
         breaker::note_failure(flight);
     }
     let failure = if attempt.withdraw(flight) {

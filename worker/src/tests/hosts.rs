@@ -111,6 +111,7 @@ fn host(domain: &str, tag: &str) -> HostPlan {
         access: None,
         permits: None,
         row: 0,
+        groups: Vec::new(),
     }
 }
 

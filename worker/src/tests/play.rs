@@ -17,8 +17,8 @@ use tokio::{
 use tpp::{
     bells::BellBoard,
     config::{
-        Abandoned, Client, HostHeader, Lease, LeaseMode, LogFormat, Reset, Retry, TokenScope,
-        TrustedProxies, Upstream,
+        Abandoned, Client, HostHeader, Lease, LeaseMode, LogFormat, Outlier, Reset, Retry,
+        TokenScope, TrustedProxies, Upstream,
     },
     lending::{Desk, Stock, TokenSettings, WorkerSettings},
     plan::{Place, Plan, Sealed},
@@ -103,6 +103,7 @@ pub(crate) fn settings(port: u16) -> WorkerSettings {
             attempts: 1,
             budget_percent: 20,
         },
+        outlier: Outlier::default(),
         log_filter: "info".into(),
         log_format: LogFormat::Text,
     }

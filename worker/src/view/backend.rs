@@ -1,13 +1,19 @@
 //! A backend, as one plan describes it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed}, // One thread writes and reads.
+use std::sync::Arc;
+
+use tpp::{
+    clock::monotonic_millis,
+    config::{BackendState, PLAIN_BACKEND},
+    lending::{Desk, Sent, WorkerSettings},
+    limits::Conduct,
+    plan::BackendPlan,
 };
 
-use tpp::{config::BackendState, lending::Desk, plan::BackendPlan};
-
 use crate::upstream::Upstream;
+
+/// A whole share, as [`Backend::share`] has it.
+pub(crate) const WHOLE: u64 = 1000;
 
 /// A backend.
 #[derive(Debug)]
@@ -16,32 +22,35 @@ pub(crate) struct Backend {
     pub(crate) upstream: Upstream,
     /// One for each request that it may have under way, over all workers; `None`: as many as come.
     pub(crate) permits: Option<Arc<Desk>>,
-    /// Attempts of this worker that are under way; the same over all plans.
-    in_flight: Arc<AtomicUsize>,
+    /// Failures in a row for which it may be left out for a while; `None`: it never is.
+    pub(crate) consecutive: Option<u64>,
+    /// Where all workers' words lie.
+    pub(super) desk: Arc<Desk>,
 }
-
-/// One attempt, counted as long as this lives.
-#[derive(Debug)]
-pub(crate) struct InFlight(Arc<AtomicUsize>);
 
 impl Backend {
     /// That of `plan`; the one `before` it is the same in an older plan.
     pub(crate) fn new(
         plan: BackendPlan,
-        (workers, desk): (usize, &Desk),
+        settings: &WorkerSettings,
+        desk: &Arc<Desk>,
         before: Option<&Arc<Self>>,
     ) -> Self {
         let upstream = match before {
             Some(before) if before.plan.upstream == plan.upstream => {
                 before.upstream.moved(&plan.places)
             }
-            _ => Upstream::new(&plan, workers),
+            _ => Upstream::new(&plan, settings.workers),
         };
         Self {
             permits: plan.permits.and_then(|pool| desk.open(pool)),
             plan,
             upstream,
-            in_flight: before.map_or_else(Arc::default, |before| Arc::clone(&before.in_flight)),
+            consecutive: settings
+                .outlier
+                .enabled
+                .then_some(settings.outlier.consecutive.into()),
+            desk: Arc::clone(desk),
         }
     }
 
@@ -61,20 +70,51 @@ impl Backend {
         self.plan.is_healthy && self.plan.state == BackendState::Ready && self.plan.weight > 0
     }
 
-    /// Attempts of this worker that are under way.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Relaxed)
+    /// Whether it is left out for a while, for what it has failed.
+    pub(crate) fn is_out(&self) -> bool {
+        let conduct = self.consecutive.and_then(|_| self.conduct());
+        conduct.is_some_and(|conduct| conduct.is_out(monotonic_millis))
     }
 
-    /// Counts one more, as long as what is returned lives.
-    pub(crate) fn enter(&self) -> InFlight {
-        self.in_flight.fetch_add(1, Relaxed);
-        InFlight(Arc::clone(&self.in_flight))
+    /// How much of its weight it gets, in thousandths: less than [`WHOLE`] as long as it starts slowly.
+    pub(crate) fn share(&self) -> u64 {
+        let whole_after = self.plan.slow_start.as_millis();
+        if whole_after == 0 {
+            return WHOLE;
+        }
+        let begun = self.conduct().map_or(0, Conduct::up_since);
+        if begun == 0 {
+            return WHOLE;
+        }
+        grown(monotonic_millis().saturating_sub(begun).into(), whole_after)
+    }
+
+    /// Whether it takes its turn: one that starts slowly lets some pass by.
+    pub(crate) fn takes_turn(&self) -> bool {
+        let share = self.share();
+        share == WHOLE || fastrand::u64(..WHOLE) < share
+    }
+
+    /// Counts a request in, as long as what is returned lives; `None`: nothing is counted of a plain configuration's backend.
+    pub(crate) fn enter(&self) -> Option<Sent> {
+        (self.plan.id != PLAIN_BACKEND).then(|| self.desk.send(self.plan.row, usize::MAX))
+    }
+
+    /// Requests under way to it, over all workers.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.desk.backend_in_flight(self.plan.row)
+    }
+
+    fn conduct(&self) -> Option<&Conduct> {
+        self.desk.backend_row(self.plan.row).map(|row| &row.conduct)
     }
 }
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+/// The share of one that has served for `age`, and has the whole after that time. In any unit.
+pub(super) fn grown(age: u128, whole_after: u128) -> u64 {
+    if age >= whole_after {
+        return WHOLE;
     }
+    // Less than a whole: it fits.
+    u64::try_from(age * u128::from(WHOLE) / whole_after).map_or(WHOLE, |share| share.max(1))
 }

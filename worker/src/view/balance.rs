@@ -1,16 +1,13 @@
 //! Which of a group's backends gets the next request.
 
-use std::{
-    cmp::Ordering,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed}, // One thread writes and reads.
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed}, // One thread writes and reads.
 };
 
-use tpp::config::Balance;
+use tpp::{config::Balance, lending::Desk};
 
-use super::member::Member;
+use super::{backend::Backend, member::Member};
 
 /// Longest round: weights that add up to more are scaled down to it.
 const LONGEST_ROUND: u64 = 4096;
@@ -19,33 +16,64 @@ const LONGEST_ROUND: u64 = 4096;
 #[derive(Debug)]
 pub(crate) struct Balancer {
     how: Balance,
-    /// Indexes of the members that take new clients, each as often as its weight says, evenly spread.
+    /// Those that serve, then those that do only if none of them can.
+    ranks: Vec<Rank>,
+    turn: Turn,
+}
+
+/// Members that are chosen among.
+#[derive(Debug)]
+struct Rank {
+    /// Their indexes.
+    members: Vec<usize>,
+    /// The same, each as often as its weight says, evenly spread.
     round: Vec<usize>,
-    next: Arc<AtomicUsize>,
+    /// Any of them may have less than its weight for a while.
+    starts_slowly: bool,
+}
+
+/// Counts whose turn it is.
+#[derive(Debug, Clone)]
+pub(crate) enum Turn {
+    /// For this worker alone.
+    Own(Arc<AtomicUsize>),
+    /// Over all workers, in the group's row.
+    Shared(Arc<Desk>, usize),
+}
+
+impl Turn {
+    /// In `row`, if there is one; else on from the one `before`.
+    pub(crate) fn new(row: Option<(&Arc<Desk>, usize)>, before: Option<&Self>) -> Self {
+        match (row, before) {
+            (Some((desk, row)), _) => Self::Shared(Arc::clone(desk), row),
+            (None, Some(before @ Self::Own(_))) => before.clone(),
+            (None, _) => Self::Own(Arc::default()),
+        }
+    }
+
+    fn next(&self) -> usize {
+        match self {
+            Self::Own(next) => next.fetch_add(1, Relaxed),
+            // Its width is that of a word.
+            Self::Shared(desk, row) => desk.group(*row).map_or(0, |group| group.next() as usize),
+        }
+    }
 }
 
 impl Balancer {
-    /// Deals out by `how` among `members`, and goes on at the turn that `next` counts.
-    pub(crate) fn new(how: Balance, members: &[Member], next: Arc<AtomicUsize>) -> Self {
-        let those = |is_backup: bool| -> Vec<_> {
-            let members = members.iter().map(|member| &member.backend);
-            members
-                .map(|one| {
-                    let takes_part = one.takes_new() && one.plan.backup == is_backup;
-                    if takes_part { one.plan.weight } else { 0 }
-                })
-                .collect()
-        };
-        let mut round = round(&those(false));
-        if round.is_empty() {
-            round = self::round(&those(true));
+    /// Deals out by `how` among `members`.
+    pub(crate) fn new(how: Balance, members: &[Member], turn: Turn) -> Self {
+        let ranks = [false, true].map(|is_backup| Rank::new(members, is_backup));
+        Self {
+            how,
+            ranks: ranks.into_iter().flatten().collect(),
+            turn,
         }
-        Self { how, round, next }
     }
 
     /// Where the next balancer of the same group goes on.
-    pub(crate) fn turn(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.next)
+    pub(crate) fn turn(&self) -> &Turn {
+        &self.turn
     }
 
     /// One of `members` for a client of `key`, for whom it `fits`. `None`: none does.
@@ -55,60 +83,105 @@ impl Balancer {
         key: impl FnOnce() -> u64,
         fits: impl Fn(&Member) -> bool,
     ) -> Option<&'m Member> {
-        let in_turn = |fits: &dyn Fn(&Member) -> bool| {
-            let begin = self.next.fetch_add(1, Relaxed);
-            let turns = (0..self.round.len()).map(|n| self.round[(begin + n) % self.round.len()]);
-            turns
-                .map(|index| &members[index])
-                .find(|member| fits(member))
-        };
         // The usual case costs no comparison.
-        if self.round.len() == 1 {
-            return Some(&members[self.round[0]]).filter(|member| fits(member));
+        if let [Rank { round, .. }] = &self.ranks[..]
+            && let [only] = round[..]
+        {
+            return Some(&members[only]).filter(|member| fits(member));
         }
-        match &self.how {
-            Balance::RoundRobin => in_turn(&fits),
-            Balance::LeastConnections => {
-                // Begun at another one each time, so that equals take turns.
-                let begin = self.next.fetch_add(1, Relaxed);
-                let turns = (0..members.len()).map(|n| &members[(begin + n) % members.len()]);
-                turns
-                    .filter(|member| self.takes_part(members, member) && fits(member))
-                    .min_by(|a, b| by_load(a, b))
-            }
-            Balance::RandomTwo => {
-                let draw = || self.round.get(fastrand::usize(..self.round.len().max(1)));
-                let drawn = [draw(), draw()].into_iter().flatten();
-                drawn
-                    .map(|index| &members[*index])
-                    .filter(|member| fits(member))
-                    .min_by(|a, b| by_load(a, b))
-                    .or_else(|| in_turn(&fits))
-            }
-            Balance::Hash(_) => {
-                let key = key();
-                let parts = members
-                    .iter()
-                    .filter(|member| self.takes_part(members, member) && fits(member));
-                parts.max_by(|a, b| a.score(key).total_cmp(&b.score(key)))
-            }
-        }
+        let key = match self.how {
+            Balance::Hash(_) => key(),
+            _ => 0,
+        };
+        let mut ranks = self.ranks.iter();
+        ranks.find_map(|rank| self.pick_of(rank, members, key, &fits))
     }
 
-    fn takes_part(&self, members: &[Member], member: &Member) -> bool {
-        let first = self.round.first().map(|index| &members[*index].backend);
-        // All of a round are backups, or none is.
-        let is_backup = first.is_some_and(|first| first.plan.backup);
-        member.backend.takes_new() && member.backend.plan.backup == is_backup
+    fn pick_of<'m>(
+        &self,
+        rank: &Rank,
+        members: &'m [Member],
+        key: u64,
+        fits: &dyn Fn(&Member) -> bool,
+    ) -> Option<&'m Member> {
+        match &self.how {
+            Balance::RoundRobin => rank.in_turn(members, self.turn.next(), fits),
+            Balance::LeastConnections => {
+                // Begun at another one each time, so that equals take turns.
+                let (begin, count) = (self.turn.next(), rank.members.len());
+                let turns = (0..count).map(|n| rank.members[(begin % count + n) % count]);
+                least(turns.map(|at| &members[at]).filter(|member| fits(member)))
+            }
+            Balance::RandomTwo => {
+                let drawn = [(); 2].map(|()| rank.round[fastrand::usize(..rank.round.len())]);
+                let drawn = drawn.into_iter().map(|at| &members[at]);
+                least(drawn.filter(|member| fits(member)))
+                    .or_else(|| rank.in_turn(members, self.turn.next(), fits))
+            }
+            Balance::Hash(_) => {
+                let those = rank.members.iter().map(|at| &members[*at]);
+                let scored = those
+                    .filter(|member| fits(member))
+                    .map(|member| (member, member.score(key, member.backend.share())));
+                let best = scored.max_by(|(_, a), (_, b)| a.total_cmp(b));
+                best.map(|(member, _)| member)
+            }
+        }
     }
 }
 
-/// Whose load is the smaller for its weight: a/x < b/y where a·y < b·x.
-fn by_load(a: &Member, b: &Member) -> Ordering {
-    let load = |one: &Member, other: &Member| {
-        (one.backend.in_flight() as u64 + 1) * u64::from(other.backend.plan.weight)
-    };
-    load(a, b).cmp(&load(b, a))
+impl Rank {
+    /// Those of `members` that are backups, or that are none; `None`: there are none that take new clients.
+    fn new(members: &[Member], is_backup: bool) -> Option<Self> {
+        let takes_part =
+            |one: &Backend| one.takes_new() && one.plan.backup == is_backup && one.plan.weight > 0;
+        let backends = members.iter().map(|member| &*member.backend);
+        let weights: Vec<u32> = backends
+            .map(|one| if takes_part(one) { one.plan.weight } else { 0 })
+            .collect();
+        let indexes: Vec<_> = (0..weights.len()).filter(|at| weights[*at] > 0).collect();
+        let slow = |at: &usize| !members[*at].backend.plan.slow_start.is_zero();
+        (!indexes.is_empty()).then(|| Self {
+            starts_slowly: indexes.iter().any(slow),
+            round: round(&weights),
+            members: indexes,
+        })
+    }
+
+    /// The one whose turn is the `number`th. What falls to one that does not fit is spread over all others, and does not go to
+    /// the next one each time.
+    fn in_turn<'m>(
+        &self,
+        members: &'m [Member],
+        number: usize,
+        fits: &dyn Fn(&Member) -> bool,
+    ) -> Option<&'m Member> {
+        let (turn, count) = (number % self.round.len(), self.round.len());
+        let at = |turn: usize| &members[self.round[turn % count]];
+        let takes = |member: &&'m Member| {
+            fits(member) && (!self.starts_slowly || member.backend.takes_turn())
+        };
+        if let Some(member) = Some(at(turn)).filter(takes) {
+            return Some(member);
+        }
+        let first = turn + 1 + number / count % (count - 1).max(1);
+        let others = || (0..count).map(|n| at(first + n));
+        let found = others().find(takes);
+        // Where all start slowly, somebody has to begin.
+        found.or_else(|| self.starts_slowly.then(|| others().find(|one| fits(one)))?)
+    }
+}
+
+/// The one whose load is the smallest for its weight, the first of equals.
+fn least<'m>(members: impl Iterator<Item = &'m Member>) -> Option<&'m Member> {
+    let weighed = members.map(|member| {
+        let backend = &member.backend;
+        let weight = u64::from(backend.plan.weight.max(1)) * backend.share();
+        (member, backend.in_flight() + 1, weight)
+    });
+    // a/x < b/y where a·y < b·x.
+    let best = weighed.min_by(|(_, a, x), (_, b, y)| (a * y).cmp(&(b * x)));
+    best.map(|(member, ..)| member)
 }
 
 /// A round in which each index comes as often as its weight says, its turns as far apart as can be: smooth weighted
@@ -158,28 +231,4 @@ fn gcd(a: u64, b: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn turns_are_as_many_as_weights_say_and_evenly_spread() {
-        assert_eq!(round(&[5, 1, 1]), [0, 0, 1, 0, 2, 0, 0]);
-        assert_eq!(round(&[100, 100]), [0, 1]);
-        assert_eq!(round(&[0, 3]), [1]);
-        assert!(round(&[0, 0]).is_empty() && round(&[]).is_empty());
-    }
-
-    #[test]
-    fn a_round_is_never_too_long_and_leaves_nobody_out() {
-        let weights: Vec<u32> = (0..1000).map(|n| 1 + n % 1000).collect();
-        let round = round(&weights);
-        assert!(
-            round.len() as u64 <= LONGEST_ROUND + 1000,
-            "{}",
-            round.len()
-        );
-        for index in 0..weights.len() {
-            assert!(round.contains(&index), "{index}");
-        }
-    }
-}
+mod tests;

@@ -36,9 +36,11 @@ impl Member {
         }
     }
 
-    /// How much a client of `key` belongs to it.
-    pub(crate) fn score(&self, key: u64) -> f64 {
-        lot::score(key, self.salt, f64::from(self.backend.plan.weight.max(1)))
+    /// How much a client of `key` belongs to it, as long as it has so many thousandths of its weight.
+    pub(crate) fn score(&self, key: u64, share: u64) -> f64 {
+        // No more than a thousand thousandths of a thousand.
+        let weight = u64::from(self.backend.plan.weight.max(1)) * share;
+        lot::score(key, self.salt, weight as f64)
     }
 }
 

@@ -51,7 +51,7 @@ impl View {
             .into_iter()
             .map(|backend| {
                 let before = old.get(backend.id.as_str()).copied();
-                Arc::new(Backend::new(backend, (settings.workers, desk), before))
+                Arc::new(Backend::new(backend, &settings, desk, before))
             })
             .collect();
         let parts = Parts {

@@ -105,6 +105,7 @@ mod tests {
                 access: None,
                 permits: None,
                 row: 0,
+                groups: Vec::new(),
             };
             let parts = Parts {
                 settings: &settings,

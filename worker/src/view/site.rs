@@ -1,11 +1,11 @@
 //! A virtual host, and the backends that serve it.
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::sync::Arc;
 
 use tpp::{config::PLAIN_BACKEND, ids::Origin, lending::WorkerSettings, plan::HostPlan};
 
 use super::{
-    balance::Balancer,
+    balance::{Balancer, Turn},
     bounds::Bounds,
     lot,
     member::{Member, Parts},
@@ -117,10 +117,10 @@ impl Group {
             .collect();
         let pool = members.first().and_then(|member| member.backend.plan.pool);
         let first = members.first().map(|member| &member.settings);
-        let turn = before.map_or_else(
-            || Arc::new(AtomicUsize::new(0)),
-            |group| group.balancer.turn(),
-        );
+        let desk = members.first().map(|member| &member.backend.desk);
+        let row = host.groups.iter().find(|group| group.tag == tag);
+        let row = desk.zip(row.map(|group| group.row));
+        let turn = Turn::new(row, before.map(|group| group.balancer.turn()));
         Self {
             tag: tag.to_owned(),
             pool: pool.and_then(|index| parts.pools.get(index).cloned()),

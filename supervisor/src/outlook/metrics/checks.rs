@@ -1,10 +1,10 @@
-//! Of health checks: whether each backend is up, and what its checks came to.
+//! Of health: whether each backend is up, what its checks came to, and whether it is left out for what requests met there.
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 
 use super::{counter_of, family, gauge_of, label};
 use crate::{
-    health::{Health, Seen},
+    health::{Health, Met, Seen},
     outlook::snapshot::Snapshot,
 };
 
@@ -20,7 +20,26 @@ pub(super) fn checks(snapshot: &Snapshot) -> Vec<MetricFamily> {
             counter_of(count, labels)
         })
     };
+    let met = &snapshot.details.met;
+    let ejected = |(id, one): (&String, &Met)| {
+        let is_out = !one.out_for.is_zero();
+        gauge_of(u8::from(is_out).into(), vec![label("backend", id)])
+    };
+    let ejections =
+        |(id, one): (&String, &Met)| counter_of(one.ejections, vec![label("backend", id)]);
     vec![
+        family(
+            "tpp_backend_ejected",
+            "Whether a backend is left out since it failed requests.",
+            MetricType::GAUGE,
+            met.iter().map(ejected).collect(),
+        ),
+        family(
+            "tpp_backend_ejections_total",
+            "How often a backend was left out since it failed requests.",
+            MetricType::COUNTER,
+            met.iter().map(ejections).collect(),
+        ),
         family(
             "tpp_health_check_up",
             "Whether health checks find the backend able to serve.",

@@ -49,6 +49,7 @@ fn inputs(text: &str) -> Inputs {
         settings: WorkerSettings::of(&config, 2),
         gateway: Arc::new(config.gateway),
         addresses: Addresses::default(),
+        out: BTreeSet::new(),
     };
     inputs.addresses = super::super::known(inputs.names(), &Addresses::default(), None);
     inputs

@@ -1,0 +1,105 @@
+//! How a backend behaves towards real requests, over all workers: how many in a row it failed, until when it is left out for it, and
+//! since when it serves.
+//!
+//! ```text
+//! word  63..44   43..0
+//!       times    until when it is left out, milliseconds; zero: it never was
+//! ```
+//! Workers count, and heed that word. The supervisor alone writes it: how many of a group may be out is decided in one place, so no
+//! two decisions can meet. Its end is a time: nobody has to be alive for a backend to come back.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::{ids::mask, sync::AtomicU64};
+
+const UNTIL_BITS: u32 = 44;
+
+/// The words of one backend, part of its row. Zeroed memory is a backend that has done nothing wrong.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Conduct {
+    failures: AtomicU64,
+    out: AtomicU64,
+    ejections: AtomicU64,
+    up_since: AtomicU64,
+}
+
+impl Conduct {
+    /// A request went well: the row of failures ends. In health it costs one load.
+    pub fn succeeded(&self) {
+        // Relaxed, here and below: each word stands for itself.
+        if self.failures.load(Relaxed) != 0 {
+            self.failures.store(0, Relaxed);
+        }
+    }
+
+    /// A request failed: so many have, one after the other.
+    pub fn failed(&self) -> u64 {
+        self.failures.fetch_add(1, Relaxed) + 1
+    }
+
+    /// So many requests have failed, one after the other.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Relaxed)
+    }
+
+    /// Until when it is left out, milliseconds of the clock that all processes share; 0: it never was.
+    #[must_use]
+    pub fn out_until(&self) -> u64 {
+        self.out.load(Relaxed) & mask(UNTIL_BITS)
+    }
+
+    /// How often it was left out, as far as that makes the next time longer.
+    #[must_use]
+    pub fn times(&self) -> u64 {
+        self.out.load(Relaxed) >> UNTIL_BITS
+    }
+
+    /// Whether it is left out at the time that `now` tells; the time is asked for only if it ever was.
+    #[must_use]
+    pub fn is_out(&self, now: impl FnOnce() -> u64) -> bool {
+        let until = self.out_until();
+        until != 0 && until > now()
+    }
+
+    /// Leaves it out until then, the so manieth time. The supervisor's move.
+    pub fn eject(&self, until: u64, times: u64) {
+        // First: should we die before the last step, it is not out, and what is to put it out begins anew; the other way round
+        // it would be put out again for what it was out for already.
+        self.failures.store(0, Relaxed);
+        self.ejections.fetch_add(1, Relaxed);
+        let times = times.min(mask(u64::BITS - UNTIL_BITS));
+        self.out
+            .store(times << UNTIL_BITS | until & mask(UNTIL_BITS), Relaxed);
+    }
+
+    /// Ends that at `now`, before its time. The supervisor's move.
+    pub fn readmit(&self, now: u64) {
+        let times = self.times();
+        self.out
+            .store(times << UNTIL_BITS | now & mask(UNTIL_BITS), Relaxed);
+    }
+
+    /// How often it was left out in all.
+    #[must_use]
+    pub fn ejections(&self) -> u64 {
+        self.ejections.load(Relaxed)
+    }
+
+    /// Notes that it serves from `now` on. The supervisor's move.
+    pub fn comes_up(&self, now: u64) {
+        self.up_since.store(now, Relaxed);
+    }
+
+    /// Since when it serves, milliseconds; 0: it did when tpp began.
+    #[must_use]
+    pub fn up_since(&self) -> u64 {
+        self.up_since.load(Relaxed).max(self.out_until())
+    }
+
+    pub(super) fn clear(&self) {
+        let all = [&self.failures, &self.out, &self.ejections, &self.up_since];
+        all.into_iter().for_each(|word| word.store(0, Relaxed));
+    }
+}
