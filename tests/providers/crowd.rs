@@ -31,7 +31,10 @@ fn as_many_as_can_be() -> usize {
 #[test]
 fn a_crowd_whose_one_token_has_come_to_its_end_has_one_login() {
     let count = as_many_as_can_be();
-    let scene = Scene::of(Kind::OAuth2);
+    // Those who hold it are not answered before the whole line stands.
+    let scene = Scene::set_up(Kind::OAuth2, |_, settings| {
+        settings.set("upstream.response_header_timeout_seconds", 0)
+    });
     let slots = usize::try_from(scene.recipe.slots()).expect("a count");
     let come = |count: usize| {
         let client = |_| {
