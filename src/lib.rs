@@ -55,3 +55,4 @@ pub mod signals;
 mod sync;
 #[cfg(not(tpp_loom))]
 pub mod tls;
+pub mod tunnel;

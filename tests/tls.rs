@@ -123,3 +123,18 @@ fn an_upstream_that_does_not_speak_tls_is_an_error_and_not_the_end() {
     assert_eq!(proxy.health("/livez").status, 200);
     assert!(upstream.attempts().is_empty());
 }
+
+#[test]
+fn a_server_by_another_name_than_its_host_is_asked_for_and_verified_by_that() {
+    let upstream = Upstream::start();
+    let door = TlsDoor::to(upstream.address(), "db.example");
+    let settings = trusting(behind(&door, &upstream, "127.0.0.1"), &door);
+    let proxy = Proxy::start(&settings.set("upstream.server_name", "\"db.example\""));
+    let mut client = proxy.client(&upstream);
+    client.get("/who").ok();
+    upstream.expire_all();
+    client.get("/who").ok();
+    drop(client);
+    proxy.wait_until_all_is_back(2);
+    upstream.assert_clean();
+}

@@ -45,6 +45,7 @@ pub use section::{
     outlier::Outlier,
     pool::{DEFAULT_POOL, Pool},
     provider::Provider,
+    proxy::Proxy,
     rate_limit::{RateHeaders, RateKey, RateLimit},
     retry::Retry,
     telemetry::{AccessLog, AccessLogFormat, LogFormat, LogOutput, Telemetry},

@@ -3,7 +3,7 @@
 //! They name one another by index, so that a request's way is a few loads; what is kept from one plan to the next (idle
 //! connections, places in a line) is found again by name.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,8 +58,36 @@ pub struct BackendPlan {
     pub permits: Option<PoolId>,
     /// Its row among the region's shared words of backends; stays the same as long as the backend does.
     pub row: usize,
+    /// The proxy that it is behind: the places are the proxy's then.
+    pub proxy: Option<ProxyAt>,
     /// How long its share grows to the full one after it has come up.
     pub slow_start: Duration,
+}
+
+/// An HTTP proxy.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyAt {
+    /// Host name or address literal (an IPv6 literal without brackets).
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// What it is told of who asks, the value of a `Proxy-Authorization`.
+    pub authorization: Option<String>,
+}
+
+impl ProxyAt {
+    /// Host and port as in a URL.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        Upstream::at(&self.host, self.port).authority()
+    }
+}
+
+impl fmt::Debug for ProxyAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // There may be a password in the rest.
+        f.write_str(&self.authority())
+    }
 }
 
 /// A tag of a host that has a row.
@@ -118,6 +146,7 @@ impl Plan {
             is_healthy: true,
             permits: None,
             row: 0,
+            proxy: None,
             slow_start: Duration::ZERO,
         };
         let host = HostPlan {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ids::Origin, lending::WorkerSettings};
 
-pub use gateway::{BackendPlan, GroupPlan, HostPlan, PoolPlan};
+pub use gateway::{BackendPlan, GroupPlan, HostPlan, PoolPlan, ProxyAt};
 pub use origin::{Server, origin_of_pool};
 pub use sealed::{PlanError, Sealed};
 

@@ -34,6 +34,7 @@ mod pools;
 mod prepare;
 mod process;
 pub mod provider;
+mod proxy;
 mod refresh;
 pub mod rehearsal;
 mod reports;

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tpp::config::{Abandoned, Client, HostHeader, LeaseMode, LogFormat, Reset, TokenScope};
+use tpp::config::{Abandoned, Client, HostHeader, LeaseMode, LogFormat, Proxy, Reset, TokenScope};
 
 use crate::*;
 
@@ -91,6 +91,8 @@ max_idle_connections = 0
 read_timeout_seconds = 16
 tunnel_timeout_seconds = 0
 host_header = "client"
+server_name = "other.example"
+proxy = "http://[::1]:3128/"
 [client]
 max_connections = 17
 max_connections_per_address = 18
@@ -213,6 +215,14 @@ fn every_key_of_a_full_upstream_arrives() {
             upstream.tunnel_timeout,
             upstream.host_header
         )
+    );
+    let proxy = Proxy::At {
+        host: "::1".to_owned(),
+        port: 3128,
+    };
+    assert_eq!(
+        (Some("other.example"), &proxy),
+        (upstream.server_name.as_deref(), &upstream.proxy)
     );
 }
 

@@ -69,6 +69,8 @@ fn another(path: &str) -> &'static str {
         "retry.attempts" => "7",
         "upstream.ca_file" => "\"tests/fixtures/config/files/ca.pem\"",
         "upstream.host_header" => "\"client\"",
+        "upstream.server_name" => "\"other\"",
+        "upstream.proxy" => "\"http://other:1\"",
         "token.renew_on" => "[419]",
         "token.busy_pattern" => "\"busy\"",
         "token.scope" => "\"pool\"",

@@ -8,10 +8,12 @@ use crate::config::section::{
     access::Access,
     backend::{self, Backend},
     pool::Pool,
+    proxy::Proxy,
     rate_limit::RateLimit,
     token::TokenScope,
     virtual_host::VirtualHost,
 };
+use crate::config::text::spelled::Spelled as _;
 
 /// Something that two entries together have wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub enum Rule {
     MixedPools,
     /// All backends of a pool whose tokens are bound to them have the same tags.
     UnevenTags,
+    /// None of several backends to which tokens are bound is behind a proxy, where they would have one address.
+    OneAddress,
     /// A host that sends its clients to TLS has a certificate.
     NoCertificate,
 }
@@ -65,6 +69,7 @@ impl Gateway {
         found.extend(self.pools_of_backends());
         found.extend(self.pools_of_tags());
         found.extend(self.tags_of_pools());
+        found.extend(self.proxies_of_pools());
         found.extend(self.tags_of_hosts());
         found.extend(self.policies_of_hosts());
         found
@@ -171,6 +176,37 @@ impl Gateway {
                     ),
                     allowed: "one pool for all backends of a tag".to_owned(),
                 });
+            }
+        }
+        found
+    }
+
+    /// Where a token was drawn is known by an address, which backends behind a proxy have in common.
+    fn proxies_of_pools(&self) -> Vec<Conflict> {
+        let bound = self.pools.iter();
+        let bound = bound.filter(|pool| pool.token.scope == TokenScope::Backend);
+        let mut found = Vec::new();
+        for pool in bound {
+            let backends = self.backends.iter().enumerate();
+            let own: Vec<_> = backends
+                .filter(|(_, one)| one.pool.as_ref() == Some(&pool.name))
+                .collect();
+            let behind = own
+                .iter()
+                .filter(|(_, one)| one.upstream.proxy != Proxy::None);
+            if own.len() > 1 {
+                found.extend(behind.map(|(index, one)| Conflict {
+                    rule: Rule::OneAddress,
+                    list: Backend::NAME,
+                    index: *index,
+                    key: "proxy",
+                    found: format!(
+                        "{:?}, while tokens of pool \"{}\" are good at one of its backends each",
+                        one.upstream.proxy.spell(),
+                        pool.name
+                    ),
+                    allowed: "\"none\", or token_scope = \"pool\"".to_owned(),
+                }));
             }
         }
         found

@@ -350,3 +350,24 @@ fn words_with_names_are_read_and_others_refused() {
         assert_eq!(wrong(&with(key, bad)).len(), 1, "{key} = {bad}");
     }
 }
+
+#[test]
+fn tokens_of_one_backend_each_do_not_go_with_a_proxy() {
+    let pool = |scope: &str| {
+        format!(
+            "[[pools]]\nname = 'p'\ntoken_scope = '{scope}'\n[[pools.credentials]]\nusername = 'u'\npassword = 'x'\n"
+        )
+    };
+    let proxied = "tags = ['a']\nproxy = 'http://proxy.example:3128'";
+    let one = pool("backend") + &backend("one", proxied) + &host("default", "");
+    assert!(read(&one).is_ok(), "there is no other");
+    let other = backend("two", "tags = ['a']");
+    let said = wrong(&(one + &other));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("backends[0].proxy: \"http://proxy.example:3128\""),
+        "{said:?}"
+    );
+    let shared = pool("pool") + &backend("one", proxied) + &other + &host("default", "");
+    assert!(read(&shared).is_ok());
+}

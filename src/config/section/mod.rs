@@ -28,6 +28,7 @@ pub(super) mod login;
 pub(super) mod outlier;
 pub(super) mod pool;
 pub(super) mod provider;
+pub(super) mod proxy;
 pub(super) mod rate_limit;
 pub(super) mod retry;
 pub(super) mod telemetry;

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{YEAR, defaults, section};
+use super::{YEAR, defaults, proxy::Proxy, section};
 use crate::config::text::{
     choice::choice,
     key::{Default, Key},
@@ -47,6 +47,19 @@ section! {
             Key::number("upstream.max_idle_connections", (0, 1_000_000), 1000);
         /// What stands in the `Host` header of a forwarded request.
         pub host_header: HostHeader = Key::choice("upstream.host_header", HostHeader::WORDS);
+        /// Whom TLS is spoken to: the name that is asked for and that the certificate must have; `None`: the host.
+        pub server_name: Option<String> = Key::text(
+            "upstream.server_name",
+            "a host name or an IP address, without scheme and port",
+            shape::host,
+            Default::Unset,
+        );
+        /// By which way it is reached.
+        pub proxy: Proxy = Key::spelled::<Proxy>(
+            "upstream.proxy",
+            "\"none\", \"environment\" or an URL such as \"http://proxy.example:3128\"",
+            "none",
+        );
     }
 }
 
@@ -97,6 +110,12 @@ impl Upstream {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+
+    /// Whom TLS is spoken to.
+    #[must_use]
+    pub fn tls_name(&self) -> &str {
+        self.server_name.as_deref().unwrap_or(&self.host)
     }
 
     /// What an administrator should know though it is no error, of what is called `name`.

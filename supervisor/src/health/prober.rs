@@ -20,7 +20,10 @@ use tokio_rustls::TlsConnector;
 use tpp::config::Upstream;
 
 use super::rules::{Kind, Login, Target};
-use crate::provider::{Outcome, authority};
+use crate::{
+    provider::{Outcome, authority},
+    proxy::{self, tunnel},
+};
 
 /// Of an answer's body, what is read, bytes: its head has said all.
 const MOST_BODY: usize = 64 * 1024;
@@ -97,10 +100,17 @@ async fn log_in(login: &Login, addresses: &[SocketAddr]) -> Result<Alive, String
 /// Connects to the first of the target's addresses that takes it.
 async fn connect(target: &Target) -> Result<TcpStream, String> {
     let limit = target.upstream.connect_timeout;
+    let proxy = proxy::before(&target.upstream);
     let mut last = String::new();
     for address in &target.addresses {
         last = match timeout(limit, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Ok(mut stream)) => match &proxy {
+                None => return Ok(stream),
+                Some(proxy) => match tunnel(&mut stream, proxy, &target.upstream, limit).await {
+                    Ok(()) => return Ok(stream),
+                    Err(reason) => reason,
+                },
+            },
             Ok(Err(error)) => format!("connect {address}: {error}"),
             Err(_) => format!("connect {address}: no connection within {limit:?}"),
         };
@@ -117,7 +127,8 @@ async fn handshake(
     let shown = |error: &dyn std::fmt::Display| format!("tls with {}: {error}", upstream.host);
     let settings = target.trust.settings(upstream);
     let settings = settings.map_err(|error| shown(&error))?;
-    let name = ServerName::try_from(upstream.host.clone()).map_err(|error| shown(&error))?;
+    let name =
+        ServerName::try_from(upstream.tls_name().to_owned()).map_err(|error| shown(&error))?;
     let connecting = TlsConnector::from(settings).connect(name, stream);
     match timeout(upstream.tls_handshake_timeout, connecting).await {
         Ok(connected) => connected.map_err(|error| shown(&error)),

@@ -8,13 +8,15 @@ use std::{
 
 use tpp::{
     config::{
-        Backend, BackendState, Gateway, PLAIN_BACKEND, Pool, Provider, TokenScope, Upstream,
+        Backend, BackendState, Gateway, PLAIN_BACKEND, Pool, Provider, Proxy, TokenScope, Upstream,
         VirtualHost,
     },
     ids::{Origin, PoolId},
     lending::{RowKeys, RowsGiven, TokenSettings, WorkerSettings, row_key},
     plan::{BackendPlan, HostPlan, Place, Plan, PoolPlan, Server, origin_of_pool},
 };
+
+use crate::proxy;
 
 use super::{
     groups::{by_host, group_keys},
@@ -29,11 +31,16 @@ pub(crate) struct Name {
 }
 
 impl Name {
+    /// Of `upstream`, or of the proxy that it is behind: who is connected to.
     pub(crate) fn of(upstream: &Upstream) -> Self {
+        let (host, port) = match proxy::before(upstream) {
+            Some(proxy) => (proxy.host, proxy.port),
+            None => (upstream.host.clone(), upstream.port),
+        };
         Self {
             // Names are compared without regard to case.
-            host: upstream.host.to_ascii_lowercase(),
-            port: upstream.port,
+            host: host.to_ascii_lowercase(),
+            port,
         }
     }
 }
@@ -88,6 +95,11 @@ impl Inputs {
             let place = |&address| Place { address, origin };
             return addresses.iter().map(place).collect();
         }
+        // A proxy's address is not where sessions are kept.
+        let scope = match backend.upstream.proxy {
+            Proxy::None => scope,
+            Proxy::Environment | Proxy::At { .. } => TokenScope::Pool,
+        };
         Server::of(&backend.upstream, scope).at(addresses)
     }
 }
@@ -212,6 +224,7 @@ pub(super) fn compile(
         is_healthy: is_healthy(&backend.id),
         permits: permits(backend.max_concurrent, backend_limit(backend)),
         row,
+        proxy: proxy::before(&backend.upstream),
         slow_start: backend.slow_start,
     };
     let mut groups = by_host(gateway, &given.rows.groups).into_iter();

@@ -1,7 +1,7 @@
 //! One credential in, one [`Token`] or one [`LoginError`] out: DolphinDB's REST login.
 //!
-//! A login is one request on a connection of its own, never repeated, never redirected, never sent through
-//! a proxy: the password goes to the configured upstream or nowhere. The answer is read up to a fixed
+//! A login is one request on a connection of its own, never repeated, never redirected, sent through
+//! no proxy but the configured one: the password goes to the configured upstream or nowhere. The answer is read up to a fixed
 //! bound and within a fixed time, whatever the server sends. When to log in is not decided here but in
 //! [`schedule`](crate::schedule).
 

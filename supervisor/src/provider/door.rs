@@ -85,6 +85,7 @@ pub(super) fn server_of(url: &Url, upstream: &config::Upstream) -> config::Upstr
         host: host.to_owned(),
         port: url.port_or_known_default().unwrap_or_default(),
         tls: url.scheme() == "https",
+        server_name: None,
         ..upstream.clone()
     }
 }

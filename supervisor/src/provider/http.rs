@@ -10,10 +10,11 @@ use bytes::Bytes;
 use reqwest::{
     Client, ClientBuilder, Method, RequestBuilder, Response, Url, header, redirect, retry,
 };
-use tpp::config;
+use tpp::{config, plan::ProxyAt};
 use zeroize::Zeroizing;
 
 use super::{LoginError, SetupError, error::Peer};
+use crate::proxy;
 
 /// What an answer may be long besides its token: the other fields, and all white space.
 const ANSWER_SLACK_BYTES: usize = 64 * 1024;
@@ -25,7 +26,10 @@ const MOST_ADDRESSES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Http {
     host: String,
+    /// By which name the server is asked for, and must prove itself, if that is not its host's.
+    name: Option<String>,
     tls: rustls::ClientConfig,
+    proxy: Option<ProxyAt>,
     /// That which resolves the host's name itself.
     client: Client,
     /// One for each address that is logged in at, since the library has one resolver a client.
@@ -54,12 +58,19 @@ impl Http {
             login_timeout: token.login_timeout,
         };
         let tls = tpp::tls::client_config(upstream)?;
-        let client = builder(&tls, &peer)
+        let proxy = proxy::before(upstream);
+        let client = builder(&tls, &peer, proxy.as_ref())
             .build()
             .map_err(|source| SetupError::Client { source })?;
         Ok(Self {
             host: upstream.host.clone(),
+            // A proxy connects to whom the URL names.
+            name: upstream
+                .server_name
+                .clone()
+                .filter(|_| upstream.tls && proxy.is_none()),
             tls,
+            proxy,
             client,
             at: Mutex::default(),
             peer,
@@ -76,17 +87,18 @@ impl Http {
         }
     }
 
-    /// The client that connects to `address`; `None`: to what the host's name resolves to.
+    /// The client that connects to `address`; `None`: to what the host's name resolves to. A proxy looks names up itself.
     fn client(&self, address: Option<SocketAddr>) -> reqwest::Result<Client> {
-        let Some(address) = address else {
+        let Some(address) = address.filter(|_| self.proxy.is_none()) else {
             return Ok(self.client.clone());
         };
         let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = at.get(&address) {
             return Ok(client.clone());
         }
-        let builder = builder(&self.tls, &self.peer);
-        let client = builder.resolve(&self.host, address).build()?;
+        let name = self.name.as_ref().unwrap_or(&self.host);
+        let builder = builder(&self.tls, &self.peer, None);
+        let client = builder.resolve(name, address).build()?;
         if at.len() >= MOST_ADDRESSES {
             // Of addresses that are gone, most of them.
             at.clear();
@@ -98,13 +110,20 @@ impl Http {
     /// Sends `body` to `address`, or to what the host's name resolves to, and returns the head of the answer.
     pub(super) async fn post_json(
         &self,
-        url: Url,
+        mut url: Url,
         address: Option<SocketAddr>,
         body: Bytes,
     ) -> Result<Response, LoginError> {
-        self.client(address)
-            .map_err(|error| self.peer.explain(error))?
-            .post(url)
+        let client = self.client(address);
+        let client = client.map_err(|error| self.peer.explain(error))?;
+        let mut request = client.post(url.clone());
+        // The library asks TLS for the URL's host: it is led to the address by the other name.
+        if let Some(name) = self.name.as_deref().filter(|_| address.is_some())
+            && url.set_host(Some(name)).is_ok()
+        {
+            request = client.post(url).header(header::HOST, &self.peer.address);
+        }
+        request
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
             .body(body)
@@ -154,11 +173,15 @@ impl Http {
     }
 }
 
-fn builder(tls: &rustls::ClientConfig, peer: &Peer) -> ClientBuilder {
-    Client::builder()
+fn builder(tls: &rustls::ClientConfig, peer: &Peer, proxy: Option<&ProxyAt>) -> ClientBuilder {
+    // What the environment says has been heeded already.
+    let mut builder = Client::builder().no_proxy();
+    if let Some(through) = proxy.and_then(through) {
+        builder = builder.proxy(through);
+    }
+    builder
         .tls_backend_preconfigured(tls.clone())
         .http1_only()
-        .no_proxy()
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .referer(false)
@@ -167,6 +190,19 @@ fn builder(tls: &rustls::ClientConfig, peer: &Peer) -> ClientBuilder {
         .connect_timeout(peer.connect_timeout)
         .timeout(peer.login_timeout)
         .user_agent(concat!("tpp/", env!("CARGO_PKG_VERSION")))
+}
+
+/// As the library has it.
+fn through(proxy: &ProxyAt) -> Option<reqwest::Proxy> {
+    let through = reqwest::Proxy::all(format!("http://{}", proxy.authority())).ok()?;
+    let authorization = proxy
+        .authorization
+        .as_deref()
+        .map(header::HeaderValue::from_str);
+    Some(match authorization {
+        Some(Ok(authorization)) => through.custom_http_auth(authorization),
+        _ => through,
+    })
 }
 
 /// `host:port` as a URL and a person want it.

@@ -17,7 +17,7 @@ use tokio::{
 use tpp::{
     bells::BellBoard,
     config::{
-        Abandoned, Client, HostHeader, Lease, LeaseMode, LogFormat, Outlier, Reset, Retry,
+        Abandoned, Client, HostHeader, Lease, LeaseMode, LogFormat, Outlier, Proxy, Reset, Retry,
         TokenScope, TrustedProxies, Upstream,
     },
     lending::{Desk, Stock, TokenSettings, WorkerSettings},
@@ -72,6 +72,8 @@ pub(crate) fn settings(port: u16) -> WorkerSettings {
             idle_timeout: PATIENCE,
             max_idle_connections: 100,
             host_header: HostHeader::Auto,
+            server_name: None,
+            proxy: Proxy::None,
         },
         client: Client {
             max_connections: None,

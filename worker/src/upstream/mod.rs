@@ -77,7 +77,7 @@ impl Upstream {
                 HostHeader::Client => false,
                 HostHeader::Upstream => true,
             },
-            transport: Arc::new(Transport::new(upstream)),
+            transport: Arc::new(Transport::new(plan)),
             places: places(&plan.places, &[]),
             next: AtomicUsize::new(0),
             idle: Mutex::new(Vec::new()),

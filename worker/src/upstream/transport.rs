@@ -1,4 +1,4 @@
-//! Connecting to the upstream: TCP, and TLS as logins speak it, over Pingora's streams.
+//! Connecting to the upstream: TCP, through a proxy or straight, and TLS as logins speak it, over Pingora's streams.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -13,19 +13,34 @@ use pingora_core::{
     },
     tls::TlsConnector,
 };
-use tokio::{net::TcpStream, time::timeout};
-use tpp::{config::Upstream, tls::client_config};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tpp::{
+    config::Upstream,
+    plan::BackendPlan,
+    tls::client_config,
+    tunnel::{TunnelError, connect_request, is_connected},
+};
 use tracing::{error, warn};
 
 /// How long the network may swallow what is sent before a connection counts as broken.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How the upstream is spoken to.
-pub(crate) enum Transport {
+/// How the upstream is reached, and spoken to.
+pub(crate) struct Transport {
+    /// What is asked of the proxy that it is behind.
+    connect: Option<Vec<u8>>,
+    speech: Speech,
+}
+
+enum Speech {
     Plain,
     Tls {
         connector: TlsConnector,
-        host: String,
+        name: String,
         handshake_timeout: Duration,
     },
     /// The roots to trust cannot be read.
@@ -41,6 +56,8 @@ pub(crate) enum Unreachable {
     NoRoots,
     #[error("connect to the upstream: {0}")]
     Connect(io::Error),
+    #[error("{0}")]
+    Tunnel(#[from] TunnelError),
     #[error("TLS handshake with the upstream: {0}")]
     Handshake(String),
     #[error("the upstream did not accept the connection in time")]
@@ -48,7 +65,44 @@ pub(crate) enum Unreachable {
 }
 
 impl Transport {
-    pub(crate) fn new(upstream: &Upstream) -> Self {
+    pub(crate) fn new(plan: &BackendPlan) -> Self {
+        let connect = plan.proxy.as_ref().map(|proxy| {
+            let authorization = proxy.authorization.as_deref();
+            connect_request(&plan.upstream.authority(), authorization)
+        });
+        Self {
+            connect,
+            speech: Speech::new(&plan.upstream),
+        }
+    }
+
+    /// Connects to `address`, through the proxy if that is what is there, within `connect_timeout` and the handshake's own.
+    pub(crate) async fn connect(
+        &self,
+        address: SocketAddr,
+        connect_timeout: Duration,
+    ) -> Result<Stream, Unreachable> {
+        if let Speech::Unusable = self.speech {
+            return Err(Unreachable::NoRoots);
+        }
+        let tcp = match &self.connect {
+            None => dial(address, connect_timeout).await?,
+            Some(request) => {
+                let reached = async {
+                    let mut tcp = dial(address, connect_timeout).await?;
+                    tunnel(&mut tcp, request).await?;
+                    Ok::<_, Unreachable>(tcp)
+                };
+                let reached = timeout(connect_timeout, reached).await;
+                reached.map_err(|_| Unreachable::Slow)??
+            }
+        };
+        self.speech.begin(tcp).await
+    }
+}
+
+impl Speech {
+    fn new(upstream: &Upstream) -> Self {
         if !upstream.tls {
             return Self::Plain;
         }
@@ -61,7 +115,7 @@ impl Transport {
         match client_config(upstream) {
             Ok(config) => Self::Tls {
                 connector: TlsConnector::from(Arc::new(config)),
-                host: upstream.host.clone(),
+                name: upstream.tls_name().to_owned(),
                 handshake_timeout: upstream.tls_handshake_timeout,
             },
             Err(error) => {
@@ -72,24 +126,15 @@ impl Transport {
         }
     }
 
-    /// Connects to `address`, within `connect_timeout` and the handshake's own.
-    pub(crate) async fn connect(
-        &self,
-        address: SocketAddr,
-        connect_timeout: Duration,
-    ) -> Result<Stream, Unreachable> {
+    async fn begin(&self, tcp: TcpStream) -> Result<Stream, Unreachable> {
         match self {
-            Self::Plain => {
-                let tcp = dial(address, connect_timeout).await?;
-                Ok(Box::new(TcpLayer::from(tcp)))
-            }
+            Self::Plain => Ok(Box::new(TcpLayer::from(tcp))),
             Self::Tls {
                 connector,
-                host,
+                name,
                 handshake_timeout,
             } => {
-                let tcp = dial(address, connect_timeout).await?;
-                let tls = handshake(connector, host, TcpLayer::from(tcp));
+                let tls = handshake(connector, name, TcpLayer::from(tcp));
                 let tls = timeout(*handshake_timeout, tls)
                     .await
                     .map_err(|_| Unreachable::Slow)?
@@ -99,6 +144,20 @@ impl Transport {
             Self::Unusable => Err(Unreachable::NoRoots),
         }
     }
+}
+
+/// Has the proxy at the other end connect to the upstream.
+async fn tunnel(tcp: &mut TcpStream, request: &[u8]) -> Result<(), Unreachable> {
+    tcp.write_all(request).await.map_err(Unreachable::Connect)?;
+    let mut said = Vec::new();
+    while !is_connected(&said)? {
+        let read = tcp.read_buf(&mut said).await;
+        if read.map_err(Unreachable::Connect)? == 0 {
+            let ended = io::Error::from(io::ErrorKind::UnexpectedEof);
+            return Err(Unreachable::Connect(ended));
+        }
+    }
+    Ok(())
 }
 
 impl Unreachable {

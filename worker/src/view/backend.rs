@@ -37,7 +37,9 @@ impl Backend {
         before: Option<&Arc<Self>>,
     ) -> Self {
         let upstream = match before {
-            Some(before) if before.plan.upstream == plan.upstream => {
+            Some(before)
+                if before.plan.upstream == plan.upstream && before.plan.proxy == plan.proxy =>
+            {
                 before.upstream.moved(&plan.places)
             }
             _ => Upstream::new(&plan, settings.workers),

@@ -58,6 +58,17 @@ fn value(key: &Key, chance: &mut Chance) -> Option<Json> {
                 "::1/128"
             ]));
         }
+        "upstream.proxy" => {
+            return text(
+                &[
+                    "none",
+                    "environment",
+                    "http://p.example:1",
+                    "http://[::1]:2",
+                ],
+                chance,
+            );
+        }
         "upstream.host" | "upstream.port" | "upstream.ca_file" => return None,
         _ => {}
     }
