@@ -12,7 +12,7 @@ use crate::{
 
 const TOKEN: &str = "/token";
 /// Clients, where the limit on open files allows that.
-const MOST: u64 = 10_000;
+const MOST: u64 = 2_000;
 /// And where it does not.
 const LEAST: u64 = 400;
 /// Files that a crowd leaves to all else in this process.

@@ -81,12 +81,14 @@ impl Refresher {
     pub(super) fn spare(&self, index: SlotIndex, until: u64) {
         let slot = number(index.get());
         let mut book = self.handle.ledger();
+        // Others who used the same key are told the same a moment later.
+        let rests_already = book.schedule.is_spared(slot, clock::now());
         let slots = book.schedule.spare(slot, clock::from_boot_millis(until));
         for slot in &slots {
             book.withhold(*slot as usize);
             self.stock.spare(SlotIndex::new(*slot as usize), until);
         }
-        if let (false, Some(owner)) = (slots.is_empty(), book.owner(index.get())) {
+        if let (false, Some(owner)) = (rests_already || slots.is_empty(), book.owner(index.get())) {
             self.tally(|logins| logins.rests.add(1));
             let wait = clock::from_boot_millis(until).saturating_duration_since(clock::now());
             info!(
