@@ -7,6 +7,7 @@ use crate::{
         client::Client,
         flight::{Failure, Flight, Next},
         gather::gather,
+        journal,
         lend::{give_back, lend},
         login_path::admit,
         permit::permit,
@@ -32,7 +33,9 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
     };
     let mut flight = Flight::new(client, request, head, found);
     flight.tally = Tally::begin(&flight.client.worker, &flight.site);
+    journal::found(&mut flight);
     let outcome = way(&mut flight).await;
+    journal::note_outcome(&mut flight, &outcome);
     give_back(&mut flight);
     match outcome {
         Ok(next) | Err(Failure::Over(next)) => next,
@@ -55,6 +58,7 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
             continue;
         }
         let head = attempt.head(flight).await;
+        flight.client.notes.has_head();
         if let Some((attempt, head)) = judge(flight, attempt, head).await? {
             return pass(flight, attempt, head).await;
         }

@@ -48,7 +48,10 @@ pub(crate) async fn lend(flight: &mut Flight<'_>) -> Result<(), Failure> {
         Some(lease) => (lease, Duration::ZERO),
         None => {
             let begun = Instant::now();
-            (stand_in_line(client, pool).await?, begun.elapsed())
+            let lease = stand_in_line(client, pool).await;
+            let waited = begun.elapsed();
+            client.notes.waited_for_token(waited);
+            (lease?, waited)
         }
     };
     client.worker.counters().acquisition_wait.observe(waited);

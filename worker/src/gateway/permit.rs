@@ -10,7 +10,10 @@ use tpp::{
 
 use crate::{
     clock::millis,
-    gateway::flight::{Failure, Flight, Next},
+    gateway::{
+        flight::{Failure, Flight, Next},
+        journal,
+    },
     message::reply::Reply,
     wire::attend::{AtEnd, Interrupt, attend},
 };
@@ -56,6 +59,7 @@ async fn take(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<Lease, Fai
     }
     let client = &mut *flight.client;
     client.timer.standing.join_line();
+    let begun = journal::wait(client);
     let waited = attend(
         &client.worker,
         &client.timer,
@@ -67,6 +71,9 @@ async fn take(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<Lease, Fai
     .await;
     let spared_until = client.worker.clock.now() + millis(client.settings.drain_timeout);
     client.timer.standing.leave_line(spared_until);
+    if let Some(begun) = begun {
+        client.notes.waited_in_queue(begun.elapsed());
+    }
     match waited {
         Ok(permit) => Ok(permit),
         Err(Interrupt::Gone) => {

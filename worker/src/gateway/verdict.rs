@@ -10,7 +10,7 @@ use crate::{
         client::Client,
         conduct,
         flight::{Failure, Flight, Next},
-        leftover, record,
+        journal, leftover, record,
         renew::Refusal,
         rest,
     },
@@ -35,7 +35,8 @@ pub(crate) async fn judge(
             flight.may_reuse = false;
             return Ok(None);
         }
-        Err(cause) => return Err(fail(flight, attempt, cause).await),
+        // Boxed, here and below: what few requests come to takes no room in every task.
+        Err(cause) => return Err(Box::pin(fail(flight, attempt, cause)).await),
     };
     match head {
         Head::Final(Answer { status, .. })
@@ -81,14 +82,16 @@ pub(crate) async fn pass(
     mut attempt: Attempt,
     head: Head,
 ) -> Result<Next, Failure> {
+    let status = match head {
+        Head::Final(Answer { status, .. }) => status,
+        Head::Switched | Head::Interim { .. } => 101,
+    };
     if let Some(tally) = &mut flight.tally {
-        tally.answered(match head {
-            Head::Final(Answer { status, .. }) => status,
-            Head::Switched | Head::Interim { .. } => 101,
-        });
+        tally.answered(status);
     }
+    flight.client.notes.passes_on(status);
     if let Err(cause) = attempt.rest(flight).await {
-        return Err(fail(flight, attempt, cause).await);
+        return Err(Box::pin(fail(flight, attempt, cause)).await);
     }
     Ok(match head {
         Head::Final(answer) => {
@@ -114,6 +117,7 @@ async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: Break) -> Fa
     if let Break::Late(end) = cause {
         record::wait_ended(&flight.client.worker, flight.client.held.as_ref(), end);
     }
+    journal::note_break(flight, &cause);
     if let Some(failing) = failing(&cause) {
         if let Some(tally) = &flight.tally {
             tally.failed(failing);
