@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test unit coverage house crash-points torture chaos clients mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit watching coverage house crash-points torture chaos clients mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -23,6 +23,11 @@ test: ## run every test
 unit: ## run the tests that need no process of their own: seconds, once they are built
 	@packaging/install-deps.sh build
 	$(CARGO) test --workspace --locked --no-fail-fast --lib --bins
+
+watching: ## each packaged alert in a real Prometheus, before a tpp that is driven into its state
+	@packaging/install-deps.sh build watching
+	$(CARGO) build --locked -p tpp -p tpp-supervisor --bins
+	$(CARGO) test --locked -p tpp --test watching -- --ignored
 
 house: ## no file too long, no circle between files, unsafe code in its rooms alone; each promise has its tests
 	proof/house.py

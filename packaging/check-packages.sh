@@ -38,7 +38,10 @@ files=(
     usr/share/bash-completion/completions/tpp usr/share/bash-completion/completions/tppctl
     usr/share/fish/vendor_completions.d/tpp.fish usr/share/fish/vendor_completions.d/tppctl.fish
     usr/share/doc/tpp/examples/tpp.toml usr/share/doc/tpp/third-party.txt
+    etc/logrotate.d/tpp usr/share/tpp/prometheus/rules.yml usr/share/tpp/grafana/tpp.json
 )
+# What an administrator changes, and an upgrade leaves alone.
+configuration=$'/etc/logrotate.d/tpp\n/etc/tpp/tpp.toml'
 
 # holds LIST FILE...: each stands in LIST.
 holds() {
@@ -53,7 +56,7 @@ check_deb() {
     [[ -f $deb ]] || fail "no $deb; make deb"
     holds "$(dpkg-deb --fsys-tarfile "$deb" | tar -t)" "${files[@]}" usr/share/zsh/vendor-completions/_tpp{,ctl} \
         usr/share/doc/tpp/{copyright,changelog.gz,changelog.Debian.gz}
-    [[ $(dpkg-deb --info "$deb" conffiles) == /etc/tpp/tpp.toml ]] || fail "/etc/tpp/tpp.toml is no conffile"
+    [[ $(dpkg-deb --info "$deb" conffiles | sort) == "$configuration" ]] || fail "its conffiles are others than $configuration"
     dpkg-deb --field "$deb" Depends | grep -q 'libc6 (>= ' || fail "it does not depend on libc6"
     ok "the deb holds ${#files[@]} files and more, and keeps the configuration"
     if command -v lintian >/dev/null 2>&1; then
@@ -78,7 +81,7 @@ check_rpm() {
     rpm --checksig --nosignature "$rpm" >/dev/null || fail "digests"
     holds "$(rpm -qlp "$rpm")" "${files[@]}" usr/share/zsh/site-functions/_tpp{,ctl} usr/share/licenses/tpp/LICENSE-{MIT,APACHE} \
         etc/tpp/credentials
-    [[ $(rpm -qp --configfiles "$rpm") == /etc/tpp/tpp.toml ]] || fail "/etc/tpp/tpp.toml is no configuration file"
+    [[ $(rpm -qp --configfiles "$rpm" | sort) == "$configuration" ]] || fail "its configuration files are others than $configuration"
     local needed
     for needed in 'libc\.so\.6\(GLIBC_[0-9.]+\)\(64bit\)' 'systemd >= 250'; do
         rpm -qp --requires "$rpm" | grep -qxE "$needed" || fail "it does not require $needed"

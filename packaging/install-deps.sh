@@ -18,7 +18,7 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
-purposes="build, demo, bench, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
+purposes="build, demo, bench, watching, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
 (($# > 0)) || fail "say what for: $purposes"
 for purpose in "$@"; do
     case "$purpose" in
@@ -39,6 +39,10 @@ for purpose in "$@"; do
         need nginx nginx-light
         need haproxy haproxy
         need wrk wrk
+        ;;
+    watching)
+        need prometheus prometheus
+        need promtool prometheus
         ;;
     scripts)
         need shellcheck shellcheck

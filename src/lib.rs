@@ -40,6 +40,8 @@ pub mod ids;
 pub mod lending;
 pub mod limits;
 #[cfg(not(tpp_loom))]
+pub mod log_file;
+#[cfg(not(tpp_loom))]
 pub mod log_lines;
 #[cfg(not(tpp_loom))]
 pub mod plan;

@@ -2,7 +2,8 @@
 //!
 //! Standard error may be a pipe whose reader has stopped. Its writer would stand in write(2) for ever, and with it all
 //! connections of a worker. So a thread of its own writes, lines wait for it in bounded memory, and what finds no room is
-//! dropped, counted, and said as soon as the reader goes on. (The pipe is not made non-blocking: others share it.)
+//! dropped, counted, and said as soon as the reader goes on. (The pipe is not made non-blocking: others share it.) What cannot be
+//! written, for the disk is full, is counted with it. The access log goes the same way, many lines at once.
 
 use std::{
     io::{self, Write},
@@ -15,8 +16,8 @@ use std::{
     time::Duration,
 };
 
-/// Bytes of lines that may wait.
-const ROOM: usize = 1 << 20;
+/// Bytes of lines that may wait, as a log has them.
+pub const ROOM: usize = 1 << 20;
 /// Of the thread that writes.
 const STACK: usize = 256 << 10;
 
@@ -29,6 +30,7 @@ enum Message {
 /// Where lines go; a copy goes to the same place.
 #[derive(Debug, Clone)]
 pub struct LogLines {
+    room: usize,
     queue: Sender<Message>,
     counts: Arc<Counts>,
 }
@@ -37,17 +39,19 @@ pub struct LogLines {
 struct Counts {
     /// Bytes that wait.
     waiting: AtomicUsize,
-    /// Lines that found no room.
+    /// Lines that found no room, or could not be written.
     dropped: AtomicU64,
 }
 
 impl LogLines {
-    /// Begins to write to `out`. Once it takes lines again after some were dropped, `say` is told how many there were so far.
+    /// Begins to write to `out`; so many bytes may wait for it. Once it takes lines again after some were dropped, `say` is told how
+    /// many there were so far.
     ///
     /// # Errors
     /// If the system has no thread left.
     pub fn begin(
         mut out: impl Write + Send + 'static,
+        room: usize,
         say: impl Fn(u64) + Send + 'static,
     ) -> io::Result<Self> {
         let (queue, lines) = channel();
@@ -57,13 +61,14 @@ impl LogLines {
             let mut said = 0;
             for message in lines {
                 match message {
-                    Message::Line(line) => {
-                        // Nobody is left to be told if this fails.
-                        let _ = out.write_all(&line);
+                    Message::Line(lines) => {
+                        let unwritten = put(&mut out, &lines);
                         // Relaxed: numbers on their own; the channel carries the lines.
-                        shared.waiting.fetch_sub(line.len(), Relaxed);
+                        shared.waiting.fetch_sub(lines.len(), Relaxed);
+                        shared.dropped.fetch_add(unwritten, Relaxed);
                         let dropped = shared.dropped.load(Relaxed);
-                        if dropped != said {
+                        // Not while it fails: what is said goes the same way.
+                        if dropped != said && unwritten == 0 {
                             said = dropped;
                             say(dropped);
                         }
@@ -76,7 +81,11 @@ impl LogLines {
             .name("tpp-log".to_owned())
             .stack_size(STACK)
             .spawn(write)?;
-        Ok(Self { queue, counts })
+        Ok(Self {
+            room,
+            queue,
+            counts,
+        })
     }
 
     /// Lines dropped so far.
@@ -84,6 +93,18 @@ impl LogLines {
     pub fn dropped(&self) -> u64 {
         // Relaxed: a number on its own.
         self.counts.dropped.load(Relaxed)
+    }
+
+    /// Takes whole lines. Never fails nor waits.
+    pub fn take(&self, lines: Vec<u8>) {
+        let (length, count) = (lines.len(), count(&lines));
+        // Relaxed: the bound may be missed by what several threads write at once.
+        let waiting = self.counts.waiting.fetch_add(length, Relaxed);
+        let is_taken = waiting < self.room && self.queue.send(Message::Line(lines)).is_ok();
+        if !is_taken {
+            self.counts.waiting.fetch_sub(length, Relaxed);
+            self.counts.dropped.fetch_add(count, Relaxed);
+        }
     }
 
     /// Waits until all lines so far are written, but no longer than `limit`. Before a process ends.
@@ -96,16 +117,28 @@ impl LogLines {
     }
 }
 
+/// Writes `lines`. Returns how many of them could not be.
+fn put(out: &mut impl Write, lines: &[u8]) -> u64 {
+    let mut rest = lines;
+    while !rest.is_empty() {
+        match out.write(rest) {
+            Ok(0) => break,
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    count(rest)
+}
+
+fn count(lines: &[u8]) -> u64 {
+    lines.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
 /// One call writes one line, and never fails nor waits.
 impl Write for LogLines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // Relaxed: the bound may be missed by what several threads write at once.
-        let waiting = self.counts.waiting.fetch_add(line.len(), Relaxed);
-        let is_taken = waiting < ROOM && self.queue.send(Message::Line(line.to_vec())).is_ok();
-        if !is_taken {
-            self.counts.waiting.fetch_sub(line.len(), Relaxed);
-            self.counts.dropped.fetch_add(1, Relaxed);
-        }
+        self.take(line.to_vec());
         Ok(line.len())
     }
 
@@ -123,7 +156,7 @@ mod tests {
     #[test]
     fn lines_come_out_in_order_and_a_flush_waits_for_them() {
         let (mut reader, writer) = UnixStream::pair().unwrap();
-        let mut lines = LogLines::begin(writer, |_| {}).unwrap();
+        let mut lines = LogLines::begin(writer, ROOM, |_| {}).unwrap();
         lines.write_all(b"one\n").unwrap();
         lines.write_all(b"two\n").unwrap();
         LogLines::flush(&lines, Duration::from_secs(60));
@@ -134,11 +167,40 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_written_is_counted_line_by_line_and_said_when_it_can_be_again() {
+        struct Full(mpsc::Receiver<usize>);
+        impl Write for Full {
+            fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+                let room = self.0.recv().unwrap();
+                if room == 0 {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                Ok(room.min(lines.len()))
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let ((room, rooms), (say, said)) = (mpsc::channel(), mpsc::channel());
+        let say = move |dropped| say.send(dropped).unwrap();
+        let lines = LogLines::begin(Full(rooms), ROOM, say).unwrap();
+        // Of three lines the first is written, and half of the second.
+        [6, 0, 4].map(|bytes| room.send(bytes).unwrap());
+        lines.take(b"one\ntwo\nthree\n".to_vec());
+        lines.take(b"end\n".to_vec());
+        assert_eq!(said.recv_timeout(Duration::from_secs(60)), Ok(2));
+        assert_eq!(lines.dropped(), 2);
+    }
+
+    #[test]
     fn a_reader_that_stops_holds_nobody_up_and_what_is_lost_is_said_when_it_goes_on() {
         let (mut reader, writer) = UnixStream::pair().unwrap();
         let (say, said) = mpsc::channel();
-        let mut lines = LogLines::begin(writer, move |dropped| say.send(dropped).unwrap()).unwrap();
-        let line = [b'x'; 1024];
+        let say = move |dropped| say.send(dropped).unwrap();
+        let mut lines = LogLines::begin(writer, ROOM, say).unwrap();
+        let mut line = [b'x'; 1024];
+        line[1023] = b'\n';
         // More than the room and any socket's buffer: this loop would stand for ever if a line could wait.
         for _ in 0..8 * 1024 {
             lines.write_all(&line).unwrap();

@@ -91,12 +91,22 @@ impl Desk {
     /// Requests under way to the backend in `row`, over all workers: for a choice, so it may be one behind.
     #[must_use]
     pub fn backend_in_flight(&self, row: usize) -> u64 {
-        let seats = self.region.seats().iter().zip(0..);
-        let filled = seats
-            .filter(|(seat, _)| seat.word().is_filled())
-            .map(|(_, index)| crate::ids::SeatIndex::new(index));
         let backends = self.region.backends();
-        backends.map_or(0, |table| table.in_flight(row, filled))
+        backends.map_or(0, |table| table.in_flight(row, self.filled_seats()))
+    }
+
+    /// Requests under way at the host of `row`, over all workers, as exactly.
+    #[must_use]
+    pub fn host_in_flight(&self, row: usize) -> u64 {
+        let hosts = self.region.hosts();
+        hosts.map_or(0, |table| table.in_flight(row, self.filled_seats()))
+    }
+
+    fn filled_seats(&self) -> impl Iterator<Item = crate::ids::SeatIndex> {
+        let seats = self.region.seats().iter().zip(0..);
+        seats
+            .filter(|(seat, _)| seat.word().is_filled())
+            .map(|(_, index)| crate::ids::SeatIndex::new(index))
     }
 
     /// Counts a request in at the host of `row`.

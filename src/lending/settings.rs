@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Client, Config, Lease, LogFormat, Outlier, Retry, Token, TokenScope, TrustedProxies, Upstream,
+    AccessLog, AccessLogFormat, Client, Config, Lease, LogFormat, LogOutput, Outlier, Retry, Token,
+    TokenScope, TrustedProxies, Upstream,
 };
 
 /// The part of a [`Config`] that workers act on: no account, no address to listen on.
@@ -39,6 +40,12 @@ pub struct WorkerSettings {
     pub log_filter: String,
     /// `telemetry.log_format`.
     pub log_format: LogFormat,
+    /// `telemetry.log_output`.
+    pub log_output: LogOutput,
+    /// `telemetry.access_log`.
+    pub access_log: AccessLog,
+    /// `telemetry.access_log_format`.
+    pub access_log_format: AccessLogFormat,
 }
 
 /// What a worker must know of `[token]`: nothing that only a login needs.
@@ -88,6 +95,9 @@ impl WorkerSettings {
             outlier: config.gateway.outlier.clone(),
             log_filter: config.telemetry.log_filter.clone(),
             log_format: config.telemetry.log_format,
+            log_output: config.telemetry.log_output.clone(),
+            access_log: config.telemetry.access_log.clone(),
+            access_log_format: config.telemetry.access_log_format,
         }
     }
 }

@@ -81,6 +81,8 @@ macro_rules! seat_counters {
             pub connection_duration: Histogram,
             /// Waits that were ended because their bound was over.
             pub waits_ended: WaitsEnded,
+            /// Lines of the access log that nobody took, or that could not be written.
+            pub access_log_dropped: Counter,
         }
 
         /// [`SeatCounters`] of all seats, added up.
@@ -93,6 +95,8 @@ macro_rules! seat_counters {
             pub connection_duration: HistogramCounts,
             /// Waits that were ended because their bound was over.
             pub waits_ended: WaitsEndedCounts,
+            /// Lines of the access log that nobody took, or that could not be written.
+            pub access_log_dropped: u64,
         }
 
         impl Totals {
@@ -101,6 +105,7 @@ macro_rules! seat_counters {
                 $(self.$name += seat.$name.get();)+
                 self.acquisition_wait.add(&seat.acquisition_wait.read());
                 self.connection_duration.add(&seat.connection_duration.read());
+                self.access_log_dropped += seat.access_log_dropped.get();
                 for (sum, count) in self.waits_ended.iter_mut().zip(seat.waits_ended.read()) {
                     *sum += count;
                 }

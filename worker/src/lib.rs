@@ -9,6 +9,7 @@
 //! - `message`: a head whatever its protocol, what fields mean, and what tpp answers itself;
 //! - `gateway`: the way of a request: its lease, its attempts, the relay between the two wires;
 //! - `upstream`: connections to the upstream, kept and new;
+//! - `access_log`, `request_id`: a line and a name for each request;
 //! - `worker`: what all connections share; `clock`, `timers`: how long things wait;
 //! - `leash`: what ends a connection whose lease was taken back.
 //!
@@ -33,6 +34,7 @@ use tpp::{
 
 pub use tpp::handover::WorkerArgs;
 
+mod access_log;
 mod clock;
 mod door;
 #[cfg(any(test, fuzzing))]
@@ -44,6 +46,7 @@ mod leash;
 mod life;
 mod log;
 mod message;
+mod request_id;
 #[cfg(test)]
 mod tests;
 mod timers;

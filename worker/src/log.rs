@@ -1,12 +1,17 @@
 //! Where the worker's log lines go, and what may be among them.
 
 use std::{
-    io,
+    io::{self, Write},
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
-use tpp::{config::LogFormat, lending::WorkerSettings, log_lines::LogLines};
+use tpp::{
+    config::{LogFormat, LogOutput},
+    lending::WorkerSettings,
+    log_file::log_file,
+    log_lines::{LogLines, ROOM},
+};
 use tracing::{Level, Metadata, warn};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
@@ -46,13 +51,20 @@ pub(crate) struct Log {
 /// How long the last lines of a process may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Starts logging to standard error. A second start in one process changes nothing.
+/// Starts logging. A second start in one process changes nothing.
 ///
 /// # Errors
 /// If the system has no thread left.
 pub(crate) fn start(settings: &WorkerSettings) -> io::Result<Log> {
-    let written = LogLines::begin(io::stderr(), |dropped| {
-        warn!(dropped, "log lines were dropped: their reader stood still");
+    let out: Box<dyn Write + Send> = match &settings.log_output {
+        LogOutput::Stderr => Box::new(io::stderr()),
+        LogOutput::File(path) => Box::new(log_file(path)),
+    };
+    let written = LogLines::begin(out, ROOM, |dropped| {
+        warn!(
+            dropped,
+            "log lines were dropped: their reader stood still, or they could not be written"
+        );
     })?;
     let writer = written.clone();
     let make = move || writer.clone();

@@ -19,11 +19,13 @@ use tpp::{
 };
 
 use crate::{
+    access_log::AccessLog,
     clock::Clock,
     door::limit::{Limit, Place},
     gateway::{budget::Retries, doubts::Doubts},
     leash::Looks,
     log::Muffler,
+    request_id::Ids,
     timers::{Timer, Timers},
     view::{View, pool::TokenPool},
 };
@@ -65,6 +67,9 @@ pub(crate) struct Worker {
     pub(crate) muffler: Muffler,
     /// Of waits that end.
     pub(crate) wait_muffler: Muffler,
+    /// Names for requests.
+    pub(crate) ids: Ids,
+    pub(crate) access_log: AccessLog,
 }
 
 impl Worker {
@@ -75,6 +80,8 @@ impl Worker {
         let generation = plan.generation;
         let view = View::new(plan, &desk, None);
         let looks = Looks::new(desk.seat().get());
+        let access_log = AccessLog::default();
+        access_log.follow(&view.settings);
         Arc::new(Self {
             desk,
             clock: Clock::new(),
@@ -96,6 +103,8 @@ impl Worker {
             doubts: Doubts::default(),
             muffler: Muffler::default(),
             wait_muffler: Muffler::default(),
+            ids: Ids::new(),
+            access_log,
         })
     }
 
@@ -130,6 +139,7 @@ impl Worker {
         }
         let generation = plan.generation;
         let new = View::new(plan, &self.desk, Some(&view));
+        self.access_log.follow(&new.settings);
         view.retire();
         *view = Arc::new(new);
         *self.sealed.lock() = Arc::new(sealed);

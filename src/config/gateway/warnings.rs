@@ -38,7 +38,7 @@ mod tests {
             enabled_backends_tag = "x"
             hsts_seconds = 60
             [telemetry]
-            access_log = "stderr"
+            otlp_endpoint = "http://localhost:4317"
         "#;
         let unset = BTreeMap::<String, String>::new();
         let (file, directory) = (Path::new("tpp.toml"), Path::new("/"));
@@ -47,7 +47,7 @@ mod tests {
             config.warnings(),
             [
                 "http_to_https or hsts_seconds of a virtual host is set, but has no effect yet",
-                "telemetry.access_log is set, but no access log is written yet",
+                "telemetry.otlp_endpoint is set, but nothing is exported yet",
             ]
         );
     }

@@ -65,7 +65,7 @@ section! {
 pub enum LogOutput {
     /// To standard error.
     Stderr,
-    /// To this file's end; it is opened anew on SIGHUP.
+    /// To this file's end; one that was moved away is followed by a new one.
     File(PathBuf),
 }
 
@@ -76,7 +76,7 @@ pub enum AccessLog {
     Off,
     /// To standard error.
     Stderr,
-    /// To this file's end; it is opened anew on SIGHUP.
+    /// To this file's end; one that was moved away is followed by a new one.
     File(PathBuf),
 }
 
@@ -143,21 +143,8 @@ choice! {
 impl Telemetry {
     /// What an administrator should know though it is no error.
     pub(in crate::config) fn warnings(&self) -> Vec<String> {
-        let vain = [
-            (
-                self.otlp_endpoint.is_some(),
-                "telemetry.otlp_endpoint is set, but nothing is exported yet",
-            ),
-            (
-                self.access_log != AccessLog::Off,
-                "telemetry.access_log is set, but no access log is written yet",
-            ),
-            (
-                self.log_output != LogOutput::Stderr,
-                "telemetry.log_output is set, but the log goes to standard error as yet",
-            ),
-        ];
-        let set = vain.into_iter().filter(|(is_set, _)| *is_set);
-        set.map(|(_, what)| what.to_owned()).collect()
+        let is_vain = self.otlp_endpoint.is_some();
+        let what = "telemetry.otlp_endpoint is set, but nothing is exported yet";
+        is_vain.then(|| what.to_owned()).into_iter().collect()
     }
 }

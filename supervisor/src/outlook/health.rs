@@ -23,6 +23,10 @@ pub enum Audience {
 pub fn assess(snapshot: &Snapshot, audience: Audience) -> (Health, Vec<String>) {
     let (health, mut reasons) = Inputs::of(snapshot).assess(audience);
     reasons.extend(snapshot.details.put_off.iter().cloned());
+    let dropped = snapshot.numbers.access_log_dropped;
+    if dropped > 0 {
+        reasons.push(format!("{dropped} lines of the access log were dropped"));
+    }
     (health, reasons)
 }
 

@@ -211,6 +211,11 @@ fn logins(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "Logins that failed.",
             refused + trouble,
         ),
+        gauge(
+            "tpp_accounts_refused",
+            "Accounts whose logins the server refuses.",
+            snapshot.details.refused_users.len() as u64,
+        ),
     ]
 }
 
@@ -264,8 +269,13 @@ fn supervisor(snapshot: &Snapshot) -> Vec<MetricFamily> {
         ),
         counter(
             "tpp_log_lines_dropped_total",
-            "Log lines dropped because nobody read them.",
+            "Log lines dropped because nobody read them, or they could not be written.",
             snapshot.numbers.log_lines_dropped,
+        ),
+        counter(
+            "tpp_access_log_dropped_total",
+            "Lines of the access log dropped, for the same reasons.",
+            snapshot.numbers.access_log_dropped,
         ),
         gauge(
             "tpp_upstream_addresses",

@@ -259,6 +259,7 @@ impl Outlook {
                 longest_wait: numbers::longest_wait(&pools),
                 idle_leases: pools.iter().map(|pool| pool.idle_leases()).sum(),
                 log_lines_dropped: totals.log_lines_dropped + self.log.dropped(),
+                access_log_dropped: totals.access_log_dropped,
                 totals,
                 pools: done,
                 refreshes: numbers::refreshes(region.supervisors()),

@@ -35,6 +35,8 @@ pub struct Numbers {
     pub totals: Totals,
     /// Log lines that were dropped because nobody read them, of all processes.
     pub log_lines_dropped: u64,
+    /// Lines of the access log that were dropped, of all workers.
+    pub access_log_dropped: u64,
     /// Token refreshes by their results.
     pub refreshes: Refreshes,
     /// What each pool has done.

@@ -1,11 +1,15 @@
-//! Log lines: on standard error, as text for people or JSON for machines, with the same field names.
+//! Log lines: on standard error or in a file, as text for people or JSON for machines, with the same field names.
 
-use std::time::Duration;
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
 
 use anyhow::Context;
 use tpp::{
-    config::{LogFormat, Telemetry},
-    log_lines::LogLines,
+    config::{LogFormat, LogOutput, Telemetry},
+    log_file::log_file,
+    log_lines::{LogLines, ROOM},
 };
 use tracing::{Level, warn};
 use tracing_subscriber::{
@@ -27,22 +31,25 @@ impl Log {
     /// Begins to log as `telemetry` says.
     ///
     /// # Errors
-    /// If the filter cannot be understood, or logging has begun before.
+    /// If the filter cannot be understood, the file cannot be written, or logging has begun before.
     pub fn begin(telemetry: &Telemetry) -> anyhow::Result<Self> {
         let (filter, handle) = reload::Layer::new(parse(&telemetry.log_filter)?);
         // Libraries below info may print what they carry, a password or a token among it: no filter may ask for that.
         let no_library_details = filter_fn(|metadata| {
             metadata.target().starts_with("tpp") || *metadata.level() <= Level::INFO
         });
-        let lines = LogLines::begin(std::io::stderr(), |dropped| {
-            warn!(dropped, "log lines were dropped: their reader stood still");
+        let lines = LogLines::begin(output(&telemetry.log_output)?, ROOM, |dropped| {
+            warn!(
+                dropped,
+                "log lines were dropped: their reader stood still, or they could not be written"
+            );
         });
         let written = lines.context("begin to log")?;
         let writer = written.clone();
         let lines = fmt::layer().with_writer(move || writer.clone());
         let lines = match telemetry.log_format {
             LogFormat::Text => lines
-                .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+                .with_ansi(telemetry.log_output == LogOutput::Stderr && io::stderr().is_terminal())
                 .boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
@@ -76,6 +83,20 @@ impl Log {
             .reload(parse(directives)?)
             .context("change the log filter")
     }
+}
+
+/// # Errors
+/// If it is a file that cannot be written: whoever starts tpp is told so, rather than nobody by a log that is nowhere.
+fn output(output: &LogOutput) -> anyhow::Result<Box<dyn Write + Send>> {
+    Ok(match output {
+        LogOutput::Stderr => Box::new(io::stderr()),
+        LogOutput::File(path) => {
+            let mut file = log_file(path);
+            let opened = file.open_now();
+            opened.with_context(|| format!("telemetry.log_output {}", path.display()))?;
+            Box::new(file)
+        }
+    })
 }
 
 fn parse(directives: &str) -> anyhow::Result<EnvFilter> {

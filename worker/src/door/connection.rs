@@ -17,7 +17,7 @@ use tpp::shared::WaitEnd;
 use crate::{
     clock::due,
     gateway::stamp::check_hops,
-    gateway::{client::Client, exchange, flight::Next, record},
+    gateway::{client::Client, exchange, flight::Next, journal, notes::Notes, record},
     http1::line,
     http1::request::{self, Request},
     message::head::Head,
@@ -52,7 +52,9 @@ pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream) {
 async fn serve_requests(connection: &mut Connection) {
     let mut is_first = true;
     while let Some(request) = connection.next_request(is_first).await {
-        match exchange::run(&mut connection.client, &request, &connection.head).await {
+        let next = exchange::run(&mut connection.client, &request, &connection.head).await;
+        journal::end(&mut connection.client, Some(&connection.head), "complete");
+        match next {
             Next::Request => is_first = false,
             Next::End => return connection.end().await,
             Next::Drop => return,
@@ -88,6 +90,7 @@ impl Connection {
                 peer,
                 lot: fastrand::u64(..),
                 present: None,
+                notes: Notes::default(),
             },
             head: Head::default(),
             opened: Instant::now(),
@@ -113,7 +116,7 @@ impl Connection {
                     Ok(Some(request)) => return Some(request),
                     Ok(None) => seen = self.client.wire.inbox.len(),
                     Err(reply) => {
-                        self.refuse(&reply).await;
+                        self.refuse(&reply, "bad_request").await;
                         return None;
                     }
                 }
@@ -179,7 +182,7 @@ impl Connection {
         let client = &self.client;
         record::wait_ended(&client.worker, client.held.as_ref(), WaitEnd::ClientHead);
         let reply = Reply::request_timeout("the request head did not end in time");
-        self.refuse(&reply).await;
+        self.refuse(&reply, WaitEnd::ClientHead.label()).await;
     }
 
     fn set_timer(&self, limit: Option<Duration>) {
@@ -233,6 +236,7 @@ impl Connection {
         };
         check_hops(&self.head)?;
         client.wire.inbox.advance(length);
+        journal::begin(client, Some(&self.head), length);
         Ok(Some(request))
     }
 
@@ -255,8 +259,16 @@ impl Connection {
     }
 
     /// Refuses what is no request. The connection ends, for nobody knows where the next one would begin.
-    async fn refuse(&mut self, reply: &Reply) {
-        if self.client.say(reply, None, true).await.is_ok() {
+    async fn refuse(&mut self, reply: &Reply, why: &'static str) {
+        let client = &mut self.client;
+        // What there is of it is all that there will be.
+        let length = client.wire.inbox.len();
+        client.wire.inbox.clear();
+        journal::begin(client, None, length);
+        client.notes.ends(why);
+        let said = client.say(reply, None, true).await;
+        journal::end(client, None, "client_gone");
+        if said.is_ok() {
             self.end().await;
         }
     }
@@ -286,6 +298,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        // Dropped on its way: its lease was taken back, or its worker ends.
+        journal::end(&mut self.client, Some(&self.head), "taken_back");
         let worker = &self.client.worker;
         if self.client.timer.is_cut() {
             worker.counters().drain_cut.add(1);

@@ -71,6 +71,7 @@ fn tell(worker: &Worker, mut tcp: &std::net::TcpStream, reply: &Reply) -> io::Re
         keep_alive: None,
         date: &worker.clock.date_line(),
         fields: b"",
+        request_id: b"",
     };
     write::reply(reply, None, seal, &mut answer);
     tcp.write_all(&answer)?;

@@ -32,6 +32,7 @@ pub fn http_request_head(bytes: &[u8]) {
         passes_authorization: false,
         replaces: None,
         host: Host::Client { or: AUTHORITY },
+        request_id: None,
     };
     let (mut head, mut out) = (RequestHead::default(), BytesMut::new());
     let Ok(Some((request, length))) = request::read(bytes, &mut head) else {
@@ -250,6 +251,7 @@ pub fn http_answer_head(bytes: &[u8]) {
         keep_alive: None,
         date: b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
         fields: b"",
+        request_id: b"",
     };
     let (mut out, mut rest) = (BytesMut::new(), bytes);
     while let Ok(Some((head, length))) = head::pass(rest, &request, seal, &mut out) {

@@ -52,6 +52,7 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
         }
         let client = &mut *flight.client;
         client.serve_as(settings);
+        client.notes.tries(backend);
         let now = client.worker.clock.now();
         if flight.may_reuse
             && let Some(link) = backend.upstream.reuse(origin, now)

@@ -10,7 +10,7 @@ use tpp::{
 
 use crate::{
     clock::due,
-    gateway::{held::Held, record},
+    gateway::{held::Held, notes::Notes, record},
     http1::request::Request,
     http1::write::{self, Seal},
     message::reply::Reply,
@@ -48,6 +48,8 @@ pub(crate) struct Client {
     pub(crate) lot: u64,
     /// Counted at the host that it asked last, if that counts by itself.
     pub(crate) present: Option<Present>,
+    /// Of the request in hand.
+    pub(crate) notes: Notes,
 }
 
 impl Client {
@@ -101,8 +103,13 @@ impl Client {
             keep_alive: self.keep_alive(),
             date: &self.worker.clock.date_line(),
             fields: b"",
+            request_id: self.notes.id_line(),
         };
-        write::reply(reply, request, seal, &mut self.wire.outbox);
+        let before = self.wire.outbox.len();
+        let body = write::reply(reply, request, seal, &mut self.wire.outbox);
+        self.notes.answers(reply.status);
+        self.notes
+            .has_head_of(self.wire.outbox.len() - before - body);
         self.flush().await
     }
 

@@ -7,6 +7,7 @@ use crate::{
         client::Client,
         flight::{Failure, Flight, Next},
         gather::gather,
+        journal,
         lend::{give_back, lend},
         login_path::admit,
         permit::{self, permit},
@@ -32,7 +33,9 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
     };
     let mut flight = Flight::new(client, request, head, found);
     flight.tally = Tally::begin(&flight.client.worker, &flight.site);
+    journal::found(&mut flight);
     let outcome = way(&mut flight).await;
+    journal::note_outcome(&mut flight, &outcome);
     give_back(&mut flight);
     permit::note_end(&flight);
     match outcome {
@@ -56,6 +59,7 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
             continue;
         }
         let head = attempt.head(flight).await;
+        flight.client.notes.has_head();
         let broke = match judge(flight, &mut attempt, head).await? {
             Verdict::Again => continue,
             Verdict::Broke(cause) => cause,
@@ -64,7 +68,8 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
                 Err(cause) => cause,
             },
         };
-        return Err(fail(flight, attempt, broke).await);
+        // Boxed: what few requests come to takes no room in every task.
+        return Err(Box::pin(fail(flight, attempt, broke)).await);
     }
 }
 

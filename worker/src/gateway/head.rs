@@ -40,7 +40,7 @@ fn pass_one(
 ) -> Result<Head, Nonsense> {
     match head.status {
         101 if request.is_websocket => {
-            write::switch(head, seal.fields, out);
+            write::switch(head, seal, out);
             Ok(Head::Switched)
         }
         101 => Err(Nonsense("it switched protocols unasked")),

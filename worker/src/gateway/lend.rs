@@ -83,7 +83,10 @@ async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Fail
         None => {
             let begun = Instant::now();
             let _waits = flight.tally.as_ref().map(Tally::wait);
-            (stand_in_line(client, pool).await?, begun.elapsed())
+            let lease = stand_in_line(client, pool).await;
+            let waited = begun.elapsed();
+            client.notes.waited_for_token(waited);
+            (lease?, waited)
         }
     };
     client.worker.counters().acquisition_wait.observe(waited);

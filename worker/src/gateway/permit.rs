@@ -13,6 +13,7 @@ use crate::{
     clock::millis,
     gateway::{
         flight::{Failure, Flight, Next},
+        journal,
         tally::Tally,
     },
     message::reply::Reply,
@@ -71,6 +72,7 @@ async fn stand_in_line(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<L
     let _waits = flight.tally.as_ref().map(Tally::wait);
     let client = &mut *flight.client;
     client.timer.standing.join_line();
+    let begun = journal::wait(client);
     let waited = attend(
         &client.worker,
         &client.timer,
@@ -82,6 +84,9 @@ async fn stand_in_line(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<L
     .await;
     let spared_until = client.worker.clock.now() + millis(client.settings.drain_timeout);
     client.timer.standing.leave_line(spared_until);
+    if let Some(begun) = begun {
+        client.notes.waited_in_queue(begun.elapsed());
+    }
     match waited {
         Ok(permit) => Ok(permit),
         Err(Interrupt::Gone) => {

@@ -68,6 +68,7 @@ impl Attempt {
             keep_alive: client.keep_alive(),
             date: &client.worker.clock.date_line(),
             fields: &flight.answer_fields,
+            request_id: client.notes.id_line(),
         };
         loop {
             let before = client.wire.outbox.len();
@@ -92,6 +93,7 @@ impl Attempt {
                 }),
                 Head::Switched => head,
             };
+            client.notes.has_head_of(client.wire.outbox.len() - before);
             self.state.answer_at = before;
             self.state.is_delivered = false;
             return Ok(Some(head));

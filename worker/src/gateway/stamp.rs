@@ -35,6 +35,7 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         address,
         peer,
         worker,
+        notes,
         ..
     } = &mut *flight.client;
     let stamp = Stamp {
@@ -44,6 +45,7 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         passes_authorization: flight.group.pool.is_none(),
         replaces: flight.group.pool.as_ref().and_then(|pool| pool.header()),
         host: attempt.backend.upstream.host(),
+        request_id: notes.made_id_line(),
     };
     if flight.group.pool.is_none() {
         attempt.wire.reserve_outbox();

@@ -10,7 +10,7 @@ use crate::{
         client::Client,
         conduct,
         flight::{Failure, Flight, Next},
-        leftover, record,
+        journal, leftover, record,
         renew::Refusal,
         rest,
     },
@@ -91,12 +91,14 @@ pub(crate) async fn pass(
     attempt: &mut Attempt,
     head: &Head,
 ) -> Result<(), Break> {
+    let status = match head {
+        Head::Final(Answer { status, .. }) => *status,
+        Head::Switched | Head::Interim { .. } => 101,
+    };
     if let Some(tally) = &mut flight.tally {
-        tally.answered(match head {
-            Head::Final(Answer { status, .. }) => *status,
-            Head::Switched | Head::Interim { .. } => 101,
-        });
+        tally.answered(status);
     }
+    flight.client.notes.passes_on(status);
     attempt.rest(flight).await?;
     breaker::note_whole(flight);
     Ok(())
@@ -128,6 +130,7 @@ pub(crate) async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: B
     if let Break::Late(end) = cause {
         record::wait_ended(&flight.client.worker, flight.client.held.as_ref(), end);
     }
+    journal::note_break(flight, &cause);
     if let Some(failing) = failing(&cause) {
         if let Some(tally) = &flight.tally {
             tally.failed(failing);

@@ -31,6 +31,8 @@ use crate::{
     worker::Worker,
 };
 
+/// How long the last lines of the access log may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
 /// Ticks between two looks at the idle upstream connections.
 const TICKS_PER_TENDING: u32 = 10;
 
@@ -95,6 +97,7 @@ pub(crate) async fn live(
     // With it goes the place where a supervisor could have met this worker.
     link.abort();
     let _ = link.await;
+    worker.access_log.flush(LAST_LINES);
     Ok(())
 }
 
@@ -151,7 +154,7 @@ async fn answer_bell(worker: Arc<Worker>, bell: AsyncFd<OwnedFd>) {
 /// The tick: heartbeat, clock, deadlines. `deposed` is told if the seat is another's.
 async fn keep_time(worker: Arc<Worker>, log: Log, deposed: oneshot::Sender<()>) {
     let mut deposed = Some(deposed);
-    let mut counted = 0;
+    let (mut counted, mut unwritten) = (0, 0);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut count = 0_u32;
@@ -168,6 +171,9 @@ async fn keep_time(worker: Arc<Worker>, log: Log, deposed: oneshot::Sender<()>) 
                 let lost = &worker.counters().log_lines_dropped;
                 let dropped = log.dropped();
                 lost.add(dropped - std::mem::replace(&mut counted, dropped));
+                let lost = &worker.counters().access_log_dropped;
+                let dropped = worker.access_log.tick();
+                lost.add(dropped - std::mem::replace(&mut unwritten, dropped));
                 worker.timers.tick(&worker.clock);
                 worker.look_at_leases();
                 if count.is_multiple_of(TICKS_PER_TENDING) {

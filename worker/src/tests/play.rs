@@ -17,8 +17,8 @@ use tokio::{
 use tpp::{
     bells::BellBoard,
     config::{
-        Abandoned, Client, HostHeader, Lease, LeaseMode, LogFormat, Outlier, Proxy, Reset, Retry,
-        TokenScope, TrustedProxies, Upstream,
+        Abandoned, AccessLog, AccessLogFormat, Client, HostHeader, Lease, LeaseMode, LogFormat,
+        LogOutput, Outlier, Proxy, Reset, Retry, TokenScope, TrustedProxies, Upstream,
     },
     lending::{Desk, Stock, TokenSettings, WorkerSettings},
     plan::{Place, Plan, Sealed},
@@ -108,6 +108,9 @@ pub(crate) fn settings(port: u16) -> WorkerSettings {
         outlier: Outlier::default(),
         log_filter: "info".into(),
         log_format: LogFormat::Text,
+        log_output: LogOutput::Stderr,
+        access_log: AccessLog::Off,
+        access_log_format: AccessLogFormat::Json,
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod site;
 use std::{collections::HashMap, sync::Arc};
 
 use tpp::{
+    config::AccessLog,
     lending::{Desk, WorkerSettings},
     plan::Plan,
 };
@@ -26,6 +27,10 @@ pub(crate) struct View {
     generation: u64,
     /// What holds before it is known whom a request is for, and wherever nothing else is said.
     pub(crate) settings: Arc<WorkerSettings>,
+    /// Requests have a line each in the access log.
+    pub(crate) is_logged: bool,
+    /// They have ids. Of a plain configuration without a log nothing is asked that it was not asked before there were any.
+    pub(crate) has_ids: bool,
     pub(crate) routes: Routes,
     pools: Vec<Arc<TokenPool>>,
     backends: Vec<Arc<Backend>>,
@@ -34,6 +39,8 @@ pub(crate) struct View {
 impl View {
     /// That of `plan`. What `previous` has open goes on.
     pub(crate) fn new(plan: Plan, desk: &Arc<Desk>, previous: Option<&Self>) -> Self {
+        let is_logged = plan.settings.access_log != AccessLog::Off;
+        let has_ids = is_logged || !plan.is_plain();
         let settings = Arc::new(plan.settings);
         let old_pools = previous.map_or(&[][..], |view| &view.pools);
         let pools: Vec<_> = plan
@@ -69,6 +76,8 @@ impl View {
         Self {
             generation: plan.generation,
             settings,
+            is_logged,
+            has_ids,
             routes,
             pools,
             backends,

@@ -46,6 +46,18 @@ pub(crate) struct Wire {
     unflushed: bool,
     /// The peer has ended its side.
     ended: bool,
+    /// Bytes read and sent since the begin.
+    read: u64,
+    sent: u64,
+}
+
+/// How much has passed on a wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// Bytes of the peer's that were used.
+    pub(crate) taken: u64,
+    /// Bytes that the peer was sent.
+    pub(crate) sent: u64,
 }
 
 impl Wire {
@@ -56,6 +68,16 @@ impl Wire {
             outbox: BytesMut::new(),
             unflushed: false,
             ended: false,
+            read: 0,
+            sent: 0,
+        }
+    }
+
+    /// How much has passed so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        Traffic {
+            taken: self.read.saturating_sub(self.inbox.len() as u64),
+            sent: self.sent,
         }
     }
 
@@ -68,6 +90,7 @@ impl Wire {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
             self.inbox.extend_from_slice(buffer.filled());
+            self.read += buffer.filled().len() as u64;
             self.ended = buffer.filled().is_empty();
             Poll::Ready(Ok(buffer.filled().len()))
         })
@@ -91,6 +114,7 @@ impl Wire {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.unflushed = true;
+            self.sent += sent as u64;
             self.outbox.advance(sent);
         }
         if self.unflushed {
@@ -109,6 +133,7 @@ impl Wire {
     ) -> Poll<io::Result<usize>> {
         debug_assert!(self.outbox.is_empty(), "bytes must not overtake others");
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.sent += written as u64;
         self.unflushed = true;
         Poll::Ready(Ok(written))
     }

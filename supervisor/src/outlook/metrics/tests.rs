@@ -59,6 +59,7 @@ fn snapshot() -> Snapshot {
                 refused_descriptors: 14,
                 acquisition_wait: histogram_of(&[(0, 4000), (3, 900), (15, 90)], 1_500_000_250),
                 connection_duration: histogram_of(&[(8, 4850)], 2_425_000_000),
+                access_log_dropped: 0,
             },
             refreshes: Refreshes {
                 success: 400,
@@ -68,11 +69,13 @@ fn snapshot() -> Snapshot {
             pools: Vec::new(),
             worker_restarts: 1,
             log_lines_dropped: 11,
+            access_log_dropped: 15,
             uptime: Duration::from_secs(1),
         },
         details: Arc::new(Details {
             workers: vec![worker(0, "ready", 100, 1), worker(1, "starting", 50, 2)],
             configured_tokens: 200,
+            refused_users: vec!["alice".to_owned()],
             checks: [("a", Health::Up, 7, 2), ("b", Health::Down, 0, 3)]
                 .map(|(id, health, passed, failed)| {
                     let seen = Seen {
@@ -219,6 +222,9 @@ tpp_token_refreshes_total{result=\"trouble\"} 6
 # HELP tpp_login_failures_total Logins that failed.
 # TYPE tpp_login_failures_total counter
 tpp_login_failures_total 7
+# HELP tpp_accounts_refused Accounts whose logins the server refuses.
+# TYPE tpp_accounts_refused gauge
+tpp_accounts_refused 1
 # HELP tpp_worker_restarts_total Times a worker ended unplanned.
 # TYPE tpp_worker_restarts_total counter
 tpp_worker_restarts_total 1
@@ -250,9 +256,12 @@ tpp_config_generation 2
 # HELP tpp_config_last_reload_success Whether the last reload was put in force.
 # TYPE tpp_config_last_reload_success gauge
 tpp_config_last_reload_success 1
-# HELP tpp_log_lines_dropped_total Log lines dropped because nobody read them.
+# HELP tpp_log_lines_dropped_total Log lines dropped because nobody read them, or they could not be written.
 # TYPE tpp_log_lines_dropped_total counter
 tpp_log_lines_dropped_total 11
+# HELP tpp_access_log_dropped_total Lines of the access log dropped, for the same reasons.
+# TYPE tpp_access_log_dropped_total counter
+tpp_access_log_dropped_total 15
 # HELP tpp_upstream_addresses Addresses the upstream's name resolves to.
 # TYPE tpp_upstream_addresses gauge
 tpp_upstream_addresses 2

@@ -40,6 +40,21 @@ fn connection_fields_do_not_reach_the_client() {
 }
 
 #[test]
+fn the_requests_id_takes_the_place_of_one_that_the_upstream_says() {
+    let head = "HTTP/1.1 200 OK\r\nDate: x\r\nx-request-id: other\r\nContent-Length: 0\r\n\r\n";
+    let mut out = BytesMut::new();
+    let told = Seal {
+        request_id: b"X-Request-Id: own\r\n",
+        ..SEAL
+    };
+    pass(head.as_bytes(), &GET, told, &mut out).unwrap();
+    let answer_of =
+        |id: &str| format!("HTTP/1.1 200 OK\r\nDate: x\r\n{id}Content-Length: 0\r\n\r\n");
+    assert_eq!(out, answer_of("X-Request-Id: own\r\n"));
+    assert_eq!(answer(head, GET).1, answer_of("x-request-id: other\r\n"));
+}
+
+#[test]
 fn a_body_of_unknown_length_is_chunked_for_a_client_that_knows_chunks() {
     let head = "HTTP/1.0 200 OK\r\n\r\n";
     let (modern, out) = answer(head, GET);

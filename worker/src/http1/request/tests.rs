@@ -13,6 +13,7 @@ const STAMP: Stamp<'_> = Stamp {
     host: Host::Client {
         or: "db.example:8848",
     },
+    request_id: None,
 };
 /// What is said of a client that asks for host `a`.
 const TAIL: &str = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\nVia: 1.1 tpp\r\n";
@@ -309,6 +310,23 @@ fn the_upstreams_own_host_takes_the_place_of_the_clients_where_it_is_to() {
         .unwrap()
         .unwrap();
     assert_eq!(out, format!("GET / HTTP/1.1\r\nHost: db.example\r\n{TAIL}"));
+}
+
+#[test]
+fn a_made_id_takes_the_place_of_the_clients_however_it_is_spelled() {
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nX-Request-ID: a b\r\nX_Request_Id: c\r\n\r\n";
+    let made = Stamp {
+        request_id: Some(b"X-Request-Id: made\r\n"),
+        ..STAMP
+    };
+    let (_, out) = read_as(head, made).unwrap().unwrap();
+    let tail = TAIL.replace("Via", "X-Request-Id: made\r\nVia");
+    assert_eq!(out, format!("GET / HTTP/1.1\r\nHost: a\r\n{tail}"));
+    let kept = forwarded("GET / HTTP/1.1\r\nHost: a\r\nX-Request-ID: own\r\n\r\n");
+    assert_eq!(
+        kept,
+        format!("GET / HTTP/1.1\r\nHost: a\r\nX-Request-ID: own\r\n{TAIL}")
+    );
 }
 
 #[test]

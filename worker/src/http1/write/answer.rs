@@ -11,6 +11,7 @@ use crate::{
     http1::request::Request,
     message::field::Field,
     message::reply::Reply,
+    request_id,
 };
 
 /// After how many seconds a client may try again that was sent away for a reason that passes at once.
@@ -29,6 +30,8 @@ pub(crate) struct Seal<'a> {
     pub(crate) date: &'a [u8],
     /// Whole lines of the gateway's own.
     pub(crate) fields: &'a [u8],
+    /// The line that tells the request's id, instead of the upstream's own; empty: it has none.
+    pub(crate) request_id: &'a [u8],
 }
 
 #[cfg(test)]
@@ -39,11 +42,17 @@ impl Seal<'_> {
         keep_alive: None,
         date: b"Date: now\r\n",
         fields: b"",
+        request_id: b"",
     };
 }
 
-/// Appends an answer of tpp's own to `out`. `request` is what it answers, if that could be read.
-pub(crate) fn reply(reply: &Reply, request: Option<&Request>, seal: Seal<'_>, out: &mut BytesMut) {
+/// Appends an answer of tpp's own to `out`. `request` is what it answers, if that could be read. Returns how long its body is.
+pub(crate) fn reply(
+    reply: &Reply,
+    request: Option<&Request>,
+    seal: Seal<'_>,
+    out: &mut BytesMut,
+) -> usize {
     let body = reply.body();
     put(
         out,
@@ -60,12 +69,14 @@ pub(crate) fn reply(reply: &Reply, request: Option<&Request>, seal: Seal<'_>, ou
         405 => put(out, &[ALLOW]),
         _ => {}
     }
-    put(out, &[reply.fields.as_bytes()]);
+    put(out, &[reply.fields.as_bytes(), seal.request_id]);
     put_connection(request.is_some_and(|request| request.is_old), seal, out);
     put(out, &[b"\r\n"]);
-    if !request.is_some_and(|request| request.is_head) {
-        put(out, &[body.as_bytes()]);
+    if request.is_some_and(|request| request.is_head) {
+        return 0;
     }
+    put(out, &[body.as_bytes()]);
+    body.len()
 }
 
 fn put_retry_after(seconds: u64, out: &mut BytesMut) {
@@ -91,17 +102,21 @@ fn put_connection(is_old: bool, seal: Seal<'_>, out: &mut BytesMut) {
 /// Appends a 1xx answer's head.
 pub(crate) fn interim(head: &AnswerHead<'_>, out: &mut BytesMut) {
     put_line(head, out);
-    put_fields(head, None, out);
+    put_fields(head, None, b"", out);
     put(out, &[b"\r\n"]);
 }
 
 /// Appends the head after which the connection is a WebSocket.
-pub(crate) fn switch(head: &AnswerHead<'_>, fields: &[u8], out: &mut BytesMut) {
+pub(crate) fn switch(head: &AnswerHead<'_>, seal: Seal<'_>, out: &mut BytesMut) {
     put_line(head, out);
-    put_fields(head, None, out);
+    put_fields(head, None, seal.request_id, out);
     put(
         out,
-        &[fields, b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"],
+        &[
+            seal.fields,
+            seal.request_id,
+            b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        ],
     );
 }
 
@@ -114,8 +129,8 @@ pub(crate) fn answer(
     out: &mut BytesMut,
 ) {
     put_line(head, out);
-    put_fields(head, Some(answer), out);
-    put(out, &[seal.fields]);
+    put_fields(head, Some(answer), seal.request_id, out);
+    put(out, &[seal.fields, seal.request_id]);
     if !head.has_date {
         put(out, &[seal.date]);
     }
@@ -140,12 +155,22 @@ fn put_line(head: &AnswerHead<'_>, out: &mut BytesMut) {
     );
 }
 
-/// The fields that concern the client.
-fn put_fields(head: &AnswerHead<'_>, answer: Option<Answer>, out: &mut BytesMut) {
+/// The fields that concern the client; where `request_id` tells it, not the upstream's own.
+fn put_fields(
+    head: &AnswerHead<'_>,
+    answer: Option<Answer>,
+    request_id: &[u8],
+    out: &mut BytesMut,
+) {
+    let is_told = |name: &str| {
+        !request_id.is_empty() && name.as_bytes().eq_ignore_ascii_case(request_id::NAME)
+    };
     for (known, field) in head.fields() {
         let passes = match known {
             // Names that mislead a CGI program mislead no client.
-            Field::Other | Field::Misleading => !head.options.nominate(field.name.as_bytes()),
+            Field::Other | Field::Misleading => {
+                !head.options.nominate(field.name.as_bytes()) && !is_told(field.name)
+            }
             Field::Authorization
             | Field::Date
             | Field::Expect

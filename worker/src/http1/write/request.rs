@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use super::{put, put_length};
 use crate::{
     http1::body::Body, http1::request::Request, message::field::Field, message::field::sounds_like,
-    message::head::Head,
+    message::head::Head, request_id,
 };
 
 /// What the gateway says in a request besides the client's own fields.
@@ -20,6 +20,8 @@ pub(crate) struct Stamp<'a> {
     /// A field that the gateway writes in the client's stead, in lower case, besides `Authorization`.
     pub(crate) replaces: Option<&'a [u8]>,
     pub(crate) host: Host<'a>,
+    /// The line that tells the request's id, if the client's own does not.
+    pub(crate) request_id: Option<&'a [u8]>,
 }
 
 /// The `Host` that the upstream gets.
@@ -62,7 +64,7 @@ pub(crate) fn request(
     } else {
         b"Via: 1.1 tpp\r\n"
     };
-    put(out, &[via, end]);
+    put(out, &[stamp.request_id.unwrap_or_default(), via, end]);
 }
 
 /// The client's own fields.
@@ -71,9 +73,11 @@ fn put_fields(head: &Head, request: &Request, stamp: Stamp<'_>, out: &mut BytesM
     let mut run = 0..0;
     for line in head.lines() {
         let passes = match line.field {
-            Field::Other => stamp
-                .replaces
-                .is_none_or(|own| !sounds_like(head.text(line.name), own)),
+            Field::Other => {
+                let is_ours = |own: &[u8]| sounds_like(head.text(line.name), own);
+                !stamp.replaces.is_some_and(is_ours)
+                    && !(stamp.request_id.is_some() && is_ours(request_id::NAME))
+            }
             Field::Date | Field::Via => true,
             // HTTP/1.0 knows no expectations (RFC 9110, 10.1.1).
             Field::Expect => !head.is_old,

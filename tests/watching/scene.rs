@@ -1,0 +1,53 @@
+//! Two tpps to be watched: one with a pool before one server, and a gateway.
+
+use crate::common::{
+    client::Client, origin::Origin, proxy::Proxy, settings::Settings, upstream::Upstream,
+    wait_until,
+};
+
+/// The alerts and the board, as they are packaged.
+pub(super) const RULES: &str = include_str!("../../packaging/prometheus/rules.yml");
+pub(super) const BOARD: &str = include_str!("../../packaging/grafana/tpp.json");
+
+pub(super) struct Scene {
+    pub(super) upstream: Upstream,
+    pub(super) settings: Settings,
+    pub(super) plain: Proxy,
+    pub(super) origin: Origin,
+    pub(super) gateway: Proxy,
+}
+
+impl Scene {
+    /// Both in good health, each with one request behind it.
+    pub(super) fn start() -> Self {
+        let upstream = Upstream::start();
+        let settings = Settings::in_front_of(&upstream)
+            .accounts(&upstream, 1)
+            .set("telemetry.access_log", "\"{directory}/access.log\"");
+        let plain = Proxy::start(&settings);
+        let origin = Origin::start("one");
+        let host = "\n[[virtual_hosts]]\ndomain = \"default\"\nenabled_backends_tag = \"a\"\n\
+                    circuit_breaker = { enabled = true }\n";
+        let gateway = Proxy::start_without_tokens(
+            &Settings::of_gateway()
+                .set("health_check.interval_seconds", 1)
+                .set("health_check.unhealthy_threshold", 1)
+                .set("health_check.healthy_threshold", 1)
+                .further(host)
+                .further(&origin.table("\"a\"", "")),
+        );
+        wait_until("the backend is up", || {
+            gateway.metric("tpp_health_check_up{backend=\"one\"}") == Some(1.0)
+        });
+        for proxy in [&plain, &gateway] {
+            Client::connect(proxy.address()).get("/who").ok();
+        }
+        Self {
+            upstream,
+            settings,
+            plain,
+            origin,
+            gateway,
+        }
+    }
+}

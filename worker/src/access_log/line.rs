@@ -1,0 +1,364 @@
+//! A request in one line.
+//!
+//! Whatever comes from a client is escaped, so that it ends no line, no string and no field: nobody forges an entry. Of the path
+//! what follows `?` is left out, and of the `Referer` too: tokens and passwords stand there. No other field of the request is told but, in
+//! `combined`, `User-Agent`.
+
+use std::{io::Write as _, time::Duration};
+
+/// A request, as it is told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Line<'a> {
+    /// When it came, milliseconds since 1970.
+    pub(crate) at: u64,
+    pub(crate) request_id: &'a [u8],
+    /// Of its `traceparent`.
+    pub(crate) trace_id: Option<&'a [u8]>,
+    /// Its virtual host.
+    pub(crate) proxy_name: Option<&'a str>,
+    /// What it asks; `None`: that could not be read.
+    pub(crate) asked: Option<Asked<'a>>,
+    pub(crate) client: &'a str,
+    pub(crate) status: u16,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    /// Of those the answer's head.
+    pub(crate) head_out: u64,
+    pub(crate) token_wait: Duration,
+    pub(crate) queue_wait: Duration,
+    pub(crate) upstream: Duration,
+    /// All the rest.
+    pub(crate) proxy: Duration,
+    pub(crate) backend: Option<&'a str>,
+    pub(crate) attempts: u32,
+    pub(crate) circuit: Option<&'a str>,
+    pub(crate) concurrent: u64,
+    pub(crate) end: &'a str,
+}
+
+/// What a request asks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a [u8],
+    /// Path and query.
+    pub(crate) target: &'a [u8],
+    pub(crate) protocol: &'a str,
+    pub(crate) referer: Option<&'a [u8]>,
+    pub(crate) user_agent: Option<&'a [u8]>,
+}
+
+/// A second of a day in both notations, made once for all requests of that second.
+#[derive(Debug, Default)]
+pub(crate) struct Day {
+    second: Option<u64>,
+    /// `2026-11-26T03:40:12`
+    iso: Vec<u8>,
+    /// `26/Nov/2026:03:40:12 +0000`
+    common: Vec<u8>,
+}
+
+impl Day {
+    fn at(&mut self, second: u64) -> &Self {
+        if self.second != Some(second) {
+            self.second = Some(second);
+            let (year, month, day) = date(second / 86_400);
+            let (hour, minute, second) = (second / 3600 % 24, second / 60 % 60, second % 60);
+            self.iso.clear();
+            self.common.clear();
+            // Writing to a buffer that grows cannot fail.
+            let _ = write!(
+                self.iso,
+                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+            );
+            let name = &MONTHS[3 * (month as usize - 1)..][..3];
+            let _ = write!(
+                self.common,
+                "{day:02}/{name}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000"
+            );
+        }
+        self
+    }
+}
+
+const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+/// Year, month and day of so many days after 1970-01-01. Years that begin in March end with their leap day.
+fn date(days: u64) -> (u64, u64, u64) {
+    // From 0000-03-01 on, in spans of 400 years.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = 400 * era + year + u64::from(month <= 2);
+    (year, month, day)
+}
+
+impl Line<'_> {
+    /// Appends it as one JSON object.
+    pub(crate) fn put_json(&self, day: &mut Day, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"time\":\"");
+        out.extend_from_slice(&day.at(self.at / 1000).iso);
+        out.push(b'.');
+        put_digits(self.at % 1000, 3, out);
+        out.extend_from_slice(b"Z\"");
+        put_text("request_id", Some(self.request_id), out);
+        put_text("trace_id", self.trace_id, out);
+        put_text("proxy_name", self.proxy_name.map(str::as_bytes), out);
+        let asked = self.asked.as_ref();
+        put_text("method", asked.map(|asked| asked.method), out);
+        put_text("path", asked.map(|asked| path(asked.target)), out);
+        put_text(
+            "protocol",
+            asked.map(|asked| asked.protocol.as_bytes()),
+            out,
+        );
+        // Clients come by plain TCP alone.
+        out.extend_from_slice(b",\"tls\":false");
+        put_text("client", Some(self.client.as_bytes()), out);
+        put_number("status_code", self.status.into(), out);
+        put_number("bytes_in", self.bytes_in, out);
+        put_number("bytes_out", self.bytes_out, out);
+        put_millis("token_wait_ms", self.token_wait, out);
+        put_millis("queue_wait_ms", self.queue_wait, out);
+        put_millis("upstream_latency_ms", self.upstream, out);
+        put_millis("proxy_latency_ms", self.proxy, out);
+        put_text("backend", self.backend.map(str::as_bytes), out);
+        put_number("attempts", self.attempts.into(), out);
+        put_text("circuit_state", self.circuit.map(str::as_bytes), out);
+        put_number("concurrent_count", self.concurrent, out);
+        put_text("end", Some(self.end.as_bytes()), out);
+        out.extend_from_slice(b"}\n");
+    }
+
+    /// Appends it as Apache's and nginx's `combined` has it.
+    pub(crate) fn put_combined(&self, day: &mut Day, out: &mut Vec<u8>) {
+        put_plainly(self.client.as_bytes(), out);
+        out.extend_from_slice(b" - - [");
+        out.extend_from_slice(&day.at(self.at / 1000).common);
+        out.extend_from_slice(b"] \"");
+        if let Some(asked) = &self.asked {
+            put_plainly(asked.method, out);
+            out.push(b' ');
+            put_plainly(path(asked.target), out);
+            out.push(b' ');
+            put_plainly(asked.protocol.as_bytes(), out);
+        } else {
+            out.push(b'-');
+        }
+        out.extend_from_slice(b"\" ");
+        put_digits(self.status.into(), 3, out);
+        out.push(b' ');
+        put_digits(self.bytes_out.saturating_sub(self.head_out), 1, out);
+        let referer = self.asked.and_then(|asked| asked.referer).map(path);
+        let user_agent = self.asked.and_then(|asked| asked.user_agent);
+        for field in [referer, user_agent] {
+            out.extend_from_slice(b" \"");
+            put_plainly(field.unwrap_or(b"-"), out);
+            out.push(b'"');
+        }
+        out.push(b'\n');
+    }
+}
+
+/// What stands before the query.
+fn path(target: &[u8]) -> &[u8] {
+    let end = memchr::memchr2(b'?', b'#', target);
+    &target[..end.unwrap_or(target.len())]
+}
+
+fn put_name(name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn put_text(name: &str, text: Option<&[u8]>, out: &mut Vec<u8>) {
+    put_name(name, out);
+    let Some(text) = text else {
+        out.extend_from_slice(b"null");
+        return;
+    };
+    out.push(b'"');
+    escape(text, out, |byte, out| {
+        out.extend_from_slice(b"\\u00");
+        put_hex(byte, out);
+    });
+    out.push(b'"');
+}
+
+fn put_plainly(text: &[u8], out: &mut Vec<u8>) {
+    escape(text, out, |byte, out| {
+        out.extend_from_slice(b"\\x");
+        put_hex(byte, out);
+    });
+}
+
+/// Appends `text`; what is not printable ASCII, a quote or a backslash, as `otherwise` has it.
+fn escape(text: &[u8], out: &mut Vec<u8>, otherwise: impl Fn(u8, &mut Vec<u8>)) {
+    let is_harmless = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if text.iter().copied().all(is_harmless) {
+        out.extend_from_slice(text);
+        return;
+    }
+    for &byte in text {
+        if is_harmless(byte) {
+            out.push(byte);
+        } else {
+            otherwise(byte, out);
+        }
+    }
+}
+
+fn put_hex(byte: u8, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.push(DIGITS[usize::from(byte >> 4)]);
+    out.push(DIGITS[usize::from(byte & 15)]);
+}
+
+fn put_number(name: &str, number: u64, out: &mut Vec<u8>) {
+    put_name(name, out);
+    put_digits(number, 1, out);
+}
+
+/// To the microsecond.
+fn put_millis(name: &str, time: Duration, out: &mut Vec<u8>) {
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    put_name(name, out);
+    put_digits(micros / 1000, 1, out);
+    out.push(b'.');
+    put_digits(micros % 1000, 3, out);
+}
+
+/// At least so many digits.
+fn put_digits(mut number: u64, least: usize, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    while number > 0 || digits.len() - at < least {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line() -> Line<'static> {
+        Line {
+            at: 1_795_664_412_045,
+            request_id: b"id-1",
+            trace_id: Some(b"4bf92f3577b34da6a3ce929d0e0e4736"),
+            proxy_name: Some("default"),
+            asked: Some(Asked {
+                method: b"GET",
+                target: b"/a?password=secret",
+                protocol: "HTTP/1.1",
+                referer: Some(b"http://a.example/b?token=secret"),
+                user_agent: Some(b"curl/8"),
+            }),
+            client: "192.0.2.1",
+            status: 200,
+            bytes_in: 1,
+            bytes_out: 12_345,
+            head_out: 45,
+            token_wait: Duration::from_micros(1_002_003),
+            queue_wait: Duration::ZERO,
+            upstream: Duration::from_nanos(1_500),
+            proxy: Duration::from_millis(3),
+            backend: Some("a"),
+            attempts: 2,
+            circuit: None,
+            concurrent: 7,
+            end: "complete",
+        }
+    }
+
+    fn json(line: &Line<'_>) -> String {
+        let mut out = Vec::new();
+        line.put_json(&mut Day::default(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn combined(line: &Line<'_>) -> String {
+        let mut out = Vec::new();
+        line.put_combined(&mut Day::default(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_line_of_json_has_each_field_by_its_name() {
+        let said = json(&line());
+        assert_eq!(
+            said,
+            "{\"time\":\"2026-11-26T03:40:12.045Z\",\"request_id\":\"id-1\",\
+             \"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"proxy_name\":\"default\",\"method\":\"GET\",\
+             \"path\":\"/a\",\"protocol\":\"HTTP/1.1\",\"tls\":false,\"client\":\"192.0.2.1\",\"status_code\":200,\
+             \"bytes_in\":1,\"bytes_out\":12345,\"token_wait_ms\":1002.003,\"queue_wait_ms\":0.000,\
+             \"upstream_latency_ms\":0.001,\"proxy_latency_ms\":3.000,\"backend\":\"a\",\"attempts\":2,\
+             \"circuit_state\":null,\"concurrent_count\":7,\"end\":\"complete\"}\n"
+        );
+        serde_json::from_str::<serde_json::Value>(&said).unwrap();
+    }
+
+    #[test]
+    fn a_combined_line_is_as_other_servers_have_it() {
+        assert_eq!(
+            combined(&line()),
+            "192.0.2.1 - - [26/Nov/2026:03:40:12 +0000] \"GET /a HTTP/1.1\" 200 12300 \"http://a.example/b\" \"curl/8\"\n"
+        );
+        let unread = Line {
+            asked: None,
+            status: 400,
+            ..line()
+        };
+        assert_eq!(
+            combined(&unread),
+            "192.0.2.1 - - [26/Nov/2026:03:40:12 +0000] \"-\" 400 12300 \"-\" \"-\"\n"
+        );
+    }
+
+    #[test]
+    fn no_byte_of_a_clients_ends_a_line_a_string_or_a_field() {
+        for byte in 0..=u8::MAX {
+            let odd = [b'/', byte, b'x'];
+            let mut forged = line();
+            forged.asked = forged.asked.map(|asked| Asked {
+                target: &odd,
+                user_agent: Some(&odd),
+                ..asked
+            });
+            let (json, combined) = (json(&forged), combined(&forged));
+            let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+            let seen = parsed["path"].as_str().unwrap();
+            let shown: String = path(&odd).iter().map(|byte| char::from(*byte)).collect();
+            assert_eq!(seen, shown, "{byte}");
+            for text in [&json, &combined] {
+                assert_eq!(text.matches('\n').count(), 1, "{byte}");
+                assert!(text.ends_with('\n') && text.is_ascii(), "{byte}");
+            }
+            assert_eq!(combined.matches('"').count(), 6, "{byte}");
+        }
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        let iso = |second| String::from_utf8(Day::default().at(second).iso.clone()).unwrap();
+        for (second, text) in [
+            (0, "1970-01-01T00:00:00"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (951_868_799, "2000-02-29T23:59:59"),
+            (951_868_800, "2000-03-01T00:00:00"),
+            (1_735_689_599, "2024-12-31T23:59:59"),
+            (4_107_542_400, "2100-03-01T00:00:00"),
+        ] {
+            assert_eq!(iso(second), text);
+        }
+        let mut day = Day::default();
+        assert_ne!(day.at(1).iso.clone(), day.at(2).iso.clone());
+    }
+}

@@ -1,0 +1,95 @@
+//! The last step of a request's way: its line in the access log. It is written wherever the request ends, its client or its worker too.
+
+use tokio::time::Instant;
+use tpp::{lending::BreakerAt, limits::BreakerState};
+
+use crate::{
+    gateway::{
+        access::address,
+        attempt::Break,
+        client::Client,
+        flight::{Failure, Flight, Next},
+    },
+    message::head::Head,
+    wire::Traffic,
+};
+
+/// A request begins, `length` bytes of the client's connection ago; its head, if that could be read.
+pub(crate) fn begin(client: &mut Client, head: Option<&Head>, length: usize) {
+    if !client.view.has_ids {
+        client.notes.forget();
+        return;
+    }
+    let now = client.wire.traffic();
+    let before = Traffic {
+        taken: now.taken.saturating_sub(length as u64),
+        ..now
+    };
+    let logged = client.view.is_logged.then_some(before);
+    client.notes.begin(head, &client.worker.ids, logged);
+}
+
+/// It is known whom it is for.
+pub(crate) fn found(flight: &mut Flight<'_>) {
+    let client = &mut *flight.client;
+    if client.notes.has_entry() {
+        let (desk, row) = (&client.worker.desk, flight.site.plan.row);
+        let entered = flight.tally.is_none().then(|| desk.enter(row));
+        let concurrent = desk.host_in_flight(row);
+        client.notes.is_for(&flight.site, entered, concurrent);
+    }
+}
+
+/// An attempt broke off, and no other one will be made.
+pub(super) fn note_break(flight: &mut Flight<'_>, cause: &Break) {
+    flight.client.notes.ends(match cause {
+        Break::ClientGone => "client_gone",
+        Break::Late(end) => end.label(),
+        Break::BadBody => "bad_body",
+        Break::UpstreamEnded => "upstream_ended",
+        Break::UpstreamLost(_) => "upstream_lost",
+        Break::Nonsense(_) => "upstream_nonsense",
+        Break::Cut => "cut",
+    });
+}
+
+/// Its way is over, but for an answer of tpp's own.
+pub(crate) fn note_outcome(flight: &mut Flight<'_>, outcome: &Result<Next, Failure>) {
+    let notes = &mut flight.client.notes;
+    if !notes.has_entry() {
+        return;
+    }
+    notes.has_head();
+    if let Err(Failure::Over(_)) = outcome {
+        notes.ends("client_gone");
+    }
+    let bounds = flight.site.bounds.as_ref();
+    if bounds.is_some_and(|bounds| bounds.breaker.is_some()) {
+        let at = BreakerAt::Host(flight.site.plan.row);
+        notes.circuit(match flight.client.worker.desk.breaker_state(at) {
+            BreakerState::Closed => "closed",
+            BreakerState::Open => "open",
+            BreakerState::HalfOpen => "half_open",
+        });
+    }
+}
+
+/// It is over. `head` is its own, if that could be read; `end` says how it ended if nothing else has.
+pub(crate) fn end(client: &mut Client, head: Option<&Head>, end: &'static str) {
+    if !client.notes.has_entry() {
+        return;
+    }
+    client.notes.ends(end);
+    let behind = head.and_then(|head| address(client, head));
+    let behind = behind.filter(|address| Some(*address) != client.peer);
+    let behind = behind.map(|address| address.to_string());
+    let who = behind.as_deref().unwrap_or(&client.address);
+    let log = &client.worker.access_log;
+    let now = client.wire.traffic();
+    client.notes.close(head, now, who, |line| log.add(line));
+}
+
+/// Since when somebody waits, if that is to be told.
+pub(crate) fn wait(client: &Client) -> Option<Instant> {
+    client.notes.has_entry().then(Instant::now)
+}
