@@ -44,7 +44,9 @@ fn leases_that_find_a_token_and_those_that_wait_for_a_login_are_told_apart() {
     for _ in 0..5 {
         scene.client().get("/who").ok();
     }
-    assert_eq!(number(&scene, "tpp_pool_token_misses_total", ""), Some(2));
+    // Once in line, once with the token that was turned down; a token drawn before that may be proved first.
+    let misses = number(&scene, "tpp_pool_token_misses_total", "").unwrap_or_default();
+    assert!((2..=3).contains(&misses), "{misses}");
     assert_eq!(number(&scene, "tpp_pool_token_hits_total", ""), Some(5));
     assert_eq!(
         number(&scene, "tpp_pool_refreshes_total", ",result=\"success\""),
@@ -55,7 +57,10 @@ fn leases_that_find_a_token_and_those_that_wait_for_a_login_are_told_apart() {
         Some(2)
     );
     let told = report(&scene, &[]);
-    assert_eq!((told.hits, told.misses, told.refreshes.success), (5, 2, 2));
+    assert_eq!(
+        (told.hits, told.misses, told.refreshes.success),
+        (5, misses, 2)
+    );
     assert!(told.seconds > 0.0 && told.hits_per_second > 0.0 && told.refresh_mean_ms.is_some());
     let quiet = report(&scene, &["--seconds", "0.2"]);
     assert_eq!(
