@@ -44,6 +44,9 @@ pub struct NamedPool {
     pub numbers: PoolStatus,
     /// Slots configured.
     pub configured_tokens: u64,
+    /// How it gets its tokens.
+    #[serde(default)]
+    pub provider: String,
 }
 
 /// What a circuit breaker does, the better first.

@@ -6,6 +6,8 @@ mod attendance;
 #[cfg(not(tpp_loom))]
 mod breakers;
 #[cfg(not(tpp_loom))]
+mod counts;
+#[cfg(not(tpp_loom))]
 mod crowd;
 #[cfg(not(tpp_loom))]
 mod desk;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tpp::{
-    control::{BreakerWord, GatewayStatus, PoolStatus, SupervisorEvent, WorkerStatus},
+    control::{BreakerWord, GatewayStatus, PoolStatus, PoolTally, SupervisorEvent, WorkerStatus},
     shared::{HostTotals, LatencyCounts, Totals},
 };
 
@@ -37,6 +37,8 @@ pub struct Numbers {
     pub log_lines_dropped: u64,
     /// Token refreshes by their results.
     pub refreshes: Refreshes,
+    /// What each pool has done.
+    pub pools: Vec<PoolTally>,
     /// Times a worker ended unplanned.
     pub worker_restarts: u64,
     /// Since the supervisor began.

@@ -34,6 +34,7 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         settings,
         address,
         peer,
+        worker,
         ..
     } = &mut *flight.client;
     let stamp = Stamp {
@@ -59,7 +60,8 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
             "the time of its tokens is over",
         )));
     }
-    let Some((end_of_head, version)) = lent.end_of_head(attempt.origin) else {
+    let Some((end_of_head, version)) = lent.end_of_head(attempt.origin, worker.clock.monotonic())
+    else {
         return Ok(false);
     };
     attempt.version = version;
