@@ -7,7 +7,6 @@ mod asking;
 mod backends;
 mod domains;
 mod door;
-mod kept;
 mod live;
 mod pools;
 mod service;

@@ -7,8 +7,6 @@ mod audit;
 mod auth;
 mod backends;
 mod body;
-#[cfg(test)]
-mod described;
 mod domains;
 mod entries;
 mod etag;
