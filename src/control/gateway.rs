@@ -42,6 +42,9 @@ pub struct NamedPool {
     pub numbers: PoolStatus,
     /// Slots configured.
     pub configured_tokens: u64,
+    /// How it gets its tokens.
+    #[serde(default)]
+    pub provider: String,
 }
 
 /// A backend.

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::gateway::{GatewayStatus, PoolStatus};
+use super::{
+    gateway::{GatewayStatus, PoolStatus},
+    report::PoolTally,
+};
 use crate::config::BackendState;
 
 /// Version of the messages below; a peer of another version is told so and refused.
@@ -65,6 +68,8 @@ pub enum Command {
     Tokens,
     /// Each pool.
     Pools,
+    /// What each pool has done.
+    Report,
     /// Have backends of another tag serve a virtual host.
     Switch {
         /// Its domain.
@@ -130,6 +135,8 @@ pub enum Reply {
     Tokens(Vec<TokenStatus>),
     /// To [`Command::Pools`].
     Pools(Vec<PoolSummary>),
+    /// To [`Command::Report`].
+    Report(Vec<PoolTally>),
     /// To [`Command::Export`].
     Text(String),
     /// Done; one line says what.
@@ -170,6 +177,9 @@ pub struct PoolSummary {
     pub longest_wait_ms: u64,
     /// Whether the server refuses all its accounts, and no token is left.
     pub all_refused: bool,
+    /// How it gets its tokens.
+    #[serde(default)]
+    pub provider: String,
 }
 
 /// A pool with its slots.
@@ -310,6 +320,18 @@ pub struct TokenStatus {
     pub last_error: Option<String>,
     /// First 8 hex digits of a keyed hash of the token: the same token shows the same ones.
     pub fingerprint: Option<String>,
+    /// The pool whose it is.
+    #[serde(default)]
+    pub pool: String,
+    /// How that gets its tokens.
+    #[serde(default)]
+    pub provider: String,
+    /// Seconds until its token is no good any more; `None` without one.
+    #[serde(default)]
+    pub expires_in_seconds: Option<u64>,
+    /// Seconds since the last request was sent with the slot; `None`: never.
+    #[serde(default)]
+    pub last_used_seconds: Option<u64>,
 }
 
 #[cfg(test)]

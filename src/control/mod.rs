@@ -9,8 +9,10 @@ pub mod client;
 pub mod frame;
 mod gateway;
 mod message;
+mod report;
 mod socket;
 
 pub use gateway::*;
 pub use message::*;
+pub use report::{PoolReport, PoolTally, RefreshCounts};
 pub use socket::private_listener;

@@ -16,7 +16,7 @@ use crate::{
     ids::{Epoch, PoolId, SeatIndex, SlotIndex, Ticket},
     pool::{Bells, Census, Claim, Collected, LineKeeper, Pool, Slot},
     region::{PoolParts, Region},
-    shared::{Hopeless, Publication, Terms, TokenWords},
+    shared::{Hopeless, PoolSeat, Publication, Terms, TokenWords},
 };
 
 /// One worker's access to one pool. Those of one worker share its seat.
@@ -184,6 +184,12 @@ impl Desk {
     #[must_use]
     pub fn terms(&self) -> &Terms {
         self.region.terms_at(&self.parts)
+    }
+
+    /// Its worker's part of what is counted of the pool.
+    pub(super) fn part(&self) -> Option<&PoolSeat> {
+        let seats = self.region.pool_seats_at(&self.parts);
+        seats.get(self.seat.get())
     }
 
     pub(super) fn slot(&self, slot: SlotIndex) -> &Slot {

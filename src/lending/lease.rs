@@ -28,10 +28,38 @@ impl Desk {
         let claim = self.next_claim();
         self.pool()
             .try_claim(claim)
-            .map(|slot| self.lease(slot, claim))
+            .map(|slot| self.lease_found(slot, claim))
     }
 
-    pub(super) fn lease(self: &Arc<Self>, slot: SlotIndex, claim: Claim) -> Lease {
+    /// A lease whose token was there.
+    pub(super) fn lease_found(self: &Arc<Self>, slot: SlotIndex, claim: Claim) -> Lease {
+        if let Some(part) = self.part() {
+            part.hits.add(1);
+        }
+        self.lease(slot, claim)
+    }
+
+    /// A lease of one who stood in line since then, milliseconds of [`boot_millis`]: what it waited for may have been a login.
+    pub(super) fn lease_awaited(
+        self: &Arc<Self>,
+        (slot, claim): (SlotIndex, Claim),
+        since: u64,
+    ) -> Lease {
+        let token = self.tokens().get(slot.get());
+        if token.is_none_or(|token| token.drawn_at() < since) {
+            return self.lease_found(slot, claim);
+        }
+        self.count_miss();
+        self.lease(slot, claim)
+    }
+
+    fn count_miss(&self) {
+        if let Some(part) = self.part() {
+            part.misses.add(1);
+        }
+    }
+
+    fn lease(self: &Arc<Self>, slot: SlotIndex, claim: Claim) -> Lease {
         self.counters().acquisitions.add(1);
         // A permit has no words beside it.
         if let Some(token) = self.tokens().get(slot.get()) {
@@ -145,6 +173,7 @@ impl Lease {
         // First: a login that fails between the report and a later look would not be seen.
         let failures = self.words().failures();
         self.report_refused(version);
+        self.desk.count_miss();
         Refreshed {
             desk: Arc::clone(&self.desk),
             slot: self.slot,
@@ -192,9 +221,9 @@ impl Lease {
         }
     }
 
-    /// Counts a request sent with this slot.
-    pub fn count_use(&self) {
-        self.words().count_use();
+    /// Counts a request sent with this slot at `now`, milliseconds of the monotonic clock.
+    pub fn count_use(&self, now: u64) {
+        self.words().count_use(now);
     }
 
     /// Says that its connection asks nothing now: while somebody waits it may be told to give way

@@ -4,6 +4,8 @@
 #[cfg(not(tpp_loom))]
 mod attendance;
 #[cfg(not(tpp_loom))]
+mod counts;
+#[cfg(not(tpp_loom))]
 mod crowd;
 #[cfg(not(tpp_loom))]
 mod desk;

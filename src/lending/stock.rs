@@ -96,7 +96,7 @@ impl Stock {
         self.region.token_at(&self.parts, slot)
     }
 
-    fn token_words(&self, slot: SlotIndex) -> &TokenWords {
+    pub(super) fn token_words(&self, slot: SlotIndex) -> &TokenWords {
         &self.region.tokens_at(&self.parts)[slot.get()]
     }
 
@@ -384,12 +384,6 @@ impl Stock {
     #[must_use]
     pub fn is_spent(&self, slot: SlotIndex) -> bool {
         self.pool().slots[slot.get()].is_spent()
-    }
-
-    /// Requests sent with the slot.
-    #[must_use]
-    pub fn uses(&self, slot: SlotIndex) -> u64 {
-        self.token_words(slot).uses()
     }
 
     fn ring_holder(&self, slot: SlotIndex) {

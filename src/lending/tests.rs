@@ -1,5 +1,6 @@
 //! The pool on a real region: several desks of one process stand for several workers.
 
+mod counts;
 mod limits;
 mod line;
 mod recovery;

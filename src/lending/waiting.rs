@@ -7,7 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{clock::monotonic_millis, ids::Ticket};
+use crate::{
+    clock::{boot_millis, monotonic_millis},
+    ids::Ticket,
+};
 
 use super::{
     desk::{Desk, Waiter},
@@ -17,6 +20,7 @@ use super::{
 impl Desk {
     /// Stands in line: strictly in order of arrival, over all workers. Dropping the future leaves the line.
     pub fn join(self: &Arc<Self>) -> Waiting {
+        let since = boot_millis();
         let mut line = self.line();
         let ticket = line.keeper.join(&self.pool());
         let waiter = Waiter {
@@ -31,6 +35,7 @@ impl Desk {
         Waiting {
             desk: Arc::clone(self),
             ticket: Some(ticket),
+            since,
         }
     }
 }
@@ -42,6 +47,8 @@ pub struct Waiting {
     desk: Arc<Desk>,
     /// `None` once served.
     ticket: Option<Ticket>,
+    /// When it joined, milliseconds of [`boot_millis`].
+    since: u64,
 }
 
 impl Future for Waiting {
@@ -61,7 +68,7 @@ impl Future for Waiting {
         line.waiters.remove(&ticket);
         drop(line);
         self.ticket = None;
-        Poll::Ready(self.desk.lease(slot, claim))
+        Poll::Ready(self.desk.lease_awaited((slot, claim), self.since))
     }
 }
 
@@ -80,7 +87,7 @@ impl Drop for Waiting {
         self.desk.note_oldest(&line);
         drop(line);
         if let Some((slot, claim)) = granted {
-            drop(self.desk.lease(slot, claim));
+            drop(self.desk.lease_awaited((slot, claim), self.since));
         } else if serve {
             self.desk.serve();
         }

@@ -67,7 +67,7 @@ impl Actor {
         }
         self.collect();
         for (slot, _) in &self.held {
-            words.tokens[slot.get()].count_use();
+            words.tokens[slot.get()].count_use(1);
             self.uses.fetch_add(1, Relaxed);
         }
     }

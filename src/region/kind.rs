@@ -7,7 +7,8 @@ use crate::{
     pool::{SeatLine, Slot},
     roster::Seat,
     shared::{
-        BackendSeat, HostSeat, PairSeat, PoolWords, SeatCounters, SupervisorCounters, TokenWords,
+        BackendSeat, HostSeat, PairSeat, PoolLogins, PoolSeat, PoolWords, SeatCounters,
+        SupervisorCounters, TokenWords,
     },
     sync::AtomicU64,
 };
@@ -50,6 +51,8 @@ pub(super) enum Kind {
     LineSeats = 0x105,
     Tokens = 0x106,
     TokenBytes = 0x107,
+    PoolSeats = 0x108,
+    PoolLogins = 0x109,
 }
 
 impl Kind {
@@ -67,6 +70,8 @@ impl Kind {
             Self::Bitmap | Self::LineSeats => size_of::<CachePadded<AtomicU64>>(),
             Self::Lines => size_of::<SeatLine>(),
             Self::Tokens => size_of::<TokenWords>(),
+            Self::PoolSeats => size_of::<PoolSeat>(),
+            Self::PoolLogins => size_of::<PoolLogins>(),
             Self::Hosts => size_of::<HostRow>(),
             Self::HostSeats => size_of::<HostSeat>(),
             Self::Backends => size_of::<BackendRow>(),

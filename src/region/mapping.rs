@@ -13,7 +13,9 @@ use crate::{
     limits::{BackendRow, GroupRow, HostRow, PairRow},
     pool::{SeatLine, Slot},
     roster::Seat,
-    shared::{BackendSeat, HostSeat, PairSeat, PoolWords, SeatCounters, TokenWords},
+    shared::{
+        BackendSeat, HostSeat, PairSeat, PoolLogins, PoolSeat, PoolWords, SeatCounters, TokenWords,
+    },
     sync::AtomicU64,
 };
 
@@ -40,6 +42,10 @@ unsafe impl Shared for SeatLine {}
 unsafe impl Shared for TokenWords {}
 // SAFETY: `repr(C)`, a padded atomic integer and `Terms`, which is `repr(C)`, atomic integers and padding.
 unsafe impl Shared for PoolWords {}
+// SAFETY: `repr(C)`, counters (`repr(transparent)` over an atomic integer) and padding.
+unsafe impl Shared for PoolSeat {}
+// SAFETY: `repr(C)`, an atomic integer, counters (`repr(transparent)` over one), `Latency`, which is `repr(C)` over counters; padding.
+unsafe impl Shared for PoolLogins {}
 // SAFETY: `repr(C)`, atomic integers and padding.
 unsafe impl Shared for Seat {}
 // SAFETY: `repr(C)`, counters (`repr(transparent)` over an atomic integer), histograms (`repr(C)` over counters) and padding.

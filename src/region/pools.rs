@@ -7,7 +7,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use crate::{
     ids::{PoolId, SlotIndex},
     pool::{Bitmap, Pool, SeatSet, Slot},
-    shared::{Hopeless, PoolWords, Publication, Suspects, Terms, TokenWords},
+    shared::{Hopeless, PoolLogins, PoolSeat, PoolWords, Publication, Suspects, Terms, TokenWords},
     sync::AtomicU64,
 };
 
@@ -170,6 +170,18 @@ impl Region {
     #[must_use]
     pub fn tokens_at(&self, parts: &PoolParts) -> &[TokenWords] {
         self.mapping.section(parts.tokens)
+    }
+
+    /// What each seat's worker counts of the pool at `parts`; nothing if it has no tokens.
+    #[must_use]
+    pub fn pool_seats_at(&self, parts: &PoolParts) -> &[PoolSeat] {
+        self.mapping.section(parts.seats)
+    }
+
+    /// What its supervisors count of the pool at `parts`; `None`: it has no tokens, or an older version laid it out.
+    #[must_use]
+    pub fn pool_logins_at(&self, parts: &PoolParts) -> Option<&PoolLogins> {
+        self.mapping.section(parts.logins).first()
     }
 
     /// Slots of the pool at `parts` whose token was refused or is spent, as the workers reported them.

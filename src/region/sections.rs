@@ -7,7 +7,9 @@ use crate::{
     ids::{PoolId, SeatIndex, SlotIndex},
     pool::{SeatLine, Slot},
     roster::Seat,
-    shared::{ORIGIN_BYTES, PoolWords, Publication, SeatCounters, TokenWords},
+    shared::{
+        ORIGIN_BYTES, PoolLogins, PoolSeat, PoolWords, Publication, SeatCounters, TokenWords,
+    },
     sync::AtomicU64,
 };
 
@@ -102,6 +104,8 @@ impl PoolGeometry {
             sections.extend([
                 (Kind::Tokens, self.slots),
                 (Kind::TokenBytes, self.slots * words),
+                (Kind::PoolSeats, seats),
+                (Kind::PoolLogins, 1),
             ]);
         }
         sections
@@ -116,6 +120,16 @@ fn span<T>(directory: Directory<'_>, kind: Kind, pool: PoolId) -> Result<Span<T>
         found: 0,
         expected: kind as u64,
     })
+}
+
+/// The same, where it may be missing: then it has no elements.
+fn span_or_none<T>(
+    directory: Directory<'_>,
+    kind: Kind,
+    pool: PoolId,
+) -> Result<Span<T>, RegionError> {
+    let span = optional_span(directory.find(kind, pool))?;
+    Ok(span.unwrap_or_else(|| Span::new(0, 0)))
 }
 
 pub(super) fn optional_span<T>(entry: Option<Entry>) -> Result<Option<Span<T>>, RegionError> {
@@ -207,6 +221,9 @@ pub struct PoolParts {
     pub(super) line_seats: Span<CachePadded<AtomicU64>>,
     pub(super) tokens: Span<TokenWords>,
     pub(super) token_bytes: Span<AtomicU64>,
+    /// What is counted: of a pool with tokens alone, and not of one that an older version laid out.
+    pub(super) seats: Span<PoolSeat>,
+    pub(super) logins: Span<PoolLogins>,
     /// Of one token's publication.
     pub(super) token_words: usize,
 }
@@ -241,8 +258,6 @@ impl PoolParts {
         id: PoolId,
         seats: usize,
     ) -> Result<Self, RegionError> {
-        let none = || Span::new(0, 0);
-        let tokens = optional_span(directory.find(Kind::Tokens, id))?.unwrap_or_else(none);
         let parts = Self {
             id,
             key: directory
@@ -255,9 +270,10 @@ impl PoolParts {
             places: span(directory, Kind::Places, id)?,
             window: 0,
             line_seats: span(directory, Kind::LineSeats, id)?,
-            tokens,
-            token_bytes: optional_span(directory.find(Kind::TokenBytes, id))?
-                .unwrap_or_else(|| Span::new(0, 0)),
+            tokens: span_or_none(directory, Kind::Tokens, id)?,
+            token_bytes: span_or_none(directory, Kind::TokenBytes, id)?,
+            seats: span_or_none(directory, Kind::PoolSeats, id)?,
+            logins: span_or_none(directory, Kind::PoolLogins, id)?,
             token_words: 0,
         };
         let slots = parts.slots.count();
@@ -270,6 +286,9 @@ impl PoolParts {
         must_be("line words", parts.line_seats.count(), seats.div_ceil(64))?;
         let window = parts.places.count() / seats.max(1);
         must_be("places", parts.places.count(), seats * window.max(1))?;
+        if parts.seats.count() > 0 {
+            must_be("pool seats", parts.seats.count(), seats)?;
+        }
         let token_words = parts.token_bytes.count() / slots;
         let with_tokens = if token_words > 0 { slots } else { 0 };
         must_be("tokens", parts.tokens.count(), with_tokens)?;

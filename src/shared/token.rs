@@ -37,7 +37,9 @@ pub struct TokenWords {
     /// Until when the upstream wants its token spared, milliseconds of [`crate::clock::boot_millis`]; 0: not at all. Written by
     /// holders and by the supervisor, read by both.
     spared_until: AtomicU64,
-    reserved: [AtomicU64; 2],
+    /// When the last request was sent with it, milliseconds of the monotonic clock; 0: never. Only its holder writes it.
+    last_used: AtomicU64,
+    reserved: [AtomicU64; 1],
 }
 
 /// Until when an account is not to be tried again, as one supervisor notes it for the next.
@@ -83,6 +85,7 @@ impl TokenWords {
             rest: AtomicU64::new(0),
             life: AtomicU64::new(0),
             spared_until: AtomicU64::new(0),
+            last_used: AtomicU64::new(0),
             reserved: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -162,8 +165,10 @@ impl TokenWords {
         self.spared_until.load(Relaxed)
     }
 
-    /// Counts a request sent with this slot; only the holder may call it.
-    pub fn count_use(&self) {
+    /// Counts a request sent with this slot at `now`, milliseconds of the monotonic clock; only the holder may call it.
+    pub fn count_use(&self, now: u64) {
+        // Relaxed: a number for people.
+        self.last_used.store(now, Relaxed);
         // Relaxed load and store, no read-modify-write: the holder is the only writer, and the hand-over of
         // the slot itself orders one holder's count before the next one's.
         self.uses
@@ -175,6 +180,13 @@ impl TokenWords {
     pub fn uses(&self) -> u64 {
         // Relaxed: a number for people.
         self.uses.load(Relaxed)
+    }
+
+    /// When the last request was sent with this slot, milliseconds of the monotonic clock; `None`: never.
+    #[must_use]
+    pub fn last_used(&self) -> Option<u64> {
+        // Relaxed: see `count_use`.
+        Some(self.last_used.load(Relaxed)).filter(|&at| at != 0)
     }
 
     /// Notes since when the holder asks nothing of the slot, milliseconds of the monotonic clock; 0: it is at work. Only the

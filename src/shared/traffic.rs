@@ -74,7 +74,7 @@ impl Latency {
             .add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     }
 
-    fn add_to(&self, counts: &mut LatencyCounts) {
+    pub(super) fn add_to(&self, counts: &mut LatencyCounts) {
         for (sum, bucket) in counts.buckets.iter_mut().zip(&self.buckets) {
             *sum += bucket.get();
         }

@@ -27,6 +27,9 @@ pub(crate) struct ConfigArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    /// Also log each account in once, and say what its server said; sessions are logged out again where there is a log-out
+    #[arg(long)]
+    pub(crate) login: bool,
     /// Asked by a running tpp: whether this executable can take its place
     #[arg(long, value_name = "FORMAT", hide = true)]
     pub(crate) takes_over: Option<u32>,

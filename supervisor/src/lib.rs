@@ -36,6 +36,8 @@ mod process;
 pub mod provider;
 mod proxy;
 mod refresh;
+pub mod rehearsal;
+mod reports;
 pub mod resolve;
 pub mod run;
 pub mod schedule;

@@ -14,7 +14,7 @@ use tpp::{
     handover, signals,
 };
 use tpp_supervisor::{
-    dev, run,
+    dev, rehearsal, run,
     succession::upgrade,
     system::{limits, logging::Log},
 };
@@ -69,6 +69,9 @@ fn check(args: &CheckArgs) -> ExitCode {
             eprintln!("tpp: warning: {warning}");
         }
         println!("{}: ok", config_file(&args.config).display());
+        if args.login {
+            rehearsal::run(&config)?;
+        }
         Ok(())
     })
 }

@@ -11,7 +11,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 use tpp::{
-    config::{DEFAULT_POOL, Pool},
+    config::{Credential, DEFAULT_POOL, Pool},
     hash::{HASH_BEGIN, hash_on},
     ids::PoolId,
     lending::Stock,
@@ -54,12 +54,26 @@ pub(crate) struct Running {
     task: AbortHandle,
 }
 
+impl Running {
+    /// How it gets its tokens, as `provider` names it.
+    pub(crate) fn provider(&self) -> &'static str {
+        self.of.pool.provider.word()
+    }
+
+    /// Its accounts.
+    pub(crate) fn accounts(&self) -> &[Credential] {
+        &self.of.pool.credentials
+    }
+}
+
 /// The pools of this supervisor.
 pub(crate) struct Pools {
     /// The region's own pool, and the way to all others.
     stock: Arc<Stock>,
     bell: watch::Receiver<()>,
     running: Mutex<BTreeMap<String, Running>>,
+    /// Those that were let go and whose sessions are being ended.
+    leaving: Mutex<Vec<Running>>,
     /// Those that no plan has from the one with this number on.
     gone: Mutex<BTreeMap<PoolId, u64>>,
 }
@@ -87,6 +101,7 @@ impl Pools {
             stock,
             bell,
             running: Mutex::default(),
+            leaving: Mutex::default(),
             gone: Mutex::default(),
         }
     }
@@ -98,6 +113,13 @@ impl Pools {
 
     fn gone(&self) -> MutexGuard<'_, BTreeMap<PoolId, u64>> {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those whose sessions are being ended still.
+    fn leaving(&self) -> MutexGuard<'_, Vec<Running>> {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|one| !one.task.is_finished());
+        leaving
     }
 
     /// The pools at work, by name.
@@ -218,7 +240,7 @@ impl Pools {
     async fn go_back(&self, changed: Vec<(String, Option<Running>)>) {
         for (name, before) in changed {
             let Some(before) = before else {
-                self.stop(&name);
+                self.stop(&name).await;
                 continue;
             };
             let places = before.of.places.clone();
@@ -234,11 +256,11 @@ impl Pools {
     }
 
     /// Lets those pools go that are not in `kept`, which plan `generation` has, nor has any later one.
-    pub(crate) fn let_go(&self, kept: &BTreeMap<String, PoolId>, generation: u64) {
+    pub(crate) async fn let_go(&self, kept: &BTreeMap<String, PoolId>, generation: u64) {
         let names: Vec<_> = self.running().keys().cloned().collect();
         for name in names.iter().filter(|name| !kept.contains_key(*name)) {
             info!(pool = name, "pool is gone");
-            self.stop(name);
+            self.stop(name).await;
         }
         // A predecessor's, too.
         let own = |id: &PoolId| *id == PoolId::DEFAULT || kept.values().any(|kept| kept == id);
@@ -250,21 +272,26 @@ impl Pools {
         self.tidy();
     }
 
-    fn stop(&self, name: &str) {
-        let Some(running) = self.running().remove(name) else {
-            return;
-        };
-        running.task.abort();
-        let stock = running.stock;
-        // Nobody renews them any more. Leases go on to their end.
-        for slot in 0..stock.slots_used() {
-            stock.take_out_of_use(tpp::ids::SlotIndex::new(slot));
+    /// Nobody renews its tokens any more. Leases go on to their end, and then the sessions are ended.
+    async fn stop(&self, name: &str) {
+        let running = self.running().remove(name);
+        if let Some(running) = running {
+            running.refresher.leave().await;
+            self.leaving().push(running);
         }
     }
 
     /// Gives the memory of those pools back that no worker uses any more. To be called every now and then.
     pub(crate) fn tidy(&self) {
+        let leaving: Vec<_> = {
+            let leaving = self.leaving();
+            leaving.iter().map(|one| one.stock.pool_id()).collect()
+        };
         self.gone().retain(|id, generation| {
+            // Who is about to end its sessions looks who holds its slots.
+            if leaving.contains(id) {
+                return true;
+            }
             let is_idle = self.stock.open(*id).is_none_or(|pool| {
                 let census = pool.pool().census();
                 (census.in_use, census.waiting) == (0, 0)
@@ -285,7 +312,8 @@ impl Pools {
 
     /// Ends the sessions of all tokens where a server has such a thing, all pools at once, within a few seconds: tpp stops.
     pub(crate) async fn log_out(&self) {
-        let all = self.all().into_values();
+        let left = self.leaving().clone();
+        let all = self.all().into_values().chain(left);
         let mut leaving: JoinSet<()> = all
             .map(|running| async move { running.refresher.log_out().await })
             .collect();
@@ -295,6 +323,7 @@ impl Pools {
     /// Stops all refreshers: the region may be another supervisor's from here on.
     pub(crate) fn leave(&self) {
         self.running().values().for_each(|one| one.task.abort());
+        self.leaving().iter().for_each(|one| one.task.abort());
     }
 }
 

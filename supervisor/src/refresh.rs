@@ -43,6 +43,9 @@ enum Order {
     },
     /// End the sessions of all tokens: tpp stops. Answered when that is done, or has taken too long.
     LogOut { answer: oneshot::Sender<()> },
+    /// Draw and lend nothing any more, and end each session when nobody uses it: the pool is gone. Answered when the slots are no
+    /// longer touched.
+    Leave { answer: oneshot::Sender<()> },
     /// Draw tokens here alone; those drawn elsewhere are out of use when this is answered.
     Relocate {
         backends: Vec<Backend>,
@@ -133,6 +136,15 @@ impl RefreshHandle {
         let (answer, answered) = oneshot::channel();
         let _ = self.orders.send(Order::LogOut { answer });
         // Without a refresher there is nobody who could.
+        let _ = answered.await;
+    }
+
+    /// Lends nothing any more when it returns, and nothing is done to the slots from then on. The sessions are ended one by one, when
+    /// nobody uses them: the refresher's task goes on until then.
+    pub(crate) async fn leave(&self) {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.orders.send(Order::Leave { answer });
+        // Without a refresher nobody touches them.
         let _ = answered.await;
     }
 

@@ -34,6 +34,7 @@ use crate::{
     pools::Pools,
     prepare::{Prepared, StartKind, image},
     process::Launch,
+    reports,
     succession::{history, upgrade::Invocation},
     system::{
         announce::announce,
@@ -111,6 +112,7 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let keeping = tokio::spawn(keep(plans, stock, bell));
     tokio::spawn(follow(signals, handle, Arc::clone(&orders)));
     tokio::spawn(announce(Arc::clone(&outlook)));
+    tokio::spawn(reports::write(Arc::clone(&outlook)));
     tokio::spawn(children::reap_orphans());
     let servers = doors.open(orders, outlook);
     if !fleet.run(received).await {

@@ -89,6 +89,8 @@ pub struct SlotView<'a> {
     pub state: SlotState,
     /// When its token was drawn.
     pub since: Option<Instant>,
+    /// When its token comes to its end.
+    pub ends_at: Option<Instant>,
     /// Whether a login for it is under way.
     pub logging_in: bool,
     /// When the next login is due; `None` while one is under way, or while another slot of the user tries.
@@ -322,6 +324,7 @@ impl Schedule {
             user: &account.user,
             state: slot.state(account.is_refused()),
             since: slot.token.as_ref().map(|token| token.since),
+            ends_at: slot.token.as_ref().map(|token| token.ends_at),
             logging_in: leader.under_way.is_some(),
             next_login: self.due_at(number, leader),
         })

@@ -114,3 +114,26 @@ fn an_account_that_a_reload_removes_is_logged_out() {
         drawn.iter().all(|token| ended.contains(token))
     });
 }
+
+#[test]
+fn a_pool_that_a_reload_drops_is_logged_out_one_session_after_the_other() {
+    let scene = Scene::of(Kind::Json);
+    let mut holder = scene.client();
+    holder.get("/who").ok();
+    let text = std::fs::read_to_string(scene.proxy.config_file()).expect("the configuration");
+    let without = text.replace(&scene.recipe.text, "");
+    let without = without.replace("pool = \"reports\"", "pool = \"none\"");
+    std::fs::write(scene.proxy.config_file(), without).expect("write it");
+    let outcome = scene.proxy.ctl(&["reload"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let drawn = scene.upstream.tokens().len();
+    wait_until("those that nobody had are over", || {
+        scene.identity.ended().len() == drawn - 1
+    });
+    drop(holder);
+    wait_until("the last one is, too", || {
+        scene.identity.ended().len() == drawn
+    });
+    assert_eq!(scene.identity.asked_for(LOGIN).len(), drawn);
+    assert_eq!(scene.identity.faults(), [""; 0]);
+}

@@ -5,11 +5,15 @@
 mod common;
 
 mod certified;
+mod check;
+mod crowd;
 mod feishu;
 mod identity;
 mod json;
 mod judges;
 mod keys;
+mod numbers;
 mod oauth2;
 mod recipes;
 mod scene;
+mod tickets;

@@ -10,6 +10,7 @@ use std::{
 use httpdate::HttpDate;
 // The runtime's clock, so that a test may stop it.
 use tokio::time::Instant;
+use tpp::clock::monotonic_millis;
 
 /// How often the clock is read.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -21,6 +22,8 @@ pub(crate) const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub(crate) struct Clock {
     origin: Instant,
+    /// The same moment by the clock that all processes share.
+    began: u64,
     now: AtomicU64,
     date: Date,
 }
@@ -82,6 +85,7 @@ impl Clock {
     pub(crate) fn new() -> Self {
         Self {
             origin: Instant::now(),
+            began: monotonic_millis(),
             now: AtomicU64::new(0),
             date: Date::at(seconds_now()),
         }
@@ -91,6 +95,11 @@ impl Clock {
     pub(crate) fn now(&self) -> u64 {
         // Relaxed, here and below: as of the date.
         self.now.load(Relaxed)
+    }
+
+    /// The same in milliseconds of the clock that all processes share.
+    pub(crate) fn monotonic(&self) -> u64 {
+        self.began + self.now()
     }
 
     /// The time of day as a whole `Date` line (RFC 9110, 6.6.1), as of the last tick.

@@ -101,6 +101,15 @@ pub(crate) enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Show what each pool has done: leases that found a token or waited for a login, logins, rests, with rates
+    Report {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Over so many seconds from now on [default: since it is counted]
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        seconds: Option<Duration>,
+    },
     /// Lend nothing of a pool for now; who waits keeps the place
     Pause {
         /// The pool
@@ -179,6 +188,7 @@ impl Args {
             | Command::Workers
             | Command::Tokens
             | Command::Pools
+            | Command::Report
             | Command::Pause { .. }
             | Command::Resume { .. }
             | Command::EndLease { .. }

@@ -3,6 +3,7 @@
 use std::{
     env,
     path::Path,
+    thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 use tpp::{
     api_tokens::{ApiRole, new_token},
     config::{self, BackendState, Config, PLAIN_BACKEND},
-    control::{Command, Health, Reply, Status, client},
+    control::{Command, Health, PoolTally, Reply, Status, client},
 };
 
 use crate::{
@@ -83,6 +84,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             Reply::Pools(pools) => show(&pools, *as_json, |page| render::pools(&pools, page)),
             other => Err(unexpected(&other)),
         },
+        Action::Report {
+            json: as_json,
+            seconds,
+        } => show_report(args, *as_json, *seconds),
         Action::Pause { pool } => order(args, Command::Pause { pool: pool.clone() }),
         Action::Resume { pool } => order(args, Command::Resume { pool: pool.clone() }),
         Action::Kill { slot, pool } => {
@@ -125,6 +130,25 @@ fn show_status(args: &Args, as_json: bool, every: Option<Duration>) -> Result<()
             .collect(),
     };
     Ok(watch(every, block)?)
+}
+
+/// What pools have done since they are counted, or over `time` from now on.
+fn show_report(args: &Args, as_json: bool, time: Option<Duration>) -> Result<(), Failure> {
+    let tallies = || match ask(args, Command::Report)? {
+        Reply::Report(tallies) => Ok(tallies),
+        other => Err(unexpected(&other)),
+    };
+    let mut before = Vec::new();
+    if let Some(time) = time {
+        before = tallies()?;
+        thread::sleep(time);
+    }
+    let report = |now: PoolTally| {
+        let then = before.iter().find(|then| then.name == now.name);
+        then.map_or_else(|| now.report(), |then| now.since(then).report())
+    };
+    let pools: Vec<_> = tallies()?.into_iter().map(report).collect();
+    show(&pools, as_json, |page| render::report(&pools, page))
 }
 
 fn status(args: &Args) -> Result<Status, Failure> {
@@ -219,6 +243,7 @@ fn unexpected(reply: &Reply) -> Failure {
         Reply::Workers(_) => "workers",
         Reply::Tokens(_) => "tokens",
         Reply::Pools(_) => "pools",
+        Reply::Report(_) => "report",
         Reply::Text(_) => "a text",
         Reply::Done(_) => "that it is done",
         Reply::Failed(_) | Reply::Invalid(_) => "a failure",

@@ -1,8 +1,8 @@
 //! `[telemetry]`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use super::section;
+use super::{YEAR, section};
 use crate::config::text::{
     choice::choice,
     key::{Default, Effect, Key},
@@ -54,6 +54,9 @@ section! {
         /// Shape of those lines.
         pub access_log_format: AccessLogFormat =
             Key::choice("telemetry.access_log_format", AccessLogFormat::WORDS);
+        /// How often a line of the log tells what each pool has done; `None`: never.
+        pub report_interval: Option<Duration> =
+            Key::number("telemetry.report_interval_seconds", (0, YEAR), 0).zero("none is written");
     }
 }
 

@@ -134,6 +134,10 @@ fn the_tokens_have_one_encoding() {
         errors: 0,
         last_error: None,
         fingerprint: Some("0a1b2c3d".into()),
+        pool: "default".into(),
+        provider: "dolphindb".into(),
+        expires_in_seconds: Some(3600),
+        last_used_seconds: Some(2),
     };
     let refused = TokenStatus {
         slot: 1,
@@ -146,13 +150,17 @@ fn the_tokens_have_one_encoding() {
         errors: 1,
         last_error: Some("login refused".into()),
         fingerprint: None,
+        pool: "default".into(),
+        provider: "dolphindb".into(),
+        expires_in_seconds: None,
+        last_used_seconds: None,
     };
     pinned(
         &Response::new(Reply::Tokens(vec![lent, refused])),
         concat!(
             r#"{"version":1,"reply":{"kind":"tokens","body":["#,
-            r#"{"slot":0,"user":"user1","state":"leased","age_seconds":60,"refresh_in_seconds":3540,"holder":1,"uses":7,"errors":0,"last_error":null,"fingerprint":"0a1b2c3d"},"#,
-            r#"{"slot":1,"user":"用户","state":"refused","age_seconds":null,"refresh_in_seconds":null,"holder":null,"uses":0,"errors":1,"last_error":"login refused","fingerprint":null}"#,
+            r#"{"slot":0,"user":"user1","state":"leased","age_seconds":60,"refresh_in_seconds":3540,"holder":1,"uses":7,"errors":0,"last_error":null,"fingerprint":"0a1b2c3d","pool":"default","provider":"dolphindb","expires_in_seconds":3600,"last_used_seconds":2},"#,
+            r#"{"slot":1,"user":"用户","state":"refused","age_seconds":null,"refresh_in_seconds":null,"holder":null,"uses":0,"errors":1,"last_error":"login refused","fingerprint":null,"pool":"default","provider":"dolphindb","expires_in_seconds":null,"last_used_seconds":null}"#,
             r#"]}}"#,
         ),
     );
@@ -173,13 +181,14 @@ fn the_pools_have_one_encoding() {
         idle_leases: 1,
         longest_wait_ms: 20,
         all_refused: false,
+        provider: "json".into(),
     };
     pinned(
         &Response::new(Reply::Pools(vec![pool])),
         concat!(
             r#"{"version":1,"reply":{"kind":"pools","body":["#,
             r#"{"name":"default","paused":true,"total":4,"in_use":1,"available":3,"waiting":0,"#,
-            r#""configured_tokens":5,"idle_leases":1,"longest_wait_ms":20,"all_refused":false}"#,
+            r#""configured_tokens":5,"idle_leases":1,"longest_wait_ms":20,"all_refused":false,"provider":"json"}"#,
             r#"]}}"#,
         ),
     );

@@ -69,11 +69,11 @@ fn loom_who_claims_a_slot_sees_what_its_last_holder_wrote() {
         words.pool().bitmap.set(slot);
         let other = Arc::clone(&words);
         let holder = thread::spawn(move || {
-            other.tokens[0].count_use();
+            other.tokens[0].count_use(1);
             let _ = other.pool().release(slot, held, &NoBells);
         });
         if words.pool().try_claim(claim(2, 1)).is_some() {
-            words.tokens[0].count_use();
+            words.tokens[0].count_use(1);
             assert_eq!(words.tokens[0].uses(), 2, "a use was overwritten");
         }
         holder.join().unwrap();
@@ -96,7 +96,7 @@ fn loom_who_finds_a_slot_free_sees_what_its_last_holder_wrote() {
                 assert_eq!(other.tokens[0].uses(), 1, "it may still be in use");
             }
         });
-        words.tokens[0].count_use();
+        words.tokens[0].count_use(1);
         let _ = words.pool().release(slot, held, &NoBells);
         supervisor.join().unwrap();
     });

@@ -71,6 +71,7 @@ impl Operator for Orders {
             Command::Workers => Reply::Workers(self.outlook.workers()),
             Command::Tokens => Reply::Tokens(self.outlook.tokens()),
             Command::Pools => Reply::Pools(self.list_pools()),
+            Command::Report => Reply::Report(self.outlook.tallies()),
             Command::Switch {
                 domain,
                 tag,

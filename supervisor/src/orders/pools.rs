@@ -1,6 +1,7 @@
 //! What can be seen of the pools, and done to them.
 
 use tpp::{
+    config::Provider,
     control::{PoolDetails, PoolSummary},
     ids::SlotIndex,
 };
@@ -9,6 +10,7 @@ use super::Orders;
 use crate::{
     outlook::{pool_summary, pool_tokens},
     pools::Running,
+    provider::feishu::take_ticket,
 };
 
 /// Why nothing is done to a pool.
@@ -22,6 +24,17 @@ pub(crate) enum PoolRefusal {
     NotHeld { pool: String, slot: u32 },
     #[error("no account of pool {pool:?} has the user name {user:?}")]
     NoUser { pool: String, user: String },
+    #[error("pool {pool:?} gets its tokens by {provider:?}: an app ticket is for \"feishu\" alone")]
+    NoTickets {
+        pool: String,
+        provider: &'static str,
+    },
+    #[error("pool {pool:?} has no app {app:?}")]
+    NoApp { pool: String, app: String },
+    #[error("pool {pool:?} has several apps: app_id says which one the ticket is for")]
+    WhichApp { pool: String },
+    #[error("an app ticket is 1 to 4096 bytes without control characters")]
+    NoTicket,
 }
 
 impl Orders {
@@ -30,7 +43,7 @@ impl Orders {
         let pools = self.pools.all();
         pools
             .iter()
-            .map(|(name, pool)| summary(name, pool))
+            .map(|(name, pool)| pool_summary(name, pool))
             .collect()
     }
 
@@ -41,8 +54,8 @@ impl Orders {
     pub(crate) fn show_pool(&self, name: &str) -> Result<PoolDetails, PoolRefusal> {
         let pool = self.find_pool(name)?;
         Ok(PoolDetails {
-            summary: summary(name, &pool),
-            tokens: pool_tokens(&pool),
+            summary: pool_summary(name, &pool),
+            tokens: pool_tokens(name, &pool),
         })
     }
 
@@ -63,6 +76,35 @@ impl Orders {
             }),
             (slots, _) => Ok(slots),
         }
+    }
+
+    /// Keeps the ticket of a marketplace app, `app` if the pool has several, and has its tokens drawn by it at once; returns for how
+    /// many slots.
+    ///
+    /// # Errors
+    /// If there is no such pool or app, the pool is of another provider, or it is no ticket.
+    pub(crate) async fn take_ticket(
+        &self,
+        name: &str,
+        app: Option<String>,
+        ticket: &str,
+    ) -> Result<usize, PoolRefusal> {
+        let running = self.find_pool(name)?;
+        let pool = name.to_owned();
+        if running.provider() != Provider::Feishu.word() {
+            let provider = running.provider();
+            return Err(PoolRefusal::NoTickets { pool, provider });
+        }
+        let app = match (app, running.accounts()) {
+            (None, [only]) => only.username.clone(),
+            (None, _) => return Err(PoolRefusal::WhichApp { pool }),
+            (Some(app), known) if known.iter().any(|one| one.username == app) => app,
+            (Some(app), _) => return Err(PoolRefusal::NoApp { pool, app }),
+        };
+        if !take_ticket(&app, ticket) {
+            return Err(PoolRefusal::NoTicket);
+        }
+        Ok(running.refresher.renew(Some(app)).await)
     }
 
     /// Lends nothing of it until it is resumed; who waits keeps the place.
@@ -105,9 +147,4 @@ impl Orders {
         let pool = self.pools.all().remove(name);
         pool.ok_or_else(|| PoolRefusal::Unknown(name.to_owned()))
     }
-}
-
-fn summary(name: &str, pool: &Running) -> PoolSummary {
-    let configured = pool.refresher.ledger().configured();
-    pool_summary(name, &pool.stock, configured)
 }

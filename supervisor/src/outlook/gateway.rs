@@ -54,6 +54,7 @@ fn pool((name, pool): (&String, &Running)) -> NamedPool {
         name: name.clone(),
         numbers: numbers::pool_status([&*pool.stock]),
         configured_tokens: pool.refresher.ledger().configured(),
+        provider: pool.provider().to_owned(),
     }
 }
 

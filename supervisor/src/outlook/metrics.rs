@@ -4,6 +4,7 @@
 //! `tpp_tokens_total` stays a gauge, though a linter takes its ending for a counter's.
 
 mod checks;
+mod pools;
 mod proxies;
 
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub fn render(snapshot: &Snapshot) -> String {
     families.extend(workers(snapshot));
     families.extend(checks::checks(snapshot));
     families.extend(proxies::proxies(snapshot));
+    families.extend(pools::pools(snapshot));
     families.extend(supervisor(snapshot));
     // A family without a sample, such as the workers' before there is one, has no place in the text.
     families.retain(|family| !family.get_metric().is_empty());

@@ -21,7 +21,7 @@ use std::{
 
 use tpp::{
     clock::unix_seconds,
-    control::{GatewayStatus, TokenStatus, WorkerStatus},
+    control::{GatewayStatus, PoolTally, TokenStatus, WorkerStatus},
     lending::Stock,
     plan::Plan,
     shared::HostTotals,
@@ -116,8 +116,17 @@ impl Outlook {
 
     /// Each slot.
     pub(crate) fn tokens(&self) -> Vec<TokenStatus> {
-        let pools = self.plans.pools().all().into_values();
-        pools.flat_map(|pool| pool_tokens(&pool)).collect()
+        let pools = self.plans.pools().all();
+        let pools = pools.iter();
+        pools
+            .flat_map(|(name, pool)| pool_tokens(name, pool))
+            .collect()
+    }
+
+    /// What each pool has done.
+    pub(crate) fn tallies(&self) -> Vec<PoolTally> {
+        let pools = self.plans.pools().all();
+        tallies(&pools)
     }
 
     /// Each worker.
@@ -213,8 +222,9 @@ impl Outlook {
     fn numbers_with(&self, details: Arc<Details>) -> Snapshot {
         let region = self.stock.region();
         let totals = self.stock.totals();
-        let pools = self.plans.pools().all().into_values();
-        let pools: Vec<_> = pools.map(|pool| pool.stock).collect();
+        let running = self.plans.pools().all();
+        let done = tallies(&running);
+        let pools: Vec<_> = running.into_values().map(|pool| pool.stock).collect();
         Snapshot {
             details,
             gateway: GatewayStatus::default(),
@@ -226,6 +236,7 @@ impl Outlook {
                 log_lines_dropped: totals.log_lines_dropped + self.log.dropped(),
                 access_log_dropped: totals.access_log_dropped,
                 totals,
+                pools: done,
                 refreshes: numbers::refreshes(region.supervisors()),
                 worker_restarts: region.supervisors().worker_restarts.get(),
                 uptime: self.started.at.elapsed(),
@@ -234,9 +245,18 @@ impl Outlook {
     }
 }
 
-/// Each slot of a pool.
-pub(crate) fn pool_tokens(pool: &Running) -> Vec<TokenStatus> {
-    tokens::each(&pool.stock, &pool.refresher.ledger(), refresh::now())
+/// Each slot of the pool called `name`.
+pub(crate) fn pool_tokens(name: &str, pool: &Running) -> Vec<TokenStatus> {
+    tokens::each(name, pool, refresh::now())
+}
+
+/// What each of `pools` has done, as far as it is counted.
+fn tallies(pools: &BTreeMap<String, Running>) -> Vec<PoolTally> {
+    let counted = pools.iter().filter_map(|(name, pool)| {
+        let counts = pool.stock.counts()?;
+        Some(PoolTally::of(name, pool.provider(), &counts))
+    });
+    counted.collect()
 }
 
 /// Until when details are good enough that took from `began` to `ended` to look at.

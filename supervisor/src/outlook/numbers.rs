@@ -12,7 +12,7 @@ use tpp::{
 };
 
 use super::snapshot::Refreshes;
-use crate::fleet::WorkerReport;
+use crate::{fleet::WorkerReport, pools::Running};
 
 /// All pools together.
 pub(super) fn pool_status<'a>(pools: impl IntoIterator<Item = &'a Stock>) -> PoolStatus {
@@ -34,16 +34,18 @@ pub(super) fn pool_status<'a>(pools: impl IntoIterator<Item = &'a Stock>) -> Poo
 }
 
 /// A pool in a line.
-pub(crate) fn pool_summary(name: &str, stock: &Arc<Stock>, configured_tokens: u64) -> PoolSummary {
+pub(crate) fn pool_summary(name: &str, pool: &Running) -> PoolSummary {
+    let stock = &pool.stock;
     PoolSummary {
         name: name.to_owned(),
         paused: stock.terms().is_paused(),
         numbers: pool_status([&**stock]),
-        configured_tokens,
+        configured_tokens: pool.refresher.ledger().configured(),
         idle_leases: stock.idle_leases(),
         longest_wait_ms: u64::try_from(longest_wait(std::slice::from_ref(stock)).as_millis())
             .unwrap_or(u64::MAX),
         all_refused: matches!(stock.hopeless(), Some(Hopeless::Refused(_))),
+        provider: pool.provider().to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tpp::{
-    control::{GatewayStatus, PoolStatus, SupervisorEvent, WorkerStatus},
+    control::{GatewayStatus, PoolStatus, PoolTally, SupervisorEvent, WorkerStatus},
     shared::{HostTotals, Totals},
 };
 
@@ -39,6 +39,8 @@ pub struct Numbers {
     pub access_log_dropped: u64,
     /// Token refreshes by their results.
     pub refreshes: Refreshes,
+    /// What each pool has done.
+    pub pools: Vec<PoolTally>,
     /// Times a worker ended unplanned.
     pub worker_restarts: u64,
     /// Since the supervisor began.

@@ -8,14 +8,16 @@ use tpp::{
     pool::{SlotIndex, SlotState},
 };
 
-use crate::{refresh::Book, schedule::SlotState as TokenState};
+use crate::{pools::Running, refresh::Book, schedule::SlotState as TokenState};
 
 /// State of a slot whose user the server refuses.
 const REFUSED: &str = "refused";
 /// State of a slot that is still held, and not to be lent again.
 const RETIRING: &str = "retiring";
 
-pub(super) fn each(stock: &Stock, ledger: &Book, now: Instant) -> Vec<TokenStatus> {
+/// Each slot of the pool called `name`, at `now`.
+pub(super) fn each(name: &str, running: &Running, now: Instant) -> Vec<TokenStatus> {
+    let (stock, ledger) = (&running.stock, running.refresher.ledger());
     let pool = stock.pool();
     (0..)
         .zip(0..ledger.slots())
@@ -30,15 +32,15 @@ pub(super) fn each(stock: &Stock, ledger: &Book, now: Instant) -> Vec<TokenStatu
                 (None, _) => return None,
             };
             let since = view.as_ref().and_then(|view| view.since);
+            let ends_at = view.as_ref().and_then(|view| view.ends_at);
+            let left = |at: Instant| at.saturating_duration_since(now).as_secs();
             let next_login = view.as_ref().and_then(|view| view.next_login);
             Some(TokenStatus {
                 slot: number,
                 user: note.user.clone(),
                 state: state.to_owned(),
                 age_seconds: since.map(|since| now.saturating_duration_since(since).as_secs()),
-                refresh_in_seconds: since
-                    .and(next_login)
-                    .map(|at| at.saturating_duration_since(now).as_secs()),
+                refresh_in_seconds: since.and(next_login).map(left),
                 holder: match held {
                     SlotState::Leased(seat)
                     | SlotState::Offered(seat)
@@ -49,6 +51,13 @@ pub(super) fn each(stock: &Stock, ledger: &Book, now: Instant) -> Vec<TokenStatu
                 errors: note.errors,
                 last_error: note.last_error.clone(),
                 fingerprint: note.fingerprint.clone(),
+                pool: name.to_owned(),
+                provider: running.provider().to_owned(),
+                // A key has no end that anybody knows.
+                expires_in_seconds: ends_at.map(left).filter(|_| !stock.terms().has_keys()),
+                last_used_seconds: stock
+                    .last_used(SlotIndex::new(index))
+                    .map(|time| time.as_secs()),
             })
         })
         .collect()

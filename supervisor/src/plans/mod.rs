@@ -204,6 +204,11 @@ pub(crate) fn check_logins(config: &Config) -> Result<(), SetupError> {
     Ok(())
 }
 
+/// The server where `pool` logs in first; `otherwise`, if it has no backend.
+pub(crate) fn first_server(gateway: &Gateway, pool: &Pool, otherwise: &Upstream) -> Upstream {
+    servers(gateway, pool, otherwise, |_| Vec::new()).0.upstream
+}
+
 /// The servers of `pool`'s backends; `otherwise` alone, if it has none.
 fn servers(
     gateway: &Gateway,

@@ -113,7 +113,7 @@ impl<'a> Turn<'a> {
         plans.note(plan);
         let generation = sealed.generation();
         let reached = self.send(sealed).await;
-        plans.pools.let_go(&kept, generation);
+        plans.pools.let_go(&kept, generation).await;
         plans.changes.send_replace(());
         Ok(reached)
     }

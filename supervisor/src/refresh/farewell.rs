@@ -83,9 +83,26 @@ impl Farewells {
         }
     }
 
-    /// When to look again, if anybody is waited for.
-    pub(super) fn next_look(&self) -> Option<Instant> {
-        (!self.waiting.is_empty()).then(|| clock::now() + LOOK)
+    /// Whether anybody is waited for.
+    pub(super) fn are_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// When to look again, if anybody is.
+    pub(super) fn next_look(&self) -> Instant {
+        clock::now() + LOOK
+    }
+
+    /// Whether there is nothing left to be done.
+    pub(super) fn are_said(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_empty()
+    }
+
+    /// Waits for the end of one that is under way; without one, for ever.
+    pub(super) async fn said(&mut self) {
+        if self.under_way.join_next().await.is_none() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Logs all out at once, and waits for that, but not for long.

@@ -3,6 +3,7 @@
 //! This is the loop, and what several of its duties need; each duty has a file of its own.
 
 mod adoption;
+mod leaving;
 mod logins;
 mod orders;
 mod reports;
@@ -19,7 +20,12 @@ use tokio::{
     task::{self, JoinSet},
 };
 use tpp::{
-    config::Credential, lending::Stock, plan::Place as Backend, pool::SlotIndex, shared::Hopeless,
+    clock::boot_millis,
+    config::Credential,
+    lending::Stock,
+    plan::Place as Backend,
+    pool::SlotIndex,
+    shared::{Hopeless, PoolLogins},
 };
 use tracing::warn;
 
@@ -51,8 +57,8 @@ pub(crate) struct Refresher {
     bell: watch::Receiver<()>,
     logins: JoinSet<Done>,
     farewells: Farewells,
-    /// Which login each task is.
-    under_way: HashMap<task::Id, Login>,
+    /// Which login each task is, and since when.
+    under_way: HashMap<task::Id, (Login, Instant)>,
     next_full_look: Instant,
     ready_said: bool,
 }
@@ -92,6 +98,7 @@ impl Refresher {
             ready_said: false,
         };
         refresher.heed_manner();
+        refresher.tally(|logins| logins.begin(boot_millis()));
         refresher.adopt(&accounts);
         // Before more are taken: those that turn out to be empty are good for others.
         refresher.wipe_retired();
@@ -110,6 +117,13 @@ impl Refresher {
             .ledger()
             .schedule
             .set_sharing(manner.is_shared());
+    }
+
+    /// Counts something of the pool, if it is counted.
+    fn tally(&self, count: impl FnOnce(&PoolLogins)) {
+        if let Some(logins) = self.stock.logins() {
+            count(logins);
+        }
     }
 
     fn check_room(&self, accounts: &[Credential]) -> Result<(), String> {
@@ -141,11 +155,10 @@ impl Refresher {
             self.share_out();
             self.farewells.look(&self.stock);
             self.weigh_hope();
-            let looks = [Some(self.next_full_look), self.farewells.next_look()];
-            let next_look = looks
-                .into_iter()
-                .flatten()
-                .fold(plan.next_look, Instant::min);
+            let mut next_look = plan.next_look.min(self.next_full_look);
+            if self.farewells.are_waited_for() {
+                next_look = next_look.min(self.farewells.next_look());
+            }
             tokio::select! {
                 Some(done) = self.logins.join_next_with_id() => {
                     self.done(done);
@@ -164,6 +177,11 @@ impl Refresher {
                         // Whoever asked may have gone.
                         let _ = answer.send(());
                         return;
+                    }
+                    Order::Leave { answer } => {
+                        self.leave();
+                        let _ = answer.send(());
+                        return self.see_off().await;
                     }
                     order => self.obey(order),
                 },

@@ -131,6 +131,14 @@ impl Schedule {
         slots
     }
 
+    /// Whether the token of the user of `slot` is spared at `now`.
+    #[must_use]
+    pub fn is_spared(&self, slot: u32, now: Instant) -> bool {
+        let held = self.slots.get(&slot);
+        let until = held.and_then(|held| self.accounts[held.account].spared_until());
+        until.is_some_and(|until| now < until)
+    }
+
     /// When the first of them is to be used again, if every user's token is spared, or its login refused.
     #[must_use]
     pub fn all_spared(&self) -> Option<Instant> {

@@ -55,6 +55,7 @@ struct Shared {
     faults: Mutex<Vec<String>>,
     gates: Gates,
     stands_at_gate: AtomicBool,
+    is_down: AtomicBool,
 }
 
 /// One who may log in.
@@ -116,6 +117,7 @@ impl Identity {
             faults: Mutex::default(),
             gates: Gates::default(),
             stands_at_gate: AtomicBool::new(false),
+            is_down: AtomicBool::new(false),
         });
         let served = Arc::clone(&shared);
         thread::spawn(move || {
@@ -168,6 +170,22 @@ impl Identity {
 
     pub(crate) fn open_gate(&self) {
         self.shared.gates.open(GATE);
+    }
+
+    /// Logins that stand there.
+    pub(crate) fn waiting_at_gate(&self) -> usize {
+        self.shared.gates.waiting_at(GATE)
+    }
+
+    /// Whether every connection is closed without a word from now on.
+    pub(crate) fn set_down(&self, is_down: bool) {
+        self.shared.is_down.store(is_down, SeqCst);
+    }
+
+    /// The ticket without which a marketplace app gets no token.
+    pub(crate) fn set_ticket(&self, app: &str, ticket: &str) {
+        let mut clients = self.shared.clients();
+        clients.get_mut(app).expect("an app").ticket = Some(ticket.to_owned());
     }
 
     /// The secret of `user` is another one from now on.
@@ -268,6 +286,9 @@ impl Shared {
 
 /// One request a connection, as tpp makes them; whatever breaks, breaks.
 fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
+    if shared.is_down.load(SeqCst) {
+        return Ok(());
+    }
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let Some(raw) = read_head(&mut reader)? else {

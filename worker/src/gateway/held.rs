@@ -111,13 +111,13 @@ impl Held {
     }
 
     /// The end of a request head for `origin`: the line with the token that is in the slot now and the empty line. Counts
-    /// a use. Also returns the token's version. `None`: the token is of another origin, and must not go there.
-    pub(crate) fn end_of_head(&mut self, origin: Origin) -> Option<(&[u8], u64)> {
+    /// a use at `now`, milliseconds of the monotonic clock. Also returns the token's version. `None`: the token is of another origin, and must not go there.
+    pub(crate) fn end_of_head(&mut self, origin: Origin, now: u64) -> Option<(&[u8], u64)> {
         self.look();
         if self.origin != origin {
             return None;
         }
-        self.lease.count_use();
+        self.lease.count_use(now);
         self.requests += 1;
         Some((&self.line, self.version))
     }

@@ -35,6 +35,7 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         address,
         peer,
         notes,
+        worker,
         ..
     } = &mut *flight.client;
     let stamp = Stamp {
@@ -61,7 +62,8 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
             "the time of its tokens is over",
         )));
     }
-    let Some((end_of_head, version)) = lent.end_of_head(attempt.origin) else {
+    let Some((end_of_head, version)) = lent.end_of_head(attempt.origin, worker.clock.monotonic())
+    else {
         return Ok(false);
     };
     attempt.version = version;

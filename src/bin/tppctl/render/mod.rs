@@ -2,6 +2,7 @@
 
 mod gateway;
 mod pools;
+mod report;
 mod status;
 mod table;
 mod text;
@@ -11,6 +12,7 @@ mod workers;
 pub(crate) use self::{
     gateway::{backends, domains},
     pools::pools,
+    report::report,
     status::status,
     text::{counted, visible},
     tokens::tokens,

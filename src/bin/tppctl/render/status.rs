@@ -8,6 +8,9 @@ use super::{
     workers,
 };
 
+/// The pool of a configuration without pools.
+const DEFAULT_POOL: &str = "default";
+
 /// Columns of the labels, with the space after them.
 const LABEL: usize = 10;
 
@@ -58,6 +61,7 @@ fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
         Tone::Plain
     };
     let mut fields = vec![("pool", pool_line(pool), full)];
+    fields.extend(pools(status));
     if status.configured_tokens != pool.total {
         let configured = grouped(status.configured_tokens);
         fields.push((
@@ -109,6 +113,31 @@ fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
         fields.push(("history", history(status, now), Tone::Plain));
     }
     fields
+}
+
+/// A line for each pool, unless there is but the one of a configuration without pools.
+fn pools(status: &Status) -> impl Iterator<Item = (&'static str, String, Tone)> {
+    let pools = &status.gateway.pools;
+    let are_told = pools.len() > 1 || pools.iter().any(|pool| pool.name != DEFAULT_POOL);
+    let told = pools.iter().enumerate().filter(move |_| are_told);
+    told.map(|(at, pool)| {
+        let numbers = pool.numbers;
+        let line = format!(
+            "{}, {}: {} of {} in use, {} configured, {} waiting",
+            visible(&pool.name),
+            visible(&pool.provider),
+            grouped(numbers.in_use),
+            grouped(numbers.total),
+            grouped(pool.configured_tokens),
+            grouped(numbers.waiting)
+        );
+        let tone = match numbers.total {
+            0 => Tone::Bad,
+            total if total < pool.configured_tokens => Tone::Warning,
+            _ => Tone::Plain,
+        };
+        (if at == 0 { "pools" } else { "" }, line, tone)
+    })
 }
 
 /// That connections which ask nothing hold what others wait for, and what helps.

@@ -120,6 +120,10 @@ fn token(slot: u32, user: &str, state: &str) -> TokenStatus {
         errors: 0,
         last_error: None,
         fingerprint: Some("0a1b2c3d".into()),
+        pool: "default".into(),
+        provider: "dolphindb".into(),
+        expires_in_seconds: Some(3600),
+        last_used_seconds: Some(2),
     }
 }
 
@@ -134,6 +138,8 @@ fn refused() -> TokenStatus {
                 .into(),
         ),
         fingerprint: None,
+        expires_in_seconds: None,
+        last_used_seconds: None,
         ..token(2, "user2", "refused")
     }
 }
@@ -288,13 +294,32 @@ fn tokens_show_their_slot_holder_and_last_error() {
     shown(
         &tokens(&all, PLAIN),
         "\
-SLOT USER                 STATE      AGE REFRESH WORKER  USES ERRORS FINGERPRINT
-   0 user1                leased  12m34s  47m26s      1 31415      0 0a1b2c3d
-   1 a user with quite a… suspect 12m34s  47m26s      - 31415      0 0a1b2c3d
-   2 user2                refused      -       -      -     0      3 -
+SLOT USER          STATE      AGE  RENEW  ENDS WORKER  USES USED ERRORS PRINT
+   0 user1         leased  12m34s 47m26s 1h00m      1 31415   2s      0 0a1b2c3d
+   1 a user with … suspect 12m34s 47m26s 1h00m      - 31415   2s      0 0a1b2c3d
+   2 user2         refused      -      -     -      -     0    -      3 -
      last error: login refused: The user name or password is incorrect, says th…
 ",
     );
+}
+
+#[test]
+fn tokens_of_other_pools_stand_under_the_name_of_theirs() {
+    let of = |pool: &str, slot| TokenStatus {
+        pool: pool.into(),
+        provider: "json".into(),
+        ..token(slot, "ann", "free")
+    };
+    let text = tokens(&[of("one", 0), of("one", 1), of("two", 0)], PLAIN);
+    let titles: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("pool "))
+        .collect();
+    assert_eq!(
+        titles,
+        ["pool one, provider json", "pool two, provider json"]
+    );
+    assert_eq!(text.matches("SLOT").count(), 2, "{text}");
 }
 
 #[test]
@@ -407,7 +432,11 @@ fn json_is_the_struct_pretty_printed() {
     "uses": 0,
     "errors": 3,
     "last_error": "login refused: The user name or password is incorrect, says the server at length",
-    "fingerprint": null
+    "fingerprint": null,
+    "pool": "default",
+    "provider": "dolphindb",
+    "expires_in_seconds": null,
+    "last_used_seconds": null
   }
 ]
 "#

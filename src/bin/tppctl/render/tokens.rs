@@ -8,21 +8,39 @@ use super::{
     text::{compact, span, visible},
 };
 
-/// A line for each slot, and below it why its last failed login failed.
+/// The pool of a configuration without pools: nobody need be told of it.
+const DEFAULT_POOL: &str = "default";
+
+/// A line for each slot, and below it why its last failed login failed; a table for each pool.
 pub(crate) fn tokens(tokens: &[TokenStatus], page: Page) -> String {
     if tokens.is_empty() {
         return "no tokens\n".into();
     }
+    let is_plain = tokens.iter().all(|token| token.pool == DEFAULT_POOL);
+    let pools = tokens.chunk_by(|one, next| one.pool == next.pool);
+    let tables = pools.map(|pool| {
+        let first = &pool[0];
+        let title = format!("pool {}, provider {}", first.pool, first.provider);
+        let title = page.paint(&visible(&title), Tone::Heading) + "\n";
+        let table = table(pool, page);
+        if is_plain { table } else { title + &table }
+    });
+    tables.collect::<Vec<_>>().join("\n")
+}
+
+fn table(tokens: &[TokenStatus], page: Page) -> String {
     let columns = [
         ("SLOT", Kind::Number),
         ("USER", Kind::Elastic),
         ("STATE", Kind::Word),
         ("AGE", Kind::Number),
-        ("REFRESH", Kind::Number),
+        ("RENEW", Kind::Number),
+        ("ENDS", Kind::Number),
         ("WORKER", Kind::Number),
         ("USES", Kind::Number),
+        ("USED", Kind::Number),
         ("ERRORS", Kind::Number),
-        ("FINGERPRINT", Kind::Word),
+        ("PRINT", Kind::Word),
     ];
     Table {
         columns,
@@ -31,7 +49,7 @@ pub(crate) fn tokens(tokens: &[TokenStatus], page: Page) -> String {
     .render(page)
 }
 
-fn row(token: &TokenStatus) -> Row<9> {
+fn row(token: &TokenStatus) -> Row<11> {
     let (tone, error_tone) = match token.state.as_str() {
         "free" | "leased" | "offered" => (Tone::Good, Tone::Faint),
         "empty" | "refused" => (Tone::Bad, Tone::Bad),
@@ -44,8 +62,10 @@ fn row(token: &TokenStatus) -> Row<9> {
         Cell::toned(visible(&token.state), tone),
         or_dash(token.age_seconds.map(span)).into(),
         or_dash(token.refresh_in_seconds.map(span)).into(),
+        or_dash(token.expires_in_seconds.map(span)).into(),
         or_dash(token.holder.map(|seat| seat.to_string())).into(),
         compact(token.uses).into(),
+        or_dash(token.last_used_seconds.map(span)).into(),
         compact(token.errors).into(),
         or_dash(
             token

@@ -56,8 +56,14 @@ impl fmt::Display for Caller {
 
 /// The role that a request needs. What is not listed needs the highest one.
 pub(super) fn needed(method: &Method, path: &str) -> ApiRole {
-    const ORDERS: [&str; 6] = [
-        "/switch", "/state", "/reset", "/refresh", "/pause", "/resume",
+    const ORDERS: [&str; 7] = [
+        "/switch",
+        "/state",
+        "/reset",
+        "/refresh",
+        "/pause",
+        "/resume",
+        "/app_ticket",
     ];
     let ends_lease = *method == Method::DELETE && path.contains("/leases/");
     let is_order = *method == Method::POST && ORDERS.iter().any(|order| path.ends_with(order));

@@ -142,6 +142,7 @@ const ROUTES: &[Route] = &[
     ("/pools", || get(pools::list)),
     ("/pools/{name}", || get(pools::one)),
     ("/pools/{name}/refresh", || post(pools::refresh)),
+    ("/pools/{name}/app_ticket", || post(pools::app_ticket)),
     ("/pools/{name}/pause", || post(pools::pause)),
     ("/pools/{name}/resume", || post(pools::resume)),
     ("/pools/{name}/leases/{slot}", || delete(pools::end_lease)),

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::{Extension, extract::State, http::StatusCode};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::{
     audit,
     auth::Caller,
-    body::{At, Fields, Optional},
+    body::{At, Fields, Json, Optional},
     problem::Problem,
     state::Api,
 };
@@ -49,6 +50,23 @@ pub(super) async fn refresh(
         &caller,
         &format!("pool {name}: refresh of {slots} slots"),
     );
+    Ok(axum::Json(json!({"name": name, "slots": slots})))
+}
+
+/// Takes the ticket that the platform has sent to a marketplace app. It is shown to nobody.
+pub(super) async fn app_ticket(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    At(name): At<String>,
+    Json(body): Json,
+) -> Answer {
+    let mut fields = Fields::of(body)?;
+    let ticket = Zeroizing::new(fields.needed_text("app_ticket")?);
+    let app = fields.text("app_id")?;
+    fields.end()?;
+    let slots = api.orders.take_ticket(&name, app, &ticket).await;
+    let slots = slots.map_err(|error| refused(&error))?;
+    note(&api, &caller, &format!("pool {name}: app ticket taken"));
     Ok(axum::Json(json!({"name": name, "slots": slots})))
 }
 
@@ -102,5 +120,13 @@ fn note(api: &Api, caller: &Caller, what: &str) {
 }
 
 fn refused(refusal: &PoolRefusal) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, refusal.to_string())
+    let words = refusal.to_string();
+    match refusal {
+        PoolRefusal::NoTickets { .. } => Problem::new(StatusCode::CONFLICT, words),
+        PoolRefusal::NoApp { .. } | PoolRefusal::WhichApp { .. } => {
+            Problem::of_field("app_id", words)
+        }
+        PoolRefusal::NoTicket => Problem::of_field("app_ticket", words),
+        _ => Problem::new(StatusCode::NOT_FOUND, words),
+    }
 }

@@ -147,6 +147,10 @@ async fn the_list_of_all_slots_fits_a_frame() {
         errors: u64::MAX,
         last_error: Some("x".repeat(512)),
         fingerprint: Some("0a1b2c3d".into()),
+        pool: "x".repeat(64),
+        provider: "dolphindb".into(),
+        expires_in_seconds: Some(u64::MAX),
+        last_used_seconds: Some(u64::MAX),
     };
     let slots = u32::try_from(MAX_SESSIONS).unwrap();
     let tokens = Reply::Tokens((0..slots).map(slot).collect());

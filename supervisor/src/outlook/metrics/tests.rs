@@ -66,6 +66,7 @@ fn snapshot() -> Snapshot {
                 refused: 1,
                 trouble: 6,
             },
+            pools: Vec::new(),
             worker_restarts: 1,
             log_lines_dropped: 11,
             access_log_dropped: 15,
@@ -381,4 +382,45 @@ fn a_version_cannot_break_out_of_its_label() {
         text.ends_with("tpp_build_info{version=\"1\\\"\\\\\\n\"} 1\n"),
         "{text}"
     );
+}
+
+#[test]
+fn pools_are_told_apart_by_name() {
+    let mut snapshot = snapshot();
+    let mut buckets = vec![0; tpp::shared::Latency::BUCKETS];
+    (buckets[9], buckets[16]) = (3, 1);
+    let pool = tpp::control::PoolTally {
+        name: "api".to_owned(),
+        hits: 12,
+        misses: 2,
+        refreshes: tpp::control::RefreshCounts {
+            success: 3,
+            refused: 0,
+            trouble: 1,
+        },
+        refresh_buckets: buckets,
+        refresh_micros: 20_300_000,
+        rests: 5,
+        ..Default::default()
+    };
+    snapshot.numbers.pools = vec![pool];
+    let text = render(&snapshot);
+    for line in [
+        r#"tpp_pool_token_hits_total{pool="api"} 12"#,
+        r#"tpp_pool_token_misses_total{pool="api"} 2"#,
+        r#"tpp_pool_refreshes_total{pool="api",result="success"} 3"#,
+        r#"tpp_pool_refreshes_total{pool="api",result="refused"} 0"#,
+        r#"tpp_pool_refreshes_total{pool="api",result="trouble"} 1"#,
+        r#"tpp_pool_refresh_duration_seconds_bucket{pool="api",le="0.05"} 0"#,
+        r#"tpp_pool_refresh_duration_seconds_bucket{pool="api",le="0.1"} 3"#,
+        r#"tpp_pool_refresh_duration_seconds_bucket{pool="api",le="+Inf"} 4"#,
+        r#"tpp_pool_refresh_duration_seconds_sum{pool="api"} 20.3"#,
+        r#"tpp_pool_refresh_duration_seconds_count{pool="api"} 4"#,
+        r#"tpp_pool_rests_total{pool="api"} 5"#,
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} in:\n{text}"
+        );
+    }
 }

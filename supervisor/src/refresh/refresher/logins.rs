@@ -1,6 +1,6 @@
 //! The logins: begun, and what each comes to.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use tokio::task::{self, JoinError};
 use tpp::{
@@ -38,14 +38,17 @@ impl Refresher {
                 None => (Origin::NONE, Err(provider.unresolved())),
             }
         });
-        self.under_way.insert(task.id(), login);
+        self.under_way.insert(task.id(), (login, Instant::now()));
     }
 
     pub(super) fn done(&mut self, done: Result<(task::Id, Done), JoinError>) {
         let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(login) = self.under_way.remove(&id) else {
+        let Some((login, since)) = self.under_way.remove(&id) else {
             return;
         };
+        if done.is_ok() {
+            self.tally(|logins| logins.duration.observe(since.elapsed()));
+        }
         match done {
             Ok((_, (origin, Ok(grant)))) => {
                 self.note_reached(origin, true);
@@ -101,6 +104,7 @@ impl Refresher {
                 let fingerprint = grant.secret.fingerprint();
                 debug!(slot, version, fingerprint, "token installed");
                 self.stock.region().supervisors().logins_succeeded.add(1);
+                self.tally(|logins| logins.succeeded.add(1));
                 let now = clock::now();
                 self.handle
                     .ledger()
@@ -127,10 +131,15 @@ impl Refresher {
             Failure::Refused => {
                 warn!(slot, user, reason, "login refused: the account rests");
                 counters.logins_refused.add(1);
+                self.tally(|logins| {
+                    logins.refused.add(1);
+                    logins.rests.add(1);
+                });
             }
             Failure::Busy | Failure::Trouble => {
                 warn!(slot, user, reason, "login failed: it will be tried again");
                 counters.logins_failed.add(1);
+                self.tally(|logins| logins.failed.add(1));
             }
         }
         let others = {

@@ -25,7 +25,7 @@ impl Refresher {
                 let _ = answer.send(self.reconfigure(*setup, backends));
             }
             // Its end is the end of it all.
-            Order::LogOut { .. } => {}
+            Order::LogOut { .. } | Order::Leave { .. } => {}
             Order::Relocate { backends, answer } => {
                 self.relocate(backends);
                 let _ = answer.send(());

@@ -7,7 +7,10 @@ use zeroize::Zeroizing;
 use super::Refresher;
 use crate::{
     provider::{Grant, Manner, Token},
-    refresh::{book::number, clock},
+    refresh::{
+        book::{DrawnBy, number},
+        clock,
+    },
 };
 
 impl Refresher {
@@ -78,12 +81,15 @@ impl Refresher {
     pub(super) fn spare(&self, index: SlotIndex, until: u64) {
         let slot = number(index.get());
         let mut book = self.handle.ledger();
+        // Others who used the same key are told the same a moment later.
+        let rests_already = book.schedule.is_spared(slot, clock::now());
         let slots = book.schedule.spare(slot, clock::from_boot_millis(until));
         for slot in &slots {
             book.withhold(*slot as usize);
             self.stock.spare(SlotIndex::new(*slot as usize), until);
         }
-        if let (false, Some(owner)) = (slots.is_empty(), book.owner(index.get())) {
+        if let (false, Some(owner)) = (rests_already || slots.is_empty(), book.owner(index.get())) {
+            self.tally(|logins| logins.rests.add(1));
             let wait = clock::from_boot_millis(until).saturating_duration_since(clock::now());
             info!(
                 user = owner.username,
@@ -104,21 +110,18 @@ impl Refresher {
             Some(next) => *next == token,
             None => self.is_elsewhere_too(&token),
         };
-        if stays {
-            return;
+        if !stays {
+            self.bid_farewell(slot, &drawn, token);
         }
-        let siblings: Vec<_> = self
-            .filled_by(number(slot))
-            .into_iter()
-            .map(|slot| SlotIndex::new(slot as usize))
-            .collect();
-        self.farewells.add(
-            &drawn.provider,
-            &drawn.account,
-            token,
-            &siblings,
-            &self.stock,
-        );
+    }
+
+    /// Has the session of the token that was in `slot` ended when those have let go of it who may use it.
+    pub(super) fn bid_farewell(&mut self, slot: usize, drawn: &DrawnBy, token: Token) {
+        let siblings = self.filled_by(number(slot)).into_iter();
+        let siblings: Vec<_> = siblings.map(|slot| SlotIndex::new(slot as usize)).collect();
+        let DrawnBy { provider, account } = drawn;
+        self.farewells
+            .add(provider, account, token, &siblings, &self.stock);
     }
 
     /// Whether a slot that is somebody's holds that token.
@@ -131,25 +134,10 @@ impl Refresher {
         })
     }
 
-    fn token_in(&self, slot: SlotIndex) -> Option<Token> {
+    pub(super) fn token_in(&self, slot: SlotIndex) -> Option<Token> {
         let mut bytes = Zeroizing::default();
         let (version, _) = self.stock.read_token(slot, &mut bytes);
         let text = std::str::from_utf8(&bytes).ok()?;
         (version != 0).then(|| Token::new(text, bytes.len()).ok())?
-    }
-
-    /// Ends all sessions: tpp stops.
-    pub(super) async fn log_out_all(&mut self) {
-        self.logins.abort_all();
-        let slots = self.handle.ledger().slots();
-        for slot in 0..slots {
-            let drawn = self.handle.ledger().take_drawn(slot);
-            let (index, stock) = (SlotIndex::new(slot), &self.stock);
-            if let Some((drawn, token)) = drawn.zip(self.token_in(index)) {
-                self.farewells
-                    .add(&drawn.provider, &drawn.account, token, &[], stock);
-            }
-        }
-        self.farewells.end().await;
     }
 }

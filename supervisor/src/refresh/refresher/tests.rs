@@ -1,3 +1,4 @@
+mod leaving;
 mod sharing;
 
 use std::{

@@ -5,7 +5,7 @@ use tpp::clock::boot_millis;
 use super::*;
 
 /// A token of its own for each login, good for so long.
-fn numbered(number: usize, seconds: u64) -> Result<Grant, LoginError> {
+pub(super) fn numbered(number: usize, seconds: u64) -> Result<Grant, LoginError> {
     Ok(Grant {
         secret: Token::new(&format!("token-{number}"), 64).unwrap(),
         expires_in: Some(Duration::from_secs(seconds)),
@@ -23,7 +23,7 @@ impl Scene {
         self.usable() == slots as u64 && (0..slots).all(|slot| self.token(slot) == token)
     }
 
-    fn left(&self) -> Vec<String> {
+    pub(super) fn left(&self) -> Vec<String> {
         self.provider.left.lock().unwrap().clone()
     }
 }

@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tpp_supervisor::provider::fuzzing::feishu_answer(bytes));
