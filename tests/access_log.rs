@@ -172,11 +172,13 @@ fn refusals_and_requests_that_break_off_have_their_lines_too() {
     assert_eq!(bad["bytes_out"], answer.len(), "{bad}");
     assert_eq!(field(&answer, "x-request-id"), bad["request_id"].as_str());
     // An answer that breaks off.
-    ask(proxy.address(), &get("/cut/10", ""));
+    let answer = ask(proxy.address(), &get("/cut/10", ""));
+    // 502 if it broke off before anything of it was passed on.
+    let told: u16 = answer[9..12].parse().expect("a status");
     let cut = line_of(&proxy, "/cut/10");
     assert_eq!(
         (&cut["status_code"], &cut["end"]),
-        (&200.into(), &"upstream_ended".into())
+        (&told.into(), &"upstream_ended".into())
     );
     // A client that leaves, and one that waits in vain meanwhile.
     let mut gone = Client::connect(proxy.address());
