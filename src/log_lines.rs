@@ -186,7 +186,9 @@ mod tests {
         let say = move |dropped| say.send(dropped).unwrap();
         let lines = LogLines::begin(Full(rooms), ROOM, say).unwrap();
         // Of three lines the first is written, and half of the second.
-        [6, 0, 4].map(|bytes| room.send(bytes).unwrap());
+        for bytes in [6, 0, 4] {
+            room.send(bytes).unwrap();
+        }
         lines.take(b"one\ntwo\nthree\n".to_vec());
         lines.take(b"end\n".to_vec());
         assert_eq!(said.recv_timeout(Duration::from_secs(60)), Ok(2));

@@ -342,6 +342,10 @@ fn a_closed_pipe_ends_it_quietly() {
         errors: 0,
         last_error: None,
         fingerprint: None,
+        pool: "default".into(),
+        provider: "dolphindb".into(),
+        expires_in_seconds: None,
+        last_used_seconds: None,
     };
     // More than a pipe holds, so that the reader is gone before all is written.
     let supervisor = Supervisor::that_says(Reply::Tokens((0..4096).map(slot).collect()));

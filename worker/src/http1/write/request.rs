@@ -75,8 +75,8 @@ fn put_fields(head: &Head, request: &Request, stamp: Stamp<'_>, out: &mut BytesM
         let passes = match line.field {
             Field::Other => {
                 let is_ours = |own: &[u8]| sounds_like(head.text(line.name), own);
-                !stamp.replaces.is_some_and(is_ours)
-                    && !(stamp.request_id.is_some() && is_ours(request_id::NAME))
+                let is_an_id = stamp.request_id.is_some() && is_ours(request_id::NAME);
+                !is_an_id && !stamp.replaces.is_some_and(is_ours)
             }
             Field::Date | Field::Via => true,
             // HTTP/1.0 knows no expectations (RFC 9110, 10.1.1).
