@@ -39,14 +39,14 @@ impl Desk {
         self.lease(slot, claim)
     }
 
-    /// A lease of one who stood in line since then, milliseconds of [`boot_millis`]: what it waited for may have been a login.
+    /// A lease of one who stood in line since then, milliseconds of [`monotonic_millis`]: what it waited for may have been a login.
     pub(super) fn lease_awaited(
         self: &Arc<Self>,
         (slot, claim): (SlotIndex, Claim),
         since: u64,
     ) -> Lease {
         let token = self.tokens().get(slot.get());
-        if token.is_none_or(|token| token.drawn_at() < since) {
+        if token.is_none_or(|token| token.came_at() < since) {
             return self.lease_found(slot, claim);
         }
         self.count_miss();

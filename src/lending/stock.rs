@@ -206,6 +206,8 @@ impl Stock {
     /// # Errors
     /// If the token is longer than the region was made for; the slot is as it was.
     pub fn install(&self, slot: SlotIndex, token: &[u8], origin: Origin) -> Result<u64, TooLong> {
+        // Before: whoever gets the slot finds it.
+        self.token_words(slot).set_came_at(monotonic_millis());
         self.install_drawn_at(slot, token, origin, boot_millis())
     }
 
@@ -227,6 +229,7 @@ impl Stock {
         self.read_token(from, &mut token);
         let words = self.token_words(from);
         self.token_words(to).set_life(words.life());
+        self.token_words(to).set_came_at(words.came_at());
         self.install_drawn_at(to, &token, origin, words.drawn_at())
     }
 

@@ -7,10 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{
-    clock::{boot_millis, monotonic_millis},
-    ids::Ticket,
-};
+use crate::{clock::monotonic_millis, ids::Ticket};
 
 use super::{
     desk::{Desk, Waiter},
@@ -20,11 +17,11 @@ use super::{
 impl Desk {
     /// Stands in line: strictly in order of arrival, over all workers. Dropping the future leaves the line.
     pub fn join(self: &Arc<Self>) -> Waiting {
-        let since = boot_millis();
+        let since = monotonic_millis();
         let mut line = self.line();
         let ticket = line.keeper.join(&self.pool());
         let waiter = Waiter {
-            joined: monotonic_millis(),
+            joined: since,
             waker: None,
             granted: None,
         };
@@ -47,7 +44,7 @@ pub struct Waiting {
     desk: Arc<Desk>,
     /// `None` once served.
     ticket: Option<Ticket>,
-    /// When it joined, milliseconds of [`boot_millis`].
+    /// When it joined, milliseconds of [`monotonic_millis`].
     since: u64,
 }
 

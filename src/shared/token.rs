@@ -39,7 +39,8 @@ pub struct TokenWords {
     spared_until: AtomicU64,
     /// When the last request was sent with it, milliseconds of the monotonic clock; 0: never. Only its holder writes it.
     last_used: AtomicU64,
-    reserved: [AtomicU64; 1],
+    /// When the token came in, milliseconds of the monotonic clock; 0: not since the region is of this version. Written by the supervisor.
+    came_at: AtomicU64,
 }
 
 /// Until when an account is not to be tried again, as one supervisor notes it for the next.
@@ -86,7 +87,7 @@ impl TokenWords {
             life: AtomicU64::new(0),
             spared_until: AtomicU64::new(0),
             last_used: AtomicU64::new(0),
-            reserved: std::array::from_fn(|_| AtomicU64::new(0)),
+            came_at: AtomicU64::new(0),
         }
     }
 
@@ -225,6 +226,14 @@ impl TokenWords {
 
     pub(crate) fn set_drawn_at(&self, millis: u64) {
         self.drawn_at.store(millis, Relaxed);
+    }
+
+    pub(crate) fn set_came_at(&self, millis: u64) {
+        self.came_at.store(millis, Relaxed);
+    }
+
+    pub(crate) fn came_at(&self) -> u64 {
+        self.came_at.load(Relaxed)
     }
 
     pub(crate) fn drawn_at(&self) -> u64 {
