@@ -29,7 +29,8 @@ impl Conduct {
     pub fn succeeded(&self) {
         // Relaxed, here and below: each word stands for itself.
         if self.failures.load(Relaxed) != 0 {
-            self.failures.store(0, Relaxed);
+            // An exchange, as counting is: of the two that meet, each sees what the other left.
+            self.failures.swap(0, Relaxed);
         }
     }
 
