@@ -3,14 +3,12 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
-use tpp::{api_tokens::ApiRole, control::Command};
+use tpp::{api_tokens::ApiRole, config::DEFAULT_POOL, control::Command};
 
 const DEFAULT_SOCKET: &str = "/run/tpp/control.sock";
 
 /// How long a drain may be waited for, seconds.
 const DEADLINES: std::ops::RangeInclusive<u64> = 1..=86_400;
-
-const DEFAULT_POOL: &str = "default";
 
 /// A question is answered from memory.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);

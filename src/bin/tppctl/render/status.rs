@@ -1,15 +1,15 @@
 //! The whole picture.
 
-use tpp::control::{Health, PoolStatus, Status};
+use tpp::{
+    config::DEFAULT_POOL,
+    control::{Health, PoolStatus, Status},
+};
 
 use super::{
     Page, Tone,
     text::{counted, grouped, short_span, span, visible, wrap},
     workers,
 };
-
-/// The pool of a configuration without pools.
-const DEFAULT_POOL: &str = "default";
 
 /// Columns of the labels, with the space after them.
 const LABEL: usize = 10;

@@ -1,6 +1,6 @@
 //! The table of slots.
 
-use tpp::control::TokenStatus;
+use tpp::{config::DEFAULT_POOL, control::TokenStatus};
 
 use super::{
     Page, Tone,
@@ -8,14 +8,12 @@ use super::{
     text::{compact, span, visible},
 };
 
-/// The pool of a configuration without pools: nobody need be told of it.
-const DEFAULT_POOL: &str = "default";
-
 /// A line for each slot, and below it why its last failed login failed; a table for each pool.
 pub(crate) fn tokens(tokens: &[TokenStatus], page: Page) -> String {
     if tokens.is_empty() {
         return "no tokens\n".into();
     }
+    // Nobody need be told of the one pool of a configuration without pools.
     let is_plain = tokens.iter().all(|token| token.pool == DEFAULT_POOL);
     let pools = tokens.chunk_by(|one, next| one.pool == next.pool);
     let tables = pools.map(|pool| {

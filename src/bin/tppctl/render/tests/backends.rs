@@ -20,20 +20,22 @@ fn domain(name: &str, healthy_backends: usize) -> DomainStatus {
     serde_json::from_value(one).expect("a host as tpp tells it")
 }
 
-fn line_of(backends: Vec<BackendStatus>, domains: Vec<DomainStatus>) -> String {
+/// The status of a healthy tpp with these.
+fn told(backends: Vec<BackendStatus>, domains: Vec<DomainStatus>) -> String {
     let gateway = GatewayStatus {
         backends,
         domains,
         ..GatewayStatus::default()
     };
-    let shown = status(
-        &Status {
-            gateway,
-            ..healthy()
-        },
-        NOW,
-        PLAIN,
-    );
+    let of_all = Status {
+        gateway,
+        ..healthy()
+    };
+    status(&of_all, NOW, PLAIN)
+}
+
+fn line_of(backends: Vec<BackendStatus>, domains: Vec<DomainStatus>) -> String {
+    let shown = told(backends, domains);
     let line = shown.lines().find(|line| line.starts_with("backends"));
     line.expect("a line of backends").to_owned()
 }
@@ -68,17 +70,6 @@ fn a_host_that_nobody_serves_is_named() {
 
 #[test]
 fn one_backend_alone_is_the_upstream() {
-    let gateway = GatewayStatus {
-        backends: vec![backend("upstream", true)],
-        ..GatewayStatus::default()
-    };
-    let shown = status(
-        &Status {
-            gateway,
-            ..healthy()
-        },
-        NOW,
-        PLAIN,
-    );
+    let shown = told(vec![backend("upstream", true)], Vec::new());
     assert!(shown.contains("\nupstream  192.0.2.7:8848\n"), "{shown}");
 }
