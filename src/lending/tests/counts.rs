@@ -1,12 +1,12 @@
 //! What is counted of a pool: whether leases found a token.
 
 use super::*;
-use crate::clock::boot_millis;
+use crate::clock::monotonic_millis;
 
 /// Waits for the clock to say something else: what comes now is later than what came before.
 fn pass_a_moment() {
-    let now = boot_millis();
-    while boot_millis() == now {
+    let now = monotonic_millis();
+    while monotonic_millis() == now {
         std::thread::yield_now();
     }
 }
