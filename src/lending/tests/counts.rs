@@ -1,7 +1,7 @@
 //! What is counted of a pool: whether leases found a token.
 
 use super::*;
-use crate::clock::monotonic_millis;
+use crate::clock::{boot_millis, monotonic_millis};
 
 /// Waits for the clock to say something else: what comes now is later than what came before.
 fn pass_a_moment() {
