@@ -51,7 +51,7 @@ pub use section::{
     telemetry::{AccessLog, AccessLogFormat, LogFormat, LogOutput, Telemetry},
     token::{Token, TokenScope},
     trusted::TrustedProxies,
-    upstream::{HostHeader, Upstream},
+    upstream::{HostHeader, Upstream, UpstreamHttp2},
     virtual_host::{
         Affinity, Balance, CircuitBreaker, DEFAULT_DOMAIN, HashKey, Queue, Selector,
         TimeoutOverride, Timeouts, VirtualHost,

@@ -70,6 +70,7 @@ fn another(path: &str) -> &'static str {
         "upstream.ca_file" => "\"tests/fixtures/config/files/ca.pem\"",
         "upstream.host_header" => "\"client\"",
         "upstream.server_name" => "\"other\"",
+        "upstream.http2" => "\"on\"",
         "upstream.proxy" => "\"http://other:1\"",
         "token.renew_on" => "[419]",
         "token.busy_pattern" => "\"busy\"",

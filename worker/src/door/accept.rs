@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use bytes::BytesMut;
 use nix::{
     errno::Errno,
     sys::socket::{setsockopt, sockopt},
@@ -55,7 +56,7 @@ struct Lending(Arc<Worker>);
 #[async_trait]
 impl ServerApp for Lending {
     async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
-        connection::serve(&self.0, stream).await;
+        connection::serve(&self.0, stream, BytesMut::new()).await;
         None
     }
 
@@ -165,12 +166,12 @@ fn take(
 ) {
     match stream(tcp, address, place) {
         Ok(stream) => {
-            app.0.enter();
-            tokio::spawn(Service::handle_event(
-                stream,
-                Arc::clone(app),
-                stopped.clone(),
-            ));
+            let inside = app.0.enter();
+            let served = Service::handle_event(stream, Arc::clone(app), stopped.clone());
+            tokio::spawn(async move {
+                served.await;
+                drop(inside);
+            });
         }
         Err(error) => warn!(worker = app.0.seat(), %error, "connection refused"),
     }
