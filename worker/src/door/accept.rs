@@ -14,7 +14,6 @@ use std::{
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use bytes::BytesMut;
 use nix::{
     errno::Errno,
     sys::socket::{setsockopt, sockopt},
@@ -56,7 +55,7 @@ struct Lending(Arc<Worker>);
 #[async_trait]
 impl ServerApp for Lending {
     async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
-        connection::serve(&self.0, stream, BytesMut::new()).await;
+        connection::serve(&self.0, stream).await;
         None
     }
 
@@ -166,12 +165,12 @@ fn take(
 ) {
     match stream(tcp, address, place) {
         Ok(stream) => {
-            let inside = app.0.enter();
-            let served = Service::handle_event(stream, Arc::clone(app), stopped.clone());
-            tokio::spawn(async move {
-                served.await;
-                drop(inside);
-            });
+            app.0.enter();
+            tokio::spawn(Service::handle_event(
+                stream,
+                Arc::clone(app),
+                stopped.clone(),
+            ));
         }
         Err(error) => warn!(worker = app.0.seat(), %error, "connection refused"),
     }

@@ -1,9 +1,16 @@
 //! A client's connection, from its first byte to its last: the requests one after another, and the lease that
 //! spans them.
 
-use std::{future::poll_fn, net::IpAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    net::IpAddr,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use pingora_core::protocols::Stream;
 use tpp::shared::WaitEnd;
 
@@ -13,7 +20,6 @@ use crate::{
     gateway::{client::Client, exchange, flight::Next, journal, notes::Notes, record},
     http1::line,
     http1::request::{self, Request},
-    http2::lane::Lane,
     message::head::Head,
     message::headers::HEAD_LIMIT as HEAD_BYTES,
     message::reply::Reply,
@@ -32,12 +38,12 @@ pub(crate) struct Connection {
     client: Client,
     /// The head of the request in hand.
     head: Head,
+    opened: Instant,
 }
 
-/// Serves a connection to its end. `said` is what was read from it already.
-pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream, said: BytesMut) {
+/// Serves a connection to its end.
+pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream) {
     let mut connection = Connection::new(worker, stream).await;
-    connection.client.wire.inbox = said;
     let timer = Arc::clone(&connection.client.timer);
     let requests = pin!(serve_requests(&mut connection));
     timer.leash.hold(&worker.looks, requests).await;
@@ -69,8 +75,6 @@ impl Connection {
             .map(|address: IpAddr| address.to_canonical());
         let address = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
         let view = worker.view();
-        let mut head = Head::default();
-        head.is_http2 = stream.as_any().is::<Lane>();
         // A connection is one task for all its life, so its waker stays good.
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         Self {
@@ -88,7 +92,8 @@ impl Connection {
                 present: None,
                 notes: Notes::default(),
             },
-            head,
+            head: Head::default(),
+            opened: Instant::now(),
         }
     }
 
@@ -295,8 +300,10 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // Dropped on its way: its lease was taken back, or its worker ends.
         journal::end(&mut self.client, Some(&self.head), "taken_back");
+        let worker = &self.client.worker;
         if self.client.timer.is_cut() {
-            self.client.worker.counters().drain_cut.add(1);
+            worker.counters().drain_cut.add(1);
         }
+        worker.leave(self.opened.elapsed());
     }
 }

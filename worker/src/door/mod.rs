@@ -2,8 +2,6 @@
 
 pub(crate) mod accept;
 pub(crate) mod connection;
-pub(crate) mod http2;
 pub(crate) mod limit;
-pub(crate) mod preface;
 pub(crate) mod refuse;
 pub(crate) mod standing;

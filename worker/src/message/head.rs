@@ -53,8 +53,6 @@ pub(crate) struct Head {
     pub(crate) hops: usize,
     /// It came as HTTP/1.0.
     pub(crate) is_old: bool,
-    /// It came over HTTP/2, as all do on its connection.
-    pub(crate) is_http2: bool,
 }
 
 impl Head {

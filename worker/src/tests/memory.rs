@@ -113,12 +113,9 @@ impl Memory {
     /// A client's end of a connection to the worker.
     pub(super) fn client(&mut self) -> End {
         let (ours, theirs) = tokio::io::duplex(PIPE);
-        let inside = self.worker.enter();
+        self.worker.enter();
         let worker = Arc::clone(&self.worker);
-        self.play(async move {
-            connection::serve(&worker, Box::new(theirs), BytesMut::new()).await;
-            drop(inside);
-        });
+        self.play(async move { connection::serve(&worker, Box::new(theirs)).await });
         End::new(ours)
     }
 
