@@ -42,6 +42,7 @@ pub use section::{
     health_check::{HealthCheck, HealthKind, Statuses},
     lease::{Abandoned, Lease, LeaseMode, MAX_WAITING, Reset},
     login::{ClientAuth, FeishuApp, FeishuToken, Inject, Login, LoginMethod, Ok as LoginOk},
+    metrics::Metrics,
     outlier::Outlier,
     pool::{DEFAULT_POOL, Pool},
     provider::Provider,
@@ -95,6 +96,8 @@ pub struct Config {
     pub credentials: Vec<Credential>,
     /// `[telemetry]`.
     pub telemetry: Telemetry,
+    /// `[metrics]`.
+    pub metrics: Metrics,
     /// All that is declared around the pools, or what the sections above stand for.
     pub gateway: Gateway,
     /// `[api]`; `None`: there is no management API.

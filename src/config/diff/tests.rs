@@ -78,6 +78,8 @@ fn another(path: &str) -> &'static str {
         "token.login_path" => "\"/other\"",
         "lease.mode" => "\"request\"",
         "lease.abandoned" | "lease.reset" => "\"login\"",
+        "metrics.token" => "\"other\"",
+        "metrics.token_file" => "\"tests/fixtures/config/files/password\"",
         "telemetry.log_filter" => "\"debug\"",
         "telemetry.log_output" | "telemetry.access_log" => "\"/other\"",
         "telemetry.access_log_format" => "\"combined\"",

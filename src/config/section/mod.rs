@@ -25,6 +25,7 @@ pub(super) mod health_check;
 pub(super) mod lease;
 pub(super) mod listen;
 pub(super) mod login;
+pub(super) mod metrics;
 pub(super) mod outlier;
 pub(super) mod pool;
 pub(super) mod provider;
@@ -46,6 +47,7 @@ use self::{
     health_check::HealthCheck,
     lease::Lease,
     login::{Inject, Login, Ok},
+    metrics::Metrics,
     outlier::Outlier,
     pool::Pool,
     rate_limit::RateLimit,
@@ -191,6 +193,7 @@ pub(super) const KEYS: &[&[Key]] = &[
     Lease::KEYS,
     credentials::KEYS,
     Telemetry::KEYS,
+    Metrics::KEYS,
     Pool::KEYS,
     credentials::account::KEYS,
     Login::KEYS,
@@ -210,13 +213,14 @@ pub(super) const KEYS: &[&[Key]] = &[
 ];
 
 /// The tables of the file, but for the accounts.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     Workers::NAME,
     Upstream::NAME,
     Client::NAME,
     Token::NAME,
     Lease::NAME,
     Telemetry::NAME,
+    Metrics::NAME,
     Pool::NAME,
     Backend::NAME,
     VirtualHost::NAME,
