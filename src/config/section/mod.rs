@@ -19,11 +19,14 @@ use super::text::{
 pub(super) mod access;
 pub(super) mod api;
 pub(super) mod backend;
+pub(super) mod certificate;
 pub(super) mod client;
 pub(super) mod credentials;
 pub(super) mod health_check;
+pub(super) mod http2;
 pub(super) mod lease;
 pub(super) mod listen;
+pub(super) mod listener;
 pub(super) mod login;
 pub(super) mod outlier;
 pub(super) mod pool;
@@ -32,6 +35,7 @@ pub(super) mod proxy;
 pub(super) mod rate_limit;
 pub(super) mod retry;
 pub(super) mod telemetry;
+pub(super) mod tls;
 pub(super) mod token;
 pub(super) mod trusted;
 pub(super) mod upstream;
@@ -42,15 +46,19 @@ use self::{
     access::Access,
     api::Api,
     backend::Backend,
+    certificate::CertificateFiles,
     client::Client,
     health_check::HealthCheck,
+    http2::Http2,
     lease::Lease,
+    listener::Listener,
     login::{Inject, Login, Ok},
     outlier::Outlier,
     pool::Pool,
     rate_limit::RateLimit,
     retry::Retry,
     telemetry::Telemetry,
+    tls::Tls,
     token::Token,
     upstream::Upstream,
     virtual_host::{CircuitBreaker, Queue, Timeouts, VirtualHost},
@@ -207,10 +215,14 @@ pub(super) const KEYS: &[&[Key]] = &[
     RateLimit::KEYS,
     Access::KEYS,
     Api::KEYS,
+    Listener::KEYS,
+    Tls::KEYS,
+    CertificateFiles::KEYS,
+    Http2::KEYS,
 ];
 
 /// The tables of the file, but for the accounts.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 19] = [
     Workers::NAME,
     Upstream::NAME,
     Client::NAME,
@@ -226,6 +238,10 @@ const NAMES: [&str; 15] = [
     RateLimit::NAME,
     Access::NAME,
     Api::NAME,
+    Listener::NAME,
+    Tls::NAME,
+    CertificateFiles::NAME,
+    Http2::NAME,
 ];
 
 /// Each key.
