@@ -86,7 +86,10 @@ pub(crate) fn end(client: &mut Client, head: Option<&Head>, end: &'static str) {
     let who = behind.as_deref().unwrap_or(&client.address);
     let log = &client.worker.access_log;
     let now = client.wire.traffic();
-    client.notes.close(head, now, who, |line| log.add(line));
+    let tls = client.secured.is_some();
+    client
+        .notes
+        .close(head, now, (who, tls), |line| log.add(line));
 }
 
 /// Since when somebody waits, if that is to be told.

@@ -204,12 +204,12 @@ impl Notes {
         }
     }
 
-    /// Its line, said to `tell`; once. `now` is the client's connection, `client` who asks.
+    /// Its line, said to `tell`; once. `now` is the client's connection, `client` who asks, and whether by TLS.
     pub(crate) fn close(
         &mut self,
         head: Option<&Head>,
         now: Traffic,
-        client: &str,
+        (client, tls): (&str, bool),
         tell: impl FnOnce(&Line<'_>),
     ) {
         let Some(page) = &mut self.0 else {
@@ -226,6 +226,7 @@ impl Notes {
             trace_id: head.and_then(trace_id),
             proxy_name: entry.site.as_ref().map(|site| &*site.plan.host.domain),
             asked: head.map(asked),
+            tls,
             client,
             status: entry.status,
             bytes_in: now.taken.saturating_sub(entry.before.taken),
