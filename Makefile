@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test unit watching coverage house crash-points torture chaos clients mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit watching coverage house crash-points torture chaos clients mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -66,6 +66,10 @@ conformance: ## an HTTP client's own test suite, directly and through tpp: same 
 api-fuzz: ## the management API against its own description (PyPI's schemathesis; TPP_FUZZ_EXAMPLES=25)
 	$(CARGO) build --workspace --locked
 	proof/api-fuzz.py
+
+grpc: ## gRPC through tpp, with Google's own client and server (PyPI's grpcio)
+	$(CARGO) build --workspace --locked
+	proof/grpc.py
 
 providers: ## OAuth 2.0 against a real authorization server (npm's oidc-provider)
 	$(CARGO) build --workspace --locked

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     certificate::Certified,
-    config::{ClientCertificates, Listener, Tls},
+    config::{ClientCertificates, Http2, Listener, Tls},
 };
 
 pub use sealed::{FrontError, SealedFront};
@@ -25,6 +25,8 @@ pub struct Front {
     pub gates: Vec<Gate>,
     /// `[tls]`.
     pub tls: Tls,
+    /// `[http2]`.
+    pub http2: Http2,
     /// What can be shown.
     pub certificates: Vec<Shown>,
     /// What tickets are sealed with: the first one seals, all open.

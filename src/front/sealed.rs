@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::{Front, Gate, Shown, TICKET_KEY, TICKET_NAME, TicketKey};
 use crate::{
     certificate::{Certified, Flaw},
-    config::{ClientCertificates, Tls},
+    config::{ClientCertificates, Http2, Tls},
     plan::sealing,
 };
 
@@ -65,6 +65,7 @@ struct Words {
     number: u64,
     gates: Vec<GateWords>,
     tls: Tls,
+    http2: Http2,
     certificates: Vec<CertificateWords>,
     ticket_keys: Vec<u64>,
 }
@@ -191,6 +192,7 @@ impl Words {
             number,
             gates: gates.collect(),
             tls: front.tls.clone(),
+            http2: front.http2,
             certificates: certificates.collect(),
             ticket_keys: front.ticket_keys.iter().map(|key| key.made_at).collect(),
         }
@@ -232,6 +234,7 @@ impl Words {
         Ok(Front {
             gates,
             tls: self.tls,
+            http2: self.http2,
             certificates,
             ticket_keys,
         })
@@ -243,7 +246,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::TlsVersion;
+    use crate::config::{Http2Lease, TlsVersion};
 
     fn front() -> Front {
         let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
@@ -264,6 +267,10 @@ mod tests {
                 min_version: TlsVersion::V13,
                 default_certificate: Some("one".to_owned()),
                 handshake_timeout: Duration::from_secs(7),
+            },
+            http2: Http2 {
+                lease: Http2Lease::Connection,
+                max_streams: 9,
             },
             certificates: vec![Shown {
                 name: "one".to_owned(),

@@ -3,10 +3,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/http2.rs"]
+mod speaks;
 
 mod browser;
 mod handshakes;
 mod hosts;
+mod http2;
 mod rotation;
 mod scene;
 mod tokens;

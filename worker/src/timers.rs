@@ -37,6 +37,11 @@ impl Timer {
         self.waker.wake_by_ref();
     }
 
+    /// Has the connection look at what it waits for.
+    pub(crate) fn wake(&self) {
+        self.waker.wake_by_ref();
+    }
+
     /// Ends the connection, whatever it is doing.
     pub(crate) fn cut(&self) {
         self.standing.cut();

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -37,6 +37,19 @@ use crate::{
 
 /// Milliseconds between two reports that the upstream is unreachable.
 const RING_INTERVAL: u64 = 500;
+
+/// A connection that is counted.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    worker: Arc<Worker>,
+    since: Instant,
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.worker.leave(self.since.elapsed());
+    }
+}
 
 /// The worker: one per process. All orderings in it are Relaxed, for one thread reads and writes; the atomics only make
 /// it shareable in the eyes of the type system.
@@ -250,14 +263,18 @@ impl Worker {
         pool.map_or(1, |pool| pool.retry_after(self.clock.now()))
     }
 
-    /// Counts a connection in.
-    pub(crate) fn enter(&self) {
+    /// Counts a connection in, until what is returned is dropped.
+    pub(crate) fn enter(self: &Arc<Self>) -> Inside {
         self.connections.fetch_add(1, Relaxed);
         self.counters().connections_opened.add(1);
+        Inside {
+            worker: Arc::clone(self),
+            since: Instant::now(),
+        }
     }
 
     /// Counts a connection out.
-    pub(crate) fn leave(&self, life: Duration) {
+    fn leave(&self, life: Duration) {
         let counters = self.counters();
         counters.connections_closed.add(1);
         counters.connection_duration.observe(life);
@@ -278,9 +295,10 @@ impl Worker {
         }
     }
 
-    /// From now on each connection is closed after its next answer.
+    /// From now on each connection is closed after its next answer; those of HTTP/2 tell their clients at once.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Relaxed);
+        self.timers.wake_all();
     }
 
     /// Whether the worker drains.

@@ -5,7 +5,7 @@ use crate::config::text::{choice::choice, key::Key};
 
 section! {
     /// `[http2]`: how clients of HTTP/2 are served.
-    #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     pub struct Http2 in "http2" {
         /// For what a token is lent.
         pub lease: Http2Lease = Key::choice("http2.lease", Http2Lease::WORDS);

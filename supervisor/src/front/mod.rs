@@ -161,6 +161,7 @@ impl State {
         let front = Front {
             gates: self.wanted.gates.clone(),
             tls: config.tls.clone(),
+            http2: config.http2,
             certificates: certificates.collect(),
             ticket_keys: self.tickets.clone(),
         };

@@ -9,11 +9,12 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use bytes::BytesMut;
 use nix::{
     errno::Errno,
     sys::socket::{setsockopt, sockopt},
@@ -34,6 +35,7 @@ use crate::{
         connection,
         entry::Newcomer,
         gates::Gate,
+        preface,
         refuse::{note_refused, refuse},
     },
     upstream::transport::KEEPALIVE,
@@ -55,7 +57,7 @@ struct Lending(Arc<Worker>);
 #[async_trait]
 impl ServerApp for Lending {
     async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
-        connection::serve(&self.0, stream).await;
+        connection::serve(&self.0, stream, BytesMut::new()).await;
         None
     }
 
@@ -190,13 +192,15 @@ fn receive(
 /// Begins to let a connection in, and then to serve it.
 fn take_through(newcomer: Newcomer, gate: Arc<Gate>, app: &Arc<Lending>, stopped: &ShutdownWatch) {
     let (app, stopped) = (Arc::clone(app), stopped.clone());
-    app.0.enter();
+    let inside = app.0.enter();
     tokio::spawn(async move {
-        let opened = Instant::now();
-        match newcomer.through(&app.0, &gate).await {
-            Some(stream) => Service::handle_event(stream, app, stopped).await,
-            None => app.0.leave(opened.elapsed()),
+        if let Some(stream) = newcomer.through(&app.0, &gate).await {
+            match gate.http2 {
+                Some(terms) => preface::serve(&app.0, stream, terms).await,
+                None => Service::handle_event(stream, app, stopped).await,
+            }
         }
+        drop(inside);
     });
 }
 
@@ -204,12 +208,12 @@ fn take_through(newcomer: Newcomer, gate: Arc<Gate>, app: &Arc<Lending>, stopped
 fn take(newcomer: Newcomer, app: &Arc<Lending>, stopped: &ShutdownWatch) {
     match newcomer.plain() {
         Ok(stream) => {
-            app.0.enter();
-            tokio::spawn(Service::handle_event(
-                stream,
-                Arc::clone(app),
-                stopped.clone(),
-            ));
+            let inside = app.0.enter();
+            let served = Service::handle_event(stream, Arc::clone(app), stopped.clone());
+            tokio::spawn(async move {
+                served.await;
+                drop(inside);
+            });
         }
         Err(error) => warn!(worker = app.0.seat(), %error, "connection refused"),
     }

@@ -1,16 +1,9 @@
 //! A client's connection, from its first byte to its last: the requests one after another, and the lease that
 //! spans them.
 
-use std::{
-    future::poll_fn,
-    net::IpAddr,
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::{Duration, Instant},
-};
+use std::{future::poll_fn, net::IpAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 use pingora_core::protocols::Stream;
 use tpp::shared::WaitEnd;
 
@@ -20,6 +13,7 @@ use crate::{
     gateway::{client::Client, exchange, flight::Next, journal, notes::Notes, record},
     http1::line,
     http1::request::{self, Request},
+    http2::lane::Lane,
     message::head::Head,
     message::headers::HEAD_LIMIT as HEAD_BYTES,
     message::reply::Reply,
@@ -39,12 +33,12 @@ pub(crate) struct Connection {
     client: Client,
     /// The head of the request in hand.
     head: Head,
-    opened: Instant,
 }
 
-/// Serves a connection to its end.
-pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream) {
+/// Serves a connection to its end. `said` is what was read from it already.
+pub(crate) async fn serve(worker: &Arc<Worker>, stream: Stream, said: BytesMut) {
     let mut connection = Connection::new(worker, stream).await;
+    connection.client.wire.inbox = said;
     let timer = Arc::clone(&connection.client.timer);
     let requests = pin!(serve_requests(&mut connection));
     timer.leash.hold(&worker.looks, requests).await;
@@ -76,9 +70,13 @@ impl Connection {
             .map(|address: IpAddr| address.to_canonical());
         let address = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
         let view = worker.view();
+        let lane = stream.as_any().downcast_ref::<Lane>();
+        let head = Head::of_http2(lane.is_some());
+        let secured = match stream.as_any().downcast_ref::<Tls>() {
+            Some(tls) => Some(Arc::clone(tls.secured())),
+            None => lane.and_then(|lane| lane.whence().secured.clone()),
+        };
         // A connection is one task for all its life, so its waker stays good.
-        let secured = stream.as_any().downcast_ref::<Tls>();
-        let secured = secured.map(|tls| Arc::clone(tls.secured()));
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         Self {
             client: Client {
@@ -97,8 +95,7 @@ impl Connection {
                 present: None,
                 notes: Notes::default(),
             },
-            head: Head::default(),
-            opened: Instant::now(),
+            head,
         }
     }
 
@@ -305,10 +302,8 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // Dropped on its way: its lease was taken back, or its worker ends.
         journal::end(&mut self.client, Some(&self.head), "taken_back");
-        let worker = &self.client.worker;
         if self.client.timer.is_cut() {
-            worker.counters().drain_cut.add(1);
+            self.client.worker.counters().drain_cut.add(1);
         }
-        worker.leave(self.opened.elapsed());
     }
 }

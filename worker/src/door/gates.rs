@@ -16,14 +16,14 @@ use rustls::{
 };
 use tpp::{
     certificate::Certified,
-    config::{ClientCertificates, TlsVersion},
+    config::{ClientCertificates, Http2, TlsVersion},
     front::{self, Front, SealedFront},
 };
 
 use crate::door::tickets::Tickets;
 
 /// What is agreed on in the handshake, the best first.
-const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
+const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 
 /// All gates, and the file that they came in.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub(crate) struct Gate {
     pub(crate) proxy_protocol: bool,
     /// How long it may take until a client is in.
     pub(crate) patience: Duration,
+    /// How HTTP/2 is spoken, if clients may speak it.
+    pub(crate) http2: Option<Http2>,
     /// With TLS: what is shown.
     pub(crate) tls: Option<Shop>,
 }
@@ -91,6 +93,7 @@ impl Gates {
             let gate_for_workers = Gate {
                 proxy_protocol: gate.proxy_protocol,
                 patience: front.tls.handshake_timeout,
+                http2: gate.http2.then_some(front.http2),
                 tls,
             };
             gates.push((gate.address, Arc::new(gate_for_workers)));
@@ -102,7 +105,8 @@ impl Gates {
     pub(crate) fn at(&self, address: SocketAddr) -> Option<Arc<Gate>> {
         let mut gates = self.gates.iter();
         let (_, gate) = gates.find(|(at, _)| *at == address)?;
-        (gate.proxy_protocol || gate.tls.is_some()).then(|| Arc::clone(gate))
+        (gate.proxy_protocol || gate.tls.is_some() || gate.http2.is_some())
+            .then(|| Arc::clone(gate))
     }
 
     /// The port of the first one with TLS.
@@ -195,7 +199,8 @@ fn settings(
             None => builder.with_no_client_auth(),
         };
         let mut settings = builder.with_cert_resolver(Arc::new(Only(Arc::clone(key))));
-        settings.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+        let protocols = &PROTOCOLS[usize::from(!gate.http2)..];
+        settings.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
         // A session that is kept here would be unknown to the other workers.
         settings.session_storage = Arc::new(NoServerSessionStorage {});
         settings.ticketer = Arc::<Tickets>::clone(&tickets);

@@ -249,7 +249,11 @@ fn asked(head: &Head) -> Asked<'_> {
     Asked {
         method: head.method(),
         target: head.path(),
-        protocol: if head.is_old { "HTTP/1.0" } else { "HTTP/1.1" },
+        protocol: match (head.is_http2, head.is_old) {
+            (true, _) => "HTTP/2",
+            (false, true) => "HTTP/1.0",
+            (false, false) => "HTTP/1.1",
+        },
         referer: head.named(b"referer"),
         user_agent: head.named(b"user-agent"),
     }

@@ -37,7 +37,6 @@ pub(crate) struct Request {
     pub(crate) body: Body,
 }
 
-#[cfg(test)]
 impl Request {
     /// The plainest one.
     pub(crate) const GET: Self = Self {
@@ -49,9 +48,7 @@ impl Request {
         expects_continue: false,
         body: Body::EMPTY,
     };
-}
 
-impl Request {
     /// How its body is written to the upstream.
     pub(crate) fn frame(&self) -> Frame {
         match self.body {

@@ -4,7 +4,7 @@
 //! resets that a peer's errors led to (1,024; MadeYouReset), CONTINUATION frames by the size of the head, empty and tiny DATA frames. Past
 //! one of them the connection ends with ENHANCE_YOUR_CALM.
 
-use h2::client;
+use h2::{client, server};
 
 use crate::message::headers::HEAD_LIMIT;
 
@@ -21,6 +21,19 @@ pub(crate) fn of_upstreams() -> client::Builder {
         .initial_window_size(STREAM_WINDOW)
         // So that an answer that nobody reads does not hold up the others.
         .initial_connection_window_size(i32::MAX as u32)
+        .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER);
+    bounds
+}
+
+/// What a client may do, that has so many streams at once.
+pub(crate) fn of_clients(streams: u32) -> server::Builder {
+    let mut bounds = server::Builder::new();
+    bounds
+        .max_concurrent_streams(streams)
+        .initial_window_size(STREAM_WINDOW)
+        // All streams may be full: those that wait for a token must not keep those from being read that hold one.
+        .initial_connection_window_size(STREAM_WINDOW.saturating_mul(streams).min(i32::MAX as u32))
         .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER);
     bounds

@@ -6,11 +6,12 @@
 use bytes::BytesMut;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header::{CONTENT_LENGTH, TE},
-    response,
+    header::{CONTENT_LENGTH, COOKIE, HOST, TE},
+    request, response,
 };
 
 use crate::{
+    http1::answer::AnswerHead,
     http1::write::{put, put_length},
     message::field::Field,
     message::head::Head,
@@ -27,6 +28,56 @@ pub(super) struct Unfit;
 /// Whether a body that goes with these fields is written in chunks.
 pub(super) fn is_chunked(fields: &HeaderMap, is_over: bool) -> bool {
     !is_over && !fields.contains_key(CONTENT_LENGTH)
+}
+
+/// Appends a request's head.
+pub(super) fn put_request(head: &request::Parts, is_chunked: bool, out: &mut BytesMut) {
+    let authority = head
+        .uri
+        .authority()
+        .map_or("", |authority| authority.as_str());
+    // CONNECT has no path; it is refused by its name.
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or(authority, |path| path.as_str());
+    put(
+        out,
+        &[
+            head.method.as_str().as_bytes(),
+            b" ",
+            target.as_bytes(),
+            b" HTTP/1.1\r\n",
+        ],
+    );
+    if !authority.is_empty() {
+        put(out, &[b"Host: ", authority.as_bytes(), b"\r\n"]);
+    }
+    for (name, value) in &head.headers {
+        // One that says the same is told already; one that says something else is found to be one too many.
+        let is_told = name == HOST && value.as_bytes().eq_ignore_ascii_case(authority.as_bytes());
+        if name != COOKIE && !is_told {
+            put(
+                out,
+                &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"],
+            );
+        }
+    }
+    put_cookies(&head.headers, out);
+    put_end(is_chunked, out);
+}
+
+/// HTTP/2 may have a cookie in crumbs (RFC 9113, 8.2.3).
+fn put_cookies(fields: &HeaderMap, out: &mut BytesMut) {
+    let mut crumbs = fields.get_all(COOKIE).iter();
+    let Some(first) = crumbs.next() else {
+        return;
+    };
+    put(out, &[b"cookie: ", first.as_bytes()]);
+    for crumb in crumbs {
+        put(out, &[b"; ", crumb.as_bytes()]);
+    }
+    put(out, &[b"\r\n"]);
 }
 
 fn put_end(is_chunked: bool, out: &mut BytesMut) {
@@ -54,6 +105,22 @@ fn is_for_one_hop(field: Field) -> bool {
             | Field::TransferEncoding
             | Field::Upgrade
     )
+}
+
+/// An answer's head.
+///
+/// # Errors
+/// If its status or a field has no place in HTTP/2.
+pub(super) fn answer(head: &AnswerHead<'_>) -> Result<Response<()>, Unfit> {
+    let mut answer = Response::new(());
+    *answer.status_mut() = StatusCode::from_u16(head.status).map_err(|_| Unfit)?;
+    let fields = answer.headers_mut();
+    for (known, field) in head.fields() {
+        if !is_for_one_hop(known) {
+            add(field.name.as_bytes(), field.value, fields)?;
+        }
+    }
+    Ok(answer)
 }
 
 /// A request's head, for a server that speaks `scheme`.

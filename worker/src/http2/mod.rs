@@ -1,9 +1,10 @@
 //! HTTP/2, as far as it is not the `h2` crate's: streams that the gateway takes for HTTP/1.1 connections.
 //!
-//! HTTP/1.1 is the neutral form: the text of a request that is written to a stream becomes frames, and the answer's frames are read
-//! as text. So each step of a request's way is there once, whatever is spoken, and no bytes are kept but
+//! HTTP/1.1 is the neutral form: a client's stream is read as the text that the same request would be, and the answer's text
+//! written to it becomes frames. So each step of a request's way is there once, whatever its client speaks, and no bytes are kept but
 //! what flow control lets in: a side that is not read stops the other one.
 //!
+//! - `lane`: a client's stream, or one after another;
 //! - `branch`: a stream to an upstream;
 //! - `heads`: heads from one form to the other;
 //! - `pack`, `unpack`: bodies and trailers, likewise;
@@ -12,6 +13,7 @@
 pub(crate) mod bounds;
 pub(crate) mod branch;
 mod heads;
+pub(crate) mod lane;
 mod pack;
 mod unpack;
 

@@ -53,9 +53,19 @@ pub(crate) struct Head {
     pub(crate) hops: usize,
     /// It came as HTTP/1.0.
     pub(crate) is_old: bool,
+    /// It came over HTTP/2, as all do on its connection.
+    pub(crate) is_http2: bool,
 }
 
 impl Head {
+    /// An empty one, on a connection of HTTP/2 or not.
+    pub(crate) fn of_http2(is_http2: bool) -> Self {
+        Self {
+            is_http2,
+            ..Self::default()
+        }
+    }
+
     /// Begins anew with `bytes`, of which the method is a part; so many fields will follow.
     pub(crate) fn begin(&mut self, bytes: &[u8], method: &[u8], fields: usize) {
         self.bytes.clear();

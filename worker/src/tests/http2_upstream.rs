@@ -7,9 +7,15 @@ use h2::{
 };
 use http::{HeaderMap, Method, Request, Response};
 use tokio::net::TcpStream;
-use tpp::{config::UpstreamHttp2, pool::SlotIndex};
+use tpp::{
+    config::{Http2, Http2Lease, UpstreamHttp2},
+    pool::SlotIndex,
+};
 
-use super::play::{GET, ORIGIN, Stage, soon, until};
+use super::{
+    http2::{Client, whole},
+    play::{GET, ORIGIN, Stage, soon, until},
+};
 
 /// A worker with so many tokens, whose upstream speaks HTTP/2 alone.
 async fn stage(slots: usize) -> Stage {
@@ -219,4 +225,70 @@ async fn a_refused_token_is_renewed_and_the_request_sent_again() {
     server.answer(to, "said").await;
     let said = client.through("\r\n0\r\n\r\n").await;
     assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+}
+
+#[tokio::test]
+async fn what_streams_both_ways_is_not_held_up_on_the_way() {
+    let mut stage = stage(1).await;
+    let terms = Http2 {
+        lease: Http2Lease::Stream,
+        max_streams: 10,
+    };
+    let mut client = Client::new(&mut stage, terms).await;
+    let call =
+        Request::post("http://a.example/a.B/Talk").header("content-type", "application/grpc");
+    let (answer, mut says) = client.send(call.body(()).unwrap(), false).await;
+    let mut server = Server::accept(&stage, &defaults()).await;
+    let (request, mut to) = server.asked().await;
+    let mut heard = request.into_body();
+    let carrying = tokio::spawn(async move { while server.0.accept().await.is_some() {} });
+    let mut replies = to.send_response(Response::new(()), false).unwrap();
+    let mut answer = soon("the head", answer).await.unwrap().into_body();
+    for turn in ["one", "two", "three"] {
+        says.send_data(turn.into(), false).unwrap();
+        assert_eq!(
+            soon("what was said", heard.data()).await.unwrap().unwrap(),
+            turn
+        );
+        replies.send_data(turn.into(), false).unwrap();
+        assert_eq!(
+            soon("the reply", answer.data()).await.unwrap().unwrap(),
+            turn
+        );
+    }
+    says.send_data(Bytes::new(), true).unwrap();
+    while let Some(rest) = soon("the end", heard.data()).await {
+        assert!(rest.unwrap().is_empty());
+    }
+    let mut trailer = HeaderMap::new();
+    trailer.insert("grpc-status", "0".parse().unwrap());
+    replies.send_trailers(trailer).unwrap();
+    assert!(soon("the end", answer.data()).await.is_none());
+    let trailer = soon("trailers", answer.trailers()).await.unwrap().unwrap();
+    assert_eq!(trailer["grpc-status"], "0");
+    carrying.abort();
+}
+
+#[tokio::test]
+async fn an_answer_that_is_a_trailer_alone_passes() {
+    let mut stage = stage(1).await;
+    let terms = Http2 {
+        lease: Http2Lease::Stream,
+        max_streams: 10,
+    };
+    let mut client = Client::new(&mut stage, terms).await;
+    let answer = client.get("/").await;
+    let mut server = Server::accept(&stage, &defaults()).await;
+    let (_, mut to) = server.asked().await;
+    let only = Response::builder()
+        .header("grpc-status", "5")
+        .body(())
+        .unwrap();
+    to.send_response(only, true).unwrap();
+    server.carry().await;
+    let (head, body, _) = whole(answer).await;
+    assert_eq!(
+        (head.headers()["grpc-status"].as_bytes(), body.as_str()),
+        (&b"5"[..], "")
+    );
 }

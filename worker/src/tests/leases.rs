@@ -1,5 +1,6 @@
 //! Who holds a slot, from when to when.
 
+use bytes::BytesMut;
 use std::time::Duration;
 
 use pingora_core::protocols::l4::stream::Stream as TcpLayer;
@@ -324,7 +325,11 @@ async fn a_crowd_is_shared_out_over_the_workers() {
 async fn an_idle_connection_is_a_small_task() {
     let stage = Stage::new(1, |_| {}).await;
     let tcp = tokio::net::TcpStream::connect(stage.address).await.unwrap();
-    let task = connection::serve(&stage.worker, Box::new(TcpLayer::from(tcp)));
+    let task = connection::serve(
+        &stage.worker,
+        Box::new(TcpLayer::from(tcp)),
+        BytesMut::new(),
+    );
     let bytes = std::mem::size_of_val(&task);
     assert!(bytes < 4096, "{bytes} bytes for each connection");
 }

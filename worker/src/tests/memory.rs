@@ -113,9 +113,12 @@ impl Memory {
     /// A client's end of a connection to the worker.
     pub(super) fn client(&mut self) -> End {
         let (ours, theirs) = tokio::io::duplex(PIPE);
-        self.worker.enter();
+        let inside = self.worker.enter();
         let worker = Arc::clone(&self.worker);
-        self.play(async move { connection::serve(&worker, Box::new(theirs)).await });
+        self.play(async move {
+            connection::serve(&worker, Box::new(theirs), BytesMut::new()).await;
+            drop(inside);
+        });
         End::new(ours)
     }
 

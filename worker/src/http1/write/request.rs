@@ -61,10 +61,10 @@ pub(crate) fn request(
         put(out, &[b"Connection: Upgrade\r\nUpgrade: websocket\r\n"]);
     }
     put_forwarded(head, stamp, out);
-    let via: &[u8] = if head.is_old {
-        b"Via: 1.0 tpp\r\n"
-    } else {
-        b"Via: 1.1 tpp\r\n"
+    let via: &[u8] = match (head.is_http2, head.is_old) {
+        (true, _) => b"Via: 2.0 tpp\r\n",
+        (false, true) => b"Via: 1.0 tpp\r\n",
+        (false, false) => b"Via: 1.1 tpp\r\n",
     };
     put(out, &[stamp.request_id.unwrap_or_default(), via, end]);
 }

@@ -1,0 +1,221 @@
+//! A client's connection that speaks HTTP/2: its streams, each served as a connection of its own, and its end.
+//!
+//! What it holds is bounded as that of any connection is: it counts once among those of `[client]`, is closed when no stream has been open for
+//! as long as a connection may be idle, and each stream has the times of an HTTP/1.1 connection. When the worker drains it is told so at once
+//! (GOAWAY) and ends with its last stream.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed}, // One thread writes and reads; the atomic only makes the type shareable.
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use h2::{Reason, server};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+};
+use tpp::config::{Http2, Http2Lease};
+use tracing::debug;
+
+use crate::{
+    door::connection,
+    http2::{
+        bounds,
+        lane::{Arrival, Lane, Whence},
+    },
+    timers::Timer,
+    worker::Worker,
+};
+
+/// How long a client may take to agree to the end of its connection.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
+/// Streams that wait for the only lane: its client keeps to one at a time, but may open the next one before the lane has looked.
+const NEXT_STREAMS: usize = 2;
+
+/// Serves a connection to its end. It comes from `whence`.
+pub(crate) async fn serve<T>(worker: &Arc<Worker>, stream: T, whence: Whence, terms: Http2)
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    // A connection is one task for all its life, so its waker stays good.
+    let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+    let timer = worker.timers.add(waker);
+    let settings = Arc::clone(&worker.view().settings);
+    let streams = match terms.lease {
+        Http2Lease::Stream => terms.max_streams,
+        Http2Lease::Connection => 1,
+    };
+    let handshake = bounds::of_clients(streams).handshake(stream);
+    let limit = settings.client.head_timeout;
+    match within(worker, &timer, limit, handshake).await {
+        Some(Ok(connection)) => {
+            timer.standing.rise();
+            timer.set(&worker.clock, None);
+            let mut door = Door {
+                worker: Arc::clone(worker),
+                connection,
+                whence,
+                open: Arc::new(Open {
+                    streams: AtomicUsize::new(0),
+                    timer,
+                }),
+                lease: terms.lease,
+                only: None,
+                is_resting: false,
+                is_leaving: false,
+            };
+            poll_fn(|cx| door.poll(cx)).await;
+        }
+        Some(Err(error)) => debug!(worker = worker.seat(), %error, "no HTTP/2 after all"),
+        None => {}
+    }
+}
+
+/// Polls `future` until it is done; `None`: it took longer than `limit`, or tpp ends.
+pub(crate) async fn within<F: Future>(
+    worker: &Worker,
+    timer: &Timer,
+    limit: Option<Duration>,
+    future: F,
+) -> Option<F::Output> {
+    // A stop does not wait for it.
+    timer.standing.rest(worker.clock.now(), None);
+    timer.set(&worker.clock, limit);
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        if timer.is_cut() || timer.is_due(&worker.clock) {
+            return Poll::Ready(None);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// A connection's streams.
+#[derive(Debug)]
+struct Open {
+    streams: AtomicUsize,
+    timer: Arc<Timer>,
+}
+
+/// One of them. Dropping it counts it out.
+#[derive(Debug)]
+struct Stream(Arc<Open>);
+
+impl Stream {
+    fn new(open: &Arc<Open>) -> Self {
+        open.streams.fetch_add(1, Relaxed);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.0.streams.fetch_sub(1, Relaxed) == 1 {
+            self.0.timer.wake();
+        }
+    }
+}
+
+struct Door<T> {
+    worker: Arc<Worker>,
+    connection: server::Connection<T, Bytes>,
+    whence: Whence,
+    open: Arc<Open>,
+    lease: Http2Lease,
+    /// The one lane, where a lease is the connection's.
+    only: Option<mpsc::Sender<Arrival>>,
+    /// No stream is open.
+    is_resting: bool,
+    /// The client was told that the connection ends.
+    is_leaving: bool,
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Door<T> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok(arrival))) => self.take(arrival),
+                Poll::Ready(Some(Err(error))) => {
+                    debug!(worker = self.worker.seat(), %error, "HTTP/2 connection broke");
+                    return Poll::Ready(());
+                }
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending if self.is_to_leave() => {
+                    self.is_leaving = true;
+                    // What it has to say is sent by the next look at it.
+                    self.connection.graceful_shutdown();
+                    self.is_resting = false;
+                }
+                Poll::Pending => return self.rest(),
+            }
+        }
+    }
+
+    /// Has a stream served.
+    fn take(&mut self, arrival: Arrival) {
+        let arrival = match &self.only {
+            Some(only) => match only.try_send(arrival) {
+                Ok(()) => return,
+                Err(error) => {
+                    // The lane has ended: its client may ask on another connection.
+                    let (_, mut respond) = error.into_inner();
+                    return respond.send_reset(Reason::REFUSED_STREAM);
+                }
+            },
+            None => arrival,
+        };
+        let next = (self.lease == Http2Lease::Connection).then(|| {
+            let (only, next) = mpsc::channel(NEXT_STREAMS);
+            self.only = Some(only);
+            next
+        });
+        let lane = Lane::new(arrival, next, self.whence.clone());
+        let (worker, stream) = (Arc::clone(&self.worker), Stream::new(&self.open));
+        tokio::spawn(async move {
+            connection::serve(&worker, Box::new(lane), BytesMut::new()).await;
+            drop(stream);
+        });
+    }
+
+    fn is_to_leave(&self) -> bool {
+        let timer = &self.open.timer;
+        let has_lost_its_lane = self.only.as_ref().is_some_and(mpsc::Sender::is_closed);
+        let is_idle = self.is_resting && timer.is_due(&self.worker.clock);
+        !self.is_leaving
+            && (timer.is_cut() || self.worker.is_draining() || has_lost_its_lane || is_idle)
+    }
+
+    /// Nothing can be done now. Ready: it has waited long enough for nothing.
+    fn rest(&mut self) -> Poll<()> {
+        let (worker, timer) = (&*self.worker, &*self.open.timer);
+        let is_idle = self.open.streams.load(Relaxed) == 0;
+        if is_idle && !self.is_resting {
+            timer.standing.rest(worker.clock.now(), None);
+            let limit = if self.is_leaving {
+                Some(FAREWELL_LIMIT)
+            } else {
+                worker.view().settings.lease.idle_timeout
+            };
+            timer.set(&worker.clock, limit);
+        } else if !is_idle && self.is_resting {
+            timer.standing.rise();
+            timer.set(&worker.clock, None);
+        }
+        self.is_resting = is_idle;
+        if is_idle && self.is_leaving && timer.is_due(&worker.clock) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
