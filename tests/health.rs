@@ -90,6 +90,38 @@ fn metrics_are_well_formed_and_agree_with_what_happened() {
 }
 
 #[test]
+fn a_reload_shuts_the_metrics_and_their_token_stands_nowhere() {
+    let upstream = Upstream::start();
+    let settings = Settings::in_front_of(&upstream).accounts(&upstream, 1);
+    let proxy = Proxy::start(&settings);
+    proxy.health("/metrics").ok();
+    let token = format!("{PASSWORD_MARK}-of-metrics");
+    let shut = settings
+        .clone()
+        .file("metrics-token", &format!("{token}\n"))
+        .set("metrics.token_file", "\"metrics-token\"");
+    shut.write_to(proxy.directory());
+    let outcome = proxy.ctl(&["reload"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.out.contains("changed: metrics"), "{outcome:?}");
+    assert_eq!(proxy.health("/metrics").status, 401);
+    assert_eq!(proxy.health("/health").status, 200);
+    let bring = |token: &str| {
+        let request = Request::get("/metrics").field("Authorization", &format!("Bearer {token}"));
+        Client::connect(proxy.status().health_listen.parse().expect("an address")).ask(&request)
+    };
+    assert_eq!(bring("other").status, 401);
+    let text = bring(&token).ok().text();
+    let status = proxy.ctl(&["status", "--json"]).out;
+    for said in [text, status, proxy.log()] {
+        assert!(!said.contains(&token), "{said}");
+    }
+    settings.write_to(proxy.directory());
+    assert_eq!(proxy.ctl(&["reload"]).code, Some(0));
+    proxy.health("/metrics").ok();
+}
+
+#[test]
 fn renewals_are_counted_by_their_results() {
     let upstream = Upstream::start();
     let proxy = Proxy::start(&Settings::in_front_of(&upstream).accounts(&upstream, 2));

@@ -13,6 +13,7 @@ use super::{
         backend::Backend,
         credentials,
         listen::{self, Listen},
+        metrics::{self, Metrics},
         token::Token,
         upstream::{self, Upstream},
     },
@@ -75,6 +76,9 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     let token = Token::read_table(reader, &token_table, None);
     let lease = section::read(reader, top);
     let telemetry = section::read(reader, top);
+    let metrics_table = section::open::<Metrics>(reader, top);
+    let metrics = Metrics::read_table(reader, &metrics_table, None);
+    let has_inline_token = metrics_table.find(&metrics::TOKEN).is_some();
     let declared = Top {
         upstream: &upstream,
         token: &token,
@@ -99,6 +103,7 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
         credentials: accounts.list,
         telemetry,
         front,
+        metrics,
         gateway,
         api,
         api_tokens,
@@ -106,7 +111,7 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     };
     Checked {
         config,
-        inline_passwords: accounts.inline_passwords,
+        inline_passwords: accounts.inline_passwords || has_inline_token,
     }
 }
 

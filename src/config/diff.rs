@@ -43,6 +43,7 @@ impl Config {
         keys.extend(self.token.differing(&new.token));
         keys.extend(self.lease.differing(&new.lease));
         keys.extend(self.telemetry.differing(&new.telemetry));
+        keys.extend(self.metrics.differing(&new.metrics));
         let (gateway, other) = (&self.gateway, &new.gateway);
         keys.extend(gateway.retry.differing(&other.retry));
         keys.extend(gateway.health_check.differing(&other.health_check));

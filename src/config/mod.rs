@@ -47,6 +47,7 @@ pub use section::{
     lease::{Abandoned, Lease, LeaseMode, MAX_WAITING, Reset},
     listener::{CaFile, ClientCertificates, Listener},
     login::{ClientAuth, FeishuApp, FeishuToken, Inject, Login, LoginMethod, Ok as LoginOk},
+    metrics::Metrics,
     outlier::Outlier,
     pool::{DEFAULT_POOL, Pool},
     provider::Provider,
@@ -57,7 +58,7 @@ pub use section::{
     tls::{Tls, TlsVersion},
     token::{Token, TokenScope},
     trusted::TrustedProxies,
-    upstream::{HostHeader, Upstream},
+    upstream::{HostHeader, Upstream, UpstreamHttp2},
     virtual_host::{
         Affinity, Balance, CircuitBreaker, DEFAULT_DOMAIN, HashKey, Queue, Selector,
         TimeoutOverride, Timeouts, VirtualHost,
@@ -103,6 +104,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// The front door: other addresses on which clients connect, and certificates.
     pub front: Front,
+    /// `[metrics]`.
+    pub metrics: Metrics,
     /// All that is declared around the pools, or what the sections above stand for.
     pub gateway: Gateway,
     /// `[api]`; `None`: there is no management API.

@@ -129,6 +129,8 @@ sessions = 14
 log_filter = "info,tpp=debug"
 log_format = "json"
 otlp_endpoint = "http://localhost:4317"
+[metrics]
+token_file = "files/password"
 "#;
 
 #[test]
@@ -177,6 +179,8 @@ fn every_key_of_a_full_top_arrives() {
         Some("http://localhost:4317"),
         config.telemetry.otlp_endpoint.as_deref()
     );
+    let token = config.metrics.token.as_ref().map(|token| token.expose());
+    assert_eq!(Some("hunter2-do-not-show"), token);
 }
 
 #[test]

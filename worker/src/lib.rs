@@ -6,6 +6,7 @@
 //! - `door`: new connections, shared out fairly between workers; a client, request after request;
 //! - `wire`: any connection, with its buffers, and waiting with an eye on the client;
 //! - `http1`: the codec: heads read strictly and written anew, bodies and where they end;
+//! - `http2`: streams, which look like HTTP/1.1 connections from inside;
 //! - `message`: a head whatever its protocol, what fields mean, and what tpp answers itself;
 //! - `gateway`: the way of a request: its lease, its attempts, the relay between the two wires;
 //! - `upstream`: connections to the upstream, kept and new;
@@ -42,6 +43,7 @@ mod door;
 pub mod fuzzing;
 mod gateway;
 mod http1;
+mod http2;
 mod leash;
 mod life;
 mod log;

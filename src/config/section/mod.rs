@@ -28,6 +28,7 @@ pub(super) mod lease;
 pub(super) mod listen;
 pub(super) mod listener;
 pub(super) mod login;
+pub(super) mod metrics;
 pub(super) mod outlier;
 pub(super) mod pool;
 pub(super) mod provider;
@@ -53,6 +54,7 @@ use self::{
     lease::Lease,
     listener::Listener,
     login::{Inject, Login, Ok},
+    metrics::Metrics,
     outlier::Outlier,
     pool::Pool,
     rate_limit::RateLimit,
@@ -199,6 +201,7 @@ pub(super) const KEYS: &[&[Key]] = &[
     Lease::KEYS,
     credentials::KEYS,
     Telemetry::KEYS,
+    Metrics::KEYS,
     Pool::KEYS,
     credentials::account::KEYS,
     Login::KEYS,
@@ -222,13 +225,14 @@ pub(super) const KEYS: &[&[Key]] = &[
 ];
 
 /// The tables of the file, but for the accounts.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     Workers::NAME,
     Upstream::NAME,
     Client::NAME,
     Token::NAME,
     Lease::NAME,
     Telemetry::NAME,
+    Metrics::NAME,
     Pool::NAME,
     Backend::NAME,
     VirtualHost::NAME,

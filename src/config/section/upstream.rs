@@ -60,6 +60,8 @@ section! {
             "\"none\", \"environment\" or an URL such as \"http://proxy.example:3128\"",
             "none",
         );
+        /// Whether HTTP/2 is spoken to it.
+        pub http2: UpstreamHttp2 = Key::choice("upstream.http2", UpstreamHttp2::WORDS);
     }
 }
 
@@ -87,6 +89,18 @@ choice! {
         Client = "client",
         /// The upstream's authority.
         Upstream = "upstream",
+    }
+}
+
+choice! {
+    /// Whether HTTP/2 is spoken to an upstream.
+    pub enum UpstreamHttp2 {
+        /// Never.
+        Off = "off",
+        /// Where both sides agree on it in the handshake of TLS.
+        On = "on",
+        /// Always; without TLS, without asking.
+        Only = "only",
     }
 }
 
@@ -129,6 +143,11 @@ impl Upstream {
         if !self.tls && self.ca_file.is_some() {
             list.push(format!(
                 "{name}.ca_file has no effect while {name}.tls is false"
+            ));
+        }
+        if !self.tls && self.http2 == UpstreamHttp2::On {
+            list.push(format!(
+                "{name}.http2 = \"on\" has no effect while {name}.tls is false: it is agreed on in the handshake of TLS (\"only\" needs no handshake)"
             ));
         }
         list

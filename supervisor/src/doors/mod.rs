@@ -3,6 +3,8 @@
 pub(crate) mod accept;
 pub(crate) mod all;
 pub(crate) mod api;
+mod bearer;
 pub mod control;
 mod private_socket;
 pub mod probes;
+mod scrape;

@@ -8,7 +8,7 @@ use std::{io, net::TcpListener, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -16,22 +16,29 @@ use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde_json::json;
 use tokio::{net::TcpStream, time::timeout};
-use tpp::control::Health;
+use tpp::{config::Secret, control::Health};
 
-use super::accept::{Full, accept};
-use crate::outlook::{
-    Outlook, health::readiness, metrics, snapshot::Snapshot, status::PublicHealth,
+use super::{
+    accept::{Full, accept},
+    bearer, scrape,
 };
+use crate::outlook::{Outlook, health::readiness, snapshot::Snapshot, status::PublicHealth};
 
 /// Where the answers come from. Each call is made for one request and must not block.
 pub trait Source: Send + Sync + 'static {
     /// The whole at this moment; whoever asks often may be shown some of it a little older.
     fn glance(&self) -> Snapshot;
+    /// What whoever reads the metrics must bring; `None`: nothing.
+    fn metrics_token(&self) -> Option<Secret>;
 }
 
 impl Source for Outlook {
     fn glance(&self) -> Snapshot {
         Self::glance(self)
+    }
+
+    fn metrics_token(&self) -> Option<Secret> {
+        self.in_force.now().config.metrics.token.clone()
     }
 }
 
@@ -131,12 +138,28 @@ async fn ready(State(source): State<Arc<dyn Source>>) -> Response {
     }
 }
 
-async fn metrics(State(source): State<Arc<dyn Source>>) -> Response {
-    (
-        [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)],
-        metrics::render(&source.glance()),
-    )
-        .into_response()
+async fn metrics(State(source): State<Arc<dyn Source>>, headers: HeaderMap) -> Response {
+    let Some(token) = source.metrics_token() else {
+        return scrape::answer(&headers, &source.glance());
+    };
+    match bearer::presented(&headers) {
+        Some(presented) if token.is(presented) => scrape::answer(&headers, &source.glance()),
+        Some(_) => unauthorized(bearer::INVALID, "the token is not that of metrics.token"),
+        None => unauthorized(
+            bearer::CHALLENGE,
+            "a token is needed: Authorization: Bearer …",
+        ),
+    }
+}
+
+fn unauthorized(challenge: &'static str, details: &str) -> Response {
+    let body = json!({"error": "unauthorized", "details": details});
+    let mut answer = answer(StatusCode::UNAUTHORIZED, &body);
+    let challenge = HeaderValue::from_static(challenge);
+    answer
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, challenge);
+    answer
 }
 
 async fn unknown() -> Response {

@@ -1,10 +1,11 @@
-//! What is counted, as Prometheus text.
+//! What is counted, as families of samples, and these as Prometheus text.
 //!
 //! A scrape writes a [`Snapshot`] down, always in the same order. A metric's name is a promise to dashboards:
 //! `tpp_tokens_total` stays a gauge, though a linter takes its ending for a counter's.
 
 mod checks;
 mod front;
+pub mod openmetrics;
 mod pools;
 mod proxies;
 
@@ -21,9 +22,9 @@ use tpp::{
 
 use super::snapshot::{Refreshes, Snapshot};
 
-/// `snapshot` in the text format, version 0.0.4.
+/// All that is counted in `snapshot`.
 #[must_use]
-pub fn render(snapshot: &Snapshot) -> String {
+pub fn families(snapshot: &Snapshot) -> Vec<MetricFamily> {
     let mut families = pool(snapshot);
     families.extend(counts(&snapshot.numbers.totals));
     families.extend(front::certificates(snapshot));
@@ -35,8 +36,14 @@ pub fn render(snapshot: &Snapshot) -> String {
     families.extend(supervisor(snapshot));
     // A family without a sample, such as the workers' before there is one, has no place in the text.
     families.retain(|family| !family.get_metric().is_empty());
+    families
+}
+
+/// `families` in the text format, version 0.0.4.
+#[must_use]
+pub fn text(families: &[MetricFamily]) -> String {
     TextEncoder::new()
-        .encode_to_string(&families)
+        .encode_to_string(families)
         .expect("every family has a name and a sample, and a String takes all")
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Url, header};
-use tpp::config;
+use tpp::config::{self, UpstreamHttp2};
 use zeroize::Zeroizing;
 
 use super::{
@@ -86,6 +86,7 @@ pub(super) fn server_of(url: &Url, upstream: &config::Upstream) -> config::Upstr
         port: url.port_or_known_default().unwrap_or_default(),
         tls: url.scheme() == "https",
         server_name: None,
+        http2: UpstreamHttp2::Off,
         ..upstream.clone()
     }
 }

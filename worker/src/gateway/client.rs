@@ -13,7 +13,7 @@ use crate::{
     gateway::{held::Held, notes::Notes, record},
     http1::request::Request,
     http1::write::{self, Seal},
-    message::reply::Reply,
+    message::{head::Head, reply::Reply},
     timers::Timer,
     view::{
         View,
@@ -97,11 +97,11 @@ impl Client {
         Some(due(self.hold_end()?, Some(grace)))
     }
 
-    /// Sends an answer of tpp's own; to `request`, if one could be read.
+    /// Sends an answer of tpp's own; to what `asked`, if that could be read.
     pub(crate) async fn say(
         &mut self,
         reply: &Reply,
-        request: Option<&Request>,
+        asked: Option<(&Request, &Head)>,
         close: bool,
     ) -> Result<(), Interrupt> {
         self.worker.counters().request_errors.add(1);
@@ -114,7 +114,7 @@ impl Client {
             request_id: self.notes.id_line(),
         };
         let before = self.wire.outbox.len();
-        let body = write::reply(reply, request, seal, &mut self.wire.outbox);
+        let body = write::reply(reply, asked, seal, &mut self.wire.outbox);
         self.notes.answers(reply.status);
         self.notes
             .has_head_of(self.wire.outbox.len() - before - body);

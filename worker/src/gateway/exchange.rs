@@ -29,7 +29,7 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
     client.worker.counters().requests.add(1);
     let found = match route(client, head) {
         Ok(found) => found,
-        Err(reply) => return refuse(client, request, &reply).await,
+        Err(reply) => return refuse(client, (request, head), &reply).await,
     };
     let mut flight = Flight::new(client, request, head, found);
     flight.tally = Tally::begin(&flight.client.worker, &flight.site);
@@ -75,9 +75,10 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
 }
 
 /// Answers a request that is for nobody here. A body that comes with it is not waited for.
-async fn refuse(client: &mut Client, request: &Request, reply: &Reply) -> Next {
+async fn refuse(client: &mut Client, asked: (&Request, &Head), reply: &Reply) -> Next {
+    let (request, _) = asked;
     let stays = request.body == Body::EMPTY && request.keep_alive && !client.worker.is_draining();
-    match client.say(reply, Some(request), !stays).await {
+    match client.say(reply, Some(asked), !stays).await {
         Err(_) => Next::Drop,
         Ok(()) if stays => Next::Request,
         Ok(()) => Next::End,
@@ -95,7 +96,8 @@ async fn answer(flight: &mut Flight<'_>, reply: &Reply) -> Next {
         && !flight.has_lost_its_lease
         && !flight.is_last
         && !client.worker.is_draining();
-    match client.say(reply, Some(flight.request), !stays).await {
+    let asked = Some((flight.request, flight.head));
+    match client.say(reply, asked, !stays).await {
         Err(_) => Next::Drop,
         Ok(()) if stays => Next::Request,
         Ok(()) => Next::End,

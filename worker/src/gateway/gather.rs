@@ -10,7 +10,7 @@ use crate::{
         upload::Gathered,
     },
     http1::body::BadFrame,
-    message::reply::Reply,
+    message::{grpc, reply::Reply},
 };
 
 /// Why the body did not come.
@@ -21,10 +21,14 @@ enum Missing {
     Late(tpp::shared::WaitEnd),
 }
 
-/// Waits until the request's body is in, or as much of it as is kept. A client that holds a lease already, or one that waits
-/// to be told to go on, is not waited for: its bounds hold from there.
+/// Waits until the request's body is in, or as much of it as is kept. A client that holds a lease already, one that waits to be told
+/// to go on, or a caller of gRPC, whose call may be a talk, is not waited for: its bounds hold from there.
 pub(crate) async fn gather(flight: &mut Flight<'_>) -> Result<(), Failure> {
-    if flight.upload.is_over() || flight.client.held.is_some() || flight.request.expects_continue {
+    if flight.upload.is_over()
+        || flight.client.held.is_some()
+        || flight.request.expects_continue
+        || grpc::content_type(flight.head).is_some()
+    {
         return Ok(());
     }
     let Flight { client, upload, .. } = flight;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use bytes::BytesMut;
 
-pub(crate) use crate::http1::chunk::{BadFrame, Piece};
+pub(crate) use crate::http1::chunk::{BadFrame, Piece, fields as trailer_fields};
 use crate::{
     http1::chunk::{self, Chunks},
     message::field::may_trail,

@@ -170,7 +170,7 @@ pub(super) fn content(left: u64, inbox: &BytesMut) -> Piece {
 /// Calls `each` with name and value of each field of a trailer.
 // Its array is not to lie in the frame of whoever polls a body: a frame of several pages costs at each poll, trailer or not.
 #[inline(never)]
-pub(super) fn fields(trailer: &[u8], mut each: impl FnMut(&[u8], &[u8])) -> Result<(), BadFrame> {
+pub(crate) fn fields(trailer: &[u8], mut each: impl FnMut(&[u8], &[u8])) -> Result<(), BadFrame> {
     let mut fields = [httparse::EMPTY_HEADER; FIELD_LIMIT];
     match httparse::parse_headers(trailer, &mut fields) {
         Ok(httparse::Status::Complete((length, fields))) if length == trailer.len() => {

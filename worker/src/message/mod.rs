@@ -2,6 +2,7 @@
 
 mod cookie;
 pub(crate) mod field;
+pub(crate) mod grpc;
 pub(crate) mod head;
 pub(crate) mod headers;
 pub(crate) mod host;

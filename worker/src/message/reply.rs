@@ -133,6 +133,11 @@ impl Reply {
         Self::new(508, "loop detected", details)
     }
 
+    /// Why it is so.
+    pub(crate) fn details(&self) -> &str {
+        &self.details
+    }
+
     /// The body: JSON.
     pub(crate) fn body(&self) -> String {
         let [error, details] =

@@ -8,6 +8,7 @@ mod faults;
 mod framing;
 mod guards;
 mod hosts;
+mod http2_upstream;
 mod keys;
 mod leases;
 mod leftovers;

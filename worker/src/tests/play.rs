@@ -19,6 +19,7 @@ use tpp::{
     config::{
         Abandoned, AccessLog, AccessLogFormat, Client, HostHeader, Lease, LeaseMode, LogFormat,
         LogOutput, Outlier, Proxy, Reset, Retry, TokenScope, TrustedProxies, Upstream,
+        UpstreamHttp2,
     },
     lending::{Desk, Stock, TokenSettings, WorkerSettings},
     plan::{Place, Plan, Sealed},
@@ -73,6 +74,7 @@ pub(crate) fn settings(port: u16) -> WorkerSettings {
             max_idle_connections: 100,
             host_header: HostHeader::Auto,
             server_name: None,
+            http2: UpstreamHttp2::Off,
             proxy: Proxy::None,
         },
         client: Client {

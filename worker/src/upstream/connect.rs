@@ -21,7 +21,7 @@ use tokio::{
 use tpp::{ids::Origin, plan::Place as Address};
 use tracing::warn;
 
-use super::{Link, Upstream, transport::Unreachable};
+use super::{Link, Upstream, transport::Unreachable, trunk::is_agreed_on};
 use crate::wire::Wire;
 
 /// How long an address may keep the next one waiting (RFC 8305, section 8).
@@ -74,10 +74,37 @@ impl Place {
 }
 
 impl Upstream {
-    /// Connects anew, for a token of `origin`. `now` is the worker's clock.
+    /// A new connection for a token of `origin`, or a stream of one that another request has just made. `now` is the worker's
+    /// clock.
     ///
-    /// The addresses have `limit` together; that of the handshake comes on top.
+    /// The addresses have `limit` together; those of handshakes come on top.
     pub(crate) async fn connect(
+        &self,
+        origin: Origin,
+        limit: Duration,
+        now: u64,
+    ) -> Result<Link, Unreachable> {
+        let shared = self.http2.as_ref();
+        // Relaxed: what it says is a hint.
+        let Some(http2) = shared.filter(|http2| !http2.falls_back.load(Relaxed)) else {
+            return self.connect_anew(origin, limit, now).await;
+        };
+        let seen = http2.trunks.failures();
+        let _turn = http2.trunks.turn.lock().await;
+        if let Some(link) = self.share(origin) {
+            return Ok(link);
+        }
+        if let Some(failure) = http2.trunks.failure_since(seen) {
+            return Err(failure);
+        }
+        let reached = self.connect_anew(origin, limit, now).await;
+        if let Err(cause) = &reached {
+            http2.trunks.note_failure(cause);
+        }
+        reached
+    }
+
+    async fn connect_anew(
         &self,
         origin: Origin,
         limit: Duration,
@@ -124,7 +151,7 @@ impl Upstream {
                     // They had a head start, and are not heard of.
                     overtaken.for_each(|one| one.note_failure(now + spent));
                     place.note_success();
-                    return Ok(Link::new(stream, place.at.address));
+                    return self.begin_on(stream, place.at.address).await;
                 }
                 Err(unreachable) => {
                     place.note_failure(now + spent);
@@ -135,6 +162,24 @@ impl Upstream {
                 }
             }
         }
+    }
+
+    /// Begins to speak on a new connection.
+    async fn begin_on(&self, stream: Stream, address: SocketAddr) -> Result<Link, Unreachable> {
+        let Some(http2) = &self.http2 else {
+            return Ok(Link::new(stream, address));
+        };
+        if http2.is_known || is_agreed_on(&stream) {
+            http2.falls_back.store(false, Relaxed);
+            let branch = http2.trunks.begin(stream, address, http2.limit).await?;
+            return Ok(Link::new(Box::new(branch), address));
+        }
+        if http2.is_must {
+            let cause = "it was not agreed on in the handshake".to_owned();
+            return Err(Unreachable::Http2(cause));
+        }
+        http2.falls_back.store(true, Relaxed);
+        Ok(Link::new(stream, address))
     }
 
     fn begin(
@@ -183,7 +228,7 @@ impl Upstream {
 }
 
 impl Link {
-    fn new(stream: Stream, address: SocketAddr) -> Self {
+    pub(super) fn new(stream: Stream, address: SocketAddr) -> Self {
         Self {
             wire: Wire::new(stream),
             address,

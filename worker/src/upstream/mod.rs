@@ -6,20 +6,21 @@
 
 mod connect;
 pub(crate) mod transport;
+mod trunk;
 
 use std::{
     fmt,
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use tpp::{
-    config::{self, HostHeader},
+    config::{self, HostHeader, UpstreamHttp2},
     ids::Origin,
     plan::{BackendPlan, Place as Address},
 };
@@ -28,7 +29,7 @@ use crate::{
     clock::millis,
     http1::write::Host,
     log::Muffler,
-    upstream::{connect::Place, transport::Transport},
+    upstream::{connect::Place, transport::Transport, trunk::Trunks},
     wire::Wire,
 };
 
@@ -46,10 +47,25 @@ pub(crate) struct Upstream {
     /// Index of the place to begin with.
     next: AtomicUsize,
     idle: Mutex<Vec<Idle>>,
+    /// Where HTTP/2 is spoken, or may be.
+    http2: Option<Arc<Http2>>,
     most_idle: AtomicUsize,
     /// Milliseconds after which an idle connection is closed.
     idle_limit: u64,
     muffler: Muffler,
+}
+
+/// How HTTP/2 is spoken to it.
+struct Http2 {
+    trunks: Trunks,
+    /// It is agreed on beforehand; otherwise in the handshake of TLS.
+    is_known: bool,
+    /// Nothing else is spoken.
+    is_must: bool,
+    /// The last handshake said that it is not spoken there.
+    falls_back: AtomicBool,
+    /// Bound on its own handshake.
+    limit: Duration,
 }
 
 struct Idle {
@@ -81,6 +97,7 @@ impl Upstream {
             places: places(&plan.places, &[]),
             next: AtomicUsize::new(0),
             idle: Mutex::new(Vec::new()),
+            http2: Http2::new(upstream).map(Arc::new),
             most_idle: AtomicUsize::new(most_idle),
             idle_limit: millis(upstream.idle_timeout),
             muffler: Muffler::default(),
@@ -95,8 +112,13 @@ impl Upstream {
             let is_it = |place: &Arc<Place>| place.at.address == idle.link.address;
             places.iter().any(is_it)
         });
+        if let Some(http2) = &self.http2 {
+            let is_kept = |at| places.iter().any(|place| place.at.address == at);
+            http2.trunks.leave(is_kept);
+        }
         Self {
             idle: Mutex::new(kept.collect()),
+            http2: self.http2.clone(),
             places,
             authority: self.authority.clone(),
             goes_by_own_name: self.goes_by_own_name,
@@ -138,14 +160,14 @@ impl Upstream {
 
     /// A connection that was used before and is still good, for a token of `origin`.
     pub(crate) fn reuse(&self, origin: Origin, now: u64) -> Option<Link> {
+        if let Some(link) = self.share(origin) {
+            return Some(link);
+        }
         let mut idle = self.idle.lock();
-        let fits = |idle: &Idle| {
-            let is_it = |place: &Arc<Place>| {
-                place.at.origin == origin && place.at.address == idle.link.address
-            };
-            self.places.iter().any(is_it)
-        };
-        while let Some(at) = idle.iter().rposition(fits) {
+        while let Some(at) = idle
+            .iter()
+            .rposition(|idle| self.is_of(origin, idle.link.address))
+        {
             // The order of the others matters little, and they are few.
             let mut candidate = idle.remove(at);
             if now < candidate.until && candidate.link.wire.is_quiet() {
@@ -153,6 +175,19 @@ impl Upstream {
             }
         }
         None
+    }
+
+    /// A stream of a connection that others use as well, for a token of `origin`.
+    fn share(&self, origin: Origin) -> Option<Link> {
+        let trunks = &self.http2.as_ref()?.trunks;
+        let (branch, address) = trunks.share(|at| self.is_of(origin, at))?;
+        Some(Link::new(Box::new(branch), address))
+    }
+
+    /// Whether tokens of `origin` may go to `address`.
+    fn is_of(&self, origin: Origin, address: SocketAddr) -> bool {
+        let mut places = self.places.iter().map(|place| &place.at);
+        places.any(|at| at.origin == origin && at.address == address)
     }
 
     /// Keeps a connection on which the last exchange ended in order, for as long as ours are kept and, less a margin, its
@@ -174,6 +209,9 @@ impl Upstream {
 
     /// Closes idle connections that are too old or were ended by the upstream.
     pub(crate) fn tend(&self, now: u64) {
+        if let Some(http2) = &self.http2 {
+            http2.trunks.tend(now, self.idle_limit);
+        }
         self.idle
             .lock()
             .retain_mut(|idle| now < idle.until && idle.link.wire.is_quiet());
@@ -183,6 +221,24 @@ impl Upstream {
     pub(crate) fn retire(&self) {
         self.most_idle.store(0, Relaxed);
         self.idle.lock().clear();
+        if let Some(http2) = &self.http2 {
+            http2.trunks.leave(|_| false);
+        }
+    }
+}
+
+impl Http2 {
+    fn new(upstream: &config::Upstream) -> Option<Self> {
+        let is_must = upstream.http2 == UpstreamHttp2::Only;
+        // Without TLS there is nothing by which to agree.
+        let is_spoken = is_must || upstream.http2 == UpstreamHttp2::On && upstream.tls;
+        is_spoken.then(|| Self {
+            trunks: Trunks::default(),
+            is_known: !upstream.tls,
+            is_must,
+            falls_back: AtomicBool::new(false),
+            limit: upstream.connect_timeout,
+        })
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 use tpp::{
-    config::Upstream,
+    config::{Upstream, UpstreamHttp2},
     plan::BackendPlan,
     tls::client_config,
     tunnel::{TunnelError, connect_request, is_connected},
@@ -60,6 +60,8 @@ pub(crate) enum Unreachable {
     Tunnel(#[from] TunnelError),
     #[error("TLS handshake with the upstream: {0}")]
     Handshake(String),
+    #[error("HTTP/2 with the upstream: {0}")]
+    Http2(String),
     #[error("the upstream did not accept the connection in time")]
     Slow,
 }
@@ -113,8 +115,15 @@ impl Speech {
             );
         }
         match client_config(upstream) {
-            Ok(config) => Self::Tls {
-                connector: TlsConnector::from(Arc::new(config)),
+            Ok(mut config) => Self::Tls {
+                connector: {
+                    config.alpn_protocols = match upstream.http2 {
+                        UpstreamHttp2::Off => Vec::new(),
+                        UpstreamHttp2::On => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+                        UpstreamHttp2::Only => vec![b"h2".to_vec()],
+                    };
+                    TlsConnector::from(Arc::new(config))
+                },
                 name: upstream.tls_name().to_owned(),
                 handshake_timeout: upstream.tls_handshake_timeout,
             },

@@ -60,7 +60,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
 ];
 
 const TEXT: &str = "text of 1 to 256 bytes without control characters";
-const SECRET_FILE: &str = "the path of a file that holds it";
+pub(in crate::config::section) const SECRET_FILE: &str = "the path of a file that holds it";
 
 const fn text(path: &'static str, allowed: &'static str, default: Default) -> Key {
     Key::text(path, allowed, shape::user_name, default)

@@ -25,6 +25,7 @@ pub const MAX_SESSIONS: usize = 16_384;
 pub(in crate::config) const LIST: &str = "credentials";
 
 pub(in crate::config) use password::open_to_all;
+pub(super) use {account::SECRET_FILE, password::read as read_secret};
 
 const CREDENTIALS_FILE: Key = Key::text(
     "credentials_file",

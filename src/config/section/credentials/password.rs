@@ -13,10 +13,10 @@ use crate::config::{
 };
 
 /// The two keys of a secret: one for itself, one for a file that holds it.
-pub(super) type Keys = (&'static Key, &'static Key);
+pub(in crate::config::section) type Keys = (&'static Key, &'static Key);
 
 /// The secret of the account in `table`, and its file if it has one; none if something is wrong with it, which is noted.
-pub(super) fn read(
+pub(in crate::config::section) fn read(
     reader: &mut Reader<'_>,
     table: &Table<'_>,
     (inline, file): Keys,

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tpp::api_tokens::{ApiRole, ApiTokens};
 
 use super::problem::Problem;
+use crate::doors::bearer;
 
 /// Failures of one address that are answered with 401, and for how long they count.
 const MOST_FAILURES: u32 = 10;
@@ -103,18 +104,17 @@ pub(super) fn admit(
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail);
         return Err(problem.with(header::RETRY_AFTER, HeaderValue::from(seconds)));
     }
-    let Some(presented) = bearer(headers) else {
+    let Some(presented) = bearer::presented(headers) else {
         // Whoever has none has guessed none.
         return Err(unauthorized(
             "a token is needed: Authorization: Bearer …",
-            "Bearer realm=\"tpp\"",
+            bearer::CHALLENGE,
         ));
     };
     let Some(owner) = tokens.find(presented) else {
         failures.note(peer, now);
         tracing::warn!(from, "wrong token at the API");
-        let challenge = "Bearer realm=\"tpp\", error=\"invalid_token\"";
-        return Err(unauthorized("the token is not known", challenge));
+        return Err(unauthorized("the token is not known", bearer::INVALID));
     };
     failures.forget(peer);
     if owner.role < needed {
@@ -136,13 +136,6 @@ fn unauthorized(detail: &str, challenge: &'static str) -> Problem {
         header::WWW_AUTHENTICATE,
         HeaderValue::from_static(challenge),
     )
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
-    let (scheme, rest) = value.split_at_checked(7)?;
-    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer ");
-    is_bearer.then(|| rest.trim_ascii())
 }
 
 /// Who has presented wrong tokens lately.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use super::{
     problem::Problem,
     state::Api,
 };
-use crate::outlook::{metrics, status::PublicHealth};
+use crate::{doors::scrape, outlook::status::PublicHealth};
 
 const DESCRIPTION: &str = include_str!("openapi.json");
 
@@ -53,9 +53,8 @@ pub(super) async fn generation(State(api): State<Arc<Api>>) -> axum::Json<Value>
     }))
 }
 
-pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
-    let text = metrics::render(&api.outlook.glance());
-    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response()
+pub(super) async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+    scrape::answer(&headers, &api.outlook.glance())
 }
 
 pub(super) async fn description() -> Response {

@@ -7,14 +7,18 @@ use tokio::{
 };
 
 use super::*;
-use crate::outlook::snapshot::examples;
+use crate::outlook::{metrics, snapshot::examples};
 
 /// Answers with whatever the test puts here.
-struct Fixed(Mutex<Snapshot>);
+struct Fixed(Mutex<Snapshot>, Mutex<Option<Secret>>);
 
 impl Source for Fixed {
     fn glance(&self) -> Snapshot {
         self.0.lock().unwrap().clone()
+    }
+
+    fn metrics_token(&self) -> Option<Secret> {
+        self.1.lock().unwrap().clone()
     }
 }
 
@@ -42,7 +46,7 @@ impl Server {
     fn start(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let source = Arc::new(Fixed(Mutex::new(healthy())));
+        let source = Arc::new(Fixed(Mutex::new(healthy()), Mutex::default()));
         let (stop, stopped) = oneshot::channel();
         let stopped = async { stopped.await.unwrap_or_default() };
         let running = tokio::spawn(serve_within(
@@ -75,8 +79,15 @@ impl Server {
 
     /// Code, head and body of the answer to `METHOD path`.
     async fn ask(&self, method: &str, path: &str) -> (u16, String, String) {
+        self.ask_with(method, path, "").await
+    }
+
+    /// The same with further lines in the head.
+    async fn ask_with(&self, method: &str, path: &str, lines: &str) -> (u16, String, String) {
         let answer = self
-            .exchange(&format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
+            .exchange(&format!(
+                "{method} {path} HTTP/1.1\r\nHost: x\r\n{lines}\r\n"
+            ))
             .await;
         let (head, body) = answer.split_once("\r\n\r\n").expect(&answer);
         (
@@ -159,7 +170,60 @@ async fn metrics_are_prometheus_text() {
         head.contains("\r\ncontent-type: text/plain; version=0.0.4"),
         "{head}"
     );
-    assert_eq!(body, metrics::render(&server.source.glance()));
+    let families = metrics::families(&server.source.glance());
+    assert_eq!(body, metrics::text(&families));
+}
+
+#[tokio::test]
+async fn metrics_are_openmetrics_for_those_who_ask() {
+    let server = Server::start(LIMITS);
+    let accept = "Accept: application/openmetrics-text; version=1.0.0\r\n";
+    let (code, head, body) = server.ask_with("GET", "/metrics", accept).await;
+    assert_eq!(code, 200);
+    let kind = "\r\ncontent-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
+    assert!(format!("{head}\r\n").contains(kind), "{head}");
+    let families = metrics::families(&server.source.glance());
+    assert_eq!(body, metrics::openmetrics::render(&families));
+}
+
+#[tokio::test]
+async fn a_token_shuts_the_metrics_and_nothing_else() {
+    let server = Server::start(LIMITS);
+    let token = Secret::new("s3cret".to_owned());
+    *server.source.1.lock().unwrap() = Some(token);
+    for path in ["/metrics", "/api/v1/metrics", "/api/gateway/metrics"] {
+        for method in ["GET", "HEAD"] {
+            let (code, head, body) = server.ask(method, path).await;
+            assert_eq!(code, 401, "{method} {path}");
+            let challenge = "\r\nwww-authenticate: bearer realm=\"tpp\"\r\n";
+            assert!(format!("{head}\r\n").contains(challenge), "{head}");
+            assert!(!body.contains("tpp_"), "{body}");
+        }
+        for wrong in [
+            "Bearer s3cre",
+            "Bearer s3crets",
+            "Basic s3cret",
+            "s3cret",
+            "Bearer ",
+        ] {
+            let line = format!("Authorization: {wrong}\r\n");
+            let (code, head, body) = server.ask_with("GET", path, &line).await;
+            assert_eq!(code, 401, "{wrong}");
+            assert!(head.contains("\r\nwww-authenticate: bearer "), "{head}");
+            assert!(!body.contains("s3cret"), "{body}");
+        }
+        for right in ["Bearer s3cret", "bearer  s3cret "] {
+            let line = format!("Authorization: {right}\r\n");
+            let (code, _, body) = server.ask_with("GET", path, &line).await;
+            assert_eq!(code, 200, "{right}");
+            assert!(body.contains("tpp_tokens_total 200"), "{body}");
+        }
+    }
+    for path in ["/health", "/healthz", "/livez", "/readyz"] {
+        assert_eq!(server.get(path).await.0, 200, "{path}");
+    }
+    *server.source.1.lock().unwrap() = None;
+    assert_eq!(server.get("/metrics").await.0, 200);
 }
 
 #[tokio::test]

@@ -149,7 +149,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::outlook::{
-        metrics::render,
+        metrics::{families, text},
         snapshot::{Details, Snapshot},
     };
 
@@ -186,10 +186,10 @@ mod tests {
             ],
             ..Details::default()
         };
-        let text = render(&Snapshot {
+        let text = text(&families(&Snapshot {
             details: Arc::new(details),
             ..Snapshot::default()
-        });
+        }));
         for line in [
             "tpp_proxy_requests_total{proxy=\"a.example\",code=\"200\"} 7",
             "tpp_proxy_request_duration_seconds_bucket{proxy=\"a.example\",le=\"0.001\"} 7",

@@ -10,7 +10,7 @@ use crate::{
     http1::body::{Body, Frame},
     http1::request::Request,
     message::field::Field,
-    message::reply::Reply,
+    message::{grpc, head::Head, reply::Reply},
     request_id,
 };
 
@@ -51,13 +51,18 @@ impl Seal<'_> {
     };
 }
 
-/// Appends an answer of tpp's own to `out`. `request` is what it answers, if that could be read. Returns how long its body is.
+/// Appends an answer of tpp's own to `out`. `asked` is what it answers, if that could be read. Returns how long its body is.
 pub(crate) fn reply(
     reply: &Reply,
-    request: Option<&Request>,
+    asked: Option<(&Request, &Head)>,
     seal: Seal<'_>,
     out: &mut BytesMut,
 ) -> usize {
+    let request = asked.map(|(request, _)| request);
+    if let Some(content_type) = asked.and_then(|(_, head)| grpc::content_type(head)) {
+        put_grpc(reply, content_type, seal, out);
+        return 0;
+    }
     let body = reply.body();
     put(
         out,
@@ -82,6 +87,26 @@ pub(crate) fn reply(
     }
     put(out, &[body.as_bytes()]);
     body.len()
+}
+
+/// The same for a caller of gRPC, who looks for its own status and not for that of HTTP: a head that is all of the answer.
+fn put_grpc(reply: &Reply, content_type: &str, seal: Seal<'_>, out: &mut BytesMut) {
+    use std::fmt::Write as _;
+    // Writing to a buffer that grows cannot fail.
+    let _ = write!(
+        out,
+        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\ngrpc-status: {}\r\ngrpc-message: ",
+        grpc::status(reply.status),
+    );
+    grpc::put_message(reply.details(), out);
+    put(out, &[b"\r\n", seal.date]);
+    put_length(out, 0);
+    if let Some(seconds) = reply.retry_after {
+        put_retry_after(seconds, out);
+    }
+    put(out, &[reply.fields.as_bytes(), seal.request_id]);
+    put_connection(false, seal, out);
+    put(out, &[b"\r\n"]);
 }
 
 fn put_retry_after(seconds: u64, out: &mut BytesMut) {
@@ -210,14 +235,20 @@ fn put_fields(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::reply::Malformed;
+    use crate::{http1::request, message::reply::Malformed};
 
     const SEAL: Seal<'_> = Seal::PLAIN;
     const GET: Request = Request::GET;
 
     fn written(what: &Reply, request: Option<&Request>, seal: Seal<'_>) -> String {
         let mut out = BytesMut::new();
-        reply(what, request, seal, &mut out);
+        let head = Head::default();
+        reply(
+            what,
+            request.map(|request| (request, &head)),
+            seal,
+            &mut out,
+        );
         String::from_utf8(out.to_vec()).unwrap()
     }
 
@@ -254,6 +285,22 @@ mod tests {
         };
         let not_allowed = written(&not_allowed.into(), None, SEAL);
         assert!(not_allowed.contains("\r\nAllow: GET, "), "{not_allowed}");
+    }
+
+    #[test]
+    fn a_caller_of_grpc_is_told_by_a_status_of_its_own() {
+        let mut head = Head::default();
+        let text =
+            b"POST /a.B/C HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc+proto\r\n\r\n";
+        let (request, _) = request::read(text, &mut head).unwrap().unwrap();
+        let mut out = BytesMut::new();
+        let what = Reply::too_many_requests("too many: 100 %").after(7);
+        assert_eq!(reply(&what, Some((&request, &head)), SEAL, &mut out), 0);
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\ngrpc-status: 8\r\n\
+             grpc-message: too many: 100 %25\r\nDate: now\r\nContent-Length: 0\r\nRetry-After: 7\r\n\r\n"
+        );
     }
 
     #[test]

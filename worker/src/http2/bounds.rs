@@ -1,0 +1,27 @@
+//! What a peer may cost: streams, what they may leave unread, heads, and resets.
+//!
+//! The `h2` crate has bounds of its own besides, which are left as they are: streams that were reset and not yet looked at (20),
+//! resets that a peer's errors led to (1,024; MadeYouReset), CONTINUATION frames by the size of the head, empty and tiny DATA frames. Past
+//! one of them the connection ends with ENHANCE_YOUR_CALM.
+
+use h2::client;
+
+use crate::message::headers::HEAD_LIMIT;
+
+/// What a stream may have sent that nobody has read: as much as is read ahead of an HTTP/1.1 client.
+const STREAM_WINDOW: u32 = 65_535;
+/// What may wait to be sent on one stream.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// What an upstream may do: it opens no streams by itself.
+pub(crate) fn of_upstreams() -> client::Builder {
+    let mut bounds = client::Builder::new();
+    bounds
+        .enable_push(false)
+        .initial_window_size(STREAM_WINDOW)
+        // So that an answer that nobody reads does not hold up the others.
+        .initial_connection_window_size(i32::MAX as u32)
+        .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER);
+    bounds
+}
