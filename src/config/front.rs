@@ -283,3 +283,6 @@ fn conflict(
         allowed: allowed.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,10 +102,10 @@ pub struct Config {
     pub credentials: Vec<Credential>,
     /// `[telemetry]`.
     pub telemetry: Telemetry,
-    /// `[metrics]`.
-    pub metrics: Metrics,
     /// The front door: other addresses on which clients connect, and certificates.
     pub front: Front,
+    /// `[metrics]`.
+    pub metrics: Metrics,
     /// All that is declared around the pools, or what the sections above stand for.
     pub gateway: Gateway,
     /// `[api]`; `None`: there is no management API.

@@ -23,9 +23,8 @@ use crate::{
     access_log::AccessLog,
     clock::Clock,
     door::{
-        entry::MOST_HANDSHAKES,
         gates::{Gate, Gates},
-        limit::{Limit, Place},
+        limit::{Limit, MOST_HANDSHAKES, Place},
     },
     gateway::{budget::Retries, doubts::Doubts},
     leash::Looks,

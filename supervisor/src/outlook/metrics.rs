@@ -4,6 +4,7 @@
 //! `tpp_tokens_total` stays a gauge, though a linter takes its ending for a counter's.
 
 mod checks;
+mod front;
 pub mod openmetrics;
 mod pools;
 mod proxies;
@@ -26,7 +27,7 @@ use super::snapshot::{Refreshes, Snapshot};
 pub fn families(snapshot: &Snapshot) -> Vec<MetricFamily> {
     let mut families = pool(snapshot);
     families.extend(counts(&snapshot.numbers.totals));
-    families.extend(certificates(snapshot));
+    families.extend(front::certificates(snapshot));
     families.extend(logins(snapshot));
     families.extend(workers(snapshot));
     families.extend(checks::checks(snapshot));
@@ -92,7 +93,7 @@ fn counts(totals: &Totals) -> Vec<MetricFamily> {
     let others = [
         refused(totals),
         waits_ended(totals),
-        handshakes(totals),
+        front::handshakes(totals),
         histogram(
             "tpp_acquisition_wait_seconds",
             "Time from asking for a token to having it.",
@@ -194,37 +195,6 @@ fn waits_ended(totals: &Totals) -> MetricFamily {
         MetricType::COUNTER,
         samples.collect(),
     )
-}
-
-fn handshakes(totals: &Totals) -> MetricFamily {
-    let samples = [
-        ("full", totals.handshakes_full),
-        ("resumed", totals.handshakes_resumed),
-        ("failed", totals.handshakes_failed),
-    ]
-    .map(|(result, count)| counter_of(count, vec![label("result", result)]));
-    family(
-        "tpp_tls_handshakes_total",
-        "TLS handshakes with clients, by what came of them.",
-        MetricType::COUNTER,
-        samples.into(),
-    )
-}
-
-fn certificates(snapshot: &Snapshot) -> Vec<MetricFamily> {
-    let certificates = snapshot.details.certificates.iter();
-    let samples: Vec<_> = certificates
-        .map(|one| gauge_of(one.not_after as f64, vec![label("certificate", &one.name)]))
-        .collect();
-    if samples.is_empty() {
-        return Vec::new();
-    }
-    vec![family(
-        "tpp_certificate_not_after_seconds",
-        "When a certificate ends, Unix time.",
-        MetricType::GAUGE,
-        samples,
-    )]
 }
 
 fn logins(snapshot: &Snapshot) -> Vec<MetricFamily> {

@@ -29,9 +29,6 @@ use crate::{
     worker::Worker,
 };
 
-/// Handshakes of one worker that are under way at once; others wait for their turn, with nothing read from them.
-pub(crate) const MOST_HANDSHAKES: usize = 256;
-
 /// The alert `unrecognized_name`, fatal, as a record (RFC 6066, 3): rustls has no word for it before a handshake has settings.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 

@@ -1,7 +1,8 @@
 mod backends;
 
 use tpp::control::{
-    GatewayStatus, Health, PoolStatus, Status, SupervisorEvent, TokenStatus, WorkerStatus,
+    CertificateStatus, GatewayStatus, Health, PoolStatus, Status, SupervisorEvent, TokenStatus,
+    WorkerStatus,
 };
 
 use super::*;
