@@ -69,7 +69,7 @@ api-fuzz: ## the management API against its own description (PyPI's schemathesis
 
 grpc: ## gRPC through tpp, with Google's own client and server (PyPI's grpcio)
 	$(CARGO) build --workspace --locked
-	proof/grpc.py
+	proof/grpc-calls.py
 
 providers: ## OAuth 2.0 against a real authorization server (npm's oidc-provider)
 	$(CARGO) build --workspace --locked

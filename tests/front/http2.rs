@@ -40,7 +40,9 @@ fn http2_is_agreed_on_and_takes_the_way_of_any_request() {
         for (host, status) in [("a.test", 200), ("b.test", 421)] {
             let request = http::Request::get(format!("https://{host}/")).body(());
             let answer = client.ask(request.expect("a request"), None).await;
-            assert_eq!(answer.expect(host).head.status(), status, "{host}");
+            let answer = answer.expect(host);
+            assert_eq!(answer.head.status(), status, "{host}");
+            assert_eq!(answer.body == b"one", status == 200, "{host}");
         }
     });
     let heads = scene.origin.asked();

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """gRPC through tpp: Google's own client and server (PyPI's grpcio) on both sides of a real tpp, which lends each call a token.
 
-    proof/grpc.py [--install] [EXECUTABLE]
+    proof/grpc-calls.py [--install] [EXECUTABLE]
 
 grpcio is installed into target/grpc; with --install that is all that is done. Exit 3: it cannot be had here.
 """
