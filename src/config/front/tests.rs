@@ -41,7 +41,8 @@ fn read(directory: &TempDir, text: &str) -> Result<Config, Vec<String>> {
 /// What is said of a file with `tables`, its first line being the sixth.
 #[track_caller]
 fn is_refused(tables: &str, expected: &[&str]) {
-    let said = read(&directory(), &format!("{TOP}{tables}")).expect_err(tables);
+    let text = format!("listen = '0.0.0.0:8080'\n{TOP}{tables}");
+    let said = read(&directory(), &text).expect_err(tables);
     assert_eq!(said.len(), expected.len(), "{said:#?}");
     for (line, expected) in said.iter().zip(expected) {
         assert!(line.contains(expected), "{line}\n  lacks {expected}");
