@@ -49,7 +49,7 @@ pub use section::{
     proxy::Proxy,
     rate_limit::{RateHeaders, RateKey, RateLimit},
     retry::Retry,
-    telemetry::{AccessLog, AccessLogFormat, LogFormat, LogOutput, Telemetry},
+    telemetry::{AccessLog, AccessLogFormat, LogFormat, LogOutput, OtlpProtocol, Telemetry},
     token::{Token, TokenScope},
     trusted::TrustedProxies,
     upstream::{HostHeader, Upstream, UpstreamHttp2},
@@ -123,7 +123,6 @@ impl Config {
             }
         }
         list.extend(self.gateway.warnings());
-        list.extend(self.telemetry.warnings());
         list
     }
 

@@ -84,6 +84,7 @@ fn another(path: &str) -> &'static str {
         "telemetry.log_output" | "telemetry.access_log" => "\"/other\"",
         "telemetry.access_log_format" => "\"combined\"",
         "telemetry.log_format" => "\"json\"",
+        "telemetry.otlp_protocol" => "\"grpc\"",
         "telemetry.otlp_endpoint" => "\"http://other\"",
         path => match section::keys()
             .find(|key| key.path == path)

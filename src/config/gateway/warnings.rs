@@ -37,18 +37,13 @@ mod tests {
             domain = "default"
             enabled_backends_tag = "x"
             hsts_seconds = 60
-            [telemetry]
-            otlp_endpoint = "http://localhost:4317"
         "#;
         let unset = BTreeMap::<String, String>::new();
         let (file, directory) = (Path::new("tpp.toml"), Path::new("/"));
         let config = config::parse(text, file, Format::Toml, directory, &unset).unwrap();
         assert_eq!(
             config.warnings(),
-            [
-                "http_to_https or hsts_seconds of a virtual host is set, but has no effect yet",
-                "telemetry.otlp_endpoint is set, but nothing is exported yet",
-            ]
+            ["http_to_https or hsts_seconds of a virtual host is set, but has no effect yet",]
         );
     }
 }

@@ -33,6 +33,7 @@ pub fn http_request_head(bytes: &[u8]) {
         replaces: None,
         host: Host::Client { or: AUTHORITY },
         request_id: None,
+        trace: None,
     };
     let (mut head, mut out) = (RequestHead::default(), BytesMut::new());
     let Ok(Some((request, length))) = request::read(bytes, &mut head) else {

@@ -34,6 +34,7 @@ mod rest;
 mod retry;
 mod route;
 mod sent;
+mod spans;
 pub(crate) mod stamp;
 pub(crate) mod tally;
 mod tunnel;

@@ -46,6 +46,7 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         replaces: flight.group.pool.as_ref().and_then(|pool| pool.header()),
         host: attempt.backend.upstream.host(),
         request_id: notes.made_id_line(),
+        trace: notes.trace_line(),
     };
     if flight.group.pool.is_none() {
         attempt.wire.reserve_outbox();
