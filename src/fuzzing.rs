@@ -71,7 +71,7 @@ fn parse(text: &str, format: Format) -> Result<Config, config::Problems> {
 
 /// What [`Config`] promises, and that workers get of it what the supervisor has.
 fn assert_sound(config: &Config) {
-    assert!(!config.listen.is_empty());
+    assert!(!config.addresses().is_empty());
     let gateway = &config.gateway;
     let accounts = gateway.pools.iter().flat_map(|pool| &pool.credentials);
     assert!(accounts.map(|one| one.sessions).sum::<usize>() <= MAX_SESSIONS);

@@ -6,8 +6,9 @@
 //! - [`region`]: the shared mapping that pools lie in;
 //! - [`lending`]: a pool in use: a worker's half, the supervisor's half;
 //! - [`plan`]: what workers act on, one value a generation, and where tokens may go;
+//! - [`front`]: how workers let clients in, and what they show them;
 //! - [`clients`]: how many connections there are over all workers, and from each address;
-//! - [`tls`]: whom to trust at the upstream;
+//! - [`tls`]: whom to trust at the upstream; [`certificate`]: what tpp itself shows;
 //! - [`bells`]: how one process makes another look;
 //! - [`limits`]: rates and breakers, exact over all processes;
 //! - [`handover`]: the descriptors that processes leave to each other, and how they get there;
@@ -22,6 +23,8 @@ pub mod api_tokens;
 #[cfg(not(tpp_loom))]
 pub mod bells;
 #[cfg(not(tpp_loom))]
+pub mod certificate;
+#[cfg(not(tpp_loom))]
 pub mod clients;
 #[cfg(not(tpp_loom))]
 pub mod clock;
@@ -29,6 +32,8 @@ pub mod clock;
 pub mod config;
 #[cfg(not(tpp_loom))]
 pub mod control;
+#[cfg(not(tpp_loom))]
+pub mod front;
 #[cfg(all(any(test, fuzzing), not(tpp_loom)))]
 #[doc(hidden)]
 pub mod fuzzing;

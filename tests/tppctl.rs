@@ -88,6 +88,7 @@ fn status() -> Status {
         version: "0.1.0".into(),
         pid: 1,
         uptime_seconds: 1,
+        certificates: Vec::new(),
         listen: vec!["127.0.0.1:8080".into()],
         health_listen: "127.0.0.1:9090".into(),
         api_listen: None,

@@ -5,10 +5,11 @@
 
 use super::{
     Config,
-    gateway::{Conflict, Gateway, plain::Top},
+    front::{Elsewhere, Front},
+    gateway::{Conflict, plain::Top},
     section::{
         self, Section,
-        api::{self, Api},
+        api::{self, Api, ApiListen},
         backend::Backend,
         credentials,
         listen::{self, Listen},
@@ -54,7 +55,7 @@ pub(super) fn config(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides
     let mut checked = sections(reader, &top);
     let config = &mut checked.config;
     listen::note_overlap_of_api(reader, &top, config);
-    note_conflicts(reader, root, &config.gateway);
+    note_conflicts(reader, root, config);
     if reader.gateway && config.upstream.host == NO_HOST {
         // Who looks for one server finds the first.
         if let Some(first) = config.gateway.backends.first() {
@@ -86,6 +87,7 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     };
     let gateway = declared.gateway(reader, top);
     let (api, api_tokens) = api(reader, top);
+    let front = Front::read(reader, top);
     let config = Config {
         listen: listen.listen,
         trust_forwarded: listen.trust_forwarded,
@@ -100,6 +102,7 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
         lease,
         credentials: accounts.list,
         telemetry,
+        front,
         metrics,
         gateway,
         api,
@@ -139,9 +142,9 @@ fn api(reader: &mut Reader<'_>, top: &Table<'_>) -> (Option<Api>, Option<ApiToke
 }
 
 /// Notes what entries have wrong with each other, but for what has been found wrong by itself.
-fn note_conflicts(reader: &mut Reader<'_>, root: &Node, gateway: &Gateway) {
-    let conflicts = gateway.check().into_iter();
-    for conflict in conflicts.chain(gateway.hosts_without_certificate()) {
+fn note_conflicts(reader: &mut Reader<'_>, root: &Node, config: &Config) {
+    let conflicts = config.gateway.check().into_iter();
+    for conflict in conflicts.chain(of_front(config)) {
         let field = conflict.field();
         if reader
             .problems
@@ -153,6 +156,19 @@ fn note_conflicts(reader: &mut Reader<'_>, root: &Node, gateway: &Gateway) {
         let origin = origin_of(root, &conflict);
         reader.note(origin, &field, conflict.found, conflict.allowed);
     }
+}
+
+fn of_front(config: &Config) -> Vec<Conflict> {
+    let mut others = vec![(listen::HEALTH_LISTEN.path, config.health_listen)];
+    if let Some(ApiListen::Tcp(address)) = config.api.as_ref().map(|api| &api.listen) {
+        others.push((api::LISTEN.path, *address));
+    }
+    let elsewhere = Elsewhere {
+        listen: &config.listen,
+        others,
+    };
+    let (front, gateway) = (&config.front, &config.gateway);
+    front.check(&elsewhere, &config.trusted_proxies, gateway)
 }
 
 /// Where the key stands, or its entry if it does not.

@@ -4,13 +4,16 @@ use std::fmt;
 
 use super::{
     Config,
+    front::Front,
     gateway::{Gateway, plain},
     section::{
         Section,
         access::Access,
         api,
         backend::Backend,
+        certificate::CertificateFiles,
         listen::{self, SOCKETS},
+        listener::Listener,
         pool::Pool,
         rate_limit::RateLimit,
         virtual_host::VirtualHost,
@@ -45,6 +48,8 @@ impl Config {
         keys.extend(gateway.retry.differing(&other.retry));
         keys.extend(gateway.health_check.differing(&other.health_check));
         keys.extend(gateway.outlier.differing(&other.outlier));
+        keys.extend(self.front.tls.differing(&new.front.tls));
+        keys.extend(self.front.http2.differing(&new.front.http2));
         keys.extend(differing_api(self, new));
         let accounts = Turnover::between(
             "accounts",
@@ -54,6 +59,7 @@ impl Config {
         );
         let mut lists = vec![accounts];
         lists.extend(entries(self, new));
+        lists.extend(of_front(&self.front, &new.front));
         lists.retain(|list| !list.is_none());
         Diff { keys, lists }
     }
@@ -111,6 +117,25 @@ fn entries(old: &Config, new: &Config) -> [Turnover; 5] {
             &new.rate_limits,
         ),
         Turnover::between(Access::NAME, |one| &one.name, &old.access, &new.access),
+    ]
+}
+
+fn of_front(old: &Front, new: &Front) -> [Turnover; 2] {
+    let listeners = |front: &Front| -> Vec<(String, Listener)> {
+        let listeners = front.listeners.iter();
+        listeners
+            .map(|one| (one.address.to_string(), one.clone()))
+            .collect()
+    };
+    let (before, after) = (listeners(old), listeners(new));
+    [
+        Turnover::between(Listener::NAME, |one| &one.0, &before, &after),
+        Turnover::between(
+            CertificateFiles::NAME,
+            |one| &one.files.name,
+            &old.certificates,
+            &new.certificates,
+        ),
     ]
 }
 

@@ -11,12 +11,13 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use crate::api_tokens::ApiTokens;
+use crate::{api_tokens::ApiTokens, clock::unix_seconds};
 
 mod check;
 mod describe;
 mod diff;
 mod env;
+mod front;
 mod gateway;
 mod load;
 mod secret;
@@ -27,6 +28,7 @@ mod text;
 
 pub use describe::{KeyDescription, describe};
 pub use diff::Diff;
+pub use front::Front;
 pub use gateway::{
     Conflict, Entry, Gateway, Overlay, Rule,
     plain::{PLAIN_BACKEND, PLAIN_TAG},
@@ -37,10 +39,13 @@ pub use section::{
     access::{Access, Cidr},
     api::{Api, ApiListen},
     backend::{Backend, BackendState},
+    certificate::{Certificate, CertificateFiles},
     client::Client,
     credentials::{Credential, MAX_SESSIONS},
     health_check::{HealthCheck, HealthKind, Statuses},
+    http2::{Http2, Http2Lease},
     lease::{Abandoned, Lease, LeaseMode, MAX_WAITING, Reset},
+    listener::{CaFile, ClientCertificates, Listener},
     login::{ClientAuth, FeishuApp, FeishuToken, Inject, Login, LoginMethod, Ok as LoginOk},
     metrics::Metrics,
     outlier::Outlier,
@@ -50,6 +55,7 @@ pub use section::{
     rate_limit::{RateHeaders, RateKey, RateLimit},
     retry::Retry,
     telemetry::{AccessLog, AccessLogFormat, LogFormat, LogOutput, OtlpProtocol, Telemetry},
+    tls::{Tls, TlsVersion},
     token::{Token, TokenScope},
     trusted::TrustedProxies,
     upstream::{HostHeader, Upstream, UpstreamHttp2},
@@ -69,7 +75,7 @@ pub use text::{
 /// A checked configuration. Every value is within its bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Addresses on which clients connect; at least one.
+    /// `listen`: addresses on which clients connect; at least one, unless `front` has listeners.
     pub listen: Vec<SocketAddr>,
     /// Keep a client's own `X-Forwarded-For` and append to it.
     pub trust_forwarded: bool,
@@ -96,6 +102,8 @@ pub struct Config {
     pub credentials: Vec<Credential>,
     /// `[telemetry]`.
     pub telemetry: Telemetry,
+    /// The front door: other addresses on which clients connect, and certificates.
+    pub front: Front,
     /// `[metrics]`.
     pub metrics: Metrics,
     /// All that is declared around the pools, or what the sections above stand for.
@@ -122,8 +130,15 @@ impl Config {
                 list.extend(own.warnings(&format!("backend {}", backend.id)));
             }
         }
-        list.extend(self.gateway.warnings());
+        list.extend(self.front.warnings(&self.gateway, unix_seconds()));
         list
+    }
+
+    /// All addresses on which clients connect: of `listen`, then of the listeners, each in its order.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let listeners = self.front.listeners.iter().map(|one| one.address);
+        self.listen.iter().copied().chain(listeners).collect()
     }
 
     /// Slots of the top's own accounts: the sum of their sessions, at most [`MAX_SESSIONS`]; 0 without an account.

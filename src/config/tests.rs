@@ -28,9 +28,10 @@ fn shown_keys() -> Vec<Shown> {
     let (mut section, mut comment, mut keys) = (String::new(), String::new(), Vec::new());
     for line in EXAMPLE.lines() {
         let bare = line.trim_start_matches("# ");
-        let assignment = bare
-            .split_once(" = ")
-            .filter(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+        let assignment = bare.split_once(" = ").filter(|(name, _)| {
+            let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+            name.bytes().all(inner)
+        });
         if let Some((name, value)) = assignment {
             let path = if section.is_empty() {
                 name.to_owned()
@@ -77,6 +78,10 @@ fn is_optional(key: &Key) -> bool {
         "rate_limits",
         "access",
         "api",
+        "listeners",
+        "tls",
+        "certificates",
+        "http2",
     ];
     let table = key.section().split('.').next();
     table.is_some_and(|table| tables.contains(&table))
@@ -148,7 +153,9 @@ fn what_the_example_comments_out_is_good_too() {
     let mut of_other_providers = false;
     for line in EXAMPLE.lines() {
         let good = |rest: &&str| {
-            rest.starts_with('[') || rest.contains(" = ") && !rest.contains("_file = ")
+            let is_there = rest.starts_with("cert_file") || rest.starts_with("key_file");
+            rest.starts_with('[')
+                || rest.contains(" = ") && (is_there || !rest.contains("_file = "))
         };
         let line = line.strip_prefix("# ").filter(good).unwrap_or(line);
         if line.starts_with('[') {
@@ -163,8 +170,15 @@ fn what_the_example_comments_out_is_good_too() {
         }
     }
     let none = BTreeMap::new();
-    let (name, base) = (Path::new("tpp.toml"), Path::new(""));
+    let directory = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["example.com".to_owned()]).unwrap();
+    let write = |name, text| std::fs::write(directory.path().join(name), text).unwrap();
+    write("example.pem", made.cert.pem());
+    write("example.key", made.signing_key.serialize_pem());
+    let (name, base) = (Path::new("tpp.toml"), directory.path());
     let config = super::parse(&uncommented, name, Format::Toml, base, &none).unwrap();
+    assert_eq!(config.front.certificates[0].files.name, "example");
+    assert_eq!(config.front.listeners.len(), 1);
     assert_eq!(
         Some("http://localhost:4317"),
         config.telemetry.otlp_endpoint.as_deref()
@@ -259,6 +273,10 @@ fn every_key_is_described_with_its_default_as_it_stands_in_the_example() {
                     | "rate_limits.name"
                     | "rate_limits.requests"
                     | "access.name"
+                    | "listeners.address"
+                    | "certificates.name"
+                    | "certificates.cert_file"
+                    | "certificates.key_file"
             ),
             "{}",
             key.path

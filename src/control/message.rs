@@ -218,6 +218,9 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// Addresses that take clients.
     pub listen: Vec<String>,
+    /// Each certificate that clients can be shown.
+    #[serde(default)]
+    pub certificates: Vec<CertificateStatus>,
     /// Address of the health endpoint.
     pub health_listen: String,
     /// Where the management API is: an address, or `unix:` and a path; `None`: there is none.
@@ -254,6 +257,19 @@ pub struct Status {
     /// Pools, backends and hosts.
     #[serde(flatten)]
     pub gateway: GatewayStatus,
+}
+
+/// A certificate that clients can be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Host names and addresses that it is for.
+    pub hosts: Vec<String>,
+    /// Until when it is good, Unix seconds.
+    pub not_after: i64,
+    /// Why its files, as they are now, cannot be taken; the certificate is an older one then.
+    pub error: Option<String>,
 }
 
 /// How a supervisor came into charge of the pool.

@@ -33,6 +33,8 @@ pub mod word {
     pub const HAND_OVER: u8 = b'e';
     /// Act on this plan from now on. Its memory file comes with the byte ([`super::passing::send_word`]).
     pub const PLAN: u8 = b'p';
+    /// Let clients in by this front door from now on. Its memory file comes with the byte, before that of a plan that needs it.
+    pub const FRONT: u8 = b'f';
     /// tpp stops, and you with it: drain, and let idle clients go soon, for nobody follows you. A worker that is only told
     /// SIGTERM is being replaced. A supervisor that takes over never has to take this back: who heard it drains.
     pub const STOP: u8 = b's';

@@ -15,6 +15,8 @@ pub enum Role {
     Region,
     /// The plan in force, in its memory file ([`crate::plan::Sealed`]).
     Plan,
+    /// The front door in force, in its memory file ([`crate::front::SealedFront`]).
+    Front,
     /// The supervisor's bell.
     SupervisorBell,
     /// A seat's bell.
@@ -42,6 +44,7 @@ impl fmt::Display for Role {
         match self {
             Self::Region => f.write_str("region"),
             Self::Plan => f.write_str("plan"),
+            Self::Front => f.write_str("front"),
             Self::SupervisorBell => f.write_str("bell"),
             Self::Bell(seat) => write!(f, "bell-{}", seat.get()),
             Self::Listener => f.write_str("listen"),
@@ -71,6 +74,7 @@ impl FromStr for Role {
             None => match name {
                 "region" => Self::Region,
                 "plan" => Self::Plan,
+                "front" => Self::Front,
                 "bell" => Self::SupervisorBell,
                 "listen" => Self::Listener,
                 "health" => Self::Health,
@@ -117,6 +121,7 @@ mod tests {
         for role in [
             Role::Region,
             Role::Plan,
+            Role::Front,
             Role::SupervisorBell,
             Role::Bell(seat),
             Role::Listener,

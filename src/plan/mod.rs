@@ -8,6 +8,7 @@
 mod gateway;
 mod origin;
 mod sealed;
+pub(crate) mod sealing;
 
 use std::net::SocketAddr;
 

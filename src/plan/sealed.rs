@@ -9,17 +9,7 @@ use std::{
     },
 };
 
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-
-use crate::region;
-
-use super::Plan;
-
-/// Neither its bytes nor its length change, ever.
-const SEALS: SealFlag = SealFlag::F_SEAL_WRITE
-    .union(SealFlag::F_SEAL_GROW)
-    .union(SealFlag::F_SEAL_SHRINK)
-    .union(SealFlag::F_SEAL_SEAL);
+use super::{Plan, sealing};
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +39,9 @@ impl Sealed {
     /// If the system has no memory or no descriptor left.
     pub fn of(plan: &Plan) -> Result<Self, PlanError> {
         let json = serde_json::to_vec(plan)?;
-        let file = region::sealable_file(c"tpp-plan")?;
+        let file = sealing::file(c"tpp-plan")?;
         file.write_all_at(&json, 0)?;
-        fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS)).map_err(io::Error::from)?;
+        sealing::seal(&file)?;
         Ok(Self {
             file,
             generation: plan.generation,
@@ -70,15 +60,10 @@ impl Sealed {
     /// If it is not sealed, or no plan of this version.
     pub fn read(file: OwnedFd) -> Result<(Self, Plan), PlanError> {
         let file = File::from(file);
-        let seals = fcntl(&file, FcntlArg::F_GET_SEALS).map(SealFlag::from_bits_retain);
-        if !seals.is_ok_and(|seals| seals.contains(SEALS)) {
+        if !sealing::is_sealed(&file) {
             return Err(PlanError::Unsealed);
         }
-        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        let mut json = vec![0; length];
-        // At an offset of its own: other processes have the same open file.
-        file.read_exact_at(&mut json, 0)?;
-        let plan: Plan = serde_json::from_slice(&json)?;
+        let plan: Plan = serde_json::from_slice(&sealing::read(&file)?)?;
         let generation = plan.generation;
         Ok((Self { file, generation }, plan))
     }
@@ -147,7 +132,7 @@ mod tests {
         let open = || file.as_fd().try_clone_to_owned().unwrap();
         assert!(matches!(Sealed::read(open()), Err(PlanError::Unsealed)));
         file.write_all_at(b"{\"generation\":1}", 0).unwrap();
-        fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS)).unwrap();
+        sealing::seal(&file).unwrap();
         assert!(matches!(Sealed::read(open()), Err(PlanError::Words(_))));
     }
 }

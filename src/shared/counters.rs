@@ -91,6 +91,12 @@ macro_rules! seat_counters {
             pub waits_ended: WaitsEnded,
             /// Lines of the access log that nobody took, or that could not be written.
             pub access_log_dropped: Counter,
+            /// TLS handshakes, each from its beginning.
+            pub handshakes_full: Counter,
+            /// TLS handshakes that went on with an earlier session.
+            pub handshakes_resumed: Counter,
+            /// TLS handshakes that came to nothing.
+            pub handshakes_failed: Counter,
         }
 
         /// [`SeatCounters`] of all seats, added up.
@@ -105,6 +111,12 @@ macro_rules! seat_counters {
             pub waits_ended: WaitsEndedCounts,
             /// Lines of the access log that nobody took, or that could not be written.
             pub access_log_dropped: u64,
+            /// TLS handshakes, each from its beginning.
+            pub handshakes_full: u64,
+            /// TLS handshakes that went on with an earlier session.
+            pub handshakes_resumed: u64,
+            /// TLS handshakes that came to nothing.
+            pub handshakes_failed: u64,
         }
 
         impl Totals {
@@ -114,6 +126,9 @@ macro_rules! seat_counters {
                 self.acquisition_wait.add(&seat.acquisition_wait.read());
                 self.connection_duration.add(&seat.connection_duration.read());
                 self.access_log_dropped += seat.access_log_dropped.get();
+                self.handshakes_full += seat.handshakes_full.get();
+                self.handshakes_resumed += seat.handshakes_resumed.get();
+                self.handshakes_failed += seat.handshakes_failed.get();
                 for (sum, count) in self.waits_ended.iter_mut().zip(seat.waits_ended.read()) {
                     *sum += count;
                 }

@@ -18,6 +18,7 @@ use std::{
 use rustix::process::Signal;
 use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
 use tpp::{
+    front::SealedFront,
     handover::{Role, meeting::meeting_place},
     lending::Stock,
     plan::Sealed,
@@ -46,6 +47,8 @@ pub(crate) struct Fleet {
     launch: Launch,
     /// What workers act on.
     plan: Arc<Sealed>,
+    /// How they let clients in besides plainly.
+    front: Option<Arc<SealedFront>>,
     wanted: Wanted,
     instances: Vec<Instance>,
     /// Workers that drain, with the time by which they must have ended.
@@ -72,13 +75,14 @@ impl Fleet {
     pub(crate) fn new(
         stock: Arc<Stock>,
         launch: Launch,
-        plan: Arc<Sealed>,
+        (plan, front): (Arc<Sealed>, Option<Arc<SealedFront>>),
         wanted: Wanted,
     ) -> Self {
         Self {
             stock,
             launch,
             plan,
+            front,
             wanted,
             instances: (0..wanted.workers).map(|_| Instance::default()).collect(),
             leaving: Vec::new(),
@@ -104,6 +108,7 @@ impl Fleet {
     /// Runs until told to stop and all workers have ended, or told to leave them.
     pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> bool {
         self.put_plan_in_force();
+        self.keep_front();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -159,6 +164,11 @@ impl Fleet {
             Order::TellSockets(answer) => {
                 // Whoever asked may have gone.
                 let _ = answer.send(self.launch.try_clone_sockets());
+            }
+            Order::Front(front) => {
+                self.front = Some(front);
+                self.bring_plan();
+                self.keep_front();
             }
             Order::Plan(plan) => {
                 self.plan = plan;
@@ -217,7 +227,15 @@ impl Fleet {
         let leaving = self.leaving.iter_mut().map(|(worker, _)| worker);
         let workers = self.instances.iter_mut().flat_map(Instance::workers_mut);
         for worker in workers.chain(leaving) {
-            worker.process.bring(&self.plan);
+            worker.process.bring(self.front.as_deref(), &self.plan);
+        }
+    }
+
+    /// Has systemd keep the front door for a successor: clients resume their sessions there.
+    fn keep_front(&self) {
+        if let Some(front) = &self.front {
+            systemd::forget(&Role::Front.to_string());
+            systemd::keep_all([(Role::Front, front.as_fd())]);
         }
     }
 

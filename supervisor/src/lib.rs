@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`run`], `prepare` | the supervisor's life: what is taken over or opened, what is started, and the end |
 //! | `fleet`, `process` | the worker processes: started, watched, replaced, drained |
+//! | `front` | the front door: certificates, keys of session tickets |
 //! | `refresh` | runs the logins that are due and installs their tokens |
 //! | [`provider`] | one credential in, one token or one clear error out |
 //! | [`schedule`] | pure rules: which slot logs in when |
@@ -27,6 +28,7 @@ mod doorbell;
 pub mod doors;
 mod export;
 mod fleet;
+mod front;
 pub mod health;
 mod in_force;
 mod orders;

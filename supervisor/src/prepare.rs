@@ -15,6 +15,7 @@ use anyhow::Context;
 use tpp::{
     bells::BellBoard,
     config::Config,
+    front::Front,
     handover::{Role, exec, meeting::meeting_prefix},
     hash::{HASH_BEGIN, hash_on},
     lending::Stock,
@@ -84,6 +85,8 @@ pub(crate) struct Prepared {
     pub(crate) former: Vec<WorkerProcess>,
     /// What a predecessor's workers act on, if it is known.
     pub(crate) predecessor: Option<Plan>,
+    /// How they let clients in.
+    pub(crate) former_front: Option<Front>,
     /// What was inherited, taken or not: systemd may keep it still.
     pub(crate) inherited: BTreeSet<String>,
     /// Who waits for the end of an upgrade.
@@ -116,7 +119,7 @@ impl Prepared {
             &meeting_prefix(&config.control_socket),
             config.workers.worker_timeout,
         );
-        let listeners = listeners(&config.listen, &mut takeover)?;
+        let listeners = listeners(&config.addresses(), &mut takeover)?;
         let address = config.health_listen;
         let health = match takeover.take_health(address) {
             Some(socket) => socket,
@@ -154,6 +157,7 @@ impl Prepared {
             found,
             former: takeover.take_former(),
             predecessor: takeover.take_plan(),
+            former_front: takeover.take_front(),
             inherited: roles,
             caller: takeover.caller.take(),
         })

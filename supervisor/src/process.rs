@@ -22,6 +22,7 @@ use rustix::process::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 use tpp::{
+    front::SealedFront,
     handover::{Role, passing, word},
     hash::hash_on,
     plan::Sealed,
@@ -104,6 +105,8 @@ pub(crate) struct WorkerProcess {
     was_killed: Cell<bool>,
     /// Generation of the newest plan that lies in the channel.
     sent_plan: u64,
+    /// Number of the newest front door that lies there.
+    sent_front: u64,
 }
 
 /// How a process ended.
@@ -125,21 +128,28 @@ impl WorkerProcess {
             channel,
             was_killed: Cell::new(false),
             sent_plan: 0,
+            sent_front: 0,
         }
     }
 
-    /// Lets a started worker begin, by `plan`. To be called once it is noted in its seat, where a successor of ours will
+    /// Lets a started worker begin, by `plan` and behind `front`. To be called once it is noted in its seat, where a successor of ours will
     /// look.
-    pub(crate) fn let_begin(&mut self, plan: &Sealed) {
-        self.bring(plan);
+    pub(crate) fn let_begin(&mut self, front: Option<&SealedFront>, plan: &Sealed) {
+        self.bring(front, plan);
         if let Some(channel) = &self.channel {
             // It may have ended already; that is seen elsewhere.
             let _ = passing::send_word(channel, word::GO, None);
         }
     }
 
-    /// Has the worker act on `plan`, unless it was sent already. One that reads nothing is tried again at the next call.
-    pub(crate) fn bring(&mut self, plan: &Sealed) {
+    /// Has the worker act on `plan` and let clients in by `front`, as far as they were not sent already. One that reads nothing is
+    /// tried again at the next call.
+    pub(crate) fn bring(&mut self, front: Option<&SealedFront>, plan: &Sealed) {
+        if let Some(front) = front
+            && !self.bring_front(front)
+        {
+            return;
+        }
         if self.sent_plan >= plan.generation() {
             return;
         }
@@ -148,6 +158,17 @@ impl WorkerProcess {
         {
             self.sent_plan = plan.generation();
         }
+    }
+
+    /// Whether it was sent, now or before.
+    fn bring_front(&mut self, front: &SealedFront) -> bool {
+        if self.sent_front < front.number()
+            && let Some(channel) = &self.channel
+            && passing::send_word(channel, word::FRONT, Some(front.as_fd())).is_ok()
+        {
+            self.sent_front = front.number();
+        }
+        self.sent_front >= front.number()
     }
 
     /// Tells the worker that all of tpp stops. Signals tell it to drain; this says that nobody follows it.

@@ -16,6 +16,7 @@ use tpp::{
     clock::unix_seconds,
     config::Config,
     control::{Reply, SupervisorEvent},
+    front::SealedFront,
     handover::{Role, meeting::meeting_prefix},
     lending::{Stock, WorkerSettings},
     plan::Sealed,
@@ -28,6 +29,7 @@ use crate::{
     doors::{all::Doors, control::reply_to},
     export::Exporting,
     fleet::{Fleet, FleetHandle, Order},
+    front::{self, FrontDoor},
     in_force::InForce,
     orders::{Orders, Reload, Upgrade},
     outlook::{Outlook, Started},
@@ -94,7 +96,12 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let (plans, plan) = Plans::first(publisher, inputs, predecessor.as_ref())?;
     let plans = Arc::new(plans);
     let desired = Arc::new(Desired::new(Arc::clone(&plans), state));
-    let fleet = fleet(&mut prepared, plan)?;
+    let sockets: Vec<_> = prepared.listeners.iter().map(|(one, _)| *one).collect();
+    let wanted = front::Wanted::of(&prepared.config, &sockets);
+    let former = prepared.former_front.take();
+    let (front, sealed) = FrontDoor::first(handle.clone(), wanted, former)?;
+    let front = Arc::new(front);
+    let fleet = fleet(&mut prepared, (Arc::new(plan), sealed))?;
     let turn = Arc::<tokio::sync::Mutex<()>>::default();
     let caller = prepared.caller.take();
     // Another upgrade, which would end this process, waits until the caller of this one is answered.
@@ -107,13 +114,15 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
         fleet: handle.clone(),
         plans: Arc::clone(&plans),
         desired,
-        turn,
+        front: Arc::clone(&front),
+        turn: Arc::clone(&turn),
     };
     let (orders, outlook, doors) = parts.join(prepared)?;
     let keeping = tokio::spawn(keep(plans, stock, bell));
     tokio::spawn(follow(signals, handle, Arc::clone(&orders)));
     tokio::spawn(announce(Arc::clone(&outlook)));
     tokio::spawn(reports::write(Arc::clone(&outlook)));
+    tokio::spawn(front::watch(front, turn));
     tokio::spawn(children::reap_orphans());
     let exporting = Exporting::begin(&outlook);
     let servers = doors.open(orders, outlook);
@@ -141,6 +150,7 @@ struct Parts {
     fleet: FleetHandle,
     plans: Arc<Plans>,
     desired: Arc<Desired>,
+    front: Arc<FrontDoor>,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -173,6 +183,7 @@ impl Parts {
             fleet: self.report,
             plans: Arc::clone(&self.plans),
             desired: Arc::clone(&self.desired),
+            front: Arc::clone(&self.front),
             in_force: Arc::clone(&in_force),
             health_listen: health.0.to_string(),
             api_listen: doors.api.as_ref().map(ToString::to_string),
@@ -203,6 +214,7 @@ impl Parts {
                 log,
                 plans: self.plans,
                 desired: self.desired,
+                front: self.front,
                 turn,
             },
         };
@@ -245,7 +257,10 @@ fn note_start(prepared: &Prepared) {
 }
 
 /// The fleet, with the workers that a predecessor left.
-fn fleet(prepared: &mut Prepared, plan: Sealed) -> anyhow::Result<Fleet> {
+fn fleet(
+    prepared: &mut Prepared,
+    papers: (Arc<Sealed>, Option<Arc<SealedFront>>),
+) -> anyhow::Result<Fleet> {
     let sockets = prepared
         .listeners
         .iter()
@@ -271,12 +286,7 @@ fn fleet(prepared: &mut Prepared, plan: Sealed) -> anyhow::Result<Fleet> {
         .map(|socket| (Role::Api, socket.as_fd()));
     systemd::keep_all(launch.sockets().chain([region, health]).chain(api));
     systemd::keep_all(stock.bells().named());
-    let mut fleet = Fleet::new(
-        Arc::clone(&prepared.stock),
-        launch,
-        Arc::new(plan),
-        prepared.wanted,
-    );
+    let mut fleet = Fleet::new(Arc::clone(&prepared.stock), launch, papers, prepared.wanted);
     fleet.adopt(std::mem::take(&mut prepared.found.workers));
     fleet.adopt_former(std::mem::take(&mut prepared.former));
     Ok(fleet)

@@ -19,7 +19,7 @@ use super::{
         wait_until,
     },
     names::expressions,
-    scene::{BOARD, RULES, Scene},
+    scene::{BOARD, RULES, Scene, good_for},
 };
 
 /// A running Prometheus with the packaged rules, but that they have no time to wait for.
@@ -171,7 +171,7 @@ fn each_alert_fires_in_its_state_and_none_before() {
     let prometheus = Prometheus::start(&targets);
     prometheus.wait_until_up(targets.len());
     let alerts = wait_for("all rules are looked at", || prometheus.alerts());
-    assert!(alerts.len() >= 8, "{alerts:?}");
+    assert!(alerts.len() >= 9, "{alerts:?}");
     assert!(
         alerts.values().all(|state| state == "inactive"),
         "{alerts:?}"
@@ -207,6 +207,12 @@ fn each_alert_fires_in_its_state_and_none_before() {
     // Both samples of a rise have to be seen.
     scene.plain.client(&scene.upstream).get("/who").ok();
     fires("TppLogLinesDropped");
+
+    assert_eq!(
+        reload(&scene.gateway, &good_for(scene.of_gateway.clone(), 13)),
+        Some(0)
+    );
+    fires("TppCertificateExpires");
 
     let wrong = scene.settings.clone().set("lease.mode", "\"wrong\"");
     assert_ne!(reload(&scene.plain, &wrong), Some(0));

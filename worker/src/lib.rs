@@ -34,11 +34,11 @@ use nix::sys::prctl;
 use tpp::{
     handover::WorkerDescriptors,
     lending::Desk,
-    plan::{Plan, Sealed},
     pool::{Epoch, SeatIndex},
     region::{Region, SeatLock},
 };
 
+pub use life::link::Papers;
 pub use tpp::handover::WorkerArgs;
 
 mod access_log;
@@ -136,28 +136,28 @@ pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
     // A core would hold tokens; a limit on its size does not stop a handler that takes it through a pipe.
     prctl::set_dumpable(false).context("rule out core dumps")?;
     let inherited = Inherited::receive(args)?;
-    let plan = life::link::may_begin(&inherited.channel);
-    match plan.context("wait for the supervisor's word")? {
+    let papers = life::link::may_begin(&inherited.channel);
+    match papers.context("wait for the supervisor's word")? {
         // The word may be of one that is gone, and its follower may have found this process not yet seated.
-        Some(plan) if inherited.desk.is_seated() => serve(inherited, plan),
+        Some(papers) if inherited.desk.is_seated() => serve(inherited, papers),
         _ => Ok(()),
     }
 }
 
-/// Serves by `plan`, and by those that follow it, until it is told to end: SIGTERM drains, SIGKILL ends at once. SIGINT is left to the supervisor.
+/// Serves by `papers`, and by those that follow them, until it is told to end: SIGTERM drains, SIGKILL ends at once. SIGINT is left to the supervisor.
 ///
 /// # Errors
 /// If the system refuses what a worker needs.
-pub fn serve(inherited: Inherited, plan: (Sealed, Plan)) -> anyhow::Result<()> {
+pub fn serve(inherited: Inherited, papers: Papers) -> anyhow::Result<()> {
     // By the system's own dice: traces begun by workers of several machines are told apart by it.
     fastrand::seed(RandomState::new().hash_one(std::process::id()));
-    let log = log::start(&plan.1.settings).context("begin to log")?;
+    let log = log::start(&papers.plan.1.settings).context("begin to log")?;
     // Pingora's own thread pools are not used: one thread, whose tasks need no lock against each other.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the runtime")?;
-    let ended = runtime.block_on(life::live(inherited, plan, log.clone()));
+    let ended = runtime.block_on(life::live(inherited, papers, log.clone()));
     log.flush();
     ended
 }

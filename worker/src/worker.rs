@@ -1,7 +1,7 @@
 //! What all connections of the worker share.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -10,9 +10,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tpp::{
     clients::Full,
+    config::Client,
     lending::{Desk, GivingWay},
     plan::{Plan, Sealed},
     shared::SeatCounters,
@@ -21,7 +22,10 @@ use tpp::{
 use crate::{
     access_log::AccessLog,
     clock::Clock,
-    door::limit::{Limit, Place},
+    door::{
+        gates::{Gate, Gates},
+        limit::{Limit, MOST_HANDSHAKES, Place},
+    },
     gateway::{budget::Retries, doubts::Doubts},
     leash::Looks,
     log::Muffler,
@@ -61,6 +65,10 @@ pub(crate) struct Worker {
     emptied: Notify,
     /// Who is let in.
     pub(crate) limit: Limit,
+    /// How, where it is not plainly; `None`: it is everywhere.
+    gates: Mutex<Option<Arc<Gates>>>,
+    /// Whose turn it is to shake hands.
+    pub(crate) handshakes: Semaphore,
     /// Which tokens may be stale.
     pub(crate) doubts: Doubts,
     /// Of what the upstream does to requests.
@@ -100,6 +108,8 @@ impl Worker {
             connections: AtomicUsize::new(0),
             emptied: Notify::new(),
             limit,
+            gates: Mutex::new(None),
+            handshakes: Semaphore::new(MOST_HANDSHAKES),
             doubts: Doubts::default(),
             muffler: Muffler::default(),
             wait_muffler: Muffler::default(),
@@ -192,6 +202,45 @@ impl Worker {
         let upstream = view.most_upstream_connections(self.limit.descriptors());
         self.limit
             .admit(&self.desk, address, &view.settings.client, upstream)
+    }
+
+    /// Lets a new connection in that a proxy brings: its address is not the client's.
+    ///
+    /// # Errors
+    /// Which bound is reached.
+    pub(crate) fn admit_proxy(&self, address: IpAddr) -> Result<Place, Full> {
+        let view = self.view();
+        let upstream = view.most_upstream_connections(self.limit.descriptors());
+        let client = Client {
+            max_connections_per_address: None,
+            ..view.settings.client.clone()
+        };
+        self.limit.admit(&self.desk, address, &client, upstream)
+    }
+
+    /// Whether what `address` says of its clients is believed.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        self.view().settings.trusted_proxies.contains(address)
+    }
+
+    /// Lets clients in by these gates from now on.
+    pub(crate) fn take_gates(&self, gates: Gates) {
+        *self.gates.lock() = Some(Arc::new(gates));
+    }
+
+    /// All gates, if there are any.
+    pub(crate) fn gates(&self) -> Option<Arc<Gates>> {
+        self.gates.lock().clone()
+    }
+
+    /// The one at `address`; `None`: clients come in plainly there.
+    pub(crate) fn gate(&self, address: SocketAddr) -> Option<Arc<Gate>> {
+        self.gates.lock().as_ref()?.at(address)
+    }
+
+    /// A port where TLS is spoken, if there is one.
+    pub(crate) fn https_port(&self) -> Option<u16> {
+        self.gates.lock().as_ref()?.https_port()
     }
 
     /// After how many seconds a client may try again that is sent away for want of room.

@@ -64,6 +64,8 @@ fn heading(section: &str) -> String {
         "virtual_hosts" => "[[virtual_hosts]], once for each host name".to_owned(),
         "rate_limits" => "[[rate_limits]], once for each limit".to_owned(),
         "access" => "[[access]], once for each list".to_owned(),
+        "listeners" => "[[listeners]], once for each address".to_owned(),
+        "certificates" => "[[certificates]], once for each certificate".to_owned(),
         section => format!("[{section}]"),
     }
 }

@@ -49,8 +49,10 @@ pub enum Rule {
     UnevenTags,
     /// None of several backends to which tokens are bound is behind a proxy, where they would have one address.
     OneAddress,
-    /// A host that sends its clients to TLS has a certificate.
+    /// A host that sends its clients to TLS, or names a certificate, has it.
     NoCertificate,
+    /// Nothing else listens at a listener's address, and what it is to do can be done.
+    Listener,
 }
 
 impl Conflict {
@@ -73,20 +75,6 @@ impl Gateway {
         found.extend(self.tags_of_hosts());
         found.extend(self.policies_of_hosts());
         found
-    }
-
-    /// The hosts that send their clients to TLS without a certificate for it.
-    pub(in crate::config) fn hosts_without_certificate(&self) -> impl Iterator<Item = Conflict> {
-        let hosts = self.virtual_hosts.iter().enumerate();
-        let without = hosts.filter(|(_, host)| host.http_to_https && host.certificate != "acme");
-        without.map(|(index, host)| Conflict {
-            rule: Rule::NoCertificate,
-            list: VirtualHost::NAME,
-            index,
-            key: "http_to_https",
-            found: format!("true, without a certificate for \"{}\"", host.domain),
-            allowed: "false, or a certificate for the host".to_owned(),
-        })
     }
 
     fn twice(&self) -> Vec<Conflict> {

@@ -13,7 +13,6 @@ use super::text::write::Map;
 mod check;
 mod entry;
 pub(super) mod plain;
-mod warnings;
 
 #[cfg(test)]
 mod tests;

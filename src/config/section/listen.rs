@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use super::{
     Section,
     api::{self, Api, ApiListen},
+    listener::Listener,
     trusted::TrustedProxies,
 };
 use crate::config::{
@@ -23,7 +24,7 @@ const LISTEN: Key = Key::new("listen", Kind::Addresses, Default::Text("0.0.0.0:8
     .takes(Effect::Workers)
     .variables(&["TPP_LISTEN"]);
 const TRUST_FORWARDED: Key = Key::flag("trust_forwarded", false);
-const HEALTH_LISTEN: Key = Key::new(
+pub(in crate::config) const HEALTH_LISTEN: Key = Key::new(
     "health_listen",
     Kind::Address,
     Default::Text("0.0.0.0:9090"),
@@ -76,7 +77,13 @@ pub(in crate::config) struct Listen {
 
 impl Listen {
     pub(in crate::config) fn read(reader: &mut Reader<'_>, top: &Table<'_>) -> Self {
-        let listen = reader.addresses(top, &LISTEN);
+        // Who has listeners may do without.
+        let is_elsewhere = top.find(&LISTEN).is_none() && top.named(Listener::NAME).is_some();
+        let listen = if is_elsewhere {
+            Vec::new()
+        } else {
+            reader.addresses(top, &LISTEN)
+        };
         let health = reader.addresses(top, &HEALTH_LISTEN);
         note_overlaps(reader, &listen, &health);
         let trust_forwarded = bool::read(reader, top, &TRUST_FORWARDED);
@@ -202,7 +209,7 @@ fn note_overlaps(reader: &mut Reader<'_>, listen: &[Bound], health: &[Bound]) {
 }
 
 /// Whether the second of the two could not be bound. Port 0 is whichever the kernel has free.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+pub(in crate::config) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let any = |address: SocketAddr| address.ip().is_unspecified();
     a.port() != 0
         && a.port() == b.port()

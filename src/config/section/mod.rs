@@ -19,11 +19,14 @@ use super::text::{
 pub(super) mod access;
 pub(super) mod api;
 pub(super) mod backend;
+pub(super) mod certificate;
 pub(super) mod client;
 pub(super) mod credentials;
 pub(super) mod health_check;
+pub(super) mod http2;
 pub(super) mod lease;
 pub(super) mod listen;
+pub(super) mod listener;
 pub(super) mod login;
 pub(super) mod metrics;
 pub(super) mod outlier;
@@ -33,6 +36,7 @@ pub(super) mod proxy;
 pub(super) mod rate_limit;
 pub(super) mod retry;
 pub(super) mod telemetry;
+pub(super) mod tls;
 pub(super) mod token;
 pub(super) mod trusted;
 pub(super) mod upstream;
@@ -43,9 +47,12 @@ use self::{
     access::Access,
     api::Api,
     backend::Backend,
+    certificate::CertificateFiles,
     client::Client,
     health_check::HealthCheck,
+    http2::Http2,
     lease::Lease,
+    listener::Listener,
     login::{Inject, Login, Ok},
     metrics::Metrics,
     outlier::Outlier,
@@ -53,6 +60,7 @@ use self::{
     rate_limit::RateLimit,
     retry::Retry,
     telemetry::Telemetry,
+    tls::Tls,
     token::Token,
     upstream::Upstream,
     virtual_host::{CircuitBreaker, Queue, Timeouts, VirtualHost},
@@ -210,10 +218,14 @@ pub(super) const KEYS: &[&[Key]] = &[
     RateLimit::KEYS,
     Access::KEYS,
     Api::KEYS,
+    Listener::KEYS,
+    Tls::KEYS,
+    CertificateFiles::KEYS,
+    Http2::KEYS,
 ];
 
 /// The tables of the file, but for the accounts.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 20] = [
     Workers::NAME,
     Upstream::NAME,
     Client::NAME,
@@ -230,6 +242,10 @@ const NAMES: [&str; 16] = [
     RateLimit::NAME,
     Access::NAME,
     Api::NAME,
+    Listener::NAME,
+    Tls::NAME,
+    CertificateFiles::NAME,
+    Http2::NAME,
 ];
 
 /// Each key.

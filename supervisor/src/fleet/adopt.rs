@@ -34,7 +34,7 @@ impl Fleet {
             let is_alone = !process.has_channel();
             if state == SeatState::Starting {
                 // Its supervisor may have died before it said so. Said twice it means nothing more.
-                process.let_begin(&self.plan);
+                process.let_begin(self.front.as_deref(), &self.plan);
             }
             let worker = Worker {
                 seat,
@@ -105,6 +105,8 @@ impl Fleet {
     fn descriptors(&self) -> io::Result<Vec<(Role, OwnedFd)>> {
         let workers = self.processes().flat_map(WorkerProcess::descriptors);
         let plan = (Role::Plan, self.plan.as_fd());
-        handover::duplicate(workers.chain(self.launch.sockets()).chain([plan]))
+        let front = self.front.iter().map(|front| (Role::Front, front.as_fd()));
+        let sockets = self.launch.sockets();
+        handover::duplicate(workers.chain(sockets).chain([plan]).chain(front))
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, net::TcpListener, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
-use tpp::{config::Config, handover::Role, plan::Sealed, pool::SeatIndex};
+use tpp::{config::Config, front::SealedFront, handover::Role, plan::Sealed, pool::SeatIndex};
 
 use crate::system::sockets::ForWorkers;
 
@@ -21,6 +21,8 @@ pub(crate) enum Order {
     TellSockets(oneshot::Sender<Vec<TcpListener>>),
     /// Have all workers act on this plan, and those that are started from now on.
     Plan(Arc<Sealed>),
+    /// Have them all let clients in by this front door.
+    Front(Arc<SealedFront>),
     /// Drain all workers and end. The second time: kill them.
     Stop,
     /// End, and leave the workers to the next supervisor.

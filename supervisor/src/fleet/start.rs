@@ -79,7 +79,7 @@ impl Fleet {
     fn begin_work(&mut self, at: usize, (seat, epoch): (SeatIndex, Epoch), process: WorkerProcess) {
         let mut worker = worker(seat, epoch, process);
         // From here on a successor of ours finds it.
-        worker.process.let_begin(&self.plan);
+        worker.process.let_begin(self.front.as_deref(), &self.plan);
         info!(worker = %seat, pid = worker.process.pid, %epoch, "worker started");
         let instance = &mut self.instances[at];
         if instance.current.is_some() {

@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 use crate::{
     desired::{Desired, DoorTurn, State},
     fleet::{FleetHandle, Order, Wanted},
+    front::{self, FrontDoor},
     in_force::InForce,
     plans::{self, Name, Plans, Turn, inputs_for},
     system::{
@@ -42,6 +43,8 @@ pub(crate) struct Reload {
     pub(crate) plans: Arc<Plans>,
     /// What is to be in force around the pools.
     pub(crate) desired: Arc<Desired>,
+    /// How clients are let in.
+    pub(crate) front: Arc<FrontDoor>,
     /// Held through a reload, and through an upgrade: another one waits.
     pub(crate) turn: Arc<Mutex<()>>,
 }
@@ -53,6 +56,7 @@ struct Prepared {
     wanted: Wanted,
     listeners: Vec<Listening>,
     sockets: Vec<ForWorkers>,
+    front: front::Wanted,
     state: State,
     plan: plans::Prepared,
 }
@@ -140,6 +144,7 @@ impl Reload {
             ));
         }
         let (listeners, sockets) = self.listeners(new, &self.fleet.sockets().await)?;
+        let front = front::Wanted::of(new, &listeners);
         let state = door.under(new.clone())?;
         let settings = WorkerSettings::of(new, workers);
         let (inputs, unresolved) = inputs_for(turn, settings, Arc::clone(&state.gateway)).await;
@@ -155,6 +160,7 @@ impl Reload {
             wanted,
             listeners,
             sockets,
+            front,
             state,
             plan,
         })
@@ -173,8 +179,18 @@ impl Reload {
             turn.forget();
             return Err(format!("{error:#}"));
         }
+        // Before the plan: who acts on that lets clients in by this.
+        let former = match self.front.publish(with.front) {
+            Ok(former) => former,
+            Err(reason) => {
+                turn.forget();
+                let _ = self.log.set_filter(&old.telemetry.log_filter);
+                return Err(reason);
+            }
+        };
         if let Err(reason) = turn.publish(with.plan).await {
             // It was in force a moment ago.
+            let _ = self.front.publish(former);
             let _ = self.log.set_filter(&old.telemetry.log_filter);
             return Err(reason);
         }
@@ -182,7 +198,8 @@ impl Reload {
         door.settle(with.state).await;
         new.warnings().iter().for_each(|warning| warn!("{warning}"));
         let listeners = with.listeners;
-        let is_new = |one: &&Listening| !old.listen.contains(&one.wanted);
+        let before = old.addresses();
+        let is_new = |one: &&Listening| !before.contains(&one.wanted);
         for one in listeners.iter().filter(is_new) {
             info!(address = %one.bound, "listening for clients");
         }
@@ -216,13 +233,15 @@ impl Reload {
         let mut open = self.in_force.now().listeners.clone();
         let mut listeners = Vec::new();
         let mut sockets = Vec::new();
-        for &wanted in &new.listen {
+        let addresses = new.addresses();
+        for &wanted in &addresses {
             let is_it = |one: &Listening| one.wanted == wanted || one.bound == wanted;
             let kept = open.iter().position(is_it);
             let wide = self.covering(new, wanted);
             let one = match (kept, wide) {
                 (Some(at), _) => {
-                    let one = open.swap_remove(at);
+                    // Those behind it keep their order: of several for port 0 each goes to its own place again.
+                    let one = open.remove(at);
                     sockets.push(ForWorkers::Kept(one.bound));
                     Listening { wanted, ..one }
                 }
@@ -232,7 +251,7 @@ impl Reload {
                     Listening { wanted, ..wide }
                 }
                 (None, None) => {
-                    let socket = listen_beside("listen", wanted, &new.listen, own)
+                    let socket = listen_beside("listen", wanted, &addresses, own)
                         .map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
                     let one = Listening::on(wanted, &socket).map_err(|error| error.to_string())?;
                     sockets.push(ForWorkers::New(one.bound, socket.into()));
@@ -256,7 +275,8 @@ impl Reload {
     fn covering(&self, new: &Config, address: SocketAddr) -> Option<Listening> {
         let configured = self.in_force.now();
         let mut open = configured.listeners.iter();
-        open.find(|one| new.listen.contains(&one.wanted) && one.covers(address))
+        let addresses = new.addresses();
+        open.find(|one| addresses.contains(&one.wanted) && one.covers(address))
             .copied()
     }
 }

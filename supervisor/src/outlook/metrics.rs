@@ -5,6 +5,7 @@
 
 mod checks;
 mod exports;
+mod front;
 pub mod openmetrics;
 mod pools;
 mod proxies;
@@ -27,6 +28,7 @@ use super::snapshot::{Refreshes, Snapshot};
 pub fn families(snapshot: &Snapshot) -> Vec<MetricFamily> {
     let mut families = pool(snapshot);
     families.extend(counts(&snapshot.numbers.totals));
+    families.extend(front::certificates(snapshot));
     families.extend(logins(snapshot));
     families.extend(workers(snapshot));
     families.extend(checks::checks(snapshot));
@@ -93,6 +95,7 @@ fn counts(totals: &Totals) -> Vec<MetricFamily> {
     let others = [
         refused(totals),
         waits_ended(totals),
+        front::handshakes(totals),
         histogram(
             "tpp_acquisition_wait_seconds",
             "Time from asking for a token to having it.",

@@ -31,6 +31,7 @@ use tpp::{
 use crate::{
     desired::{Desired, State},
     fleet::FleetReport,
+    front::FrontDoor,
     in_force::InForce,
     plans::Plans,
     pools::Running,
@@ -70,6 +71,7 @@ pub(crate) struct Outlook {
     pub(crate) fleet: Arc<Mutex<FleetReport>>,
     pub(crate) plans: Arc<Plans>,
     pub(crate) desired: Arc<Desired>,
+    pub(crate) front: Arc<FrontDoor>,
     pub(crate) in_force: Arc<InForce>,
     pub(crate) health_listen: String,
     pub(crate) api_listen: Option<String>,
@@ -190,6 +192,7 @@ impl Outlook {
             configured_tokens,
             refused_users: refused_users.into_iter().collect(),
             listen: listeners.map(|one| one.bound.to_string()).collect(),
+            certificates: self.front.certificates(),
             upstream: format!("{}:{}", upstream.host, upstream.port),
             upstream_addresses: self.upstream_addresses(),
             checks,

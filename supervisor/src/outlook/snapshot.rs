@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tpp::{
-    control::{BreakerWord, GatewayStatus, PoolStatus, PoolTally, SupervisorEvent, WorkerStatus},
+    control::{
+        BreakerWord, CertificateStatus, GatewayStatus, PoolStatus, PoolTally, SupervisorEvent,
+        WorkerStatus,
+    },
     shared::{HostTotals, LatencyCounts, Totals},
 };
 
@@ -66,6 +69,8 @@ pub struct Details {
     pub refused_users: Vec<String>,
     /// Addresses that take clients.
     pub listen: Vec<String>,
+    /// Each certificate that clients can be shown.
+    pub certificates: Vec<CertificateStatus>,
     /// `host:port` of the upstream.
     pub upstream: String,
     /// Addresses that its name resolves to.

@@ -24,6 +24,7 @@ pub fn status(snapshot: &Snapshot) -> Status {
         pid: identity.pid,
         uptime_seconds: numbers.uptime.as_secs(),
         listen: details.listen.clone(),
+        certificates: details.certificates.clone(),
         health_listen: identity.health_listen.clone(),
         api_listen: identity.api_listen.clone(),
         upstream: details.upstream.clone(),

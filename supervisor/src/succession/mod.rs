@@ -27,6 +27,7 @@ use nix::{
 };
 use tpp::{
     bells::BellBoard,
+    front::{Front, SealedFront},
     handover::Role,
     lending::Stock,
     plan::{Plan, Sealed},
@@ -52,6 +53,7 @@ pub(crate) struct Takeover {
     api: Vec<OwnedFd>,
     region: Option<(Region, BellBoard)>,
     plan: Option<Plan>,
+    front: Option<Front>,
     processes: BTreeMap<u32, Held>,
 }
 
@@ -121,6 +123,7 @@ impl Takeover {
             match role {
                 Role::Region => region = Some(descriptor),
                 Role::Plan => self.note_plan(descriptor),
+                Role::Front => self.note_front(descriptor),
                 Role::SupervisorBell | Role::Bell(_) => bells.push((role, descriptor)),
                 Role::Listener => self.listeners.push(descriptor.into()),
                 Role::Health => self.health.push(descriptor.into()),
@@ -154,6 +157,31 @@ impl Takeover {
         }
     }
 
+    /// Keeps the one whose keys are the newest.
+    fn note_front(&mut self, file: OwnedFd) {
+        match SealedFront::read(file) {
+            Ok((_, front)) => self.keep_newest(front),
+            // Of another version, perhaps. It only spares clients a whole handshake.
+            Err(error) => info!(%error, "the front door that was there cannot be used"),
+        }
+    }
+
+    fn keep_newest(&mut self, front: Front) {
+        let made_at = |front: &Front| front.ticket_keys.first().map(|key| key.made_at);
+        if self
+            .front
+            .as_ref()
+            .is_none_or(|kept| made_at(&front) > made_at(kept))
+        {
+            self.front = Some(front);
+        }
+    }
+
+    /// How the predecessor's workers let clients in.
+    pub(crate) fn take_front(&mut self) -> Option<Front> {
+        self.front.take()
+    }
+
     /// What the predecessor's workers act on.
     pub(crate) fn take_plan(&mut self) -> Option<Plan> {
         self.plan.take()
@@ -178,6 +206,9 @@ impl Takeover {
             let newest = self.plan.as_ref().map_or(0, |plan| plan.generation);
             if let Some(plan) = theirs.plan.take_if(|plan| plan.generation > newest) {
                 self.plan = Some(plan);
+            }
+            if let Some(front) = theirs.front.take() {
+                self.keep_newest(front);
             }
             let accepts = !theirs.listeners.is_empty();
             if theirs.region.is_some() && (self.region.is_none() || (accepts && !best_accepts)) {
@@ -325,7 +356,8 @@ fn take_socket(sockets: &mut Vec<TcpListener>, address: SocketAddr) -> Option<Tc
         })
     };
     let at = sockets.iter().position(matches)?;
-    Some(sockets.swap_remove(at))
+    // Those behind it keep their order: of several for port 0 each goes to its own place again.
+    Some(sockets.remove(at))
 }
 
 fn open(region: OwnedFd, bells: Vec<(Role, OwnedFd)>) -> Option<(Region, BellBoard)> {

@@ -18,6 +18,8 @@ pub(crate) struct Line<'a> {
     pub(crate) proxy_name: Option<&'a str>,
     /// What it asks; `None`: that could not be read.
     pub(crate) asked: Option<Asked<'a>>,
+    /// Whether it came by TLS.
+    pub(crate) tls: bool,
     pub(crate) client: &'a str,
     pub(crate) status: u16,
     pub(crate) bytes_in: u64,
@@ -115,8 +117,9 @@ impl Line<'_> {
             asked.map(|asked| asked.protocol.as_bytes()),
             out,
         );
-        // Clients come by plain TCP alone.
-        out.extend_from_slice(b",\"tls\":false");
+        let tls: &[u8] = if self.tls { b"true" } else { b"false" };
+        out.extend_from_slice(b",\"tls\":");
+        out.extend_from_slice(tls);
         put_text("client", Some(self.client.as_bytes()), out);
         put_number("status_code", self.status.into(), out);
         put_number("bytes_in", self.bytes_in, out);
@@ -261,6 +264,7 @@ mod tests {
                 referer: Some(b"http://a.example/b?token=secret"),
                 user_agent: Some(b"curl/8"),
             }),
+            tls: false,
             client: "192.0.2.1",
             status: 200,
             bytes_in: 1,

@@ -7,9 +7,9 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::OwnedFd,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -19,14 +19,10 @@ use nix::{
     sys::socket::{setsockopt, sockopt},
 };
 use pingora_core::{
-    apps::ServerApp,
-    protocols::{SocketDigest, Stream},
-    server::ShutdownWatch,
-    services::listening::Service,
+    apps::ServerApp, protocols::Stream, server::ShutdownWatch, services::listening::Service,
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    net::TcpStream,
     sync::watch,
     task::JoinSet,
     time::sleep,
@@ -34,9 +30,13 @@ use tokio::{
 use tracing::{debug, error, warn};
 
 use crate::{
-    door::{connection, limit::Place, refuse::refuse},
+    door::{
+        connection,
+        entry::Newcomer,
+        gates::Gate,
+        refuse::{note_refused, refuse},
+    },
     upstream::transport::KEEPALIVE,
-    wire::tcp::Tcp,
     worker::Worker,
 };
 
@@ -134,15 +134,14 @@ fn set_options(listener: &TcpListener) -> nix::Result<()> {
 
 async fn accept_on(listener: AsyncFd<TcpListener>, app: Arc<Lending>, stopped: ShutdownWatch) {
     let mut failed = 0;
+    let at = listener.get_ref().local_addr().ok();
     while let Ok(mut ready) = listener.readable().await {
         give_way(&app.0).await;
         match listener.get_ref().accept() {
             Ok((tcp, address)) => {
                 failed = 0;
-                match app.0.admit(address.ip()) {
-                    Ok(place) => take(tcp, address, place, &app, &stopped),
-                    Err(full) => refuse(&app.0, tcp, address.ip(), full),
-                }
+                let gate = at.and_then(|at| app.0.gate(at));
+                receive(tcp, address, gate, &app, &stopped);
                 // The connections that are open get their turn between two new ones.
                 tokio::task::yield_now().await;
             }
@@ -155,15 +154,55 @@ async fn accept_on(listener: AsyncFd<TcpListener>, app: Arc<Lending>, stopped: S
     }
 }
 
-/// Begins to serve a connection.
-fn take(
+/// Serves a connection from `address`, if there is room; `gate`: it is to come through there.
+fn receive(
     tcp: std::net::TcpStream,
     address: SocketAddr,
-    place: Place,
+    gate: Option<Arc<Gate>>,
     app: &Arc<Lending>,
     stopped: &ShutdownWatch,
 ) {
-    match stream(tcp, address, place) {
+    let ip = address.ip();
+    let admitted = match &gate {
+        Some(gate) if gate.proxy_protocol => app.0.admit_proxy(ip),
+        _ => app.0.admit(ip),
+    };
+    match admitted {
+        Ok(place) => {
+            let newcomer = Newcomer {
+                tcp,
+                address,
+                place,
+            };
+            match gate {
+                None => take(newcomer, app, stopped),
+                Some(gate) => take_through(newcomer, gate, app, stopped),
+            }
+        }
+        // It would not understand a word before its handshake.
+        Err(full) if gate.is_some_and(|gate| gate.tls.is_some()) => {
+            note_refused(&app.0, ip, full);
+        }
+        Err(full) => refuse(&app.0, tcp, ip, full),
+    }
+}
+
+/// Begins to let a connection in, and then to serve it.
+fn take_through(newcomer: Newcomer, gate: Arc<Gate>, app: &Arc<Lending>, stopped: &ShutdownWatch) {
+    let (app, stopped) = (Arc::clone(app), stopped.clone());
+    app.0.enter();
+    tokio::spawn(async move {
+        let opened = Instant::now();
+        match newcomer.through(&app.0, &gate).await {
+            Some(stream) => Service::handle_event(stream, app, stopped).await,
+            None => app.0.leave(opened.elapsed()),
+        }
+    });
+}
+
+/// Begins to serve a connection.
+fn take(newcomer: Newcomer, app: &Arc<Lending>, stopped: &ShutdownWatch) {
+    match newcomer.plain() {
         Ok(stream) => {
             app.0.enter();
             tokio::spawn(Service::handle_event(
@@ -190,15 +229,6 @@ async fn give_way(worker: &Worker) {
     }
 }
 
-fn stream(tcp: std::net::TcpStream, address: SocketAddr, place: Place) -> io::Result<Stream> {
-    tcp.set_nonblocking(true)?;
-    let tcp = TcpStream::from_std(tcp)?;
-    let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
-    // The cell is new, so this cannot fail; without it the address would be asked for once more.
-    let _ = digest.peer_addr.set(Some(address.into()));
-    Ok(Box::new(Tcp::new(tcp, digest, place)))
-}
-
 /// The `failed`th accept in a row that failed: the connection's own trouble, or ours. A trouble that stays is not asked about
 /// without end.
 async fn endure(worker: &Worker, error: &io::Error, failed: u32) {
@@ -222,6 +252,8 @@ async fn endure(worker: &Worker, error: &io::Error, failed: u32) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::*;
 
     #[tokio::test]

@@ -25,6 +25,7 @@ use crate::{
     message::reply::Reply,
     wire::Wire,
     wire::attend::Interrupt,
+    wire::tls::Tls,
     worker::Worker,
 };
 
@@ -76,6 +77,8 @@ impl Connection {
         let address = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
         let view = worker.view();
         // A connection is one task for all its life, so its waker stays good.
+        let secured = stream.as_any().downcast_ref::<Tls>();
+        let secured = secured.map(|tls| Arc::clone(tls.secured()));
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         Self {
             client: Client {
@@ -84,6 +87,8 @@ impl Connection {
                 pool: None,
                 view,
                 wire: Wire::new(stream),
+                secured,
+                hsts: None,
                 timer: worker.timers.add(waker),
                 held: None,
                 address,

@@ -29,6 +29,23 @@ const PIECE: usize = 8 * 1024;
 /// Says why, counts it, and closes: once the client has read it, as far as it does so soon and not too many others are at it. Nothing
 /// that it sends is looked at.
 pub(crate) fn refuse(worker: &Arc<Worker>, tcp: std::net::TcpStream, address: IpAddr, full: Full) {
+    let why = note_refused(worker, address, full);
+    // What cannot be told is closed all the same.
+    let told = tell(
+        worker,
+        &tcp,
+        &Reply::too_many(why).after(worker.retry_after()),
+    );
+    if told.is_ok()
+        && let Some(lingering) = worker.limit.linger()
+        && let Ok(tcp) = TcpStream::from_std(tcp)
+    {
+        tokio::spawn(linger(tcp, lingering));
+    }
+}
+
+/// Counts it, and returns why.
+pub(crate) fn note_refused(worker: &Worker, address: IpAddr, full: Full) -> &'static str {
     let counters = worker.counters();
     let (counter, why) = match full {
         Full::Total => (
@@ -48,18 +65,7 @@ pub(crate) fn refuse(worker: &Arc<Worker>, tcp: std::net::TcpStream, address: Ip
     if worker.limit.muffler.may_speak() {
         warn!(worker = worker.seat(), %address, why, "connections refused");
     }
-    // What cannot be told is closed all the same.
-    let told = tell(
-        worker,
-        &tcp,
-        &Reply::too_many(why).after(worker.retry_after()),
-    );
-    if told.is_ok()
-        && let Some(lingering) = worker.limit.linger()
-        && let Ok(tcp) = TcpStream::from_std(tcp)
-    {
-        tokio::spawn(linger(tcp, lingering));
-    }
+    why
 }
 
 /// Writes the whole answer and ends our side. A new connection takes so little at once.
@@ -71,6 +77,7 @@ fn tell(worker: &Worker, mut tcp: &std::net::TcpStream, reply: &Reply) -> io::Re
         keep_alive: None,
         date: &worker.clock.date_line(),
         fields: b"",
+        hsts: b"",
         request_id: b"",
     };
     write::reply(reply, None, seal, &mut answer);

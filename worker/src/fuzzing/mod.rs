@@ -31,6 +31,7 @@ pub fn http_request_head(bytes: &[u8]) {
         trust_forwarded: choices & 1 != 0,
         passes_authorization: false,
         replaces: None,
+        is_secure: false,
         host: Host::Client { or: AUTHORITY },
         request_id: None,
         trace: None,
@@ -252,6 +253,7 @@ pub fn http_answer_head(bytes: &[u8]) {
         keep_alive: None,
         date: b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
         fields: b"",
+        hsts: b"",
         request_id: b"",
     };
     let (mut out, mut rest) = (BytesMut::new(), bytes);

@@ -20,7 +20,7 @@ use crate::{
         pool::TokenPool,
         site::{Group, Site},
     },
-    wire::{Wire, attend::Interrupt},
+    wire::{Wire, attend::Interrupt, tls::Secured},
     worker::Worker,
 };
 
@@ -37,6 +37,10 @@ pub(crate) struct Client {
     /// Where the lease is from, or will be.
     pub(crate) pool: Option<Arc<TokenPool>>,
     pub(crate) wire: Wire,
+    /// What came of its handshake; `None`: it came without TLS.
+    pub(crate) secured: Option<Arc<Secured>>,
+    /// The line that tells it to come with TLS alone, of the host that it asks.
+    pub(crate) hsts: Option<Arc<[u8]>>,
     pub(crate) timer: Arc<Timer>,
     /// The lease, from the first request on.
     pub(crate) held: Option<Held>,
@@ -60,6 +64,9 @@ impl Client {
             // Out before in: it is never counted twice.
             self.present = None;
             self.present = row.map(|row| self.worker.desk.attend(row));
+        }
+        if self.secured.is_some() {
+            self.hsts = Some(Arc::clone(&site.hsts));
         }
     }
 
@@ -103,6 +110,7 @@ impl Client {
             keep_alive: self.keep_alive(),
             date: &self.worker.clock.date_line(),
             fields: b"",
+            hsts: self.hsts.as_deref().unwrap_or_default(),
             request_id: self.notes.id_line(),
         };
         let before = self.wire.outbox.len();

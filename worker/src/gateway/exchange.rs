@@ -12,7 +12,7 @@ use crate::{
         login_path::admit,
         permit::{self, permit},
         prove::prove,
-        rate,
+        rate, redirect,
         route::route,
         stamp::stamp,
         tally::Tally,
@@ -46,6 +46,7 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
 }
 
 async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
+    redirect::check(flight)?;
     access::check(flight)?;
     rate::check(flight)?;
     admit(flight)?;

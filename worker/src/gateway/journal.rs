@@ -92,6 +92,7 @@ pub(crate) fn end(client: &mut Client, head: Option<&Head>, end: &'static str) {
     let log = &client.worker.access_log;
     let now = client.wire.traffic();
     let ring = client.worker.desk.span_ring();
+    let who = (who, client.secured.is_some());
     client
         .notes
         .close(head, (now, who), ring, |line| log.add(line));

@@ -158,6 +158,7 @@ impl Leftover {
                 keep_alive: None,
                 date: b"",
                 fields: b"",
+                hsts: b"",
                 request_id: b"",
             };
             let read = head::pass(&self.wire.inbox, &self.request, seal, &mut discarded);

@@ -28,6 +28,7 @@ mod permit;
 mod prove;
 mod rate;
 pub(crate) mod record;
+mod redirect;
 mod relay;
 mod renew;
 mod rest;

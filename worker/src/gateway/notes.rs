@@ -281,11 +281,12 @@ impl Notes {
         }
     }
 
-    /// Its line, said to `tell`, and its spans, written to `ring`; once. `now` is the client's connection, `client` who asks.
+    /// Its line, said to `tell`, and its spans, written to `ring`; once. `now` is the client's connection, `client` who asks, and
+    /// whether by TLS.
     pub(crate) fn close(
         &mut self,
         head: Option<&Head>,
-        (now, client): (Traffic, &str),
+        (now, (client, tls)): (Traffic, (&str, bool)),
         ring: Option<&SpanRing>,
         tell: impl FnOnce(&Line<'_>),
     ) {
@@ -303,6 +304,7 @@ impl Notes {
             request_id: page.id.id(),
             trace_id: own.or_else(said),
             asked: head.map(asked),
+            tls,
             client,
             bytes_in: now.taken.saturating_sub(entry.before.taken),
             bytes_out: now.sent.saturating_sub(entry.before.sent),

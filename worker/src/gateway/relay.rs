@@ -68,6 +68,7 @@ impl Attempt {
             keep_alive: client.keep_alive(),
             date: &client.worker.clock.date_line(),
             fields: &flight.answer_fields,
+            hsts: client.hsts.as_deref().unwrap_or_default(),
             request_id: client.notes.id_line(),
         };
         loop {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     gateway::{client::Client, flight::Flight},
-    message::{head::Head, reply::Reply},
+    message::{head::Head, host::without_port, reply::Reply},
     view::site::{Group, Site},
 };
 
@@ -13,6 +13,9 @@ use crate::{
 /// # Errors
 /// If there is none.
 pub(crate) fn route(client: &mut Client, head: &Head) -> Result<(Arc<Site>, Arc<Group>), Reply> {
+    if client.secured.is_some() {
+        check_certificate(client, head)?;
+    }
     let Some(site) = client.view.routes.find(head.authority()) else {
         return Err(Reply::not_found(
             "no virtual host of this name is served here",
@@ -23,6 +26,20 @@ pub(crate) fn route(client: &mut Client, head: &Head) -> Result<(Arc<Site>, Arc<
     let group = Arc::clone(site.group(|| client.split_key(head, &site.plan.host.split_by)));
     client.serve_by(&group);
     Ok((site, group))
+}
+
+/// Whom a client asks is proved by what it was shown: another host may be served elsewhere, or to others (RFC 9110, 15.5.20).
+fn check_certificate(client: &mut Client, head: &Head) -> Result<(), Reply> {
+    client.hsts = None;
+    let shown = client.secured.as_ref().map(|secured| &secured.certified);
+    let (Some(shown), Some(authority)) = (shown, head.authority()) else {
+        return Ok(());
+    };
+    if shown.about().covers(without_port(authority)) {
+        Ok(())
+    } else {
+        Err(Reply::misdirected())
+    }
 }
 
 impl Flight<'_> {

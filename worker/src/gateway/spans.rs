@@ -112,7 +112,7 @@ impl Spans {
             status: line.status,
             port: 0,
             resends: 0,
-            is_tls: false,
+            is_tls: line.tls,
             method: asked.map_or(b"", |asked| asked.method),
             error,
             name: line.proxy_name.unwrap_or_default().as_bytes(),

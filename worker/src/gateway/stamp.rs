@@ -36,6 +36,7 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         peer,
         worker,
         notes,
+        secured,
         ..
     } = &mut *flight.client;
     let stamp = Stamp {
@@ -45,6 +46,7 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         passes_authorization: flight.group.pool.is_none(),
         replaces: flight.group.pool.as_ref().and_then(|pool| pool.header()),
         host: attempt.backend.upstream.host(),
+        is_secure: secured.is_some(),
         request_id: notes.made_id_line(),
         trace: notes.trace_line(),
     };

@@ -22,29 +22,47 @@ use tokio::{
 };
 use tpp::{
     control::private_listener,
+    front::SealedFront,
     handover::{Role, meeting::meeting_place, passing, word},
     plan::{Plan, Sealed},
 };
 use tracing::{error, info, warn};
 
-use crate::{clock::millis, worker::Worker};
+use crate::{clock::millis, door::gates::Gates, worker::Worker};
 
 /// How long to wait when no connection can be accepted.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// By what a worker serves.
+#[derive(Debug)]
+pub struct Papers {
+    pub(crate) plan: (Sealed, Plan),
+    pub(crate) gates: Option<Gates>,
+}
+
+/// The gates that came in `file`.
+fn gates_of(file: OwnedFd) -> anyhow::Result<Gates> {
+    let (sealed, front) = SealedFront::read(file)?;
+    Gates::new(sealed, &front)
+}
 
 /// Waits for a plan and for the supervisor's word to begin. `None`: it is gone, and has not noted this process anywhere.
 ///
 /// # Errors
 /// If the channel cannot be read, or there is no plan in it.
-pub(crate) fn may_begin(channel: &OwnedFd) -> anyhow::Result<Option<(Sealed, Plan)>> {
-    let mut plan = None;
+pub(crate) fn may_begin(channel: &OwnedFd) -> anyhow::Result<Option<Papers>> {
+    let (mut plan, mut gates) = (None, None);
     loop {
         match passing::receive_word(channel) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
             Err(error) => return Err(error.into()),
             Ok(None) => return Ok(None),
             Ok(Some((word::PLAN, Some(file)))) => plan = Some(Sealed::read(file)?),
-            Ok(Some((word::GO, _))) => return plan.map(Some).context("there is no plan"),
+            Ok(Some((word::FRONT, Some(file)))) => gates = Some(gates_of(file)?),
+            Ok(Some((word::GO, _))) => {
+                let plan = plan.context("there is no plan")?;
+                return Ok(Some(Papers { plan, gates }));
+            }
             // Of a supervisor that says more than this worker knows.
             Ok(Some(_)) => {}
         }
@@ -79,6 +97,12 @@ impl SpareSockets {
         let plan = worker.sealed_plan();
         let mut descriptors = worker.desk.descriptors();
         descriptors.push((Role::Plan, plan.as_fd()));
+        let gates = worker.gates();
+        descriptors.extend(
+            gates
+                .iter()
+                .map(|gates| (Role::Front, gates.sealed.as_fd())),
+        );
         descriptors.extend(listeners.iter().map(|fd| (Role::Listener, fd.as_fd())));
         passing::send(to, &descriptors)
     }
@@ -212,6 +236,16 @@ async fn attend(channel: UnixStream, worker: Arc<Worker>, spare_sockets: SpareSo
                 }
             }
             (word::STOP, _) => worker.stop(),
+            (word::FRONT, Some(file)) => match gates_of(file) {
+                Ok(gates) => worker.take_gates(gates),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    error!(
+                        worker = seat,
+                        error, "no front door that can be used: the old one stays"
+                    );
+                }
+            },
             (word::PLAN, Some(file)) => match Sealed::read(file) {
                 Ok(plan) => worker.take_plan(plan),
                 Err(error) => {

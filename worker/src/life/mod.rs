@@ -13,10 +13,7 @@ use tokio::{
     sync::oneshot,
     time::{MissedTickBehavior, interval, sleep},
 };
-use tpp::{
-    plan::{Plan, Sealed},
-    signals::Signals,
-};
+use tpp::signals::Signals;
 use tracing::{info, warn};
 
 use crate::{
@@ -25,7 +22,7 @@ use crate::{
     door::accept::accept,
     life::{
         drain::{Cause, drain},
-        link::{MeetingPlace, SpareSockets},
+        link::{MeetingPlace, Papers, SpareSockets},
     },
     log::Log,
     worker::Worker,
@@ -37,11 +34,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 const TICKS_PER_TENDING: u32 = 10;
 
 /// Serves until it is told to end, or was left alone for too long.
-pub(crate) async fn live(
-    inherited: Inherited,
-    plan: (Sealed, Plan),
-    log: Log,
-) -> anyhow::Result<()> {
+pub(crate) async fn live(inherited: Inherited, papers: Papers, log: Log) -> anyhow::Result<()> {
     let Inherited {
         // Held until this worker ends.
         lock: _lock,
@@ -51,7 +44,10 @@ pub(crate) async fn live(
         meeting_prefix,
     } = inherited;
     let seat = desk.seat().get();
-    let worker = Worker::new(desk, plan);
+    let worker = Worker::new(desk, papers.plan);
+    if let Some(gates) = papers.gates {
+        worker.take_gates(gates);
+    }
     let terminate = termination()?;
     let bell = worker
         .desk

@@ -50,6 +50,20 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte)
 }
 
+/// The host of an authority: without its port.
+pub(crate) fn without_port(authority: &[u8]) -> &[u8] {
+    let is_literal = authority.starts_with(b"[");
+    let end = if is_literal {
+        authority
+            .iter()
+            .position(|byte| *byte == b']')
+            .map(|at| at + 1)
+    } else {
+        authority.iter().position(|byte| *byte == b':')
+    };
+    &authority[..end.unwrap_or(authority.len())]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -83,6 +83,21 @@ impl Reply {
         Self::new(503, "too many connections", details)
     }
 
+    /// 308: the same is to be asked there.
+    pub(crate) fn moved(location: &str) -> Self {
+        Self::new(308, "moved", "this host is served with TLS alone")
+            .with_fields(format!("Location: {location}\r\n"))
+    }
+
+    /// 421: the certificate that was shown is not for this host.
+    pub(crate) fn misdirected() -> Self {
+        Self::new(
+            421,
+            "misdirected request",
+            "the certificate of this connection is not for the host that is asked",
+        )
+    }
+
     /// 404: nobody here goes by that name.
     pub(crate) fn not_found(details: &'static str) -> Self {
         Self::new(404, "not found", details)
@@ -133,6 +148,7 @@ impl Reply {
     /// Status and reason.
     pub(crate) fn status_line(&self) -> &'static str {
         match self.status {
+            308 => "308 Permanent Redirect",
             400 => "400 Bad Request",
             403 => "403 Forbidden",
             404 => "404 Not Found",
@@ -140,6 +156,7 @@ impl Reply {
             408 => "408 Request Timeout",
             414 => "414 URI Too Long",
             417 => "417 Expectation Failed",
+            421 => "421 Misdirected Request",
             429 => "429 Too Many Requests",
             431 => "431 Request Header Fields Too Large",
             501 => "501 Not Implemented",

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use tpp::config::DEFAULT_DOMAIN;
 
 use super::site::Site;
+use crate::message::host::without_port;
 
 /// Longest host name (RFC 1035, 2.3.4), and a closing dot.
 const LONGEST_NAME: usize = 254;
@@ -72,20 +73,6 @@ impl Routes {
         dots.filter(|(at, _)| *at > 0)
             .find_map(|(at, _)| self.wildcards.get(&lower[at..]))
     }
-}
-
-/// The host of an authority: without its port.
-fn without_port(authority: &[u8]) -> &[u8] {
-    let is_literal = authority.starts_with(b"[");
-    let end = if is_literal {
-        authority
-            .iter()
-            .position(|byte| *byte == b']')
-            .map(|at| at + 1)
-    } else {
-        authority.iter().position(|byte| *byte == b':')
-    };
-    &authority[..end.unwrap_or(authority.len())]
 }
 
 #[cfg(test)]

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use tpp::{config::PLAIN_BACKEND, ids::Origin, lending::WorkerSettings, plan::HostPlan};
+use tpp::{
+    config::{DEFAULT_DOMAIN, PLAIN_BACKEND, VirtualHost},
+    ids::Origin,
+    lending::WorkerSettings,
+    plan::HostPlan,
+};
 
 use super::{
     balance::{Balancer, Turn},
@@ -20,6 +25,8 @@ pub(crate) struct Site {
     pub(crate) is_counted: bool,
     /// What its requests are limited by; `None`: nothing.
     pub(crate) bounds: Option<Box<Bounds>>,
+    /// The line that tells clients with TLS to come with it alone; empty: they are not told.
+    pub(crate) hsts: Arc<[u8]>,
     /// The group of its enabled tag.
     enabled: Arc<Group>,
     /// Those that have a part of its clients, the enabled one among them; none if it has all.
@@ -44,6 +51,14 @@ pub(crate) struct Group {
     pub(crate) settings: Arc<WorkerSettings>,
     pub(crate) members: Vec<Member>,
     balancer: Balancer,
+}
+
+/// RFC 6797, 6.1.
+fn hsts(host: &VirtualHost) -> String {
+    match host.hsts_seconds {
+        0 => String::new(),
+        seconds => format!("Strict-Transport-Security: max-age={seconds}\r\n"),
+    }
 }
 
 impl Site {
@@ -83,8 +98,15 @@ impl Site {
             // The one of a plain configuration is counted with all.
             is_counted: !matches!(parts.backends, [one] if one.plan.id == PLAIN_BACKEND),
             bounds,
+            hsts: hsts(&plan.host).into_bytes().into(),
             plan,
         }
+    }
+
+    /// Its name, unless it stands for several.
+    pub(crate) fn exact_name(&self) -> Option<&str> {
+        let domain = self.plan.host.domain.as_str();
+        (domain != DEFAULT_DOMAIN && !domain.starts_with('*')).then_some(domain)
     }
 
     fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {

@@ -8,6 +8,7 @@
 
 pub(crate) mod attend;
 pub(crate) mod tcp;
+pub(crate) mod tls;
 
 use std::{
     cell::RefCell,
@@ -22,7 +23,7 @@ use bytes::{Buf, BytesMut};
 use pingora_core::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use self::tcp::Tcp;
+use self::{tcp::Tcp, tls::Tls};
 
 /// Bytes that may wait to be sent before no more are read.
 pub(crate) const HIGH_WATER: usize = 64 * 1024;
@@ -161,7 +162,9 @@ impl Wire {
     }
 
     fn tcp(&self) -> Option<&Tcp> {
-        self.stream.as_any().downcast_ref()
+        let stream = self.stream.as_any();
+        let under_tls = || Some(stream.downcast_ref::<Tls>()?.tcp());
+        stream.downcast_ref().or_else(under_tls)
     }
 
     /// Room for a message head, so that it is not built by many small growths.

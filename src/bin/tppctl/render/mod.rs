@@ -1,5 +1,6 @@
 //! Replies as text: pure functions of the reply, the width and the colours.
 
+mod certificates;
 mod gateway;
 mod pools;
 mod report;

@@ -6,7 +6,7 @@ use tpp::{
 };
 
 use super::{
-    Page, Tone,
+    Page, Tone, certificates,
     text::{counted, grouped, short_span, span, visible, wrap},
     workers,
 };
@@ -92,6 +92,7 @@ fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
         visible(&status.listen.join(", ")).into(),
         Tone::Plain,
     ));
+    fields.extend(certificates::lines(&status.certificates, now));
     fields.push(("config", config(status, now), Tone::Plain));
     if let Some(reload) = &status.last_reload {
         fields.push(("reload", visible(reload).into(), Tone::Plain));

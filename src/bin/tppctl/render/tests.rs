@@ -1,7 +1,8 @@
 mod backends;
 
 use tpp::control::{
-    GatewayStatus, Health, PoolStatus, Status, SupervisorEvent, TokenStatus, WorkerStatus,
+    CertificateStatus, GatewayStatus, Health, PoolStatus, Status, SupervisorEvent, TokenStatus,
+    WorkerStatus,
 };
 
 use super::*;
@@ -50,6 +51,7 @@ fn healthy() -> Status {
         pid: 4242,
         uptime_seconds: 187_200,
         listen: vec!["0.0.0.0:8080".into()],
+        certificates: Vec::new(),
         health_listen: "0.0.0.0:9090".into(),
         api_listen: None,
         upstream: "192.0.2.7:8848".into(),
@@ -391,6 +393,12 @@ fn nothing_foreign_reaches_the_terminal_raw() {
         reasons: vec![evil.into()],
         version: evil.into(),
         listen: vec![evil.into()],
+        certificates: vec![CertificateStatus {
+            name: evil.into(),
+            hosts: vec![evil.into()],
+            not_after: 0,
+            error: Some(evil.into()),
+        }],
         health_listen: evil.into(),
         upstream: evil.into(),
         upstream_addresses: vec![evil.into()],

@@ -165,6 +165,7 @@ fn any_gateway_reads_back_from_its_own_toml() {
                     let host = VirtualHost::of_json(&json, &config).unwrap();
                     VirtualHost {
                         http_to_https: false,
+                        certificate: "auto".to_owned(),
                         rate_limit: policy(&host.rate_limit),
                         access: policy(&host.access),
                         ..host

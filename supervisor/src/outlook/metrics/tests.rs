@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, sync::Arc};
 
-use tpp::control::PoolStatus;
+use tpp::control::{CertificateStatus, PoolStatus};
 
 use super::*;
 use crate::health::{Health, Seen};
@@ -64,6 +64,9 @@ fn snapshot() -> Snapshot {
                 acquisition_wait: histogram_of(&[(0, 4000), (3, 900), (15, 90)], 1_500_000_250),
                 connection_duration: histogram_of(&[(8, 4850)], 2_425_000_000),
                 access_log_dropped: 0,
+                handshakes_full: 80,
+                handshakes_resumed: 20,
+                handshakes_failed: 3,
             },
             refreshes: Refreshes {
                 success: 400,
@@ -87,6 +90,12 @@ fn snapshot() -> Snapshot {
             workers: vec![worker(0, "ready", 100, 1), worker(1, "starting", 50, 2)],
             configured_tokens: 200,
             refused_users: vec!["alice".to_owned()],
+            certificates: vec![CertificateStatus {
+                name: "one".to_owned(),
+                hosts: vec!["a.test".to_owned()],
+                not_after: 1_800_000_000,
+                error: None,
+            }],
             checks: [("a", Health::Up, 7, 2), ("b", Health::Down, 0, 3)]
                 .map(|(id, health, passed, failed)| {
                     let seen = Seen {
@@ -185,6 +194,11 @@ tpp_waits_ended_total{reason=\"tunnel\"} 8
 tpp_waits_ended_total{reason=\"hold\"} 9
 tpp_waits_ended_total{reason=\"half_closed\"} 10
 tpp_waits_ended_total{reason=\"abandoned\"} 11
+# HELP tpp_tls_handshakes_total TLS handshakes with clients, by what came of them.
+# TYPE tpp_tls_handshakes_total counter
+tpp_tls_handshakes_total{result=\"full\"} 80
+tpp_tls_handshakes_total{result=\"resumed\"} 20
+tpp_tls_handshakes_total{result=\"failed\"} 3
 # HELP tpp_acquisition_wait_seconds Time from asking for a token to having it.
 # TYPE tpp_acquisition_wait_seconds histogram
 tpp_acquisition_wait_seconds_bucket{le=\"0.0001\"} 4000
@@ -225,6 +239,9 @@ tpp_connection_duration_seconds_bucket{le=\"7200\"} 4850
 tpp_connection_duration_seconds_bucket{le=\"+Inf\"} 4850
 tpp_connection_duration_seconds_sum 2425
 tpp_connection_duration_seconds_count 4850
+# HELP tpp_certificate_not_after_seconds When a certificate ends, Unix time.
+# TYPE tpp_certificate_not_after_seconds gauge
+tpp_certificate_not_after_seconds{certificate=\"one\"} 1800000000
 # HELP tpp_token_refreshes_total Token refreshes by result.
 # TYPE tpp_token_refreshes_total counter
 tpp_token_refreshes_total{result=\"success\"} 400

@@ -10,6 +10,7 @@ const STAMP: Stamp<'_> = Stamp {
     trust_forwarded: false,
     passes_authorization: false,
     replaces: None,
+    is_secure: false,
     host: Host::Client {
         or: "db.example:8848",
     },

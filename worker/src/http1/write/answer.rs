@@ -16,6 +16,8 @@ use crate::{
 
 /// After how many seconds a client may try again that was sent away for a reason that passes at once.
 const SOON: u64 = 1;
+/// Tells browsers to come with TLS alone (RFC 6797).
+const HSTS: &[u8] = b"Strict-Transport-Security";
 /// Methods that are known to be passed on; those that are refused are not among them (RFC 9110, 15.5.6).
 const ALLOW: &[u8] = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
 
@@ -30,6 +32,8 @@ pub(crate) struct Seal<'a> {
     pub(crate) date: &'a [u8],
     /// Whole lines of the gateway's own.
     pub(crate) fields: &'a [u8],
+    /// The line that tells the client to come with TLS alone, instead of the upstream's own; empty: there is none.
+    pub(crate) hsts: &'a [u8],
     /// The line that tells the request's id, instead of the upstream's own; empty: it has none.
     pub(crate) request_id: &'a [u8],
 }
@@ -42,6 +46,7 @@ impl Seal<'_> {
         keep_alive: None,
         date: b"Date: now\r\n",
         fields: b"",
+        hsts: b"",
         request_id: b"",
     };
 }
@@ -74,7 +79,7 @@ pub(crate) fn reply(
         405 => put(out, &[ALLOW]),
         _ => {}
     }
-    put(out, &[reply.fields.as_bytes(), seal.request_id]);
+    put(out, &[reply.fields.as_bytes(), seal.hsts, seal.request_id]);
     put_connection(request.is_some_and(|request| request.is_old), seal, out);
     put(out, &[b"\r\n"]);
     if request.is_some_and(|request| request.is_head) {
@@ -127,18 +132,19 @@ fn put_connection(is_old: bool, seal: Seal<'_>, out: &mut BytesMut) {
 /// Appends a 1xx answer's head.
 pub(crate) fn interim(head: &AnswerHead<'_>, out: &mut BytesMut) {
     put_line(head, out);
-    put_fields(head, None, b"", out);
+    put_fields(head, None, None, out);
     put(out, &[b"\r\n"]);
 }
 
 /// Appends the head after which the connection is a WebSocket.
 pub(crate) fn switch(head: &AnswerHead<'_>, seal: Seal<'_>, out: &mut BytesMut) {
     put_line(head, out);
-    put_fields(head, None, seal.request_id, out);
+    put_fields(head, None, Some(seal), out);
     put(
         out,
         &[
             seal.fields,
+            seal.hsts,
             seal.request_id,
             b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         ],
@@ -154,8 +160,8 @@ pub(crate) fn answer(
     out: &mut BytesMut,
 ) {
     put_line(head, out);
-    put_fields(head, Some(answer), seal.request_id, out);
-    put(out, &[seal.fields, seal.request_id]);
+    put_fields(head, Some(answer), Some(seal), out);
+    put(out, &[seal.fields, seal.hsts, seal.request_id]);
     if !head.has_date {
         put(out, &[seal.date]);
     }
@@ -180,15 +186,19 @@ fn put_line(head: &AnswerHead<'_>, out: &mut BytesMut) {
     );
 }
 
-/// The fields that concern the client; where `request_id` tells it, not the upstream's own.
+/// The fields that concern the client; not the upstream's own where `seal` tells the same.
 fn put_fields(
     head: &AnswerHead<'_>,
     answer: Option<Answer>,
-    request_id: &[u8],
+    seal: Option<Seal<'_>>,
     out: &mut BytesMut,
 ) {
+    let told = seal.map(|seal| [(seal.request_id, request_id::NAME), (seal.hsts, HSTS)]);
     let is_told = |name: &str| {
-        !request_id.is_empty() && name.as_bytes().eq_ignore_ascii_case(request_id::NAME)
+        let is_it = |(line, own): &(&[u8], &[u8])| {
+            !line.is_empty() && name.as_bytes().eq_ignore_ascii_case(own)
+        };
+        told.iter().flatten().any(is_it)
     };
     for (known, field) in head.fields() {
         let passes = match known {

@@ -20,6 +20,8 @@ pub(crate) struct Stamp<'a> {
     /// A field that the gateway writes in the client's stead, in lower case, besides `Authorization`.
     pub(crate) replaces: Option<&'a [u8]>,
     pub(crate) host: Host<'a>,
+    /// Whether the client came by TLS.
+    pub(crate) is_secure: bool,
     /// The line that tells the request's id, if the client's own does not.
     pub(crate) request_id: Option<&'a [u8]>,
     /// The request's place in its trace; `None`: what the client says of one passes as it came.
@@ -155,7 +157,8 @@ fn put_forwarded(head: &Head, stamp: Stamp<'_>, out: &mut BytesMut) {
     }
     put(out, &[stamp.client.as_bytes(), b"\r\n"]);
     if !is_told(Field::ForwardedProto) {
-        put(out, &[b"X-Forwarded-Proto: http\r\n"]);
+        let proto: &[u8] = if stamp.is_secure { b"https" } else { b"http" };
+        put(out, &[b"X-Forwarded-Proto: ", proto, b"\r\n"]);
     }
     if let Some(host) = head.authority().filter(|_| !is_told(Field::ForwardedHost)) {
         put(out, &[b"X-Forwarded-Host: ", host, b"\r\n"]);

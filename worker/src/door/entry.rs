@@ -1,0 +1,195 @@
+//! A client's way in where it is not a plain one: the header of the proxy that brings it, then the handshake. Both together
+//! have one bound, and whoever is not in by then is let go.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    os::fd::AsRawFd,
+    pin::pin,
+    task::Poll,
+};
+
+use pingora_core::protocols::{SocketDigest, Stream};
+use rustls::server::Acceptor;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio_rustls::LazyConfigAcceptor;
+use tpp::config::VirtualHost;
+use tracing::debug;
+
+use crate::{
+    door::{
+        gates::{Choice, Gate, Shop},
+        limit::Place,
+        proxy_protocol,
+        refuse::note_refused,
+    },
+    timers::Timer,
+    wire::{tcp::Tcp, tls::Tls},
+    worker::Worker,
+};
+
+/// The alert `unrecognized_name`, fatal, as a record (RFC 6066, 3): rustls has no word for it before a handshake has settings.
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+/// A connection that was accepted, from `address`, which has its place.
+pub(crate) struct Newcomer {
+    pub(crate) tcp: std::net::TcpStream,
+    pub(crate) address: SocketAddr,
+    pub(crate) place: Place,
+}
+
+impl Newcomer {
+    /// The bare stream.
+    ///
+    /// # Errors
+    /// If the runtime does not take it.
+    pub(crate) fn plain(self) -> io::Result<Stream> {
+        let Self {
+            tcp,
+            address,
+            place,
+        } = self;
+        tcp.set_nonblocking(true)?;
+        let tcp = TcpStream::from_std(tcp)?;
+        Ok(Box::new(wrapped(tcp, address, place)))
+    }
+
+    /// The stream behind `gate`. `None`: the client is not let in.
+    pub(crate) async fn through(self, worker: &Worker, gate: &Gate) -> Option<Stream> {
+        let address = self.address;
+        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        let timer = worker.timers.add(waker);
+        timer.set(&worker.clock, Some(gate.patience));
+        // A stop does not wait for it.
+        timer.standing.rest(worker.clock.now(), None);
+        match in_time(worker, &timer, self.admitted(worker, gate)).await {
+            Some(Ok(stream)) => return Some(stream),
+            Some(Err(error)) => {
+                debug!(worker = worker.seat(), %address, %error, "client not let in")
+            }
+            None => debug!(worker = worker.seat(), %address, "client not let in: too late"),
+        }
+        None
+    }
+
+    async fn admitted(self, worker: &Worker, gate: &Gate) -> io::Result<Stream> {
+        let Self {
+            tcp,
+            mut address,
+            mut place,
+        } = self;
+        tcp.set_nonblocking(true)?;
+        let mut tcp = TcpStream::from_std(tcp)?;
+        if gate.proxy_protocol {
+            if !worker.trusts(address.ip()) {
+                return Err(io::Error::other("no proxy of trusted_proxies"));
+            }
+            if let Some(client) = proxy_protocol::read(&mut tcp).await? {
+                address = client;
+                // Out before in: it is never counted twice.
+                drop(place);
+                place = worker
+                    .admit(client.ip())
+                    .map_err(|full| io::Error::other(note_refused(worker, client.ip(), full)))?;
+            }
+        }
+        let tcp = wrapped(tcp, address, place);
+        match &gate.tls {
+            Some(shop) => {
+                let shaking = Shaking {
+                    worker,
+                    is_over: false,
+                };
+                Ok(Box::new(shaking.with(tcp, shop).await?))
+            }
+            None => Ok(Box::new(tcp)),
+        }
+    }
+}
+
+fn wrapped(tcp: TcpStream, address: SocketAddr, place: Place) -> Tcp {
+    let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
+    // The cell is new, so this cannot fail; without it the address would be asked for once more.
+    let _ = digest.peer_addr.set(Some(address.into()));
+    Tcp::new(tcp, digest, place)
+}
+
+/// Polls `future` until it is done, late, or cut off.
+async fn in_time<F: Future>(worker: &Worker, timer: &Timer, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        if timer.is_cut() || timer.is_due(&worker.clock) {
+            return Poll::Ready(None);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// A handshake under way. Dropped before it is over, it has come to nothing.
+struct Shaking<'w> {
+    worker: &'w Worker,
+    is_over: bool,
+}
+
+impl Shaking<'_> {
+    async fn with(mut self, tcp: Tcp, shop: &Shop) -> io::Result<Tls> {
+        let tls = shake(self.worker, tcp, shop).await?;
+        self.is_over = true;
+        let counters = self.worker.counters();
+        if tls.secured().is_resumed {
+            counters.handshakes_resumed.add(1);
+        } else {
+            counters.handshakes_full.add(1);
+        }
+        Ok(tls)
+    }
+}
+
+impl Drop for Shaking<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.worker.counters().handshakes_failed.add(1);
+        }
+    }
+}
+
+/// The handshake.
+async fn shake(worker: &Worker, tcp: Tcp, shop: &Shop) -> io::Result<Tls> {
+    let _turn = worker
+        .handshakes
+        .acquire()
+        .await
+        .map_err(io::Error::other)?;
+    let mut hello = LazyConfigAcceptor::new(Acceptor::default(), tcp);
+    let start = (&mut hello).await?;
+    let Some(Choice {
+        certified,
+        settings,
+    }) = choose(worker, &start.client_hello(), shop)
+    else {
+        let mut tcp = start.io;
+        tcp.write_all(&UNRECOGNIZED_NAME).await?;
+        return Err(io::Error::other(
+            "no certificate is for the name it asks for",
+        ));
+    };
+    let stream = start.into_stream(settings).await?;
+    Ok(Tls::new(stream, certified))
+}
+
+fn choose(worker: &Worker, hello: &rustls::server::ClientHello<'_>, shop: &Shop) -> Option<Choice> {
+    let view = worker.view();
+    let host = hello
+        .server_name()
+        .and_then(|name| view.routes.find(Some(name.as_bytes())));
+    let named = host.map(|site| &site.plan.host);
+    shop.choose(
+        hello,
+        named.map(|host: &VirtualHost| host.certificate.as_str()),
+    )
+}
