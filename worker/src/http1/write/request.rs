@@ -178,6 +178,7 @@ mod tests {
             let stamp = Stamp {
                 client: "192.0.2.7",
                 trust_forwarded: false,
+                is_secure: false,
                 passes_authorization: false,
                 replaces: None,
                 host: Host::Client { or: "b" },
