@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test unit watching coverage house crash-points torture chaos clients mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit watching console coverage house crash-points torture chaos clients mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -28,6 +28,11 @@ watching: ## each packaged alert in a real Prometheus, before a tpp that is driv
 	@packaging/install-deps.sh build watching
 	$(CARGO) build --locked -p tpp -p tpp-supervisor --bins
 	$(CARGO) test --locked -p tpp --test watching -- --ignored
+
+console: ## the console in real Chromium, before a tpp with a queue (SHOTS=DIRECTORY: with pictures)
+	@packaging/install-deps.sh build console
+	$(CARGO) build --locked -p tpp -p tpp-supervisor --bins
+	proof/console.py $(if $(SHOTS),--screenshots $(SHOTS))
 
 house: ## no file too long, no circle between files, unsafe code in its rooms alone; each promise has its tests
 	proof/house.py

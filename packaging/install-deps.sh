@@ -18,7 +18,7 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
-purposes="build, demo, bench, watching, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
+purposes="build, demo, bench, watching, console, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
 (($# > 0)) || fail "say what for: $purposes"
 for purpose in "$@"; do
     case "$purpose" in
@@ -43,6 +43,10 @@ for purpose in "$@"; do
     watching)
         need prometheus prometheus
         need promtool prometheus
+        ;;
+    console)
+        need chromium chromium
+        need python3 python3
         ;;
     scripts)
         need shellcheck shellcheck

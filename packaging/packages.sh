@@ -54,6 +54,13 @@ make_pages() {
         sed 's/ (\*)$//' | grep -v ' (/' | sort -u >"$generated/third-party.txt"
     [[ -s $generated/third-party.txt ]] || fail "no libraries found"
     add_notices >>"$generated/third-party.txt"
+    # The console's charts, which no Cargo.toml names.
+    local charts=supervisor/src/doors/console/assets/uplot
+    {
+        printf '\n--------------------------------------------------------------------------------\n'
+        printf 'uPlot %s: MIT\n\n' "$(sed -n 's/.*(v\([0-9.]*\)).*/\1/p;q' "$charts/uPlot.iife.min.js")"
+        cat "$charts/LICENSE"
+    } >>"$generated/third-party.txt"
 }
 
 # The notices that their licences ask to be passed on with the executables: each text once, under the libraries it came with.

@@ -34,6 +34,14 @@ pub fn monotonic_nanos() -> u64 {
     seconds * 1_000_000_000 + nanos
 }
 
+/// Milliseconds since 1970; 0 for a clock that is set before it.
+#[must_use]
+pub fn unix_millis() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = since_epoch.unwrap_or_default().as_millis();
+    u64::try_from(millis).unwrap_or(u64::MAX)
+}
+
 /// Seconds since 1970; 0 for a clock that is set before it.
 #[must_use]
 pub fn unix_seconds() -> u64 {

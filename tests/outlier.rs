@@ -9,6 +9,7 @@ use std::{
 };
 
 use common::{origin::Origin, proxy::Proxy, settings::Settings, wait_until};
+use tpp::control::EjectionStatus;
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
 
@@ -52,6 +53,13 @@ fn ejections(proxy: &Proxy, name: &str) -> f64 {
 fn is_out(proxy: &Proxy, name: &str) -> bool {
     let metric = format!("tpp_backend_ejected{{backend=\"{name}\"}}");
     proxy.metric(&metric).expect("it is shown") > 0.0
+}
+
+/// How this one is left out, as `tppctl` learns it.
+fn ejected(proxy: &Proxy, name: &str) -> EjectionStatus {
+    let backends = proxy.status().gateway.backends;
+    let one = backends.into_iter().find(|one| one.id == name);
+    one.and_then(|one| one.ejected).expect("it is left out")
 }
 
 /// Asks until this one is left out.
@@ -107,6 +115,20 @@ fn never_more_than_half_are_left_out_and_the_next_supervisor_knows() {
     assert_eq!(failing.keys().cloned().collect::<Vec<_>>(), alike);
     let total: f64 = NAMES.iter().map(|name| ejections(&proxy, name)).sum();
     assert_eq!(total, 1.0, "half of three is one");
+    let before = ejected(&proxy, "one");
+    let since = before.since.expect("it is known");
+    assert_eq!(before.until - since, 3600, "{before:?}");
+    assert!(
+        (3000..=3600).contains(&before.remaining_seconds),
+        "{before:?}"
+    );
+    assert!(
+        before.reason.ends_with(" requests in a row failed"),
+        "{before:?}"
+    );
+    let shown = proxy.ctl(&["backends"]).out;
+    assert!(shown.contains(&before.reason), "{shown}");
+    assert!(shown.contains("left out for "), "{shown}");
     origins.iter().for_each(|origin| origin.set_fails(false));
     proxy.kill_supervisor();
     proxy.start_successor();
@@ -118,6 +140,11 @@ fn never_more_than_half_are_left_out_and_the_next_supervisor_knows() {
         "{after:?}"
     );
     assert!(is_out(&proxy, "one") && ejections(&proxy, "one") == 1.0);
+    let told = ejected(&proxy, "one");
+    // Both are rounded to a second.
+    assert!(told.until.abs_diff(before.until) <= 1, "{told:?}");
+    assert_eq!(told.times, 1);
+    assert_eq!(told.reason, before.reason);
 }
 
 #[test]

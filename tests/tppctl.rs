@@ -17,7 +17,8 @@ use nix::{
 };
 use tempfile::TempDir;
 use tpp::control::{
-    Command, GatewayStatus, Health, PoolStatus, Reply, Request, Response, Status, TokenStatus,
+    Command, GatewayStatus, Health, PoolStatus, Reply, Request, Response, Slow, Status,
+    TokenStatus,
     frame::{self, MAX_REQUEST_BYTES},
 };
 
@@ -101,6 +102,7 @@ fn status() -> Status {
         longest_wait_ms: 0,
         idle_leases: 0,
         gateway: GatewayStatus::default(),
+        slow: Slow::default(),
         requests: 0,
         request_errors: 0,
         worker_restarts: 0,
@@ -347,6 +349,9 @@ fn a_closed_pipe_ends_it_quietly() {
         provider: "dolphindb".into(),
         expires_in_seconds: None,
         last_used_seconds: None,
+        held_ms: None,
+        client: None,
+        idle_ms: None,
     };
     // More than a pipe holds, so that the reader is gone before all is written.
     let supervisor = Supervisor::that_says(Reply::Tokens((0..4096).map(slot).collect()));

@@ -14,8 +14,8 @@ use crate::config::MAX_SESSIONS;
 /// Size of the length that opens a frame.
 pub const HEADER_BYTES: usize = 4;
 
-/// Longest body of any frame: the list of all slots, of as many as may be configured, with a kilobyte for each.
-pub const MAX_FRAME_BYTES: usize = MAX_SESSIONS << 10;
+/// Longest body of any frame: the list of all slots, of as many as may be configured, with so much for each.
+pub const MAX_FRAME_BYTES: usize = MAX_SESSIONS * 1152;
 
 /// Longest body the supervisor takes: a request holds a user name at most.
 pub const MAX_REQUEST_BYTES: usize = 64 << 10;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::slow::AnswerTimes;
+
 /// The pool in four numbers, true over all workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PoolStatus {
@@ -18,7 +20,7 @@ pub struct PoolStatus {
 }
 
 /// Pools, backends and hosts.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct GatewayStatus {
     /// The pools of tokens, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -89,7 +91,7 @@ pub struct BreakerStatus {
 }
 
 /// A backend.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackendStatus {
     /// Its name.
     pub id: String,
@@ -118,8 +120,29 @@ pub struct BackendStatus {
     /// Of the hosts' breakers for it, the one that lets the fewest through.
     #[serde(flatten)]
     pub breaker: BreakerStatus,
+    /// That it is left out for what requests met there (`[outlier]`); `None`: it is not.
+    #[serde(default)]
+    pub ejected: Option<EjectionStatus>,
+    /// How long it has taken to answer lately; `None`: it has not answered, or its times are not counted.
+    #[serde(default)]
+    pub answers: Option<AnswerTimes>,
     /// Whose it is: `file`, `override` or `api`.
     pub source: String,
+}
+
+/// That a backend is left out for what requests met there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EjectionStatus {
+    /// Since when, Unix seconds; `None`: by an older version, which did not say.
+    pub since: Option<u64>,
+    /// Until when, Unix seconds.
+    pub until: u64,
+    /// Seconds until then, rounded up.
+    pub remaining_seconds: u64,
+    /// The so manieth time in a row: each is longer.
+    pub times: u64,
+    /// Why, in a few words.
+    pub reason: String,
 }
 
 /// What health checks found of a backend.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     gateway::{GatewayStatus, PoolStatus},
     report::PoolTally,
+    slow::{FailingAccount, Hold, HoldEnded, Slow},
 };
 use crate::config::BackendState;
 
@@ -187,6 +188,15 @@ pub struct PoolSummary {
     /// How it gets its tokens.
     #[serde(default)]
     pub provider: String,
+    /// Who has held a token longest, of those that hold one.
+    #[serde(default)]
+    pub longest_hold: Option<Hold>,
+    /// The longest hold that ended in the last minutes, if it was a second or more.
+    #[serde(default)]
+    pub longest_ended_hold: Option<HoldEnded>,
+    /// Accounts whose last logins failed.
+    #[serde(default)]
+    pub failing_accounts: Vec<FailingAccount>,
 }
 
 /// A pool with its slots.
@@ -257,6 +267,9 @@ pub struct Status {
     /// Pools, backends and hosts.
     #[serde(flatten)]
     pub gateway: GatewayStatus,
+    /// What is slow, and what fails.
+    #[serde(default, skip_serializing_if = "Slow::is_empty")]
+    pub slow: Slow,
 }
 
 /// A certificate that clients can be shown.
@@ -355,6 +368,15 @@ pub struct TokenStatus {
     /// Seconds since the last request was sent with the slot; `None`: never.
     #[serde(default)]
     pub last_used_seconds: Option<u64>,
+    /// How long it has been held, milliseconds; `None`: it is not, or its holder has not said so.
+    #[serde(default)]
+    pub held_ms: Option<u64>,
+    /// The holder's client, if it has an address.
+    #[serde(default)]
+    pub client: Option<String>,
+    /// For how long the holder's connection has asked nothing, milliseconds; `None`: a request is under way, or nobody holds it.
+    #[serde(default)]
+    pub idle_ms: Option<u64>,
 }
 
 #[cfg(test)]

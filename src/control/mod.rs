@@ -10,9 +10,11 @@ pub mod frame;
 mod gateway;
 mod message;
 mod report;
+mod slow;
 mod socket;
 
 pub use gateway::*;
 pub use message::*;
 pub use report::{PoolReport, PoolTally, RefreshCounts};
+pub use slow::{AnswerTimes, FailingAccount, Hold, HoldEnded, Slow, SlowBackend};
 pub use socket::private_listener;

@@ -12,8 +12,8 @@ use std::{
 use crate::{
     clock::{boot_millis, monotonic_millis},
     ids::{Origin, PoolId, SlotIndex},
-    pool::{Claim, Released},
-    shared::{TokenWords, read_token},
+    pool::{Claim, Released, Slot},
+    shared::{EndedHold, TokenWords, read_token},
 };
 
 use super::desk::{Desk, OwnBellNoted, unpoisoned};
@@ -125,6 +125,16 @@ impl Lease {
     #[must_use]
     pub fn drawn_at(&self) -> u64 {
         self.words().drawn_at()
+    }
+
+    pub(super) fn held_slot(&self) -> (&Slot, Claim) {
+        (self.desk.slot(self.slot), self.claim)
+    }
+
+    pub(super) fn count_hold(&self, hold: EndedHold) {
+        if let Some(part) = self.desk.part() {
+            part.holds.note(hold);
+        }
     }
 
     fn words(&self) -> &TokenWords {

@@ -12,6 +12,8 @@ mod crowd;
 #[cfg(not(tpp_loom))]
 mod desk;
 #[cfg(not(tpp_loom))]
+mod holds;
+#[cfg(not(tpp_loom))]
 mod lease;
 #[cfg(not(tpp_loom))]
 mod oversight;
@@ -41,6 +43,7 @@ pub use self::{
     breakers::breaker_policy,
     crowd::GivingWay,
     desk::Desk,
+    holds::Holding,
     lease::{Lease, LeaseWatch, Refreshed},
     passage::{Asked, BreakerAt, Entered, NO_ROW, Sent},
     permits::Permits,

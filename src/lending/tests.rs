@@ -1,6 +1,7 @@
 //! The pool on a real region: several desks of one process stand for several workers.
 
 mod counts;
+mod holds;
 mod limits;
 mod line;
 mod recovery;

@@ -22,6 +22,21 @@ pub struct Conduct {
     out: AtomicU64,
     ejections: AtomicU64,
     up_since: AtomicU64,
+    out_since: AtomicU64,
+    out_for: AtomicU64,
+}
+
+/// That a backend is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ejection {
+    /// Since when, milliseconds of the clock that all processes share; `None`: an older version did not say.
+    pub since: Option<u64>,
+    /// Until when.
+    pub until: u64,
+    /// For so many requests that failed there, one after the other; 0: an older version did not say.
+    pub failures: u64,
+    /// The so manieth time in a row.
+    pub times: u64,
 }
 
 impl Conduct {
@@ -64,11 +79,23 @@ impl Conduct {
         until != 0 && until > now()
     }
 
-    /// Leaves it out until then, the so manieth time. The supervisor's move.
-    pub fn eject(&self, until: u64, times: u64) {
+    /// How it is left out at `now`, if it is.
+    #[must_use]
+    pub fn ejection(&self, now: u64) -> Option<Ejection> {
+        self.is_out(|| now).then(|| Ejection {
+            since: Some(self.out_since.load(Relaxed)).filter(|&since| since != 0),
+            until: self.out_until(),
+            failures: self.out_for.load(Relaxed),
+            times: self.times(),
+        })
+    }
+
+    /// Leaves it out from `now` until then, the so manieth time. The supervisor's move.
+    pub fn eject(&self, now: u64, until: u64, times: u64) {
         // First: should we die before the last step, it is not out, and what is to put it out begins anew; the other way round
         // it would be put out again for what it was out for already.
-        self.failures.store(0, Relaxed);
+        self.out_for.store(self.failures.swap(0, Relaxed), Relaxed);
+        self.out_since.store(now, Relaxed);
         self.ejections.fetch_add(1, Relaxed);
         let times = times.min(mask(u64::BITS - UNTIL_BITS));
         self.out
@@ -100,7 +127,14 @@ impl Conduct {
     }
 
     pub(super) fn clear(&self) {
-        let all = [&self.failures, &self.out, &self.ejections, &self.up_since];
+        let all = [
+            &self.failures,
+            &self.out,
+            &self.ejections,
+            &self.up_since,
+            &self.out_since,
+            &self.out_for,
+        ];
         all.into_iter().for_each(|word| word.store(0, Relaxed));
     }
 }

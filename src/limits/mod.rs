@@ -27,7 +27,7 @@ mod window;
 pub use breaker::{
     Breaker, BreakerLook, BreakerPolicy, BreakerRules, BreakerState, Pass, ShareRules, Tripped,
 };
-pub use conduct::Conduct;
+pub use conduct::{Conduct, Ejection};
 pub use probes::Probes;
 pub use rate::{Quota, Rate, Refused};
 pub use rows::{BUCKETS, BackendRow, GroupRow, HostRow, PairRow, Row, Table, TableFull};

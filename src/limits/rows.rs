@@ -54,7 +54,7 @@ pub struct BackendRow {
     head: RowHead,
     /// How it behaves.
     pub conduct: Conduct,
-    reserved: [AtomicU64; 10],
+    reserved: [AtomicU64; 8],
 }
 
 /// A host's use of a backend.

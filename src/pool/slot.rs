@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use crate::{
     ids::{Epoch, SeatIndex, Ticket},
+    shared::{Held, HolderNote},
     sync::AtomicU64,
 };
 
@@ -22,7 +23,10 @@ pub struct Slot {
     spent: AtomicU64,
     /// The lease that is to end, as [`Holder::pack`] names it; 0: none. Only the supervisor writes it.
     ended: AtomicU64,
-    reserved: [AtomicU64; 12],
+    reserved: [AtomicU64; 4],
+    /// How its holder has it, as long as that is the one that the word names. In the other cache line.
+    holder: HolderNote,
+    reserved_too: [AtomicU64; 4],
 }
 
 /// Proof of a claim: the word that a release must find.
@@ -76,6 +80,8 @@ impl Slot {
             spent: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             reserved: std::array::from_fn(|_| AtomicU64::new(0)),
+            holder: HolderNote::new(),
+            reserved_too: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
@@ -85,6 +91,24 @@ impl Slot {
         // Acquire, pairs with Release in the moves: who reads "free" sees all that the last holder did, and may wipe
         // the token.
         SlotWord::unpack(self.word.load(Acquire))
+    }
+
+    /// Notes how the holder under `claim` has it. Only that one may call it.
+    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no leases"))]
+    pub(crate) fn note_holder(&self, claim: Claim, held: Held) {
+        self.holder.write(claim.holder().pack(), held);
+    }
+
+    /// How `holder` has it, if it has said so.
+    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
+    pub(crate) fn note_of(&self, holder: Holder) -> Option<Held> {
+        self.holder.read(holder.pack())
+    }
+
+    /// How the holder under `claim` has it.
+    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no leases"))]
+    pub(crate) fn held_by(&self, claim: Claim) -> Option<Held> {
+        self.note_of(claim.holder())
     }
 
     fn exchange(&self, from: SlotWord, to: SlotWord) -> bool {

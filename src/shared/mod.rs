@@ -4,6 +4,7 @@
 mod counter;
 mod counters;
 mod drawn;
+mod holder;
 mod pool_counts;
 mod publication;
 mod suspects;
@@ -17,6 +18,7 @@ pub use counters::{Histogram, HistogramCounts, SeatCounters, SupervisorCounters,
 pub use drawn::ORIGIN_BYTES;
 #[cfg_attr(tpp_loom, allow(unused_imports, reason = "the models have no stock"))]
 pub(crate) use drawn::{publish_token, read_token};
+pub use holder::{EndedHold, Held, HolderNote, LEAST_TOLD, LongestHolds};
 pub use pool_counts::{PoolCounts, PoolLogins, PoolSeat};
 pub use publication::{Publication, TooLong};
 pub use suspects::Suspects;

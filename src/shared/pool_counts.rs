@@ -7,6 +7,7 @@ use crate::sync::AtomicU64;
 
 use super::{
     counter::Counter,
+    holder::LongestHolds,
     traffic::{Latency, LatencyCounts},
 };
 
@@ -18,7 +19,9 @@ pub struct PoolSeat {
     pub hits: Counter,
     /// Times that somebody had to wait for a login: in line, or with a token that was turned down.
     pub misses: Counter,
-    reserved: [Counter; 14],
+    /// The longest holds of late.
+    pub holds: LongestHolds,
+    reserved: [Counter; 2],
 }
 
 /// What the supervisors of a pool have done for its tokens, one after the other. Only the one in charge writes.

@@ -32,7 +32,7 @@ use crate::{
     front::{self, FrontDoor},
     in_force::InForce,
     orders::{Orders, Reload, Upgrade},
-    outlook::{Outlook, Started},
+    outlook::{Outlook, Started, answers},
     plans::{Inputs, Plans, keep, known},
     pools::Pools,
     prepare::{Prepared, StartKind, image},
@@ -122,6 +122,7 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     tokio::spawn(follow(signals, handle, Arc::clone(&orders)));
     tokio::spawn(announce(Arc::clone(&outlook)));
     tokio::spawn(reports::write(Arc::clone(&outlook)));
+    tokio::spawn(answers::watch(Arc::clone(&outlook)));
     tokio::spawn(front::watch(front, turn));
     tokio::spawn(children::reap_orphans());
     let exporting = Exporting::begin(&outlook);
@@ -191,6 +192,7 @@ impl Parts {
             started: Started::now(),
             log: log.clone(),
             seen: Mutex::default(),
+            answers: Default::default(),
         });
         let orders = Orders {
             outlook: Arc::clone(&outlook),

@@ -33,6 +33,33 @@ fn number(shown: &Value, key: &str) -> u64 {
         .unwrap_or_else(|| panic!("{key} in {shown}"))
 }
 
+#[test]
+fn a_backend_that_is_left_out_says_since_when_until_when_and_why() {
+    let (one, two) = (Origin::start("one"), Origin::start("two"));
+    let tables = one.table("\"a\"", "") + &two.table("\"a\"", "") + &host("default", "a");
+    let settings = gateway(&tables)
+        .set("outlier.enabled", true)
+        .set("outlier.base_seconds", 600);
+    let proxy = Proxy::start_without_tokens(&settings);
+    let asking = Asking::of(&proxy);
+    let shown = || asking.get("/backends/one").ok().json();
+    assert!(shown()["ejected"].is_null(), "{}", shown());
+    one.set_fails(true);
+    wait_until("it is left out", || {
+        Client::connect(proxy.address()).get("/who");
+        shown()["ejected"].is_object()
+    });
+    let told = shown()["ejected"].clone();
+    assert_eq!(number(&told, "until") - number(&told, "since"), 600);
+    assert!(number(&told, "remaining_seconds") <= 600, "{told}");
+    assert_eq!(number(&told, "times"), 1);
+    let reason = told["reason"].as_str().expect("a reason");
+    assert!(reason.ends_with("requests in a row failed"), "{told}");
+    // Whoever sends back what it was shown means no change of it.
+    let edited = asking.ask("PUT", "/backends/one", Some(shown()));
+    assert_eq!(edited.status, 200, "{}", edited.text());
+}
+
 /// A sample of the metrics that the API serves.
 fn sample(asking: &Asking, series: &str) -> Option<f64> {
     let text = asking.get("/metrics").ok().text();

@@ -5,10 +5,12 @@ mod common;
 
 mod asking;
 mod backends;
+mod console;
 mod domains;
 mod door;
 mod live;
 mod pools;
 mod service;
+mod slow;
 mod switch;
 mod tokens;

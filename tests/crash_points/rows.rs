@@ -104,7 +104,7 @@ pub(crate) fn fail_twice(desk: &Desk) {
 pub(crate) fn eject_if_bad(stock: &Stock) {
     let conduct = &stock.backend_row(BACKEND).expect("a row").conduct;
     if conduct.failures() >= FAILURES && !conduct.is_out(|| DUE) {
-        conduct.eject(OUT_UNTIL, 1);
+        conduct.eject(1, OUT_UNTIL, 1);
     }
 }
 

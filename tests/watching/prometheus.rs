@@ -171,7 +171,7 @@ fn each_alert_fires_in_its_state_and_none_before() {
     let prometheus = Prometheus::start(&targets);
     prometheus.wait_until_up(targets.len());
     let alerts = wait_for("all rules are looked at", || prometheus.alerts());
-    assert!(alerts.len() >= 9, "{alerts:?}");
+    assert!(alerts.len() >= 10, "{alerts:?}");
     assert!(
         alerts.values().all(|state| state == "inactive"),
         "{alerts:?}"
@@ -181,6 +181,12 @@ fn each_alert_fires_in_its_state_and_none_before() {
         prometheus.wait_until_fires(alert);
         assert!(untold.remove(alert).is_some(), "{alert}");
     };
+
+    scene.origin.set_fails(true);
+    let failing = || Client::connect(scene.gateway.address()).get("/who").status;
+    wait_until("the breaker is open", || failing() == 503);
+    fires("TppBreakerOpen");
+    scene.origin.set_fails(false);
 
     scene.origin.set_well(false);
     fires("TppBackendDown");

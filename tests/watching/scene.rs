@@ -34,6 +34,7 @@ impl Scene {
         let host = "\n[[virtual_hosts]]\ndomain = \"default\"\nenabled_backends_tag = \"a\"\n\
                     circuit_breaker = { enabled = true }\n";
         let of_gateway = Settings::of_gateway()
+            .set("outlier.enabled", true)
             .set("health_check.interval_seconds", 1)
             .set("health_check.unhealthy_threshold", 1)
             .set("health_check.healthy_threshold", 1)

@@ -17,7 +17,7 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 const ORDER_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Talks to a running tpp.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "tppctl", version, arg_required_else_help = true)]
 #[command(
     after_help = "Exit status: 0 done (status: healthy or degraded); 1 failed (status: unhealthy); 2 wrong use; 78 configuration error."
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     pub(crate) action: Action,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Action {
     /// Show health, pool, queue, upstream and workers
     Status {
@@ -45,6 +45,12 @@ pub(crate) enum Action {
         /// Show it again and again
         #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1", value_parser = seconds)]
         watch: Option<Duration>,
+    },
+    /// Watch tpp in the terminal: pools, holders, hosts, backends and workers, with keys to sort and to act
+    Top {
+        /// Print it once, as it is in a pipe
+        #[arg(long)]
+        once: bool,
     },
     /// Show each worker process
     Workers {

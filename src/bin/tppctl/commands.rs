@@ -19,6 +19,7 @@ use crate::{
     args::{Action, Args, GatewayAction},
     render::{self, Page, counted, visible},
     terminal::Terminal,
+    top,
     watch::watch,
 };
 
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             json: as_json,
             watch: every,
         } => show_status(args, *as_json, *every),
+        Action::Top { once } => show_top(args, *once),
         Action::Workers { json: as_json } => match ask(args, Command::Workers)? {
             Reply::Workers(workers) => {
                 show(&workers, *as_json, |page| render::workers(&workers, page))
@@ -140,6 +142,26 @@ fn show_status(args: &Args, as_json: bool, every: Option<Duration>) -> Result<()
             .collect(),
     };
     Ok(watch(every, block)?)
+}
+
+/// All there is, live in a terminal; elsewhere once.
+fn show_top(args: &Args, once: bool) -> Result<(), Failure> {
+    let terminal = Terminal::stdout();
+    if terminal.height.is_some() && !once {
+        return top::run(args);
+    }
+    let look = top::look(args)?;
+    Ok(Terminal::print(&top::page(
+        &look,
+        unix_now(),
+        terminal.page,
+    ))?)
+}
+
+impl top::Ask for Args {
+    fn ask(&self, command: Command) -> Result<Reply, Failure> {
+        ask(self, command)
+    }
 }
 
 /// What pools have done since they are counted, or over `time` from now on.

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod render;
 mod terminal;
+mod top;
 mod watch;
 
 use std::{

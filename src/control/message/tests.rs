@@ -138,6 +138,9 @@ fn the_tokens_have_one_encoding() {
         provider: "dolphindb".into(),
         expires_in_seconds: Some(3600),
         last_used_seconds: Some(2),
+        held_ms: Some(1500),
+        client: Some("192.0.2.9".into()),
+        idle_ms: Some(500),
     };
     let refused = TokenStatus {
         slot: 1,
@@ -154,13 +157,16 @@ fn the_tokens_have_one_encoding() {
         provider: "dolphindb".into(),
         expires_in_seconds: None,
         last_used_seconds: None,
+        held_ms: None,
+        client: None,
+        idle_ms: None,
     };
     pinned(
         &Response::new(Reply::Tokens(vec![lent, refused])),
         concat!(
             r#"{"version":1,"reply":{"kind":"tokens","body":["#,
-            r#"{"slot":0,"user":"user1","state":"leased","age_seconds":60,"refresh_in_seconds":3540,"holder":1,"uses":7,"errors":0,"last_error":null,"fingerprint":"0a1b2c3d","pool":"default","provider":"dolphindb","expires_in_seconds":3600,"last_used_seconds":2},"#,
-            r#"{"slot":1,"user":"用户","state":"refused","age_seconds":null,"refresh_in_seconds":null,"holder":null,"uses":0,"errors":1,"last_error":"login refused","fingerprint":null,"pool":"default","provider":"dolphindb","expires_in_seconds":null,"last_used_seconds":null}"#,
+            r#"{"slot":0,"user":"user1","state":"leased","age_seconds":60,"refresh_in_seconds":3540,"holder":1,"uses":7,"errors":0,"last_error":null,"fingerprint":"0a1b2c3d","pool":"default","provider":"dolphindb","expires_in_seconds":3600,"last_used_seconds":2,"held_ms":1500,"client":"192.0.2.9","idle_ms":500},"#,
+            r#"{"slot":1,"user":"用户","state":"refused","age_seconds":null,"refresh_in_seconds":null,"holder":null,"uses":0,"errors":1,"last_error":"login refused","fingerprint":null,"pool":"default","provider":"dolphindb","expires_in_seconds":null,"last_used_seconds":null,"held_ms":null,"client":null,"idle_ms":null}"#,
             r#"]}}"#,
         ),
     );
@@ -168,6 +174,15 @@ fn the_tokens_have_one_encoding() {
 
 #[test]
 fn the_pools_have_one_encoding() {
+    let hold = Hold {
+        pool: "default".into(),
+        slot: 2,
+        user: "user1".into(),
+        held_ms: 1500,
+        client: Some("192.0.2.9".into()),
+        idle_ms: None,
+        worker: 1,
+    };
     let pool = PoolSummary {
         name: "default".into(),
         paused: true,
@@ -182,13 +197,18 @@ fn the_pools_have_one_encoding() {
         longest_wait_ms: 20,
         all_refused: false,
         provider: "json".into(),
+        longest_hold: Some(hold.clone()),
+        longest_ended_hold: None,
+        failing_accounts: Vec::new(),
     };
     pinned(
         &Response::new(Reply::Pools(vec![pool])),
         concat!(
             r#"{"version":1,"reply":{"kind":"pools","body":["#,
             r#"{"name":"default","paused":true,"total":4,"in_use":1,"available":3,"waiting":0,"#,
-            r#""configured_tokens":5,"idle_leases":1,"longest_wait_ms":20,"all_refused":false,"provider":"json"}"#,
+            r#""configured_tokens":5,"idle_leases":1,"longest_wait_ms":20,"all_refused":false,"provider":"json","#,
+            r#""longest_hold":{"pool":"default","slot":2,"user":"user1","held_ms":1500,"client":"192.0.2.9","idle_ms":null,"worker":1},"#,
+            r#""longest_ended_hold":null,"failing_accounts":[]}"#,
             r#"]}}"#,
         ),
     );
@@ -235,6 +255,7 @@ fn the_status_has_one_encoding() {
         longest_wait_ms: 5,
         idle_leases: 2,
         gateway: GatewayStatus::default(),
+        slow: Slow::default(),
         requests: 10,
         request_errors: 1,
         worker_restarts: 1,

@@ -4,6 +4,7 @@ pub(crate) mod accept;
 pub(crate) mod all;
 pub(crate) mod api;
 mod bearer;
+mod console;
 pub mod control;
 mod private_socket;
 pub mod probes;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tpp::config::Outlier;
+use tpp::{config::Outlier, limits::Ejection};
 
 /// What is known of a backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Standing {
 /// What real requests met at a backend, over all workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Met {
-    /// For how much longer it is left out for it.
-    pub out_for: Duration,
+    /// That it is left out for it, if it is.
+    pub out: Option<Ejection>,
     /// How often it was left out in all.
     pub ejections: u64,
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use tpp::{
+    clock::{monotonic_millis, unix_millis},
     config::{Backend, VirtualHost},
     control::{
-        BackendStatus, BreakerStatus, BreakerWord, DomainStatus, GatewayStatus, HealthFound,
-        NamedPool,
+        AnswerTimes, BackendStatus, BreakerStatus, BreakerWord, DomainStatus, EjectionStatus,
+        GatewayStatus, HealthFound, NamedPool,
     },
     lending::Stock,
+    limits::Ejection,
     plan::{BackendPlan, HostPlan, Plan},
 };
 
@@ -18,7 +20,7 @@ use super::{
 };
 use crate::{
     desired::State,
-    health::{Health, Seen},
+    health::{Health, Met, Seen},
     pools::Running,
 };
 
@@ -27,6 +29,8 @@ pub(super) struct Seeing<'a> {
     pub(super) state: &'a State,
     pub(super) plan: &'a Plan,
     pub(super) checks: &'a BTreeMap<String, Seen>,
+    pub(super) met: &'a BTreeMap<String, Met>,
+    pub(super) answers: &'a BTreeMap<String, AnswerTimes>,
     pub(super) stock: &'a Stock,
 }
 
@@ -111,7 +115,30 @@ fn backend(
         in_flight,
         waiting,
         breaker,
+        ejected: seeing
+            .met
+            .get(&backend.id)
+            .and_then(|met| met.out)
+            .map(ejected),
+        answers: seeing.answers.get(&backend.id).copied(),
         source: state.source::<Backend>(&backend.id).word().to_owned(),
+    }
+}
+
+/// An ejection by the clock that people read.
+fn ejected(found: Ejection) -> EjectionStatus {
+    let (now, today) = (monotonic_millis(), unix_millis());
+    let left = found.until.saturating_sub(now);
+    let begun = |since: u64| today.saturating_sub(now.saturating_sub(since)) / 1000;
+    EjectionStatus {
+        since: found.since.map(begun),
+        until: today.saturating_add(left) / 1000,
+        remaining_seconds: left.div_ceil(1000),
+        times: found.times,
+        reason: match found.failures {
+            0 => "requests failed one after the other".to_owned(),
+            failures => format!("{failures} requests in a row failed"),
+        },
     }
 }
 

@@ -3,11 +3,14 @@
 //! `Outlook` has the handles and takes a [`Snapshot`]: one walk over the region, the fleet's report and the refresher's
 //! ledger. All that is shown is a pure function of it: [`health`], [`status`], [`metrics`].
 
+pub(crate) mod answers;
 mod breakers;
 mod gateway;
 pub mod health;
 pub mod metrics;
 mod numbers;
+mod picture;
+pub(crate) mod slow;
 pub mod snapshot;
 pub mod status;
 mod tokens;
@@ -22,7 +25,7 @@ use std::{
 
 use tpp::{
     clock::unix_seconds,
-    control::{GatewayStatus, PoolTally, TokenStatus, WorkerStatus},
+    control::{GatewayStatus, PoolTally, Slow, TokenStatus, WorkerStatus},
     lending::Stock,
     plan::Plan,
     shared::{HostTotals, LatencyCounts},
@@ -40,6 +43,7 @@ use crate::{
     system::logging::Log,
 };
 
+use answers::Answers;
 pub(crate) use numbers::pool_summary;
 use numbers::worker;
 use snapshot::{Details, Identity, Numbers, Snapshot};
@@ -80,6 +84,8 @@ pub(crate) struct Outlook {
     pub(crate) log: Log,
     /// The details as they were last looked at.
     pub(crate) seen: Mutex<Option<Seen>>,
+    /// How backends have answered lately.
+    pub(crate) answers: Answers,
 }
 
 /// Details, and until when they are good enough.
@@ -91,8 +97,10 @@ pub(crate) struct Seen {
 impl Outlook {
     /// The whole, as it is now: for whoever may order as well as ask.
     pub(crate) fn snapshot(&self) -> Snapshot {
+        let gateway = self.gateway(&self.desired.state());
         Snapshot {
-            gateway: self.gateway(&self.desired.state()),
+            slow: slow::slow(&self.plans.pools().all(), &gateway.backends),
+            gateway,
             ..self.numbers_with(Arc::new(self.look()))
         }
     }
@@ -147,13 +155,33 @@ impl Outlook {
     /// Pools, backends and hosts, as they are now.
     pub(crate) fn gateway(&self, state: &State) -> GatewayStatus {
         let (plan, checks) = (self.plans.in_force(), self.plans.checks().seen());
+        let met = self.plans.met();
+        let answers = self.answers.lately(
+            Instant::now(),
+            &self.answer_counts(),
+            self.started.at.elapsed(),
+        );
         let seeing = gateway::Seeing {
             state,
             plan: &plan,
             checks: &checks,
+            met: &met,
+            answers: &answers,
             stock: &self.stock,
         };
         gateway::gateway(&seeing, &self.plans.pools().all())
+    }
+
+    /// What was counted of each backend's answers, over all hosts.
+    fn answer_counts(&self) -> BTreeMap<String, LatencyCounts> {
+        let mut all: BTreeMap<String, LatencyCounts> = BTreeMap::new();
+        for (_, backend, counts) in self.pairs(&self.plans.in_force()) {
+            let sums = all.entry(backend).or_default();
+            let buckets = sums.buckets.iter_mut().zip(counts.buckets);
+            buckets.for_each(|(sum, count)| *sum += count);
+            sums.sum_micros += counts.sum_micros;
+        }
+        all
     }
 
     fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
@@ -256,6 +284,7 @@ impl Outlook {
         Snapshot {
             details,
             gateway: GatewayStatus::default(),
+            slow: Slow::default(),
             numbers: Numbers {
                 pool: numbers::pool_status(pools.iter().map(|pool| &**pool)),
                 all_refused: numbers::all_refused(&pools),

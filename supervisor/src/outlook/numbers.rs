@@ -11,7 +11,10 @@ use tpp::{
     shared::{Hopeless, SupervisorCounters},
 };
 
-use super::snapshot::{Exports, Refreshes};
+use super::{
+    slow,
+    snapshot::{Exports, Refreshes},
+};
 use crate::{fleet::WorkerReport, pools::Running};
 
 /// All pools together.
@@ -36,16 +39,23 @@ pub(super) fn pool_status<'a>(pools: impl IntoIterator<Item = &'a Stock>) -> Poo
 /// A pool in a line.
 pub(crate) fn pool_summary(name: &str, pool: &Running) -> PoolSummary {
     let stock = &pool.stock;
+    // Each asks the ledger by itself.
+    let longest_hold = slow::holds(name, pool).into_iter().next();
+    let failing_accounts = slow::failing(name, pool);
+    let configured_tokens = pool.refresher.ledger().configured();
     PoolSummary {
         name: name.to_owned(),
         paused: stock.terms().is_paused(),
         numbers: pool_status([&**stock]),
-        configured_tokens: pool.refresher.ledger().configured(),
+        configured_tokens,
         idle_leases: stock.idle_leases(),
         longest_wait_ms: u64::try_from(longest_wait(std::slice::from_ref(stock)).as_millis())
             .unwrap_or(u64::MAX),
         all_refused: matches!(stock.hopeless(), Some(Hopeless::Refused(_))),
         provider: pool.provider().to_owned(),
+        longest_hold,
+        longest_ended_hold: slow::longest_ended(name, pool),
+        failing_accounts,
     }
 }
 

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tpp::{
     control::{
-        BreakerWord, CertificateStatus, GatewayStatus, PoolStatus, PoolTally, SupervisorEvent,
-        WorkerStatus,
+        BreakerWord, CertificateStatus, GatewayStatus, PoolStatus, PoolTally, Slow,
+        SupervisorEvent, WorkerStatus,
     },
     shared::{HostTotals, LatencyCounts, Totals},
 };
@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub details: Arc<Details>,
     /// Pools, backends and hosts, for whoever may order.
     pub gateway: GatewayStatus,
+    /// What is slow, and what fails, for the same.
+    pub slow: Slow,
 }
 
 /// What is read from a few words of the region.
@@ -197,6 +199,7 @@ pub(crate) mod examples {
                 ..Details::default()
             }),
             gateway: GatewayStatus::default(),
+            slow: Slow::default(),
         }
     }
 }

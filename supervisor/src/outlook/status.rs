@@ -44,6 +44,7 @@ pub fn status(snapshot: &Snapshot) -> Status {
         workers: details.workers.clone(),
         supervisors: details.history.clone(),
         gateway: snapshot.gateway.clone(),
+        slow: snapshot.slow.clone(),
     }
 }
 

@@ -8,6 +8,7 @@ use tpp::{
     pool::{SlotIndex, SlotState},
 };
 
+use super::slow::millis;
 use crate::{pools::Running, refresh::Book, schedule::SlotState as TokenState};
 
 /// State of a slot whose user the server refuses.
@@ -35,6 +36,7 @@ pub(super) fn each(name: &str, running: &Running, now: Instant) -> Vec<TokenStat
             let ends_at = view.as_ref().and_then(|view| view.ends_at);
             let left = |at: Instant| at.saturating_duration_since(now).as_secs();
             let next_login = view.as_ref().and_then(|view| view.next_login);
+            let holding = stock.holding(SlotIndex::new(index));
             Some(TokenStatus {
                 slot: number,
                 user: note.user.clone(),
@@ -58,6 +60,9 @@ pub(super) fn each(name: &str, running: &Running, now: Instant) -> Vec<TokenStat
                 last_used_seconds: stock
                     .last_used(SlotIndex::new(index))
                     .map(|time| time.as_secs()),
+                held_ms: holding.map(|holding| millis(holding.held)),
+                client: holding.and_then(|holding| Some(holding.client?.to_string())),
+                idle_ms: holding.and_then(|holding| holding.idle).map(millis),
             })
         })
         .collect()

@@ -78,7 +78,7 @@ impl Plans {
             let (one, conduct) = words[at];
             match step {
                 Move::Eject { until, times } => {
-                    conduct.eject(until, times);
+                    conduct.eject(now, until, times);
                     let (failures, seconds) =
                         (standings[at].failures, (until - now).div_ceil(1000));
                     warn!(
@@ -100,7 +100,7 @@ impl Plans {
         let met = backends.filter_map(|one| {
             let conduct = conduct(&self.stock, one)?;
             let met = Met {
-                out_for: Duration::from_millis(conduct.out_until().saturating_sub(now)),
+                out: conduct.ejection(now),
                 ejections: conduct.ejections(),
             };
             Some((one.id.clone(), met))

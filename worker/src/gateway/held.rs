@@ -144,7 +144,9 @@ impl Drop for Held {
         if self.reset == Reset::Login || self.lease.is_ended() {
             self.mark_spent();
         }
-        self.holds.note(self.begun.elapsed());
+        let held = self.begun.elapsed();
+        self.holds.note(held);
+        self.lease.note_end(held);
         debug!(
             worker = self.worker,
             slot = self.lease.slot().get(),

@@ -97,6 +97,7 @@ async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Fail
         "lease acquired"
     );
     client.timer.leash.bind(&lease);
+    lease.note_holder(client.peer, client.worker.clock.monotonic());
     pool.note_scarcity();
     client.held = Some(Held::new(lease, &client.worker, pool));
     Ok(())

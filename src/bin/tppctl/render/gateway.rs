@@ -1,11 +1,12 @@
 //! The tables of virtual hosts and of backends.
 
-use tpp::control::{BackendStatus, BreakerStatus, BreakerWord, DomainStatus};
+use tpp::control::{BackendStatus, BreakerStatus, BreakerWord, DomainStatus, EjectionStatus};
 
 use super::{
     Page, Tone,
-    table::{Cell, Kind, Row, Table},
-    text::{compact, visible},
+    slow::milliseconds,
+    table::{Cell, Grid, Kind, Row, Table},
+    text::{compact, span, visible},
 };
 
 /// A line for each virtual host.
@@ -13,6 +14,15 @@ pub(crate) fn domains(domains: &[DomainStatus], page: Page) -> String {
     if domains.is_empty() {
         return "no virtual hosts\n".into();
     }
+    domains_table(domains).render(page)
+}
+
+/// The same, for another layout.
+pub(crate) fn domains_grid(domains: &[DomainStatus]) -> Grid {
+    domains_table(domains).grid()
+}
+
+fn domains_table(domains: &[DomainStatus]) -> Table<8> {
     let columns = [
         ("DOMAIN", Kind::Elastic),
         ("TAG", Kind::Word),
@@ -27,7 +37,6 @@ pub(crate) fn domains(domains: &[DomainStatus], page: Page) -> String {
         columns,
         rows: domains.iter().map(domain).collect(),
     }
-    .render(page)
 }
 
 fn domain(domain: &DomainStatus) -> Row<8> {
@@ -59,11 +68,20 @@ fn breaker(status: &BreakerStatus) -> Cell {
     }
 }
 
-/// A line for each backend, and below it why the last check that failed did.
+/// A line for each backend, and below it why the last check that failed did, or why it is left out.
 pub(crate) fn backends(backends: &[BackendStatus], page: Page) -> String {
     if backends.is_empty() {
         return "no backends\n".into();
     }
+    backends_table(backends).render(page)
+}
+
+/// The same, for another layout.
+pub(crate) fn backends_grid(backends: &[BackendStatus]) -> Grid {
+    backends_table(backends).grid()
+}
+
+fn backends_table(backends: &[BackendStatus]) -> Table<10> {
     let columns = [
         ("BACKEND", Kind::Elastic),
         ("ADDRESS", Kind::Word),
@@ -72,6 +90,7 @@ pub(crate) fn backends(backends: &[BackendStatus], page: Page) -> String {
         ("STATE", Kind::Word),
         ("HEALTH", Kind::Word),
         ("ACTIVE", Kind::Number),
+        ("MEAN", Kind::Number),
         ("BREAKER", Kind::Word),
         ("SOURCE", Kind::Word),
     ];
@@ -79,19 +98,24 @@ pub(crate) fn backends(backends: &[BackendStatus], page: Page) -> String {
         columns,
         rows: backends.iter().map(backend).collect(),
     }
-    .render(page)
 }
 
-fn backend(backend: &BackendStatus) -> Row<9> {
+fn backend(backend: &BackendStatus) -> Row<10> {
     let state = match backend.state.as_str() {
         "ready" => Tone::Plain,
         _ => Tone::Warning,
     };
-    let (word, health) = match (&backend.health, backend.healthy) {
-        (None, _) => ("-", Tone::Faint),
-        (Some(_), true) => ("up", Tone::Good),
-        (Some(_), false) => ("down", Tone::Bad),
+    let (word, health) = match (&backend.health, backend.healthy, &backend.ejected) {
+        (Some(_), false, _) => ("down".to_owned(), Tone::Bad),
+        (_, _, Some(out)) => (
+            format!("out {}", span(out.remaining_seconds)),
+            Tone::Warning,
+        ),
+        (None, _, None) => ("-".to_owned(), Tone::Faint),
+        (Some(_), true, None) => ("up".to_owned(), Tone::Good),
     };
+    let mean = backend.answers.as_ref();
+    let mean = mean.map_or_else(|| "-".to_owned(), |times| milliseconds(times.mean_ms));
     let cells = [
         visible(&backend.id).into(),
         visible(&backend.address).into(),
@@ -100,11 +124,35 @@ fn backend(backend: &BackendStatus) -> Row<9> {
         Cell::toned(visible(&backend.state), state),
         Cell::toned(word, health),
         compact(backend.in_flight).into(),
+        mean.into(),
         breaker(&backend.breaker),
         visible(&backend.source).into(),
     ];
     let error = backend.health.as_ref().filter(|_| !backend.healthy);
     let error = error.and_then(|health| health.last_error.as_ref());
-    let note = error.map(|error| Cell::toned(format!("last error: {}", visible(error)), Tone::Bad));
-    Row { cells, note }
+    let error =
+        error.map(|error| Cell::toned(format!("last error: {}", visible(error)), Tone::Bad));
+    let out = backend.ejected.as_ref();
+    Row {
+        cells,
+        note: error.or_else(|| out.map(|out| Cell::toned(left_out(out), Tone::Warning))),
+    }
+}
+
+/// Since when, for how long and why a backend is left out.
+fn left_out(out: &EjectionStatus) -> String {
+    let since = out.since.map_or_else(String::new, |since| {
+        let begun = out.until.saturating_sub(since);
+        let for_now = begun.saturating_sub(out.remaining_seconds);
+        format!(" for {}", span(for_now))
+    });
+    let again = match out.times {
+        0 | 1 => String::new(),
+        times => format!(", time {times} in a row"),
+    };
+    format!(
+        "left out{since}, {} more{again}: {}",
+        span(out.remaining_seconds),
+        visible(&out.reason)
+    )
 }

@@ -2,8 +2,10 @@
 
 mod certificates;
 mod gateway;
+mod holders;
 mod pools;
 mod report;
+mod slow;
 mod status;
 mod table;
 mod text;
@@ -11,13 +13,15 @@ mod tokens;
 mod workers;
 
 pub(crate) use self::{
-    gateway::{backends, domains},
-    pools::pools,
+    gateway::{backends, backends_grid, domains, domains_grid},
+    holders::{holders, holders_grid},
+    pools::{pools, pools_grid},
     report::report,
     status::status,
-    text::{counted, visible},
+    table::{Grid, Kind},
+    text::{counted, short_span, span, visible},
     tokens::tokens,
-    workers::workers,
+    workers::{workers, workers_grid},
 };
 
 use serde::Serialize;
@@ -33,7 +37,7 @@ pub(crate) struct Page {
 
 /// What a piece of text says to the eye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tone {
+pub(crate) enum Tone {
     Plain,
     Heading,
     Good,

@@ -4,7 +4,7 @@ use tpp::control::PoolSummary;
 
 use super::{
     Page, Tone,
-    table::{Cell, Kind, Row, Table},
+    table::{Cell, Grid, Kind, Row, Table},
     text::{compact, short_span, visible},
 };
 
@@ -13,6 +13,15 @@ pub(crate) fn pools(pools: &[PoolSummary], page: Page) -> String {
     if pools.is_empty() {
         return "no pools\n".into();
     }
+    pools_table(pools).render(page)
+}
+
+/// The same, for another layout.
+pub(crate) fn pools_grid(pools: &[PoolSummary]) -> Grid {
+    pools_table(pools).grid()
+}
+
+fn pools_table(pools: &[PoolSummary]) -> Table<8> {
     let columns = [
         ("POOL", Kind::Elastic),
         ("STATE", Kind::Word),
@@ -27,7 +36,6 @@ pub(crate) fn pools(pools: &[PoolSummary], page: Page) -> String {
         columns,
         rows: pools.iter().map(row).collect(),
     }
-    .render(page)
 }
 
 fn row(pool: &PoolSummary) -> Row<8> {

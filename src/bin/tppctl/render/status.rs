@@ -6,7 +6,7 @@ use tpp::{
 };
 
 use super::{
-    Page, Tone, certificates,
+    Page, Tone, certificates, slow,
     text::{counted, grouped, short_span, span, visible, wrap},
     workers,
 };
@@ -87,6 +87,7 @@ fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
     } else {
         fields.push(upstream(status));
     }
+    fields.extend(slow::slow(&status.slow));
     fields.push((
         "listen",
         visible(&status.listen.join(", ")).into(),
@@ -198,12 +199,17 @@ fn backends(status: &Status) -> (&'static str, String, Tone) {
         let names: Vec<_> = down.iter().map(|one| visible(&one.id)).collect();
         told.push_str(&format!("; down: {}", names.join(", ")));
     }
+    let out: Vec<_> = all.iter().filter(|one| one.ejected.is_some()).collect();
+    if !out.is_empty() {
+        let names: Vec<_> = out.iter().map(|one| visible(&one.id)).collect();
+        told.push_str(&format!("; left out: {}", names.join(", ")));
+    }
     let domains = status.gateway.domains.iter();
     let unserved: Vec<_> = domains
         .filter(|domain| domain.healthy_backends == 0)
         .map(|domain| visible(&domain.domain))
         .collect();
-    let tone = match (down.is_empty(), unserved.is_empty()) {
+    let tone = match (down.is_empty() && out.is_empty(), unserved.is_empty()) {
         (true, true) => Tone::Plain,
         (false, true) => Tone::Warning,
         (_, false) => {

@@ -10,7 +10,7 @@ const ELASTIC_MINIMUM: usize = 8;
 
 /// Which way a column leans, and whether it gives way when the page is narrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Number,
     Word,
     Elastic,
@@ -18,9 +18,9 @@ pub(super) enum Kind {
 
 /// One field.
 #[derive(Debug)]
-pub(super) struct Cell {
-    text: String,
-    tone: Tone,
+pub(crate) struct Cell {
+    pub(crate) text: String,
+    pub(crate) tone: Tone,
 }
 
 impl Cell {
@@ -52,7 +52,23 @@ pub(super) struct Table<const N: usize> {
     pub(super) rows: Vec<Row<N>>,
 }
 
+/// A table's columns and cells, for whoever lays it out otherwise.
+#[derive(Debug, Default)]
+pub(crate) struct Grid {
+    pub(crate) titles: Vec<(&'static str, Kind)>,
+    pub(crate) rows: Vec<Vec<Cell>>,
+}
+
 impl<const N: usize> Table<N> {
+    /// The same without its notes.
+    pub(super) fn grid(self) -> Grid {
+        let rows = self.rows.into_iter();
+        Grid {
+            titles: self.columns.to_vec(),
+            rows: rows.map(|row| row.cells.into()).collect(),
+        }
+    }
+
     /// The table as lines, each within the page as far as the columns that are not elastic allow.
     pub(super) fn render(&self, page: Page) -> String {
         let (widths, gap) = self.layout(page);

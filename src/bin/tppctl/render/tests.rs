@@ -1,4 +1,5 @@
 mod backends;
+mod slow;
 
 use tpp::control::{
     CertificateStatus, GatewayStatus, Health, PoolStatus, Status, SupervisorEvent, TokenStatus,
@@ -63,6 +64,7 @@ fn healthy() -> Status {
         longest_wait_ms: 0,
         idle_leases: 3,
         gateway: GatewayStatus::default(),
+        slow: tpp::control::Slow::default(),
         requests: 1_234_567,
         request_errors: 1,
         worker_restarts: 0,
@@ -103,6 +105,7 @@ fn troubled() -> Status {
         longest_wait_ms: 1250,
         idle_leases: 0,
         gateway: GatewayStatus::default(),
+        slow: tpp::control::Slow::default(),
         request_errors: 15,
         worker_restarts: 7,
         workers: vec![worker(0, "ready"), gone],
@@ -126,6 +129,9 @@ fn token(slot: u32, user: &str, state: &str) -> TokenStatus {
         provider: "dolphindb".into(),
         expires_in_seconds: Some(3600),
         last_used_seconds: Some(2),
+        held_ms: None,
+        client: None,
+        idle_ms: None,
     }
 }
 
@@ -142,6 +148,9 @@ fn refused() -> TokenStatus {
         fingerprint: None,
         expires_in_seconds: None,
         last_used_seconds: None,
+        held_ms: None,
+        client: None,
+        idle_ms: None,
         ..token(2, "user2", "refused")
     }
 }
@@ -444,7 +453,10 @@ fn json_is_the_struct_pretty_printed() {
     "pool": "default",
     "provider": "dolphindb",
     "expires_in_seconds": null,
-    "last_used_seconds": null
+    "last_used_seconds": null,
+    "held_ms": null,
+    "client": null,
+    "idle_ms": null
   }
 ]
 "#

@@ -85,7 +85,7 @@ fn split_at_width(text: &str, columns: usize) -> (&str, &str) {
 }
 
 /// A span in its two largest units, six characters at most: `45s`, `12m30s`, `3h05m`, `2d04h`, `123d`.
-pub(super) fn span(seconds: u64) -> String {
+pub(crate) fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     match seconds {
         0..60 => format!("{seconds}s"),
@@ -97,7 +97,7 @@ pub(super) fn span(seconds: u64) -> String {
 }
 
 /// A span given in milliseconds: `120ms`, `1.2s`, and from a minute on as [`span`].
-pub(super) fn short_span(milliseconds: u64) -> String {
+pub(crate) fn short_span(milliseconds: u64) -> String {
     match milliseconds {
         0..1000 => format!("{milliseconds}ms"),
         1000..60_000 => format!("{}.{}s", milliseconds / 1000, milliseconds % 1000 / 100),

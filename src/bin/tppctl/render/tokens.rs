@@ -3,12 +3,15 @@
 use tpp::{config::DEFAULT_POOL, control::TokenStatus};
 
 use super::{
-    Page, Tone,
+    Page, Tone, slow,
     table::{Cell, Kind, Row, Table},
     text::{compact, span, visible},
 };
 
-/// A line for each slot, and below it why its last failed login failed; a table for each pool.
+/// A hold shorter than this is nobody's concern, milliseconds.
+const LEAST_TOLD: u64 = 1000;
+
+/// A line for each slot, and below it why its last login failed, or who has held it for long; a table for each pool.
 pub(crate) fn tokens(tokens: &[TokenStatus], page: Page) -> String {
     if tokens.is_empty() {
         return "no tokens\n".into();
@@ -73,9 +76,16 @@ fn row(token: &TokenStatus) -> Row<11> {
         )
         .into(),
     ];
-    let note = token
-        .last_error
-        .as_ref()
-        .map(|error| Cell::toned(format!("last error: {}", visible(error)), error_tone));
-    Row { cells, note }
+    let error = token.last_error.as_ref();
+    let error =
+        error.map(|error| Cell::toned(format!("last error: {}", visible(error)), error_tone));
+    let held = token.held_ms.filter(|&held| held >= LEAST_TOLD);
+    let held = held.map(|held| {
+        let held = slow::held(held, token.client.as_deref(), token.idle_ms);
+        Cell::toned(format!("held for {held}"), Tone::Faint)
+    });
+    Row {
+        cells,
+        note: error.or(held),
+    }
 }

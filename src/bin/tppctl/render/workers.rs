@@ -4,7 +4,7 @@ use tpp::control::WorkerStatus;
 
 use super::{
     Page, Tone,
-    table::{Cell, Kind, Row, Table},
+    table::{Cell, Grid, Kind, Row, Table},
     text::{compact, short_span, span, visible},
 };
 
@@ -13,6 +13,15 @@ pub(crate) fn workers(workers: &[WorkerStatus], page: Page) -> String {
     if workers.is_empty() {
         return "no workers\n".into();
     }
+    workers_table(workers).render(page)
+}
+
+/// The same, for another layout.
+pub(crate) fn workers_grid(workers: &[WorkerStatus]) -> Grid {
+    workers_table(workers).grid()
+}
+
+fn workers_table(workers: &[WorkerStatus]) -> Table<11> {
     let columns = [
         ("SEAT", Kind::Number),
         ("STATE", Kind::Word),
@@ -30,7 +39,6 @@ pub(crate) fn workers(workers: &[WorkerStatus], page: Page) -> String {
         columns,
         rows: workers.iter().map(row).collect(),
     }
-    .render(page)
 }
 
 fn row(worker: &WorkerStatus) -> Row<11> {

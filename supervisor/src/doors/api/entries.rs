@@ -51,7 +51,14 @@ impl Kind for VirtualHost {
 
 impl Kind for Backend {
     const PATH: &'static str = "/api/v1/backends";
-    const SHOWN: &'static [&'static str] = &["source", "healthy", "health", "addresses"];
+    const SHOWN: &'static [&'static str] = &[
+        "source",
+        "healthy",
+        "health",
+        "addresses",
+        "ejected",
+        "answers",
+    ];
 
     fn shown(&self, live: &Live) -> Value {
         shown_backend(self, live)

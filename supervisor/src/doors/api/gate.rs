@@ -16,6 +16,7 @@ use super::{
     problem::Problem,
     state::{Api, InForce},
 };
+use crate::doors::console;
 
 /// Names the generation of the plan that the workers have when an answer is given.
 pub(super) const GENERATION: HeaderName = HeaderName::from_static("tpp-generation");
@@ -34,9 +35,17 @@ pub(super) async fn gate(
         origins: &in_force.cors_origins,
     };
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut answer = match admitted(&api, &in_force, &rules, &peer, &request) {
-        ControlFlow::Continue(caller) => pass(caller, request, next).await,
-        ControlFlow::Break(answer) => answer,
+    let mut answer = if console::has(request.uri().path()) {
+        // A page that anybody may have, who follows a link from elsewhere too: it knows nothing.
+        match rules.check_host(request.headers()) {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        }
+    } else {
+        match admitted(&api, &in_force, &rules, &peer, &request) {
+            ControlFlow::Continue(caller) => pass(caller, request, next).await,
+            ControlFlow::Break(answer) => answer,
+        }
     };
     let headers = answer.headers_mut();
     rules.open_to(origin.as_ref(), headers);

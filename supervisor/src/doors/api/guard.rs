@@ -50,6 +50,11 @@ impl Rules<'_> {
         }
     }
 
+    /// Refuses what is for another host: all that is asked for a page that anybody may have.
+    pub(super) fn check_host(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        self.host(headers).map(drop)
+    }
+
     fn host<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, Problem> {
         let Some(listen) = self.listen else {
             return Ok(headers

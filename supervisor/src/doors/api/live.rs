@@ -43,7 +43,7 @@ pub(super) const UNDER_WAY: [&str; 5] = [
     "breaker_remaining_seconds",
 ];
 
-/// A backend: with `healthy`, and `health` as the checks have it.
+/// A backend: with `healthy`, `health` as the checks have it, `ejected` and `answers` by what requests met there.
 pub(super) fn shown_backend(backend: &Backend, live: &Live) -> Value {
     let mut shown = backend.to_json();
     shown["source"] = live.state.source::<Backend>(&backend.id).word().into();
@@ -51,6 +51,8 @@ pub(super) fn shown_backend(backend: &Backend, live: &Live) -> Value {
     let seen = live.backends.get(&backend.id);
     shown["health"] = json!(seen.and_then(|one| one.health.as_ref()));
     shown["addresses"] = json!(seen.map(|one| &one.addresses));
+    shown["answers"] = json!(seen.and_then(|one| one.answers));
+    shown["ejected"] = json!(seen.and_then(|one| one.ejected.as_ref()));
     if let Some(seen) = seen {
         under_way(&mut shown, (seen.in_flight, seen.waiting), &seen.breaker);
     }

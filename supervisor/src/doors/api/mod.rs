@@ -10,8 +10,10 @@ mod body;
 mod domains;
 mod entries;
 mod etag;
+mod events;
 mod gate;
 mod guard;
+mod listeners;
 mod live;
 mod pools;
 mod problem;
@@ -38,7 +40,10 @@ use tokio::{
 };
 use tpp::config::{Backend, VirtualHost};
 
-use super::accept::{Accept, Full, accept};
+use super::{
+    accept::{Accept, Full, accept},
+    console,
+};
 use auth::Peer;
 use problem::Problem;
 
@@ -126,6 +131,7 @@ const ROUTES: &[Route] = &[
     ("/generation", || get(service::generation)),
     ("/workers", || get(service::workers)),
     ("/metrics", || get(service::metrics)),
+    ("/events", || get(events::events)),
     ("/openapi.json", || get(service::description)),
     ("/reload", || post(service::reload)),
     ("/config/check", || post(service::check)),
@@ -167,7 +173,7 @@ fn router(api: Arc<Api>) -> Router {
         .fold(Router::new(), |router, (path, methods)| {
             router.route(&format!("{ROOT}{path}"), methods())
         });
-    routes
+    console::beside(routes)
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state(Arc::clone(&api), gate::gate))

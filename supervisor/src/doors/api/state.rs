@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tpp::api_tokens::ApiTokens;
 
-use super::{auth::Failures, live::Live};
+use super::{auth::Failures, listeners::Listeners, live::Live};
 use crate::{
     desired::{Desired, State},
     orders::Orders,
@@ -17,6 +17,7 @@ pub(crate) struct Api {
     pub(super) outlook: Arc<Outlook>,
     pub(super) desired: Arc<Desired>,
     pub(super) failures: Failures,
+    pub(super) listeners: Listeners,
     /// Where it listens; `None`: on a Unix socket.
     pub(super) listen: Option<SocketAddr>,
 }
@@ -43,6 +44,7 @@ impl Api {
             desired: Arc::clone(&outlook.desired),
             outlook,
             failures: Failures::default(),
+            listeners: Listeners::default(),
             listen,
         }
     }

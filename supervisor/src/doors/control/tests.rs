@@ -151,6 +151,9 @@ async fn the_list_of_all_slots_fits_a_frame() {
         provider: "dolphindb".into(),
         expires_in_seconds: Some(u64::MAX),
         last_used_seconds: Some(u64::MAX),
+        held_ms: Some(u64::MAX),
+        client: Some("x".repeat(39)),
+        idle_ms: Some(u64::MAX),
     };
     let slots = u32::try_from(MAX_SESSIONS).unwrap();
     let tokens = Reply::Tokens((0..slots).map(slot).collect());
@@ -165,7 +168,7 @@ async fn a_reply_too_long_becomes_a_failure() {
     let reply = server.ask(Command::Status).await;
     failed(
         reply,
-        "the answer cannot be sent: frame of 16777263 bytes, at most 16777216 are allowed",
+        "the answer cannot be sent: frame of 18874415 bytes, at most 18874368 are allowed",
     );
 }
 

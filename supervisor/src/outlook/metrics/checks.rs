@@ -22,8 +22,10 @@ pub(super) fn checks(snapshot: &Snapshot) -> Vec<MetricFamily> {
     };
     let met = &snapshot.details.met;
     let ejected = |(id, one): (&String, &Met)| {
-        let is_out = !one.out_for.is_zero();
-        gauge_of(u8::from(is_out).into(), vec![label("backend", id)])
+        gauge_of(
+            u8::from(one.out.is_some()).into(),
+            vec![label("backend", id)],
+        )
     };
     let ejections =
         |(id, one): (&String, &Met)| counter_of(one.ejections, vec![label("backend", id)]);

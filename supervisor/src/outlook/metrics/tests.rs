@@ -34,6 +34,7 @@ fn worker(seat: u32, state: &str, connections: u64, waiting: u64) -> WorkerStatu
 fn snapshot() -> Snapshot {
     Snapshot {
         gateway: tpp::control::GatewayStatus::default(),
+        slow: tpp::control::Slow::default(),
         numbers: Numbers {
             idle_leases: 0,
             all_refused: None,

@@ -69,6 +69,22 @@ fn a_host_that_nobody_serves_is_named() {
 }
 
 #[test]
+fn one_that_is_left_out_says_since_when_until_when_and_why() {
+    let out = serde_json::json!({
+        "since": NOW - 40, "until": NOW + 20, "remaining_seconds": 20, "times": 2,
+        "reason": "5 requests in a row failed",
+    });
+    let mut ejected = backend("a1", true);
+    ejected.ejected = Some(serde_json::from_value(out).expect("an ejection as tpp tells it"));
+    let shown = super::super::backends(std::slice::from_ref(&ejected), PLAIN);
+    assert!(shown.contains(" out 20s "), "{shown}");
+    let note = "left out for 40s, 20s more, time 2 in a row: 5 requests in a row failed";
+    assert!(shown.contains(note), "{shown}");
+    let line = line_of(vec![ejected, backend("a2", true)], vec![]);
+    assert_eq!(line, "backends  2 of 2 can serve; left out: a1");
+}
+
+#[test]
 fn one_backend_alone_is_the_upstream() {
     let shown = told(vec![backend("upstream", true)], Vec::new());
     assert!(shown.contains("\nupstream  192.0.2.7:8848\n"), "{shown}");
