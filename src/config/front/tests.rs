@@ -134,10 +134,11 @@ fn a_listener_that_cannot_be_or_cannot_do_what_it_is_to_is_named() {
     );
     is_refused(
         &format!("{}client_certificates = 'required'\n", at("[::]:443")),
-        &[
-            "listeners[0].client_certificates: found \"required\" without tls = true",
-            "listeners[0].client_certificates: found \"required\" without client_ca_file",
-        ],
+        &["listeners[0].client_certificates: found \"required\" without tls = true"],
+    );
+    is_refused(
+        &format!("{ONE}{TLS}client_certificates = 'required'\n"),
+        &["listeners[0].client_certificates: found \"required\" without client_ca_file"],
     );
     is_refused(
         &format!("{}proxy_protocol = true\n", at("[::]:443")),
