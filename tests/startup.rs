@@ -125,17 +125,6 @@ fn logs_are_one_json_object_a_line_when_asked() {
 }
 
 #[test]
-fn an_endpoint_for_traces_is_accepted_with_a_warning() {
-    let upstream = Upstream::start();
-    let settings = Settings::in_front_of(&upstream).accounts(&upstream, 1);
-    let proxy = Proxy::start(&settings.set("telemetry.otlp_endpoint", "\"http://localhost:4317\""));
-    assert!(
-        proxy.log().contains("otlp_endpoint"),
-        "the log says that nothing is exported"
-    );
-}
-
-#[test]
 fn several_addresses_are_listened_on() {
     let upstream = Upstream::start();
     let settings = Settings::in_front_of(&upstream).accounts(&upstream, 1);

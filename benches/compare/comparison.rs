@@ -135,7 +135,7 @@ pub(crate) fn measure(
 pub(crate) fn print(title: &str, measured: &[Measured]) {
     println!("\n{title}");
     println!(
-        "{:<9}{:>23}{:>22}{:>24}{:>22}{:>19}{:>9}",
+        "{:<12}{:>23}{:>22}{:>24}{:>22}{:>19}{:>9}",
         "", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", "CPU to HAProxy", "busiest"
     );
     let reference = measured.iter().find(|proxy| proxy.name == "haproxy");
@@ -150,7 +150,7 @@ pub(crate) fn print(title: &str, measured: &[Measured]) {
             )
         });
         println!(
-            "{:<9}{:>23.0}{:>22.2}{:>24.2}{:>22.1}{:>19}{:>7.0} %",
+            "{:<12}{:>23.0}{:>22.2}{:>24.2}{:>22.1}{:>19}{:>7.0} %",
             proxy.name,
             proxy.summary(rate),
             proxy.summary(|(outcome, _)| outcome.p50.as_secs_f64() * 1e3),

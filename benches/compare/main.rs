@@ -23,6 +23,7 @@ mod slow_upstream;
 mod stats;
 mod steady;
 mod training;
+mod watching;
 
 use comparison::Plan;
 use servers::TPP_NAMES;
@@ -43,7 +44,7 @@ struct Args {
     #[arg(long)]
     without_tpp: bool,
     /// What to measure.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Occupancy, Part::Gateway, Part::Scale, Part::Memory])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Occupancy, Part::Gateway, Part::Scale, Part::Memory, Part::Watching])]
     parts: Vec<Part>,
     /// Client connections, for the comparison.
     #[arg(long, default_value_t = 64)]
@@ -70,6 +71,8 @@ enum Part {
     Memory,
     /// (f) 1,000 requests a second over 1,000 connections, minute by minute
     Steady,
+    /// (g) what logs, scrapes and traces cost
+    Watching,
     /// nothing: a load for a profile-guided build to learn from
     Training,
 }
@@ -132,6 +135,10 @@ fn run(args: &Args) -> Result<()> {
     if args.parts.contains(&Part::Steady) {
         let span = Duration::from_secs(if args.quick { 10 } else { 60 });
         steady::run(&builds, 5, span, scratch.path())?;
+    }
+    if let Some(tpp) = tpp.filter(|_| args.parts.contains(&Part::Watching)) {
+        let plan = if args.quick { plan(2, 2) } else { plan(5, 5) };
+        watching::run(tpp, 2, plan, scratch.path())?;
     }
     if args.parts.contains(&Part::Training) {
         training::run(

@@ -61,11 +61,23 @@ pub(crate) fn start_nginx_proxy(
     workers: usize,
     upstream: SocketAddr,
 ) -> Result<Server> {
+    start_nginx_proxy_as("nginx", dir, workers, upstream, "")
+}
+
+/// The same under another name, with `further` lines for its requests.
+pub(crate) fn start_nginx_proxy_as(
+    name: &'static str,
+    dir: &Path,
+    workers: usize,
+    upstream: SocketAddr,
+    further: &str,
+) -> Result<Server> {
     let pool = format!(
         "upstream up {{ server {upstream}; keepalive 256; keepalive_requests 1000000000; }}"
     );
     let location = format!(
         r#"location / {{
+            {further}
             proxy_pass http://up;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
@@ -73,7 +85,7 @@ pub(crate) fn start_nginx_proxy(
             proxy_set_header Authorization "Bearer {TOKEN}";
         }}"#
     );
-    start_nginx("nginx", dir, workers, &pool, free_address()?, &location)
+    start_nginx(name, dir, workers, &pool, free_address()?, &location)
 }
 
 /// nginx of this name, with `pool` before its one server and `locations` in it.
@@ -132,21 +144,31 @@ pub(crate) fn start_haproxy(
     upstream: SocketAddr,
     queue: Option<usize>,
 ) -> Result<Server> {
+    start_haproxy_as("haproxy", dir, haproxy_head(threads), upstream, queue)
+}
+
+/// The same under another name, with a head of its own.
+pub(crate) fn start_haproxy_as(
+    name: &'static str,
+    dir: &Path,
+    head: String,
+    upstream: SocketAddr,
+    queue: Option<usize>,
+) -> Result<Server> {
     let address = free_address()?;
     let limit = queue
         .map(|limit| format!("maxconn {limit}"))
         .unwrap_or_default();
     let configuration = format!(
-        "{}frontend clients
+        "{head}frontend clients
     bind {address} backlog 4096
     default_backend servers
 backend servers
     http-request set-header Authorization \"Bearer {TOKEN}\"
     server upstream {upstream} pool-purge-delay 300s {limit}
-",
-        haproxy_head(threads)
+"
     );
-    start_haproxy_with(dir, address, &configuration)
+    launch_haproxy(name, dir, address, &configuration)
 }
 
 /// What every HAProxy here begins with.
@@ -173,12 +195,21 @@ pub(crate) fn start_haproxy_with(
     address: SocketAddr,
     configuration: &str,
 ) -> Result<Server> {
-    let dir = dir.join("haproxy");
+    launch_haproxy("haproxy", dir, address, configuration)
+}
+
+fn launch_haproxy(
+    name: &'static str,
+    dir: &Path,
+    address: SocketAddr,
+    configuration: &str,
+) -> Result<Server> {
+    let dir = dir.join(name);
     fs::create_dir(&dir)?;
     let file = write(&dir, "haproxy.cfg", configuration)?;
     let mut command = Command::new(find("haproxy")?);
     command.args(["-db", "-f"]).arg(file);
-    let mut program = Program::start("haproxy", command, &dir)?;
+    let mut program = Program::start(name, command, &dir)?;
     program.wait_for_listener(address)?;
     Ok(Server { program, address })
 }

@@ -54,7 +54,7 @@ pub use section::{
     proxy::Proxy,
     rate_limit::{RateHeaders, RateKey, RateLimit},
     retry::Retry,
-    telemetry::{AccessLog, AccessLogFormat, LogFormat, LogOutput, Telemetry},
+    telemetry::{AccessLog, AccessLogFormat, LogFormat, LogOutput, OtlpProtocol, Telemetry},
     tls::{Tls, TlsVersion},
     token::{Token, TokenScope},
     trusted::TrustedProxies,
@@ -131,7 +131,6 @@ impl Config {
             }
         }
         list.extend(self.front.warnings(&self.gateway, unix_seconds()));
-        list.extend(self.telemetry.warnings());
         list
     }
 

@@ -28,6 +28,8 @@ mod rows;
 #[cfg(not(tpp_loom))]
 mod settings;
 #[cfg(not(tpp_loom))]
+mod spans;
+#[cfg(not(tpp_loom))]
 mod stock;
 #[cfg(all(test, not(tpp_loom)))]
 mod tests;

@@ -142,7 +142,7 @@ impl Stock {
     }
 
     /// Seats of which there may be numbers: the memory of others is never touched.
-    fn seats_ever_filled(&self) -> impl Iterator<Item = SeatIndex> + '_ {
+    pub(super) fn seats_ever_filled(&self) -> impl Iterator<Item = SeatIndex> + '_ {
         let seats = self.region.seats().iter().enumerate();
         seats
             .filter(|(_, seat)| seat.word().epoch.get() != 0)

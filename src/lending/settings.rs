@@ -46,6 +46,9 @@ pub struct WorkerSettings {
     pub access_log: AccessLog,
     /// `telemetry.access_log_format`.
     pub access_log_format: AccessLogFormat,
+    /// Of the traces that begin here so many in a hundred are recorded; `None`: traces are none of tpp's business.
+    #[serde(default)]
+    pub trace_percent: Option<u32>,
 }
 
 /// What a worker must know of `[token]`: nothing that only a login needs.
@@ -98,6 +101,7 @@ impl WorkerSettings {
             log_output: config.telemetry.log_output.clone(),
             access_log: config.telemetry.access_log.clone(),
             access_log_format: config.telemetry.access_log_format,
+            trace_percent: config.telemetry.trace_percent(),
         }
     }
 }

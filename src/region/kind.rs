@@ -10,6 +10,7 @@ use crate::{
         BackendSeat, HostSeat, PairSeat, PoolLogins, PoolSeat, PoolWords, SeatCounters,
         SupervisorCounters, TokenWords,
     },
+    spans::SpanRing,
     sync::AtomicU64,
 };
 
@@ -43,6 +44,7 @@ pub(super) enum Kind {
     PairSeats = 11,
     Groups = 12,
     Rates = 13,
+    SpanRings = 14,
     PoolWords = 0x100,
     Slots = 0x101,
     Bitmap = 0x102,
@@ -79,6 +81,7 @@ impl Kind {
             Self::Pairs => size_of::<PairRow>(),
             Self::PairSeats => size_of::<PairSeat>(),
             Self::Groups => size_of::<GroupRow>(),
+            Self::SpanRings => size_of::<SpanRing>(),
             Self::History | Self::Clients | Self::Places | Self::TokenBytes | Self::Rates => {
                 size_of::<AtomicU64>()
             }

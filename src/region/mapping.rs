@@ -16,6 +16,7 @@ use crate::{
     shared::{
         BackendSeat, HostSeat, PairSeat, PoolLogins, PoolSeat, PoolWords, SeatCounters, TokenWords,
     },
+    spans::SpanRing,
     sync::AtomicU64,
 };
 
@@ -66,6 +67,8 @@ unsafe impl Shared for BackendSeat {}
 // SAFETY: `repr(C)`, a gauge (`repr(transparent)` over an atomic integer), an atomic integer, and `Latency`, which is `repr(C)` over
 // counters.
 unsafe impl Shared for PairSeat {}
+// SAFETY: `repr(C)`, padded atomic integers, a counter (`repr(transparent)` over one), arrays of atomic integers, padding.
+unsafe impl Shared for SpanRing {}
 
 /// A shared, writable mapping of a whole memory file.
 #[derive(Debug)]

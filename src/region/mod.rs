@@ -17,6 +17,7 @@ mod pools;
 mod rows;
 mod seat_lock;
 mod sections;
+mod span_rings;
 
 use std::{
     ffi::CStr,
@@ -39,6 +40,7 @@ use crate::{
     ids::{PoolId, SeatIndex},
     roster::Seat,
     shared::{Publication, SeatCounters, SupervisorCounters},
+    spans::SpanRing,
     sync::AtomicU64,
 };
 
@@ -121,6 +123,8 @@ pub struct Region {
     default: PoolParts,
     /// Where its rows lie, once they are there.
     rows: OnceLock<RowParts>,
+    /// Where the rings of spans lie, once they are there.
+    span_rings: OnceLock<Span<SpanRing>>,
 }
 
 impl Region {
@@ -197,6 +201,7 @@ impl Region {
             parts,
             default,
             rows: OnceLock::new(),
+            span_rings: OnceLock::new(),
         })
     }
 

@@ -19,7 +19,15 @@ pub struct SupervisorCounters {
     pub worker_restarts: Counter,
     /// Configurations put in force.
     pub configurations: Counter,
-    reserved: [Counter; 11],
+    /// Spans that a collector took.
+    pub spans_exported: Counter,
+    /// Spans that no collector took in time.
+    pub spans_lost: Counter,
+    /// Exports that a collector took.
+    pub exports_taken: Counter,
+    /// Exports that failed, each try.
+    pub exports_failed: Counter,
+    reserved: [Counter; 7],
 }
 
 /// Buckets of a [`Histogram`], the last one without a bound.

@@ -63,13 +63,8 @@ pub enum TrustError {
 /// If the roots cannot be had.
 pub fn client_config(upstream: &Upstream) -> Result<ClientConfig, TrustError> {
     let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()?;
     let verifier: Arc<dyn ServerCertVerifier> = match (upstream.tls, &upstream.ca_file) {
-        (false, _) => {
-            let none = RootCertStore::empty();
-            return Ok(builder.with_root_certificates(none).with_no_client_auth());
-        }
+        (false, _) => return config_of(RootCertStore::empty()),
         (true, _) if !upstream.verify => Arc::new(Verifier::new(TrustAnyone, &provider)),
         (true, ca_file) => {
             let (roots, own) = match ca_file {
@@ -82,9 +77,22 @@ pub fn client_config(upstream: &Upstream) -> Result<ClientConfig, TrustError> {
             Arc::new(Verifier::new(TrustOwn::new(chains, own), &provider))
         }
     };
-    Ok(builder
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
+}
+
+/// The settings for a server that one of `roots` vouches for.
+///
+/// # Errors
+/// If the TLS library does not take its settings.
+pub fn config_of(roots: RootCertStore) -> Result<ClientConfig, TrustError> {
+    let provider = Arc::new(ring::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
         .with_no_client_auth())
 }
 
@@ -114,8 +122,11 @@ fn roots_of_file(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'stat
     Ok((roots, own))
 }
 
-/// Some of a system's roots may be unreadable or odd; what is left counts, as long as it is not nothing.
-fn roots_of_system() -> Result<RootCertStore, TrustError> {
+/// This machine's. Some may be unreadable or odd; what is left counts, as long as it is not nothing.
+///
+/// # Errors
+/// If there are none.
+pub fn roots_of_system() -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {

@@ -13,6 +13,7 @@
 //! | `pools` | the pools of tokens, each with its refresher |
 //! | [`outlook`] | what there is to see: one snapshot, and pure views of it |
 //! | [`health`] | active checks: which backends answer |
+//! | `export` | spans and metrics to a collector, by OTLP |
 //! | `orders` | what can be ordered: reload, restart, refresh, upgrade |
 //! | [`doors`] | who asks and orders: the control socket, the health endpoint |
 //! | [`succession`] | from one supervisor to the next: taking over, upgrading in place |
@@ -25,6 +26,7 @@ pub mod desired;
 pub mod dev;
 mod doorbell;
 pub mod doors;
+mod export;
 mod fleet;
 mod front;
 pub mod health;

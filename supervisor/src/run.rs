@@ -27,6 +27,7 @@ use crate::{
     desired::{Desired, first_state},
     doorbell,
     doors::{all::Doors, control::reply_to},
+    export::Exporting,
     fleet::{Fleet, FleetHandle, Order},
     front::{self, FrontDoor},
     in_force::InForce,
@@ -124,8 +125,15 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     tokio::spawn(answers::watch(Arc::clone(&outlook)));
     tokio::spawn(front::watch(front, turn));
     tokio::spawn(children::reap_orphans());
+    let exporting = Exporting::begin(&outlook);
     let servers = doors.open(orders, outlook);
-    if !fleet.run(received).await {
+    let workers_stay = fleet.run(received).await;
+    match exporting {
+        Some(exporting) if workers_stay => exporting.leave(),
+        Some(exporting) => exporting.finish().await,
+        None => {}
+    }
+    if !workers_stay {
         pools.log_out().await;
     }
     // From here on the pool may be another supervisor's to write to.

@@ -111,7 +111,7 @@ fn load_reads_files_beside_the_configuration() {
 #[test]
 fn warnings_name_what_is_risky_or_without_effect() {
     let text = format!(
-        "{}\n[telemetry]\notlp_endpoint = 'http://localhost:4317'\n",
+        "{}\n",
         LEAST.replace("host = 'db'", "host = 'db'\ntls = true\nverify = false")
     );
     let vars = variables(&[
@@ -121,7 +121,6 @@ fn warnings_name_what_is_risky_or_without_effect() {
     let expected = [
         "TPP_CREDENTIAL_PASSWORD is set, but not read: write password_file in [[credentials]]",
         "upstream.verify is false: whoever stands between can pose as the upstream and read passwords and tokens",
-        "telemetry.otlp_endpoint is set, but nothing is exported yet",
     ];
     assert_eq!(
         expected.as_slice(),

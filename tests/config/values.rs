@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tpp::config::{Abandoned, Client, HostHeader, LeaseMode, LogFormat, Proxy, Reset, TokenScope};
+use tpp::config::{
+    Abandoned, Client, HostHeader, LeaseMode, LogFormat, OtlpProtocol, Proxy, Reset, TokenScope,
+};
 
 use crate::*;
 
@@ -129,6 +131,9 @@ sessions = 14
 log_filter = "info,tpp=debug"
 log_format = "json"
 otlp_endpoint = "http://localhost:4317"
+otlp_protocol = "http/protobuf"
+otlp_metrics_interval_seconds = 0
+trace_sample_percent = 33
 [metrics]
 token_file = "files/password"
 "#;
@@ -178,6 +183,14 @@ fn every_key_of_a_full_top_arrives() {
     assert_eq!(
         Some("http://localhost:4317"),
         config.telemetry.otlp_endpoint.as_deref()
+    );
+    assert_eq!(
+        (OtlpProtocol::Http, None, Some(33)),
+        (
+            config.telemetry.protocol_at(Some(4317)),
+            config.telemetry.otlp_metrics_interval,
+            config.telemetry.trace_percent()
+        )
     );
     let token = config.metrics.token.as_ref().map(|token| token.expose());
     assert_eq!(Some("hunter2-do-not-show"), token);

@@ -10,7 +10,7 @@
 //! - `message`: a head whatever its protocol, what fields mean, and what tpp answers itself;
 //! - `gateway`: the way of a request: its lease, its attempts, the relay between the two wires;
 //! - `upstream`: connections to the upstream, kept and new;
-//! - `access_log`, `request_id`: a line and a name for each request;
+//! - `access_log`, `request_id`, `trace`: a line, a name and a place in its trace for each request;
 //! - `worker`: what all connections share; `clock`, `timers`: how long things wait;
 //! - `leash`: what ends a connection whose lease was taken back.
 //!
@@ -20,7 +20,13 @@
 //! The worker cannot log in and never sees a password.
 #![forbid(unsafe_code)]
 
-use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use nix::sys::prctl;
@@ -52,6 +58,7 @@ mod request_id;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod trace;
 mod upstream;
 mod view;
 mod wire;
@@ -142,6 +149,8 @@ pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
 /// # Errors
 /// If the system refuses what a worker needs.
 pub fn serve(inherited: Inherited, papers: Papers) -> anyhow::Result<()> {
+    // By the system's own dice: traces begun by workers of several machines are told apart by it.
+    fastrand::seed(RandomState::new().hash_one(std::process::id()));
     let log = log::start(&papers.plan.1.settings).context("begin to log")?;
     // Pingora's own thread pools are not used: one thread, whose tasks need no lock against each other.
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -86,6 +86,7 @@ fn another(path: &str) -> &'static str {
         "tls.min_version" => "\"1.3\"",
         "http2.lease" => "\"connection\"",
         "telemetry.log_format" => "\"json\"",
+        "telemetry.otlp_protocol" => "\"grpc\"",
         "telemetry.otlp_endpoint" => "\"http://other\"",
         path => match section::keys()
             .find(|key| key.path == path)

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{YEAR, section};
 use crate::config::text::{
     choice::choice,
-    key::{Default, Effect, Key},
+    key::{Default, Effect, Key, Kind},
     reader::{Reader, Table},
     shape,
     values::Read,
@@ -27,7 +27,7 @@ section! {
         /// Shape of the log lines.
         pub log_format: LogFormat =
             Key::choice("telemetry.log_format", LogFormat::WORDS).takes(Effect::Restart);
-        /// Accepted for files that have it; nothing is exported yet.
+        /// Where spans and metrics go by OTLP; `None`: nowhere, and traces are none of tpp's business.
         pub otlp_endpoint: Option<String> = Key::text(
             "telemetry.otlp_endpoint",
             "a URL that begins with http:// or https://",
@@ -36,6 +36,21 @@ section! {
         )
         .takes(Effect::Restart)
         .variables(&["TPP_TELEMETRY_OTLP_ENDPOINT"]);
+        /// How the collector is spoken to; `None`: by its port.
+        pub otlp_protocol: Option<OtlpProtocol> = Key::new(
+            "telemetry.otlp_protocol",
+            Kind::Choice(OtlpProtocol::WORDS),
+            Default::Unset,
+        )
+        .takes(Effect::Restart);
+        /// How often metrics are sent there; `None`: never.
+        pub otlp_metrics_interval: Option<Duration> =
+            Key::number("telemetry.otlp_metrics_interval_seconds", (0, YEAR), 60)
+                .zero("none are sent");
+        /// Of the traces that begin here so many in a hundred are recorded.
+        pub trace_sample_percent: u32 =
+            Key::number("telemetry.trace_sample_percent", (0, 100), 1)
+                .zero("none but those that a client has recorded");
         /// Where the log goes.
         pub log_output: LogOutput = Key::text(
             "telemetry.log_output",
@@ -140,11 +155,49 @@ choice! {
     }
 }
 
+choice! {
+    /// How a collector is spoken to.
+    pub enum OtlpProtocol {
+        /// Messages in HTTP requests of their own.
+        Http = "http/protobuf",
+        /// gRPC.
+        Grpc = "grpc",
+    }
+}
+
+impl Read for Option<OtlpProtocol> {
+    fn read(reader: &mut Reader<'_>, table: &Table<'_>, key: &Key) -> Self {
+        let is_given = table.find(key).is_some();
+        is_given.then(|| OtlpProtocol::read(reader, table, key))
+    }
+}
+
+impl Write for Option<OtlpProtocol> {
+    fn write(&self, key: &Key, map: &mut Map) {
+        if let Some(protocol) = self {
+            protocol.write(key, map);
+        }
+    }
+}
+
+/// The port on which collectors speak gRPC.
+const GRPC_PORT: u16 = 4317;
+
 impl Telemetry {
-    /// What an administrator should know though it is no error.
-    pub(in crate::config) fn warnings(&self) -> Vec<String> {
-        let is_vain = self.otlp_endpoint.is_some();
-        let what = "telemetry.otlp_endpoint is set, but nothing is exported yet";
-        is_vain.then(|| what.to_owned()).into_iter().collect()
+    /// How the collector at `port` is spoken to.
+    #[must_use]
+    pub fn protocol_at(&self, port: Option<u16>) -> OtlpProtocol {
+        self.otlp_protocol.unwrap_or(match port {
+            Some(GRPC_PORT) => OtlpProtocol::Grpc,
+            _ => OtlpProtocol::Http,
+        })
+    }
+
+    /// Of the traces that begin here so many in a hundred are recorded; `None`: traces are none of tpp's business.
+    #[must_use]
+    pub fn trace_percent(&self) -> Option<u32> {
+        self.otlp_endpoint
+            .as_ref()
+            .map(|_| self.trace_sample_percent)
     }
 }

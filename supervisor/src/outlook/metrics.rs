@@ -4,6 +4,7 @@
 //! `tpp_tokens_total` stays a gauge, though a linter takes its ending for a counter's.
 
 mod checks;
+mod exports;
 mod front;
 pub mod openmetrics;
 mod pools;
@@ -34,6 +35,7 @@ pub fn families(snapshot: &Snapshot) -> Vec<MetricFamily> {
     families.extend(proxies::proxies(snapshot));
     families.extend(pools::pools(snapshot));
     families.extend(supervisor(snapshot));
+    families.extend(exports::exports(snapshot));
     // A family without a sample, such as the workers' before there is one, has no place in the text.
     families.retain(|family| !family.get_metric().is_empty());
     families

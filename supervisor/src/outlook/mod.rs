@@ -294,6 +294,7 @@ impl Outlook {
                 access_log_dropped: totals.access_log_dropped,
                 totals,
                 pools: done,
+                exports: numbers::exports(&self.stock),
                 refreshes: numbers::refreshes(region.supervisors()),
                 worker_restarts: region.supervisors().worker_restarts.get(),
                 uptime: self.started.at.elapsed(),

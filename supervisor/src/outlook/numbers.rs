@@ -11,7 +11,10 @@ use tpp::{
     shared::{Hopeless, SupervisorCounters},
 };
 
-use super::{slow, snapshot::Refreshes};
+use super::{
+    slow,
+    snapshot::{Exports, Refreshes},
+};
 use crate::{fleet::WorkerReport, pools::Running};
 
 /// All pools together.
@@ -76,6 +79,17 @@ pub(super) fn longest_wait(pools: &[Arc<Stock>]) -> Duration {
     });
     let since = oldest.min();
     Duration::from_millis(since.map_or(0, |since| monotonic_millis().saturating_sub(since)))
+}
+
+pub(super) fn exports(stock: &Stock) -> Exports {
+    let counters = stock.region().supervisors();
+    Exports {
+        spans_exported: counters.spans_exported.get(),
+        spans_dropped: stock.spans_dropped(),
+        spans_lost: counters.spans_lost.get(),
+        taken: counters.exports_taken.get(),
+        failed: counters.exports_failed.get(),
+    }
 }
 
 pub(super) fn refreshes(counters: &SupervisorCounters) -> Refreshes {

@@ -42,6 +42,8 @@ pub struct Numbers {
     pub log_lines_dropped: u64,
     /// Lines of the access log that were dropped, of all workers.
     pub access_log_dropped: u64,
+    /// What left by OTLP.
+    pub exports: Exports,
     /// Token refreshes by their results.
     pub refreshes: Refreshes,
     /// What each pool has done.
@@ -112,6 +114,21 @@ pub struct Identity {
     pub pid: u32,
     /// When it began, Unix seconds.
     pub started_at: u64,
+}
+
+/// What left by OTLP, and what did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exports {
+    /// Spans that a collector took.
+    pub spans_exported: u64,
+    /// Spans that workers had no room for.
+    pub spans_dropped: u64,
+    /// Spans that no collector took in time.
+    pub spans_lost: u64,
+    /// Exports that a collector took.
+    pub taken: u64,
+    /// Exports that failed, each try.
+    pub failed: u64,
 }
 
 /// Token refreshes by their results.

@@ -167,7 +167,7 @@ impl Line<'_> {
 }
 
 /// What stands before the query.
-fn path(target: &[u8]) -> &[u8] {
+pub(crate) fn path(target: &[u8]) -> &[u8] {
     let end = memchr::memchr2(b'?', b'#', target);
     &target[..end.unwrap_or(target.len())]
 }

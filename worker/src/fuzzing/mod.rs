@@ -34,6 +34,7 @@ pub fn http_request_head(bytes: &[u8]) {
         is_secure: false,
         host: Host::Client { or: AUTHORITY },
         request_id: None,
+        trace: None,
     };
     let (mut head, mut out) = (RequestHead::default(), BytesMut::new());
     let Ok(Some((request, length))) = request::read(bytes, &mut head) else {

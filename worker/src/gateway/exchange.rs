@@ -18,6 +18,7 @@ use crate::{
         tally::Tally,
         verdict::{Verdict, conclude, fail, judge, pass},
     },
+    http1::answer::Head as Answered,
     http1::body::Body,
     http1::request::Request,
     message::head::Head,
@@ -60,7 +61,8 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
             continue;
         }
         let head = attempt.head(flight).await;
-        flight.client.notes.has_head();
+        let status = head.as_ref().ok().map(Answered::status);
+        flight.client.notes.has_head(status);
         let broke = match judge(flight, &mut attempt, head).await? {
             Verdict::Again => continue,
             Verdict::Broke(cause) => cause,

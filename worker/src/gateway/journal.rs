@@ -1,4 +1,4 @@
-//! The last step of a request's way: its line in the access log. It is written wherever the request ends, its client or its worker too.
+//! The last step of a request's way: its line in the access log, and its spans. They are written wherever the request ends, its client or its worker too.
 
 use tokio::time::Instant;
 use tpp::{lending::BreakerAt, limits::BreakerState};
@@ -9,6 +9,7 @@ use crate::{
         attempt::Break,
         client::Client,
         flight::{Failure, Flight, Next},
+        notes::Wanted,
     },
     message::head::Head,
     wire::Traffic,
@@ -25,8 +26,12 @@ pub(crate) fn begin(client: &mut Client, head: Option<&Head>, length: usize) {
         taken: now.taken.saturating_sub(length as u64),
         ..now
     };
-    let logged = client.view.is_logged.then_some(before);
-    client.notes.begin(head, &client.worker.ids, logged);
+    let wanted = Wanted {
+        is_logged: client.view.is_logged,
+        trace_percent: client.view.settings.trace_percent,
+        before,
+    };
+    client.notes.begin(head, &client.worker.ids, wanted);
 }
 
 /// It is known whom it is for.
@@ -59,7 +64,7 @@ pub(crate) fn note_outcome(flight: &mut Flight<'_>, outcome: &Result<Next, Failu
     if !notes.has_entry() {
         return;
     }
-    notes.has_head();
+    notes.has_head(None);
     if let Err(Failure::Over(_)) = outcome {
         notes.ends("client_gone");
     }
@@ -86,10 +91,11 @@ pub(crate) fn end(client: &mut Client, head: Option<&Head>, end: &'static str) {
     let who = behind.as_deref().unwrap_or(&client.address);
     let log = &client.worker.access_log;
     let now = client.wire.traffic();
-    let tls = client.secured.is_some();
+    let ring = client.worker.desk.span_ring();
+    let who = (who, client.secured.is_some());
     client
         .notes
-        .close(head, now, (who, tls), |line| log.add(line));
+        .close(head, (now, who), ring, |line| log.add(line));
 }
 
 /// Since when somebody waits, if that is to be told.

@@ -35,6 +35,7 @@ mod rest;
 mod retry;
 mod route;
 mod sent;
+mod spans;
 pub(crate) mod stamp;
 pub(crate) mod tally;
 mod tunnel;

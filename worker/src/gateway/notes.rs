@@ -1,5 +1,5 @@
-//! What is noted of a request on its way, for its id and its line in the access log. A connection has one place for it, used again for
-//! each request; none if requests have no ids here, and each step then costs a branch.
+//! What is noted of a request on its way, for its id, its trace and its line in the access log. A connection has one place for it, used
+//! again for each request; none if requests have no ids here, and each step then costs a branch.
 
 use std::{
     sync::Arc,
@@ -7,12 +7,18 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tpp::lending::Entered;
+use tpp::{
+    lending::Entered,
+    spans::{SpanKind, SpanRing},
+};
 
 use crate::{
     access_log::line::{Asked, Line},
+    gateway::spans::{Spans, Whole},
+    http1::write::TraceLine,
     message::head::Head,
     request_id::{self, Ids, RequestId},
+    trace::{Parent, Trace},
     view::{backend::Backend, site::Site},
     wire::Traffic,
 };
@@ -27,15 +33,30 @@ pub(crate) struct Notes(Option<Box<Page>>);
 /// Those of the request in hand.
 struct Page {
     id: RequestId,
-    /// `None`: it has no line, for there is no log or it is written.
+    /// `None`: traces are none of tpp's business, and the client's passes as it came.
+    trace: Option<Trace>,
+    /// `None`: it has neither line nor spans, for nobody wants any or they are written.
     entry: Option<Entry>,
 }
 
-/// What its line will say.
+/// What there is to be known of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    /// It will have a line.
+    pub(crate) is_logged: bool,
+    /// It is part of a trace; of those that begin here so many in a hundred are recorded.
+    pub(crate) trace_percent: Option<u32>,
+    /// The client's connection as it was before.
+    pub(crate) before: Traffic,
+}
+
+/// What its line and its spans will say.
 struct Entry {
     begun: Instant,
-    /// Milliseconds since 1970.
-    at: u64,
+    /// Since 1970.
+    at: Duration,
+    /// `None`: it is not recorded.
+    spans: Option<Spans>,
     /// Of the client's connection as the request began.
     before: Traffic,
     site: Option<Arc<Site>>,
@@ -56,11 +77,11 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(before: Traffic) -> Self {
-        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    fn new(before: Traffic, is_recorded: bool) -> Self {
         Self {
             begun: Instant::now(),
-            at: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+            at: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
+            spans: is_recorded.then(Spans::default),
             before,
             site: None,
             _entered: None,
@@ -78,20 +99,53 @@ impl Entry {
         }
     }
 
+    fn has_waited(&mut self, kind: SpanKind, time: Duration) {
+        if let Some(spans) = &mut self.spans {
+            spans.waited(kind, time);
+        }
+    }
+
     fn leaves_upstream(&mut self) {
         if let Some(since) = self.upstream_since.take() {
-            self.upstream += since.elapsed();
+            let now = Instant::now();
+            self.upstream += now - since;
+            if let Some(spans) = &mut self.spans {
+                spans.leaves(now);
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// What it has of its line.
+    fn line(&self, lasted: Duration) -> Line<'_> {
+        let elsewhere = self.token_wait + self.queue_wait + self.upstream;
+        Line {
+            at: u64::try_from(self.at.as_millis()).unwrap_or(u64::MAX),
+            proxy_name: self.site.as_ref().map(|site| &*site.plan.host.domain),
+            status: self.status,
+            head_out: self.head_out,
+            token_wait: self.token_wait,
+            queue_wait: self.queue_wait,
+            upstream: self.upstream,
+            proxy: lasted.saturating_sub(elsewhere),
+            backend: self.backend.as_ref().map(|one| &*one.plan.id),
+            attempts: self.attempts,
+            circuit: self.circuit,
+            concurrent: self.concurrent,
+            end: self.end.unwrap_or("complete"),
+            ..Line::default()
         }
     }
 }
 
 impl Notes {
-    /// A request begins whose head is `head`; `None`: it could not be read. `logged`: it will have a line; the client's connection as it
-    /// was before.
-    pub(crate) fn begin(&mut self, head: Option<&Head>, ids: &Ids, logged: Option<Traffic>) {
+    /// A request begins whose head is `head`; `None`: it could not be read.
+    pub(crate) fn begin(&mut self, head: Option<&Head>, ids: &Ids, wanted: Wanted) {
         let page = self.0.get_or_insert_with(|| {
             Box::new(Page {
                 id: RequestId::new(),
+                trace: None,
                 entry: None,
             })
         });
@@ -99,7 +153,12 @@ impl Notes {
             Some(head) => page.id.choose(head.all_named(request_id::NAME), ids),
             None => page.id.make(ids),
         }
-        page.entry = logged.map(Entry::new);
+        page.trace = wanted
+            .trace_percent
+            .map(|percent| Trace::new(head.and_then(Parent::of), percent));
+        let is_recorded = page.trace.as_ref().is_some_and(|trace| trace.is_sampled);
+        page.entry =
+            (wanted.is_logged || is_recorded).then(|| Entry::new(wanted.before, is_recorded));
     }
 
     /// Requests have no ids any more.
@@ -116,6 +175,15 @@ impl Notes {
     pub(crate) fn made_id_line(&self) -> Option<&[u8]> {
         let made = self.0.as_ref().filter(|page| !page.id.is_kept());
         made.map(|page| page.id.line())
+    }
+
+    /// What the upstream is told of the request's trace, in the client's stead.
+    pub(crate) fn trace_line(&self) -> Option<TraceLine<'_>> {
+        let trace = self.0.as_ref()?.trace.as_ref()?;
+        Some(TraceLine {
+            line: trace.line(),
+            keeps_state: trace.goes_on(),
+        })
     }
 
     fn entry(&mut self) -> Option<&mut Entry> {
@@ -140,6 +208,7 @@ impl Notes {
     pub(crate) fn waited_for_token(&mut self, time: Duration) {
         if let Some(entry) = self.entry() {
             entry.token_wait += time;
+            entry.has_waited(SpanKind::TokenWait, time);
         }
     }
 
@@ -147,23 +216,31 @@ impl Notes {
     pub(crate) fn waited_in_queue(&mut self, time: Duration) {
         if let Some(entry) = self.entry() {
             entry.queue_wait += time;
+            entry.has_waited(SpanKind::QueueWait, time);
         }
     }
 
     /// `backend` is tried.
     pub(crate) fn tries(&mut self, backend: &Arc<Backend>) {
-        if let Some(entry) = self.entry() {
-            entry.leaves_upstream();
-            entry.upstream_since = Some(Instant::now());
-            entry.attempts += 1;
-            entry.backend = Some(Arc::clone(backend));
+        let Some(page) = &mut self.0 else { return };
+        let Some(entry) = &mut page.entry else { return };
+        entry.leaves_upstream();
+        let now = Instant::now();
+        entry.upstream_since = Some(now);
+        entry.attempts += 1;
+        entry.backend = Some(Arc::clone(backend));
+        if let (Some(spans), Some(trace)) = (&mut entry.spans, &mut page.trace) {
+            trace.go_on_in(spans.tries(backend, now));
         }
     }
 
-    /// An answer's head came, or none will: what is made of it is not the upstream's time.
-    pub(crate) fn has_head(&mut self) {
+    /// An answer's head came, of this status, or none will: what is made of it is not the upstream's time.
+    pub(crate) fn has_head(&mut self, status: Option<u16>) {
         if let Some(entry) = self.entry() {
             entry.leaves_upstream();
+            if let (Some(spans), Some(status)) = (&mut entry.spans, status) {
+                spans.answered(status);
+            }
         }
     }
 
@@ -204,12 +281,13 @@ impl Notes {
         }
     }
 
-    /// Its line, said to `tell`; once. `now` is the client's connection, `client` who asks, and whether by TLS.
+    /// Its line, said to `tell`, and its spans, written to `ring`; once. `now` is the client's connection, `client` who asks, and
+    /// whether by TLS.
     pub(crate) fn close(
         &mut self,
         head: Option<&Head>,
-        now: Traffic,
-        (client, tls): (&str, bool),
+        (now, (client, tls)): (Traffic, (&str, bool)),
+        ring: Option<&SpanRing>,
         tell: impl FnOnce(&Line<'_>),
     ) {
         let Some(page) = &mut self.0 else {
@@ -219,29 +297,31 @@ impl Notes {
             return;
         };
         entry.leaves_upstream();
-        let elsewhere = entry.token_wait + entry.queue_wait + entry.upstream;
-        tell(&Line {
-            at: entry.at,
+        let (spans, lasted) = (entry.spans.take(), entry.begun.elapsed());
+        let own = page.trace.as_ref().map(Trace::digits);
+        let said = || Some(head.and_then(Parent::of)?.digits);
+        let line = Line {
             request_id: page.id.id(),
-            trace_id: head.and_then(trace_id),
-            proxy_name: entry.site.as_ref().map(|site| &*site.plan.host.domain),
+            trace_id: own.or_else(said),
             asked: head.map(asked),
             tls,
             client,
-            status: entry.status,
             bytes_in: now.taken.saturating_sub(entry.before.taken),
             bytes_out: now.sent.saturating_sub(entry.before.sent),
-            head_out: entry.head_out,
-            token_wait: entry.token_wait,
-            queue_wait: entry.queue_wait,
-            upstream: entry.upstream,
-            proxy: entry.begun.elapsed().saturating_sub(elsewhere),
-            backend: entry.backend.as_ref().map(|one| &*one.plan.id),
-            attempts: entry.attempts,
-            circuit: entry.circuit,
-            concurrent: entry.concurrent,
-            end: entry.end.unwrap_or("complete"),
-        });
+            ..entry.line(lasted)
+        };
+        if let (Some(spans), Some(trace), Some(ring)) = (spans, &page.trace, ring) {
+            let whole = Whole {
+                trace,
+                begun: entry.begun,
+                at: entry.at,
+                lasted,
+                host: head.and_then(Head::authority).unwrap_or_default(),
+                line: &line,
+            };
+            spans.write(&whole, ring);
+        }
+        tell(&line);
     }
 }
 
@@ -257,25 +337,4 @@ fn asked(head: &Head) -> Asked<'_> {
         referer: head.named(b"referer"),
         user_agent: head.named(b"user-agent"),
     }
-}
-
-/// The trace that a W3C `traceparent` names (Trace Context, 3.2): `00-TRACE-PARENT-FLAGS`, in lower case.
-fn trace_id(head: &Head) -> Option<&[u8]> {
-    let mut parts = head
-        .named(b"traceparent")?
-        .trim_ascii()
-        .splitn(4, |byte| *byte == b'-');
-    let (version, trace, parent, flags) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_hex = |text: &[u8], length| {
-        text.len() >= length
-            && text[..length]
-                .iter()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let is_sound = (version.len() == 2 && is_hex(version, 2) && version != b"ff")
-        && (trace.len() == 32 && is_hex(trace, 32) && trace.iter().any(|byte| *byte != b'0'))
-        && (parent.len() == 16 && is_hex(parent, 16))
-        && is_hex(flags, 2);
-    is_sound.then_some(trace)
 }

@@ -74,7 +74,7 @@ async fn await_plan(client: &mut Client) -> Result<(), Failure> {
 /// Tells the supervisor that the upstream cannot be reached. Where sessions are kept at each address and this one stays
 /// away, the token is given up: the next login draws one elsewhere.
 pub(crate) fn note_unreachable(client: &mut Client, upstream: &Upstream, origin: Origin) {
-    client.notes.has_head();
+    client.notes.has_head(None);
     client.worker.report_unreachable();
     let now = client.worker.clock.now();
     let has_given_up = upstream.has_given_up(origin, now);

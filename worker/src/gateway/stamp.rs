@@ -48,6 +48,7 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         host: attempt.backend.upstream.host(),
         is_secure: secured.is_some(),
         request_id: notes.made_id_line(),
+        trace: notes.trace_line(),
     };
     if flight.group.pool.is_none() {
         attempt.wire.reserve_outbox();

@@ -91,10 +91,7 @@ pub(crate) async fn pass(
     attempt: &mut Attempt,
     head: &Head,
 ) -> Result<(), Break> {
-    let status = match head {
-        Head::Final(Answer { status, .. }) => *status,
-        Head::Switched | Head::Interim { .. } => 101,
-    };
+    let status = head.status();
     if let Some(tally) = &mut flight.tally {
         tally.answered(status);
     }

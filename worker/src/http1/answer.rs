@@ -40,6 +40,16 @@ pub(crate) enum Head {
     Final(Answer),
 }
 
+impl Head {
+    /// Its status; of a head before the answer's the one that such a head is passed on with.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Final(answer) => answer.status,
+            Self::Switched | Self::Interim { .. } => 101,
+        }
+    }
+}
+
 /// The upstream does not speak HTTP/1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Nonsense(pub(crate) &'static str);

@@ -113,6 +113,7 @@ pub(crate) fn settings(port: u16) -> WorkerSettings {
         log_output: LogOutput::Stderr,
         access_log: AccessLog::Off,
         access_log_format: AccessLogFormat::Json,
+        trace_percent: None,
     }
 }
 

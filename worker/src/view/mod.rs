@@ -29,7 +29,7 @@ pub(crate) struct View {
     pub(crate) settings: Arc<WorkerSettings>,
     /// Requests have a line each in the access log.
     pub(crate) is_logged: bool,
-    /// They have ids. Of a plain configuration without a log nothing is asked that it was not asked before there were any.
+    /// They have ids. Of a plain configuration without a log and traces nothing is asked that it was not asked before there were any.
     pub(crate) has_ids: bool,
     pub(crate) routes: Routes,
     pools: Vec<Arc<TokenPool>>,
@@ -40,7 +40,8 @@ impl View {
     /// That of `plan`. What `previous` has open goes on.
     pub(crate) fn new(plan: Plan, desk: &Arc<Desk>, previous: Option<&Self>) -> Self {
         let is_logged = plan.settings.access_log != AccessLog::Off;
-        let has_ids = is_logged || !plan.is_plain();
+        let is_traced = plan.settings.trace_percent.is_some();
+        let has_ids = is_logged || is_traced || !plan.is_plain();
         let settings = Arc::new(plan.settings);
         let old_pools = previous.map_or(&[][..], |view| &view.pools);
         let pools: Vec<_> = plan

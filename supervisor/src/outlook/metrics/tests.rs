@@ -4,7 +4,7 @@ use tpp::control::{CertificateStatus, PoolStatus};
 
 use super::*;
 use crate::health::{Health, Seen};
-use crate::outlook::snapshot::{Details, Identity, Numbers, examples};
+use crate::outlook::snapshot::{Details, Exports, Identity, Numbers, examples};
 
 fn rendered(snapshot: &Snapshot) -> String {
     text(&families(snapshot))
@@ -75,6 +75,13 @@ fn snapshot() -> Snapshot {
                 trouble: 6,
             },
             pools: Vec::new(),
+            exports: Exports {
+                spans_exported: 21,
+                spans_dropped: 22,
+                spans_lost: 23,
+                taken: 24,
+                failed: 25,
+            },
             worker_restarts: 1,
             log_lines_dropped: 11,
             access_log_dropped: 15,
@@ -293,6 +300,17 @@ tpp_start_time_seconds 1700000000
 # HELP tpp_build_info Always 1; the label tells the version.
 # TYPE tpp_build_info gauge
 tpp_build_info{version=\"0.1.0\"} 1
+# HELP tpp_spans_exported_total Spans that a collector took.
+# TYPE tpp_spans_exported_total counter
+tpp_spans_exported_total 21
+# HELP tpp_spans_dropped_total Spans that were lost, by where: a worker had no room for them, or no collector took them in time.
+# TYPE tpp_spans_dropped_total counter
+tpp_spans_dropped_total{place=\"worker\"} 22
+tpp_spans_dropped_total{place=\"supervisor\"} 23
+# HELP tpp_otlp_exports_total Exports of spans or metrics, each try, by result.
+# TYPE tpp_otlp_exports_total counter
+tpp_otlp_exports_total{result=\"success\"} 24
+tpp_otlp_exports_total{result=\"failure\"} 25
 ";
 
 #[test]
@@ -401,7 +419,7 @@ fn a_version_cannot_break_out_of_its_label() {
     Arc::make_mut(&mut snapshot.details).identity.version = "1\"\\\n".into();
     let text = rendered(&snapshot);
     assert!(
-        text.ends_with("tpp_build_info{version=\"1\\\"\\\\\\n\"} 1\n"),
+        text.contains("tpp_build_info{version=\"1\\\"\\\\\\n\"} 1\n"),
         "{text}"
     );
 }

@@ -15,6 +15,7 @@ const STAMP: Stamp<'_> = Stamp {
         or: "db.example:8848",
     },
     request_id: None,
+    trace: None,
 };
 /// What is said of a client that asks for host `a`.
 const TAIL: &str = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\nVia: 1.1 tpp\r\n";

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 
 pub(crate) use self::{
     answer::{Seal, answer, interim, reply, switch},
-    request::{Host, Stamp, request},
+    request::{Host, Stamp, TraceLine, request},
 };
 /// Appends `parts`.
 pub(crate) fn put(out: &mut BytesMut, parts: &[&[u8]]) {

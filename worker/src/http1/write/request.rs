@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use super::{put, put_length};
 use crate::{
     http1::body::Body, http1::request::Request, message::field::Field, message::field::sounds_like,
-    message::head::Head, request_id,
+    message::head::Head, request_id, trace,
 };
 
 /// What the gateway says in a request besides the client's own fields.
@@ -24,6 +24,34 @@ pub(crate) struct Stamp<'a> {
     pub(crate) is_secure: bool,
     /// The line that tells the request's id, if the client's own does not.
     pub(crate) request_id: Option<&'a [u8]>,
+    /// The request's place in its trace; `None`: what the client says of one passes as it came.
+    pub(crate) trace: Option<TraceLine<'a>>,
+}
+
+/// What is said of a trace in the client's stead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TraceLine<'a> {
+    /// The whole `traceparent`.
+    pub(crate) line: &'a [u8],
+    /// The client's `tracestate` belongs to it.
+    pub(crate) keeps_state: bool,
+}
+
+impl Stamp<'_> {
+    /// Whether it writes nothing that the client may have said too.
+    fn replaces_nothing(&self) -> bool {
+        self.request_id.is_none() && self.replaces.is_none() && self.trace.is_none()
+    }
+
+    /// Whether it says what the client's field of this name says, or denies it.
+    fn stands_for(&self, name: &[u8]) -> bool {
+        let is = |own: &[u8]| sounds_like(name, own);
+        self.request_id.is_some() && is(request_id::NAME)
+            || self.replaces.is_some_and(is)
+            || self
+                .trace
+                .is_some_and(|trace| is(trace::PARENT) || !trace.keeps_state && is(trace::STATE))
+    }
 }
 
 /// The `Host` that the upstream gets.
@@ -66,20 +94,21 @@ pub(crate) fn request(
         (false, true) => b"Via: 1.0 tpp\r\n",
         (false, false) => b"Via: 1.1 tpp\r\n",
     };
-    put(out, &[stamp.request_id.unwrap_or_default(), via, end]);
+    let trace = stamp.trace.map_or(&b""[..], |trace| trace.line);
+    put(
+        out,
+        &[stamp.request_id.unwrap_or_default(), trace, via, end],
+    );
 }
 
 /// The client's own fields.
 fn put_fields(head: &Head, request: &Request, stamp: Stamp<'_>, out: &mut BytesMut) {
     // Lines that stand together and pass as they are, are copied as one.
     let mut run = 0..0;
+    let replaces_nothing = stamp.replaces_nothing();
     for line in head.lines() {
         let passes = match line.field {
-            Field::Other => {
-                let is_ours = |own: &[u8]| sounds_like(head.text(line.name), own);
-                let is_an_id = stamp.request_id.is_some() && is_ours(request_id::NAME);
-                !is_an_id && !stamp.replaces.is_some_and(is_ours)
-            }
+            Field::Other => replaces_nothing || !stamp.stands_for(head.text(line.name)),
             Field::Date | Field::Via => true,
             // HTTP/1.0 knows no expectations (RFC 9110, 10.1.1).
             Field::Expect => !head.is_old,
@@ -133,5 +162,45 @@ fn put_forwarded(head: &Head, stamp: Stamp<'_>, out: &mut BytesMut) {
     }
     if let Some(host) = head.authority().filter(|_| !is_told(Field::ForwardedHost)) {
         put(out, &[b"X-Forwarded-Host: ", host, b"\r\n"]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::request::read;
+
+    #[test]
+    fn a_trace_of_ours_takes_the_place_of_the_clients_and_its_state_goes_with_it() {
+        let said = "Traceparent: x\r\nTraceState: s=1\r\n";
+        let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{said}\r\n");
+        let written = |trace| {
+            let stamp = Stamp {
+                client: "192.0.2.7",
+                trust_forwarded: false,
+                is_secure: false,
+                passes_authorization: false,
+                replaces: None,
+                host: Host::Client { or: "b" },
+                request_id: None,
+                trace,
+            };
+            let (mut head, mut out) = (Head::default(), BytesMut::new());
+            let read = read(bytes.as_bytes(), &mut head).unwrap().unwrap();
+            request(&head, &read.0, stamp, b"", &mut out);
+            String::from_utf8(out.to_vec()).unwrap()
+        };
+        let ours = |keeps_state| {
+            let line: &[u8] = b"traceparent: ours\r\n";
+            written(Some(TraceLine { line, keeps_state }))
+        };
+        let untouched = written(None);
+        assert!(untouched.contains(said), "{untouched}");
+        for (keeps_state, kept) in [(false, ""), (true, "TraceState: s=1\r\n")] {
+            let expected = untouched
+                .replace(said, kept)
+                .replace("Via: ", "traceparent: ours\r\nVia: ");
+            assert_eq!(ours(keeps_state), expected);
+        }
     }
 }
