@@ -16,7 +16,7 @@ use crate::{
         flight::{Failure, Flight},
         rate::whole_seconds,
     },
-    http1::answer::{Answer, Head},
+    http1::answer::Head,
     message::reply::Reply,
     view::{bounds::BreakerBound, member::Member, site::Site},
 };
@@ -91,7 +91,7 @@ fn bound(site: &Site) -> Option<&BreakerBound> {
 /// but for that of a tunnel, which has no whole.
 pub(super) fn note_head(flight: &mut Flight<'_>, head: &Head) {
     match head {
-        Head::Final(Answer { status, .. }) if *status >= 500 => tell(flight, true),
+        Head::Final(_) if head.is_failure() => tell(flight, true),
         Head::Final(_) => flight.answered_at = flight.client.worker.clock.now(),
         Head::Switched => tell(flight, false),
         Head::Interim { .. } => {}

@@ -1,17 +1,21 @@
 //! What a request says of the backend that it was sent to: `[outlier]`. The supervisor judges what is counted here.
 
-use crate::{
-    gateway::flight::Flight,
-    http1::answer::{Answer, Head},
-    view::backend::Backend,
-};
+use crate::{gateway::flight::Flight, http1::answer::Head, view::backend::Backend};
 
-/// The head of an answer came from it.
-pub(super) fn note_answer(flight: &Flight<'_>, backend: &Backend, head: &Head) {
+/// The head of an answer came from it. One that says that it failed is a failure at once; any other a success when all of the
+/// answer has come ([`note_whole`]), but for that of a tunnel, which has no whole.
+pub(super) fn note_head(flight: &Flight<'_>, backend: &Backend, head: &Head) {
     match head {
-        Head::Final(Answer { status, .. }) => note(flight, backend, *status >= 500),
+        Head::Final(_) if head.is_failure() => note(flight, backend, true),
         Head::Switched => note(flight, backend, false),
-        Head::Interim { .. } => {}
+        Head::Final(_) | Head::Interim { .. } => {}
+    }
+}
+
+/// All of the answer with that head has come.
+pub(super) fn note_whole(flight: &Flight<'_>, backend: &Backend, head: &Head) {
+    if matches!(head, Head::Final(_)) && !head.is_failure() {
+        note(flight, backend, false);
     }
 }
 

@@ -80,7 +80,7 @@ pub(crate) async fn judge(
             }
         }
     }
-    conduct::note_answer(flight, &attempt.backend, &head);
+    conduct::note_head(flight, &attempt.backend, &head);
     breaker::note_head(flight, &head);
     Ok(Verdict::Pass(head))
 }
@@ -97,6 +97,7 @@ pub(crate) async fn pass(
     }
     flight.client.notes.passes_on(status);
     attempt.rest(flight).await?;
+    conduct::note_whole(flight, &attempt.backend, head);
     breaker::note_whole(flight);
     Ok(())
 }

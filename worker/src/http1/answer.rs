@@ -41,6 +41,11 @@ pub(crate) enum Head {
 }
 
 impl Head {
+    /// Whether it says that the server failed, not the client.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::Final(answer) if answer.status >= 500)
+    }
+
     /// Its status; of a head before the answer's the one that such a head is passed on with.
     pub(crate) fn status(&self) -> u16 {
         match self {

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use tpp::{
-    config::{Access, CircuitBreaker, RateHeaders, RateKey, RateLimit, TrustedProxies},
+    config::{
+        Access, BackendState, CircuitBreaker, RateHeaders, RateKey, RateLimit, TrustedProxies,
+    },
     lending::{BreakerAt, Permits, RowKeys, row_key},
     limits::{BreakerRules, BreakerState},
-    plan::Plan,
+    plan::{BackendPlan, Plan},
 };
 
 use super::play::{Peer, Stage, until};
@@ -220,6 +222,37 @@ async fn an_answer_that_breaks_off_is_a_failure_and_only_a_whole_one_is_a_succes
     upstream.send("half").await;
     assert_eq!(client.exactly(4).await, "half");
     until("the whole of it is one", || failures().1 == 0).await;
+}
+
+#[tokio::test]
+async fn the_head_of_an_answer_ends_no_row_of_failures_but_the_whole_of_it_does() {
+    let stage = stage(|_| {}).await;
+    let keys = RowKeys {
+        hosts: vec![row_key(&["host", "default"])],
+        backends: vec![row_key(&["backend", "one"])],
+        ..RowKeys::default()
+    };
+    let rows = stage.stock.give_rows(3, &keys).unwrap();
+    stage.put_in_force(|plan| {
+        plan.settings.outlier.enabled = true;
+        plan.backends[0].row = rows.backends[0];
+        // One without others is not judged; this one takes nothing.
+        plan.backends.push(BackendPlan {
+            id: "two".to_owned(),
+            state: BackendState::Maint,
+            ..plan.backends[0].clone()
+        });
+    });
+    let row = stage.stock.backend_row(rows.backends[0]).unwrap();
+    let (mut client, upstream) = half_answered(&stage).await;
+    drop(upstream);
+    assert!(client.is_at_end().await);
+    until("it is told", || row.conduct.failures() == 1).await;
+    let (mut client, mut upstream) = half_answered(&stage).await;
+    assert_eq!(row.conduct.failures(), 1, "its head alone is no success");
+    upstream.send("half").await;
+    assert_eq!(client.exactly(4).await, "half");
+    until("the whole of it is one", || row.conduct.failures() == 0).await;
 }
 
 #[tokio::test]
