@@ -178,6 +178,25 @@ fn a_window_counts_each_attempt_once_and_forgets_the_old() {
     );
 }
 
+#[test]
+fn whoever_comes_late_wipes_nothing_out_of_a_window() {
+    let buckets: Vec<_> = (0..4).map(|_| AtomicU64::new(0)).collect();
+    let window = FailureWindow::new(&buckets, Duration::from_secs(4));
+    for now in [8_000, 65_534_000] {
+        window.count(true, now);
+        // It read the clock one round before.
+        window.count(false, now - 4_000);
+        let one = Shares {
+            succeeded: 0,
+            failed: 1,
+        };
+        assert_eq!(window.shares(now), one);
+        // The next round, with a stamp that comes again or not, counts anew.
+        window.count(false, now + 4_000);
+        assert_eq!(window.shares(now + 4_000).succeeded, 1);
+    }
+}
+
 fn window_word(stamp: u64, succeeded: u64, failed: u64) -> u64 {
     stamp << 48 | succeeded << 24 | failed
 }

@@ -10,6 +10,8 @@ use crate::{ids::mask, sync::AtomicU64};
 const COUNT_BITS: u32 = 24;
 const STAMP_SHIFT: u32 = 2 * COUNT_BITS;
 const STAMP_BITS: u32 = 16;
+/// A stamp ahead by no more than this is of a later time; any other one is of an earlier time, or of none.
+const LATER: u64 = 64;
 
 /// One bucket's word: stamp 16, succeeded 24, failed 24.
 pub type Bucket = AtomicU64;
@@ -65,8 +67,10 @@ impl<'a> FailureWindow<'a> {
         };
         // Relaxed: each word stands for itself.
         let _ = bucket.fetch_update(Relaxed, Relaxed, |word| {
-            if word >> STAMP_SHIFT != stamp(number) {
-                return Some(stamp(number) << STAMP_SHIFT | one);
+            let at = word >> STAMP_SHIFT;
+            if at != stamp(number) {
+                // Whoever was stopped after it read the clock wipes nothing out that was counted meanwhile.
+                return (!is_later(at, number)).then_some(stamp(number) << STAMP_SHIFT | one);
             }
             (word & full != full).then(|| word + one)
         });
@@ -97,4 +101,11 @@ impl<'a> FailureWindow<'a> {
 /// What tells a bucket's times apart: comes again after 65,535 of them, and is never that of an empty word.
 fn stamp(number: u64) -> u64 {
     number % mask(STAMP_BITS) + 1
+}
+
+/// Whether a bucket's stamp is that of a later time than the one with this number.
+fn is_later(at: u64, number: u64) -> bool {
+    let times = mask(STAMP_BITS);
+    // An empty word has no time.
+    at != 0 && (1..=LATER).contains(&((at + times - stamp(number)) % times))
 }
