@@ -159,7 +159,9 @@ fn an_answer_that_is_no_message_is_malformed() {
     });
     assert_eq!(
         reason(huge),
-        "the answer is malformed: frame of 1213486160 bytes, at most 16777216 are allowed"
+        format!(
+            "the answer is malformed: frame of 1213486160 bytes, at most {MAX_FRAME_BYTES} are allowed"
+        )
     );
 }
 
