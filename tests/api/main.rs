@@ -8,6 +8,7 @@ mod backends;
 mod console;
 mod domains;
 mod door;
+mod kept;
 mod live;
 mod pools;
 mod service;

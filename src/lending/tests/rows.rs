@@ -171,6 +171,77 @@ fn a_breaker_opens_over_all_workers_and_a_dead_workers_probe_is_given_out_again(
 }
 
 #[test]
+fn a_breaker_shows_when_somebody_is_let_through_and_is_closed_by_hand() {
+    let fixture = Fixture::new();
+    let at = BreakerAt::Host(fixture.host(1, "a"));
+    let policy = BreakerPolicy {
+        shares: Some(ShareRules {
+            percent: 50,
+            least: 2,
+            time: Duration::from_secs(10),
+        }),
+        ..POLICY
+    };
+    let [first, second] = [&fixture.desks[0], &fixture.desks[1]];
+    let fail = |desk: &Arc<Desk>| {
+        let now = crate::clock::monotonic_millis();
+        let asked = desk.ask(at, policy.rules, now).expect("closed");
+        asked.tell(true, policy, now)
+    };
+    let look = || fixture.stock.breaker_look(at, policy.rules);
+    assert!(!fail(first));
+    assert_eq!((look().state, look().failures), (BreakerState::Closed, 1));
+    assert!(fail(second), "half of two");
+    let now = crate::clock::monotonic_millis();
+    assert!(!first.lets_through(at, policy.rules, now));
+    assert_eq!(look().state, BreakerState::Open);
+    assert!(!look().after.is_zero() && look().after <= policy.rules.recovery);
+    fixture.stock.reset_breaker(at);
+    assert_eq!(
+        (look().state, look().after),
+        (BreakerState::Closed, Duration::ZERO)
+    );
+    assert!(!fail(first), "what failed before counts no more");
+    let none = fixture
+        .stock
+        .breaker_look(BreakerAt::Pair(1 << 40), policy.rules);
+    assert_eq!(none.state, BreakerState::Closed);
+}
+
+#[test]
+fn a_client_counts_at_the_host_it_asked_last_and_whoever_waits_counts_too() {
+    let mut fixture = Fixture::new();
+    let row = fixture.host(1, "a");
+    fixture.show(1);
+    let [present, gone] = [0, 1].map(|at| fixture.desks[at].attend(row));
+    let entered = fixture.desks[0].enter(row);
+    let queued = entered.queue();
+    let totals = fixture.stock.host_totals(row);
+    assert_eq!((totals.connections, totals.waiting), (2, 1));
+    assert_eq!(fixture.stock.host_under_way(row), (1, 1));
+    fixture.stock.reclaim(SeatIndex::new(1));
+    fixture.hire();
+    drop((gone, queued, entered));
+    let totals = fixture.stock.host_totals(row);
+    assert_eq!(
+        (totals.connections, totals.waiting, totals.in_flight),
+        (1, 0, 0)
+    );
+    // A connection that stays keeps the row of a host that is gone.
+    fixture.host(2, "b");
+    fixture.desks.iter().for_each(|desk| desk.show_plan(2));
+    let keys = |count: u64| RowKeys {
+        hosts: (0..count)
+            .map(|nth| row_key(&["other", &nth.to_string()]))
+            .collect(),
+        ..RowKeys::default()
+    };
+    assert!(fixture.stock.give_rows(3, &keys(2047)).is_err());
+    drop(present);
+    assert!(fixture.stock.give_rows(3, &keys(2047)).is_ok());
+}
+
+#[test]
 fn a_breaker_opens_when_too_large_a_part_fails() {
     let fixture = Fixture::new();
     let at = BreakerAt::Host(fixture.host(1, "a"));

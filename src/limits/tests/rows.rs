@@ -96,3 +96,15 @@ fn probes_of_one_who_died_are_given_out_again_and_nobody_elses() {
     Probes::new(&notes[1]).give_back(breaker);
     assert!(breaker.pass(rules, 30_000).is_ok());
 }
+
+#[test]
+fn where_there_is_no_room_for_all_the_first_ones_have_it() {
+    let rows = rows(2);
+    let table = Table::new(&rows);
+    let quiet = |_, _| true;
+    let some = |keys: &[u64], generation| table.assign_some(keys, generation, quiet, |_| {});
+    assert_eq!(some(&[7, 8, 9], 1), [Some(0), Some(1), None]);
+    // Whoever has one keeps it, wherever it is named.
+    assert_eq!(some(&[9, 8], 2), [None, Some(1)]);
+    assert_eq!(some(&[9, 8], 3), [Some(0), Some(1)]);
+}

@@ -148,12 +148,14 @@ impl Store {
 }
 
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn saved(revision: u64) -> Saved {
+    pub(super) fn saved(revision: u64) -> Saved {
         let change = SavedChange {
             entry: json!({"id": "a"}),
             declared: None,

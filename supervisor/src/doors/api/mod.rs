@@ -7,6 +7,8 @@ mod audit;
 mod auth;
 mod backends;
 mod body;
+#[cfg(test)]
+mod described;
 mod domains;
 mod entries;
 mod etag;

@@ -196,3 +196,33 @@ fn who_is_bounded_has_permits_of_its_own() {
         (None, None)
     );
 }
+
+#[test]
+fn each_host_has_a_pair_with_every_backend_of_its_tags_and_those_with_a_breaker_come_first() {
+    let text = POOLS.replace(
+        "domain = \"*.example\"",
+        "domain = \"*.example\"\nsplit = { a = 10 }\ncircuit_breaker = { enabled = true }",
+    );
+    let inputs = inputs(&text);
+    let keys = row_keys(&inputs.gateway).pairs;
+    let named = |host: &str, backend: &str| row_key(&["pair", host, backend]);
+    let of = |host: &'static str, ids: &[&str]| -> Vec<u64> {
+        ids.iter().map(|id| named(host, id)).collect()
+    };
+    let expected = [
+        of("*.example", &["one", "two", "spare", "web"]),
+        of("a.example", &["one", "two", "spare"]),
+    ];
+    assert_eq!(keys, expected.concat());
+    let mut given = given(&inputs, &[]);
+    // There is room for all but the last.
+    given.rows.pairs = (60..66).map(Some).chain([None]).collect();
+    let plan = compile(1, &inputs, &given, |_| true);
+    let rows = |host: usize| {
+        (0..4)
+            .map(|at| plan.hosts[host].pair(at))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(rows(0), [Some(64), Some(65), None, None]);
+    assert_eq!(rows(1), [Some(60), Some(61), Some(62), Some(63)]);
+}
