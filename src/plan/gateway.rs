@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{
-        Access, BackendState, DEFAULT_DOMAIN, Inject, Lease, PLAIN_BACKEND, RateLimit, Upstream,
-        VirtualHost,
+        Access, BackendState, DEFAULT_DOMAIN, DEFAULT_POOL, Inject, Lease, PLAIN_BACKEND,
+        PLAIN_TAG, RateLimit, Upstream, VirtualHost,
     },
     ids::PoolId,
     lending::{TokenSettings, WorkerSettings},
@@ -148,19 +148,18 @@ impl Plan {
     /// One pool, one backend and one host for all: what `[upstream]`, `[token]` and `[lease]` say.
     #[must_use]
     pub fn plain(generation: u64, settings: WorkerSettings, places: Vec<Place>) -> Self {
-        let (name, tag) = ("default", "default");
         let pool = PoolPlan {
-            name: name.to_owned(),
+            name: DEFAULT_POOL.to_owned(),
             id: PoolId::DEFAULT,
             token: settings.token.clone(),
             lease: settings.lease.clone(),
             inject: Inject::default(),
         };
         let backend = BackendPlan {
-            id: "upstream".to_owned(),
+            id: PLAIN_BACKEND.to_owned(),
             upstream: settings.upstream.clone(),
             places,
-            tags: vec![tag.to_owned()],
+            tags: vec![PLAIN_TAG.to_owned()],
             pool: Some(0),
             weight: 1,
             state: BackendState::Ready,
@@ -172,7 +171,7 @@ impl Plan {
             slow_start: Duration::ZERO,
         };
         let host = HostPlan {
-            host: VirtualHost::of(DEFAULT_DOMAIN, tag),
+            host: VirtualHost::of(DEFAULT_DOMAIN, PLAIN_TAG),
             rate_limit: None,
             access: None,
             permits: None,

@@ -1,10 +1,10 @@
 //! Keeps the slots stocked: runs the logins that the [schedule](crate::schedule) names and installs what they bring.
 
 mod assignment;
-mod backends;
 mod book;
 mod clock;
 mod farewell;
+mod places;
 mod refresher;
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use tpp::{
     config::{Credential, Pool, Upstream},
-    plan::Place as Backend,
+    plan::Place,
 };
 
 use crate::{
@@ -38,7 +38,7 @@ enum Order {
     /// Put other accounts and rules in force.
     Reconfigure {
         setup: Box<Setup>,
-        backends: Vec<Backend>,
+        places: Vec<Place>,
         answer: oneshot::Sender<Result<(), String>>,
     },
     /// End the sessions of all tokens: tpp stops. Answered when that is done, or has taken too long.
@@ -48,7 +48,7 @@ enum Order {
     Leave { answer: oneshot::Sender<()> },
     /// Draw tokens here alone; those drawn elsewhere are out of use when this is answered.
     Relocate {
-        backends: Vec<Backend>,
+        places: Vec<Place>,
         answer: oneshot::Sender<()>,
     },
 }
@@ -111,19 +111,15 @@ impl RefreshHandle {
         answered.await.unwrap_or(0)
     }
 
-    /// Puts other accounts and rules in force. Tokens drawn elsewhere than at `backends` are out of use when it returns,
+    /// Puts other accounts and rules in force. Tokens drawn elsewhere than at `places` are out of use when it returns,
     /// and none will be installed any more.
-    pub(crate) async fn reconfigure(
-        &self,
-        setup: Setup,
-        backends: Vec<Backend>,
-    ) -> Result<(), String> {
+    pub(crate) async fn reconfigure(&self, setup: Setup, places: Vec<Place>) -> Result<(), String> {
         let (answer, answered) = oneshot::channel();
         let setup = Box::new(setup);
         // A refresher that has ended drops the answer.
         let _ = self.orders.send(Order::Reconfigure {
             setup,
-            backends,
+            places,
             answer,
         });
         answered
@@ -148,10 +144,10 @@ impl RefreshHandle {
         let _ = answered.await;
     }
 
-    /// Draws tokens at `backends` alone from now on; those drawn elsewhere are out of use when it returns.
-    pub(crate) async fn relocate(&self, backends: Vec<Backend>) {
+    /// Draws tokens at `places` alone from now on; those drawn elsewhere are out of use when it returns.
+    pub(crate) async fn relocate(&self, places: Vec<Place>) {
         let (answer, answered) = oneshot::channel();
-        let _ = self.orders.send(Order::Relocate { backends, answer });
+        let _ = self.orders.send(Order::Relocate { places, answer });
         // Without a refresher no token is drawn.
         let _ = answered.await;
     }

@@ -23,7 +23,7 @@ use tpp::{
     clock::boot_millis,
     config::Credential,
     lending::Stock,
-    plan::Place as Backend,
+    plan::Place,
     pool::SlotIndex,
     shared::{Hopeless, PoolLogins},
 };
@@ -33,10 +33,10 @@ use self::{logins::Done, reports::rung};
 use super::{
     Order, RefreshHandle, Setup,
     assignment::{key, sessions},
-    backends::Backends,
     book::Book,
     clock,
     farewell::Farewells,
+    places::Places,
 };
 use crate::{
     provider::{Manner, Provider},
@@ -51,7 +51,7 @@ const FULL_LOOK: Duration = Duration::from_secs(30);
 pub(crate) struct Refresher {
     stock: Arc<Stock>,
     provider: Arc<dyn Provider>,
-    backends: Backends,
+    places: Places,
     handle: RefreshHandle,
     orders: mpsc::UnboundedReceiver<Order>,
     bell: watch::Receiver<()>,
@@ -64,13 +64,13 @@ pub(crate) struct Refresher {
 }
 
 impl Refresher {
-    /// A refresher for the accounts of `setup`, with sessions at `backends`; `bell` changes whenever a worker rang.
+    /// A refresher for the accounts of `setup`, with sessions at `places`; `bell` changes whenever a worker rang.
     ///
     /// # Errors
     /// If a predecessor's pool has no room for them.
     pub(crate) fn new(
         setup: Setup,
-        backends: Vec<Backend>,
+        places: Vec<Place>,
         stock: Arc<Stock>,
         bell: watch::Receiver<()>,
     ) -> anyhow::Result<Self> {
@@ -83,7 +83,7 @@ impl Refresher {
         let mut refresher = Self {
             stock,
             provider,
-            backends: Backends::new(backends),
+            places: Places::new(places),
             handle: RefreshHandle {
                 ledger: Arc::new(Mutex::new(Book::new(rules))),
                 orders: sender,

@@ -81,14 +81,14 @@ fn stock() -> Arc<Stock> {
 }
 
 /// Of each slot that is in use: whether its token was drawn where its origin says, and that origin.
-fn origins(stock: &Stock, backends: &[Backend]) -> Vec<Origin> {
+fn origins(stock: &Stock, places: &[Place]) -> Vec<Origin> {
     let in_use =
         (0..stock.region().slots_used()).filter(|slot| stock.pool().slots[*slot].word().usable);
     in_use
         .map(|slot| {
             let mut token = Vec::new();
             let (_, origin) = stock.read_token(SlotIndex::new(slot), &mut token);
-            let of = backends.iter().find(|one| one.origin == origin).unwrap();
+            let of = places.iter().find(|one| one.origin == origin).unwrap();
             let drawn_at = format!("{}-", of.address.ip());
             assert!(token.starts_with(drawn_at.as_bytes()), "{token:?}");
             origin
@@ -112,7 +112,7 @@ async fn tokens_are_drawn_at_each_address_and_anew_elsewhere_when_one_is_gone() 
     let listeners = two_addresses().await;
     let addresses: [SocketAddr; 2] = listeners.each_ref().map(|one| one.local_addr().unwrap());
     let config = config(addresses[0].port());
-    let backends = Server::of(&config.upstream, config.token.scope).at(&addresses);
+    let places = Server::of(&config.upstream, config.token.scope).at(&addresses);
     let servers = listeners.map(|listener| tokio::spawn(serve(listener)));
     let stock = stock();
     let (_rings, bell) = watch::channel(());
@@ -121,24 +121,24 @@ async fn tokens_are_drawn_at_each_address_and_anew_elsewhere_when_one_is_gone() 
     let refresher = Refresher::new(setup, Vec::new(), Arc::clone(&stock), bell).unwrap();
     let handle = refresher.handle();
     let running = tokio::spawn(refresher.run());
-    handle.relocate(backends.clone()).await;
-    until(|| origins(&stock, &backends).len() == SLOTS).await;
-    let drawn = origins(&stock, &backends);
-    for one in &backends {
+    handle.relocate(places.clone()).await;
+    until(|| origins(&stock, &places).len() == SLOTS).await;
+    let drawn = origins(&stock, &places);
+    for one in &places {
         let there = drawn.iter().filter(|origin| **origin == one.origin).count();
         assert_eq!(there, SLOTS / 2, "{drawn:?}");
     }
-    handle.relocate(backends[1..].to_vec()).await;
+    handle.relocate(places[1..].to_vec()).await;
     // From this moment on, not only when new ones are in.
-    let left = origins(&stock, &backends);
+    let left = origins(&stock, &places);
     assert!(
-        left.iter().all(|origin| *origin == backends[1].origin),
+        left.iter().all(|origin| *origin == places[1].origin),
         "{left:?}"
     );
-    until(|| origins(&stock, &backends).len() == SLOTS).await;
-    let drawn = origins(&stock, &backends);
+    until(|| origins(&stock, &places).len() == SLOTS).await;
+    let drawn = origins(&stock, &places);
     assert!(
-        drawn.iter().all(|origin| *origin == backends[1].origin),
+        drawn.iter().all(|origin| *origin == places[1].origin),
         "{drawn:?}"
     );
     running.abort();

@@ -40,7 +40,7 @@ impl Refresher {
     /// What a predecessor left in `slot`. A token of another server is out of use, and as good as none.
     fn legacy(&self, slot: SlotIndex) -> Legacy {
         let legacy = self.stock.legacy(slot);
-        if !legacy.is_usable || self.backends.may_have(legacy.origin) {
+        if !legacy.is_usable || self.places.may_have(legacy.origin) {
             return legacy;
         }
         self.stock.take_out_of_use(slot);

@@ -31,7 +31,7 @@ impl Refresher {
             self.stock.login_begins(SlotIndex::new(slot as usize));
         }
         let provider = Arc::clone(&self.provider);
-        let choice = self.backends.choice(slot);
+        let choice = self.places.choice(slot);
         let task = self.logins.spawn(async move {
             match choice.await {
                 Some(at) => (at.origin, provider.grant(&account, at.address).await),
@@ -81,7 +81,7 @@ impl Refresher {
     /// Notes whether a login reached the backend it was for, if it went to one.
     fn note_reached(&mut self, origin: Origin, reached: bool) {
         if self.provider.manner().is_at_backend() {
-            self.backends.note(origin, reached);
+            self.places.note(origin, reached);
         }
     }
 
@@ -90,7 +90,7 @@ impl Refresher {
         if !self.handle.ledger().schedule.expects(&login) {
             return;
         }
-        if !self.backends.have(origin) {
+        if !self.places.have(origin) {
             let reason = "the upstream has moved meanwhile".to_owned();
             return self.failed(login, Failure::Trouble, reason);
         }

@@ -1,7 +1,7 @@
 //! What the refresher is told to do.
 
 use tpp::{
-    plan::Place as Backend,
+    plan::Place,
     pool::{Origin, SlotIndex},
 };
 use tracing::info;
@@ -19,26 +19,26 @@ impl Refresher {
             }
             Order::Reconfigure {
                 setup,
-                backends,
+                places,
                 answer,
             } => {
-                let _ = answer.send(self.reconfigure(*setup, backends));
+                let _ = answer.send(self.reconfigure(*setup, places));
             }
             // Its end is the end of it all.
             Order::LogOut { .. } | Order::Leave { .. } => {}
-            Order::Relocate { backends, answer } => {
-                self.relocate(backends);
+            Order::Relocate { places, answer } => {
+                self.relocate(places);
                 let _ = answer.send(());
             }
         }
     }
 
-    /// Has tokens drawn at `backends` alone: those of other servers are out of use at once, and drawn anew. A backend that has joined the
+    /// Has tokens drawn at `places` alone: those of other servers are out of use at once, and drawn anew. A place that has joined the
     /// others gets its share: those slots log in anew there, and keep their tokens until then.
-    fn relocate(&mut self, backends: Vec<Backend>) {
+    fn relocate(&mut self, places: Vec<Place>) {
         let now = clock::now();
-        let before = self.backends.origins();
-        let moved_away = self.backends.replace(backends);
+        let before = self.places.origins();
+        let moved_away = self.places.replace(places);
         if moved_away {
             // What they bring is the old server's; what it said of passwords means nothing to this one.
             self.logins.abort_all();
@@ -48,7 +48,7 @@ impl Refresher {
         for index in assigned {
             let slot = SlotIndex::new(index);
             let (_, origin) = self.stock.read_token(slot, &mut Zeroizing::default());
-            let is_foreign = origin != Origin::NONE && !self.backends.have(origin);
+            let is_foreign = origin != Origin::NONE && !self.places.have(origin);
             if is_foreign {
                 book.withhold(index);
                 self.stock.take_out_of_use(slot);
@@ -57,7 +57,7 @@ impl Refresher {
                 // As if it were new: a login under way for it counts no more.
                 book.begin_anew(index, now);
                 self.stock.note_rest(slot, None);
-            } else if self.backends.newcomer_for(number(index), &before).is_some() {
+            } else if self.places.newcomer_for(number(index), &before).is_some() {
                 book.schedule.renew(number(index), now);
             }
         }
@@ -84,7 +84,7 @@ impl Refresher {
         renewed
     }
 
-    fn reconfigure(&mut self, setup: Setup, backends: Vec<Backend>) -> Result<(), String> {
+    fn reconfigure(&mut self, setup: Setup, places: Vec<Place>) -> Result<(), String> {
         let Setup {
             provider,
             rules,
@@ -95,7 +95,7 @@ impl Refresher {
         self.provider = provider;
         self.heed_manner();
         self.handle.ledger().schedule.set_rules(rules);
-        self.relocate(backends);
+        self.relocate(places);
         self.assign(accounts);
         Ok(())
     }

@@ -23,7 +23,7 @@ impl Refresher {
         for copy in copies {
             let [from, to] = [copy.from, copy.to].map(|slot| SlotIndex::new(slot as usize));
             // It is good at every backend: each slot has one of its own.
-            let origin = match self.backends.place(copy.to) {
+            let origin = match self.places.place(copy.to) {
                 Some(place) if !self.provider.manner().is_at_backend() => place.origin,
                 _ => self.stock.read_token(from, &mut Zeroizing::default()).1,
             };

@@ -61,8 +61,8 @@ impl Provider for Scripted {
     }
 }
 
-fn there() -> Backend {
-    Backend {
+fn there() -> Place {
+    Place {
         address: ([127, 0, 0, 1], 1).into(),
         origin: Origin::new(1),
     }

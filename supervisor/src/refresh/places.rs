@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{sync::watch, time::timeout};
-use tpp::{plan::Place as Backend, pool::Origin};
+use tpp::{plan::Place, pool::Origin};
 
 /// How long an address that was not reached is kept away from, as long as there are others.
 const DEAD_FOR: Duration = Duration::from_secs(30);
@@ -17,14 +17,14 @@ const RESOLVE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The upstream's addresses, as logins met them.
 #[derive(Debug)]
-pub(super) struct Backends {
-    list: watch::Sender<Vec<Backend>>,
+pub(super) struct Places {
+    list: watch::Sender<Vec<Place>>,
     /// Those that were not reached, with the time until which they are kept away from.
     dead: HashMap<Origin, Instant>,
 }
 
-impl Backends {
-    pub(super) fn new(list: Vec<Backend>) -> Self {
+impl Places {
+    pub(super) fn new(list: Vec<Place>) -> Self {
         Self {
             list: watch::Sender::new(list),
             dead: HashMap::new(),
@@ -42,7 +42,7 @@ impl Backends {
     }
 
     /// Puts others in force. Whether none of those that were is left: it is another server.
-    pub(super) fn replace(&mut self, list: Vec<Backend>) -> bool {
+    pub(super) fn replace(&mut self, list: Vec<Place>) -> bool {
         self.dead
             .retain(|origin, _| list.iter().any(|one| one.origin == *origin));
         let had_some = !self.list.borrow().is_empty();
@@ -72,7 +72,7 @@ impl Backends {
     }
 
     /// Where the next login for `slot` goes. Resolves at once, unless no address is known yet; `None`: there is still none.
-    pub(super) fn choice(&self, slot: u32) -> impl Future<Output = Option<Backend>> + Send + use<> {
+    pub(super) fn choice(&self, slot: u32) -> impl Future<Output = Option<Place>> + Send + use<> {
         let mut changes = self.list.subscribe();
         let chosen = self.pick(slot, Instant::now());
         async move {
@@ -86,13 +86,13 @@ impl Backends {
     }
 
     /// Where `slot` is used whose token is good anywhere; `None`: no address is known.
-    pub(super) fn place(&self, slot: u32) -> Option<Backend> {
+    pub(super) fn place(&self, slot: u32) -> Option<Place> {
         self.pick(slot, Instant::now())
     }
 
-    fn pick(&self, slot: u32, now: Instant) -> Option<Backend> {
+    fn pick(&self, slot: u32, now: Instant) -> Option<Place> {
         let list = self.list.borrow();
-        let is_dead = |one: &&Backend| self.dead.get(&one.origin).is_some_and(|until| now < *until);
+        let is_dead = |one: &&Place| self.dead.get(&one.origin).is_some_and(|until| now < *until);
         let living: Vec<_> = list.iter().filter(|one| !is_dead(one)).collect();
         let from = if living.is_empty() {
             list.iter().collect()
@@ -108,24 +108,24 @@ impl Backends {
 mod tests {
     use super::*;
 
-    fn backends(ports: &[u16]) -> Vec<Backend> {
-        let backend = |port: &u16| Backend {
+    fn places(ports: &[u16]) -> Vec<Place> {
+        let place = |port: &u16| Place {
             address: ([127, 0, 0, 1], *port).into(),
             origin: Origin::new(u64::from(*port)),
         };
-        ports.iter().map(backend).collect()
+        ports.iter().map(place).collect()
     }
 
-    fn picks(backends: &Backends) -> Vec<u16> {
+    fn picks(places: &Places) -> Vec<u16> {
         let now = Instant::now();
         (0..6)
-            .map(|slot| backends.pick(slot, now).unwrap().address.port())
+            .map(|slot| places.pick(slot, now).unwrap().address.port())
             .collect()
     }
 
     #[test]
     fn logins_are_spread_over_the_addresses_that_live() {
-        let mut all = Backends::new(backends(&[1, 2, 3]));
+        let mut all = Places::new(places(&[1, 2, 3]));
         assert_eq!(picks(&all), [1, 2, 3, 1, 2, 3]);
         all.note(Origin::new(2), false);
         assert_eq!(picks(&all), [1, 3, 1, 3, 1, 3]);
@@ -138,22 +138,22 @@ mod tests {
 
     #[test]
     fn one_address_left_of_several_is_still_the_same_server() {
-        let mut all = Backends::new(backends(&[]));
+        let mut all = Places::new(places(&[]));
         assert!(all.may_have(Origin::new(1)) && !all.have(Origin::new(1)));
-        assert!(!all.replace(backends(&[1, 2])), "it has but resolved");
-        assert!(!all.replace(backends(&[2, 3])));
+        assert!(!all.replace(places(&[1, 2])), "it has but resolved");
+        assert!(!all.replace(places(&[2, 3])));
         assert!(!all.may_have(Origin::new(1)));
-        assert!(all.replace(backends(&[4])));
+        assert!(all.replace(places(&[4])));
     }
 
     #[test]
     fn whoever_joins_gets_its_share_and_nobody_else_moves() {
-        let mut all = Backends::new(backends(&[]));
+        let mut all = Places::new(places(&[]));
         let before = all.origins();
-        all.replace(backends(&[1, 2]));
+        all.replace(places(&[1, 2]));
         assert_eq!(all.newcomer_for(0, &before), None, "it has but resolved");
         let before = all.origins();
-        all.replace(backends(&[1, 2, 3]));
+        all.replace(places(&[1, 2, 3]));
         let moved: Vec<_> = (0..6).map(|slot| all.newcomer_for(slot, &before)).collect();
         let third = Some(Origin::new(3));
         assert_eq!(moved, [None, None, third, None, None, third]);
@@ -161,10 +161,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_login_waits_for_the_first_address() {
-        let mut none = Backends::new(Vec::new());
+        let mut none = Places::new(Vec::new());
         let choice = tokio::spawn(none.choice(1));
         tokio::task::yield_now().await;
-        none.replace(backends(&[1, 2]));
+        none.replace(places(&[1, 2]));
         assert_eq!(choice.await.unwrap().unwrap().address.port(), 2);
     }
 }
