@@ -43,6 +43,7 @@ use crate::{
         announce::announce,
         children,
         signals::{Request, Signals},
+        sockets::Listening,
         systemd,
     },
 };
@@ -96,10 +97,7 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let (plans, plan) = Plans::first(publisher, inputs, predecessor.as_ref())?;
     let plans = Arc::new(plans);
     let desired = Arc::new(Desired::new(Arc::clone(&plans), state));
-    let sockets: Vec<_> = prepared.listeners.iter().map(|(one, _)| *one).collect();
-    let wanted = front::Wanted::of(&prepared.config, &sockets);
-    let former = prepared.former_front.take();
-    let (front, sealed) = FrontDoor::first(handle.clone(), wanted, former)?;
+    let (front, sealed) = front_door(&mut prepared, &handle)?;
     let front = Arc::new(front);
     let fleet = fleet(&mut prepared, (Arc::new(plan), sealed))?;
     let turn = Arc::<tokio::sync::Mutex<()>>::default();
@@ -120,18 +118,13 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let (orders, outlook, doors) = parts.join(prepared)?;
     let keeping = tokio::spawn(keep(plans, stock, bell));
     tokio::spawn(follow(signals, handle, Arc::clone(&orders)));
-    tokio::spawn(announce(Arc::clone(&outlook)));
-    tokio::spawn(reports::write(Arc::clone(&outlook)));
-    tokio::spawn(answers::watch(Arc::clone(&outlook)));
     tokio::spawn(front::watch(front, turn));
-    tokio::spawn(children::reap_orphans());
+    tell(&outlook);
     let exporting = Exporting::begin(&outlook);
     let servers = doors.open(orders, outlook);
     let workers_stay = fleet.run(received).await;
-    match exporting {
-        Some(exporting) if workers_stay => exporting.leave(),
-        Some(exporting) => exporting.finish().await,
-        None => {}
+    if let Some(exporting) = exporting {
+        exporting.end(workers_stay).await;
     }
     if !workers_stay {
         pools.log_out().await;
@@ -143,6 +136,25 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     systemd::told().await;
     info!("stopped");
     Ok(())
+}
+
+/// The front door as it is to be first, and all of it that is sent to workers.
+fn front_door(
+    prepared: &mut Prepared,
+    handle: &FleetHandle,
+) -> anyhow::Result<(FrontDoor, Option<Arc<SealedFront>>)> {
+    let sockets: Vec<_> = prepared.listeners.iter().map(|(one, _)| *one).collect();
+    let wanted = front::Wanted::of(&prepared.config, &sockets);
+    let former = prepared.former_front.take();
+    FrontDoor::first(handle.clone(), wanted, former)
+}
+
+/// Begins what tells of the state, to the end of the process, and sees to children that are nobody's.
+fn tell(outlook: &Arc<Outlook>) {
+    tokio::spawn(announce(Arc::clone(outlook)));
+    tokio::spawn(reports::write(Arc::clone(outlook)));
+    tokio::spawn(answers::watch(Arc::clone(outlook)));
+    tokio::spawn(children::reap_orphans());
 }
 
 /// Handles of the parts, for those that look at them and give them orders.
@@ -169,11 +181,8 @@ impl Parts {
             stock,
             ..
         } = prepared;
-        let configurations = &stock.region().supervisors().configurations;
-        configurations.add(1);
         let addresses = listeners.iter().map(|(listening, _)| *listening).collect();
-        let in_force = Arc::new(InForce::first(config, addresses, configurations.get()));
-        let turn = self.turn;
+        let in_force = first_in_force(config, addresses, &stock);
         let doors = Doors {
             health: health.1,
             api,
@@ -206,7 +215,7 @@ impl Parts {
                 invocation: Invocation::of_this_process().context("find the own executable")?,
                 log: log.clone(),
                 own_sockets: doors.duplicates().context("duplicate the own sockets")?,
-                turn: Arc::clone(&turn),
+                turn: Arc::clone(&self.turn),
             },
             reload: Reload {
                 config_file,
@@ -217,11 +226,17 @@ impl Parts {
                 plans: self.plans,
                 desired: self.desired,
                 front: self.front,
-                turn,
+                turn: self.turn,
             },
         };
         Ok((Arc::new(orders), outlook, doors))
     }
+}
+
+fn first_in_force(config: Config, addresses: Vec<Listening>, stock: &Stock) -> Arc<InForce> {
+    let configurations = &stock.region().supervisors().configurations;
+    configurations.add(1);
+    Arc::new(InForce::first(config, addresses, configurations.get()))
 }
 
 fn say_where(prepared: &Prepared) {

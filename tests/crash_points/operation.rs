@@ -261,7 +261,8 @@ impl Operation {
         self.play_worker(&desk)
     }
 
-    fn play_worker(self, desk: &Arc<Desk>) -> ! {
+    /// Those that hold no lease.
+    fn play_limit(self, desk: &Arc<Desk>) -> ! {
         let ask = || desk.ask(BREAKER, POLICY.rules, DUE).expect("a probe");
         match self {
             Enter => show(|| (desk.enter(HOST), desk.send(BACKEND, PAIR))),
@@ -282,7 +283,15 @@ impl Operation {
                 let asked = ask();
                 show(|| asked.tell(true, WITH_WINDOW, DUE))
             }
-            Admit => show(|| admit(desk)),
+            _ => show(|| admit(desk)),
+        }
+    }
+
+    fn play_worker(self, desk: &Arc<Desk>) -> ! {
+        match self {
+            Enter | CountOut | TakeProbe | GiveProbeBack | TellOfProbe | TellWithWindow | Admit => {
+                self.play_limit(desk)
+            }
             Acquire => show(|| desk.try_lease().expect("a free slot")),
             Release => {
                 let lease = desk.try_lease().expect("a free slot");

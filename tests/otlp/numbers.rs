@@ -94,6 +94,16 @@ fn metrics_by_otlp_are_those_of_the_scrape() {
     }
 }
 
+/// How many spans of a server have come, each counted once.
+fn servers(collector: &Collector) -> usize {
+    let spans = collector.spans();
+    let servers = spans
+        .iter()
+        .filter(|span| span.kind == i32::from(Role::Server));
+    let ids: BTreeSet<_> = servers.map(|span| &span.span_id).collect();
+    ids.len()
+}
+
 #[test]
 fn after_workers_were_killed_all_who_count_agree() {
     const ROUNDS: usize = 3;
@@ -127,17 +137,9 @@ fn after_workers_were_killed_all_who_count_agree() {
         });
     }
     let all = ROUNDS * CLIENTS * REQUESTS;
-    let of_server = || {
-        let spans = collector.spans();
-        let servers = spans
-            .iter()
-            .filter(|span| span.kind == i32::from(Role::Server));
-        servers
-            .map(|span| span.span_id.clone())
-            .collect::<BTreeSet<_>>()
-            .len()
-    };
-    wait_until("a span for each request is there", || of_server() == all);
+    wait_until("a span for each request is there", || {
+        servers(&collector) == all
+    });
     assert_eq!(
         collector.spans().len(),
         2 * all,

@@ -45,6 +45,37 @@ fn assert_attributes(span: &Span, expected: &[(&str, &str)]) {
     }
 }
 
+#[track_caller]
+fn assert_times(server: &Span, attempt: &Span, line: &Value) {
+    // All of the request's time is in the log, to the microsecond.
+    let logged = [
+        "token_wait_ms",
+        "queue_wait_ms",
+        "upstream_latency_ms",
+        "proxy_latency_ms",
+    ];
+    let logged: f64 = logged
+        .iter()
+        .filter_map(|field| line[*field].as_f64())
+        .sum();
+    assert!((millis(server) - logged).abs() < 0.01, "{server:#?} {line}");
+    let upstream_ms = line["upstream_latency_ms"].as_f64().expect("a number");
+    assert!(millis(attempt) >= upstream_ms - 0.01, "{attempt:#?} {line}");
+    assert!(attempt.start_time_unix_nano >= server.start_time_unix_nano);
+    assert!(attempt.end_time_unix_nano <= server.end_time_unix_nano);
+}
+
+#[track_caller]
+fn assert_resource(collector: &Collector, proxy: &Proxy) {
+    let resource = &collector.resources()[0].attributes;
+    assert_eq!(attribute(resource, "service.name").as_deref(), Some("tpp"));
+    let version = attribute(resource, "service.version");
+    assert_eq!(version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    let listen = proxy.address().to_string();
+    let instance = attribute(resource, "service.instance.id").expect("an instance");
+    assert!(instance.ends_with(&format!("/{listen}")), "{instance}");
+}
+
 #[test]
 fn each_protocol_brings_the_spans_of_a_request_as_the_log_has_it() {
     for way in [Way::Http, Way::Grpc] {
@@ -99,33 +130,12 @@ fn each_protocol_brings_the_spans_of_a_request_as_the_log_has_it() {
                 &line["status_code"].to_string(),
             )],
         );
-        // All of the request's time is in the log, to the microsecond.
-        let logged = [
-            "token_wait_ms",
-            "queue_wait_ms",
-            "upstream_latency_ms",
-            "proxy_latency_ms",
-        ];
-        let logged: f64 = logged
-            .iter()
-            .filter_map(|field| line[*field].as_f64())
-            .sum();
-        assert!((millis(server) - logged).abs() < 0.01, "{server:#?} {line}");
-        let upstream_ms = line["upstream_latency_ms"].as_f64().expect("a number");
-        assert!(millis(attempt) >= upstream_ms - 0.01, "{attempt:#?} {line}");
-        assert!(attempt.start_time_unix_nano >= server.start_time_unix_nano);
-        assert!(attempt.end_time_unix_nano <= server.end_time_unix_nano);
+        assert_times(server, attempt, &line);
         // The upstream goes on where the attempt is.
         let parent = told(&upstream, "/delay/50?key=secret", "traceparent");
         let expected = format!("00-{}-{}-01", trace_of(&line), hex(&attempt.span_id));
         assert_eq!(parent, Some(expected));
-        let resource = &collector.resources()[0].attributes;
-        assert_eq!(attribute(resource, "service.name").as_deref(), Some("tpp"));
-        let version = attribute(resource, "service.version");
-        assert_eq!(version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
-        let listen = proxy.address().to_string();
-        let instance = attribute(resource, "service.instance.id").expect("an instance");
-        assert!(instance.ends_with(&format!("/{listen}")), "{instance}");
+        assert_resource(&collector, &proxy);
     }
 }
 

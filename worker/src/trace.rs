@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(parent.trace, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
         assert_eq!(
             (parent.span, parent.is_sampled),
-            (0xf067_aa0b_a902_b7, true)
+            (0x00f0_67aa_0ba9_02b7, true)
         );
         assert_eq!(parent.digits, &SOUND.as_bytes()[TRACE]);
         let unsampled = SOUND.replace("-01", "-02");

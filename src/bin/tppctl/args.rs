@@ -77,38 +77,9 @@ pub(crate) enum Action {
         json: bool,
     },
     /// Have backends of another tag serve a virtual host, from now on
-    Switch {
-        /// The virtual host
-        domain: String,
-        /// The tag
-        tag: String,
-        /// So many percent of the clients [default: all]
-        #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100))]
-        percent: Option<u32>,
-        /// Only if a backend with the tag can serve
-        #[arg(long)]
-        require_healthy: bool,
-    },
+    Switch(SwitchOrder),
     /// Give a backend nothing new; what is open goes on
-    Drain {
-        /// The backend
-        id: String,
-        /// Have it serve again
-        #[arg(long)]
-        end: bool,
-        /// Wait until nothing is under way to it any more
-        #[arg(long, conflicts_with = "end")]
-        wait: bool,
-        /// How long to wait at most
-        #[arg(
-            long,
-            value_name = "SECONDS",
-            requires = "wait",
-            default_value_if("wait", "true", "60"),
-            value_parser = clap::value_parser!(u64).range(DEADLINES)
-        )]
-        deadline: Option<u64>,
-    },
+    Drain(DrainOrder),
     /// What is in force around the pools
     Gateway {
         #[command(subcommand)]
@@ -180,6 +151,41 @@ pub(crate) enum Action {
         #[arg(value_hint = clap::ValueHint::FilePath)]
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct SwitchOrder {
+    /// The virtual host
+    pub(crate) domain: String,
+    /// The tag
+    pub(crate) tag: String,
+    /// So many percent of the clients [default: all]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) percent: Option<u32>,
+    /// Only if a backend with the tag can serve
+    #[arg(long)]
+    pub(crate) require_healthy: bool,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DrainOrder {
+    /// The backend
+    pub(crate) id: String,
+    /// Have it serve again
+    #[arg(long)]
+    pub(crate) end: bool,
+    /// Wait until nothing is under way to it any more
+    #[arg(long, conflicts_with = "end")]
+    wait: bool,
+    /// How long to wait at most
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        requires = "wait",
+        default_value_if("wait", "true", "60"),
+        value_parser = clap::value_parser!(u64).range(DEADLINES)
+    )]
+    pub(crate) deadline: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

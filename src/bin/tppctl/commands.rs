@@ -16,7 +16,7 @@ use tpp::{
 
 use crate::{
     Failure,
-    args::{Action, Args, GatewayAction},
+    args::{Action, Args, DrainOrder, GatewayAction, SwitchOrder},
     render::{self, Page, counted, visible},
     terminal::Terminal,
     top,
@@ -51,41 +51,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 render::backends(&backends, page)
             })
         }
-        Action::Switch {
-            domain,
-            tag,
-            percent,
-            require_healthy,
-        } => order(
-            args,
-            Command::Switch {
-                domain: domain.clone(),
-                tag: tag.clone(),
-                percent: *percent,
-                require_healthy: *require_healthy,
-            },
-        ),
-        Action::Drain {
-            id,
-            end,
-            wait: _,
-            deadline,
-        } => {
-            let state = if *end {
-                BackendState::Ready
-            } else {
-                BackendState::Drain
-            };
-            let id = id.clone();
-            match *deadline {
-                None => order(args, Command::SetState { id, state }),
-                Some(seconds) => {
-                    let to = id.clone();
-                    order(args, Command::SetState { id: to, state })?;
-                    order(args, Command::AwaitEmpty { id, seconds })
-                }
-            }
-        }
+        Action::Switch(switch) => order(args, switch_of(switch)),
+        Action::Drain(wanted) => drain(args, wanted),
         Action::Gateway {
             action: GatewayAction::Export,
         } => match ask(args, Command::Export)? {
@@ -114,6 +81,30 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Action::Upgrade { path } => upgrade(args, path.as_deref()),
         Action::Check { file } => check(file),
     }
+}
+
+fn switch_of(wanted: &SwitchOrder) -> Command {
+    Command::Switch {
+        domain: wanted.domain.clone(),
+        tag: wanted.tag.clone(),
+        percent: wanted.percent,
+        require_healthy: wanted.require_healthy,
+    }
+}
+
+/// Drains a backend, or has it serve again, and waits until it is empty if that is wanted.
+fn drain(args: &Args, wanted: &DrainOrder) -> Result<(), Failure> {
+    let id = wanted.id.clone();
+    let state = if wanted.end {
+        BackendState::Ready
+    } else {
+        BackendState::Drain
+    };
+    order(args, Command::SetState { id, state })?;
+    wanted.deadline.map_or(Ok(()), |seconds| {
+        let id = wanted.id.clone();
+        order(args, Command::AwaitEmpty { id, seconds })
+    })
 }
 
 fn show_status(args: &Args, as_json: bool, every: Option<Duration>) -> Result<(), Failure> {

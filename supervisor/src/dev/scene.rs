@@ -54,8 +54,7 @@ impl Scene {
 
     /// The configuration, as a person would write it.
     pub(super) fn config(&self, args: &DevArgs, control_socket: &Path, state: &Path) -> String {
-        let [dolphin_1, dolphin_2] = self.dolphins();
-        let [web_1, web_2] = self.web();
+        let backends = self.backends();
         format!(
             r#"
 listen = "{listen}"
@@ -82,7 +81,27 @@ enabled_backends_tag = "dolphindb"
 domain = "{WEB_HOST}"
 enabled_backends_tag = "a"
 circuit_breaker = {{ enabled = true, failure_threshold = 3, recovery_timeout_seconds = 2 }}
-[[backends]]
+{backends}[telemetry]
+log_filter = {filter:?}
+"#,
+            listen = args.listen,
+            health = args.health_listen,
+            control = control_socket.display().to_string(),
+            state = state.display().to_string(),
+            api = args.api_listen,
+            workers = args.workers,
+            ttl = args.token_ttl,
+            sessions = args.sessions,
+            filter = args.log_filter,
+        )
+    }
+
+    /// The part of it that says where they are.
+    fn backends(&self) -> String {
+        let [dolphin_1, dolphin_2] = self.dolphins();
+        let [web_1, web_2] = self.web();
+        format!(
+            r#"[[backends]]
 id = "dolphindb-1"
 address = "{dolphin_1}"
 tags = ["dolphindb"]
@@ -104,18 +123,7 @@ id = "web-v2"
 address = "{web_2}"
 tags = ["canary"]
 pool = "none"
-[telemetry]
-log_filter = {filter:?}
-"#,
-            listen = args.listen,
-            health = args.health_listen,
-            control = control_socket.display().to_string(),
-            state = state.display().to_string(),
-            api = args.api_listen,
-            workers = args.workers,
-            ttl = args.token_ttl,
-            sessions = args.sessions,
-            filter = args.log_filter,
+"#
         )
     }
 }

@@ -68,18 +68,17 @@ impl Exporting {
         })
     }
 
-    /// Sends what there is, within a bounded time. tpp stops.
-    pub(crate) async fn finish(self) {
+    /// Ends. If `workers_stay` the region is another supervisor's from here on; else tpp stops, and what there is is sent within a
+    /// bounded time.
+    pub(crate) async fn end(self, workers_stay: bool) {
         self.metrics.abort();
+        if workers_stay {
+            self.traces.abort();
+            return;
+        }
         self.end.send_replace(true);
         // What has not been taken by then is lost with the process.
         let _ = timeout(LAST, self.traces).await;
-    }
-
-    /// Ends at once: the region is another supervisor's from here on.
-    pub(crate) fn leave(self) {
-        self.traces.abort();
-        self.metrics.abort();
     }
 }
 

@@ -51,6 +51,27 @@ pub(super) async fn until(what: &str, mut claim: impl FnMut() -> bool) {
     .await;
 }
 
+fn upstream(port: u16) -> Upstream {
+    Upstream {
+        host: "127.0.0.1".into(),
+        port,
+        tls: false,
+        ca_file: None,
+        verify: true,
+        connect_timeout: PATIENCE,
+        tls_handshake_timeout: PATIENCE,
+        response_header_timeout: None,
+        read_timeout: None,
+        tunnel_timeout: None,
+        idle_timeout: PATIENCE,
+        max_idle_connections: 100,
+        host_header: HostHeader::Auto,
+        server_name: None,
+        http2: UpstreamHttp2::Off,
+        proxy: Proxy::None,
+    }
+}
+
 /// Settings without any bound, for an upstream at `port`.
 pub(crate) fn settings(port: u16) -> WorkerSettings {
     WorkerSettings {
@@ -59,24 +80,7 @@ pub(crate) fn settings(port: u16) -> WorkerSettings {
         workers: 1,
         orphan_timeout: Duration::from_secs(300),
         drain_timeout: PATIENCE,
-        upstream: Upstream {
-            host: "127.0.0.1".into(),
-            port,
-            tls: false,
-            ca_file: None,
-            verify: true,
-            connect_timeout: PATIENCE,
-            tls_handshake_timeout: PATIENCE,
-            response_header_timeout: None,
-            read_timeout: None,
-            tunnel_timeout: None,
-            idle_timeout: PATIENCE,
-            max_idle_connections: 100,
-            host_header: HostHeader::Auto,
-            server_name: None,
-            http2: UpstreamHttp2::Off,
-            proxy: Proxy::None,
-        },
+        upstream: upstream(port),
         client: Client {
             max_connections: None,
             max_connections_per_address: None,

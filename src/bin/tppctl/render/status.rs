@@ -70,15 +70,7 @@ fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
             Tone::Warning,
         ));
     }
-    let queue = match pool.waiting {
-        0 => "nobody waits".to_owned(),
-        waiting => format!(
-            "{} waiting, the longest for {}",
-            grouped(waiting),
-            short_span(status.longest_wait_ms)
-        ),
-    };
-    fields.push(("queue", queue, Tone::Plain));
+    fields.push(("queue", queue(status), Tone::Plain));
     if pool.waiting > 0 && status.idle_leases > 0 {
         fields.push(("", crowd(status), Tone::Warning));
     }
@@ -115,6 +107,17 @@ fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
         fields.push(("history", history(status, now), Tone::Plain));
     }
     fields
+}
+
+fn queue(status: &Status) -> String {
+    match status.pool.waiting {
+        0 => "nobody waits".to_owned(),
+        waiting => format!(
+            "{} waiting, the longest for {}",
+            grouped(waiting),
+            short_span(status.longest_wait_ms)
+        ),
+    }
 }
 
 /// A line for each pool, unless there is but the one of a configuration without pools.

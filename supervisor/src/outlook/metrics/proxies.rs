@@ -10,30 +10,33 @@ use super::{counter_of, family, gauge_of, histogram_of, label};
 use crate::outlook::snapshot::Snapshot;
 
 pub(super) fn proxies(snapshot: &Snapshot) -> Vec<MetricFamily> {
-    let hosts = &snapshot.details.hosts;
-    let each = |samples: &dyn Fn(&str, &HostTotals) -> Vec<Metric>| {
-        let samples = hosts
-            .iter()
-            .flat_map(|(domain, totals)| samples(domain, totals));
-        samples.collect::<Vec<_>>()
-    };
+    let mut families = answers(snapshot);
+    families.extend(state(snapshot));
+    families.extend(failures(snapshot));
+    families
+}
+
+/// The samples of each host, one after the other.
+fn each(snapshot: &Snapshot, samples: impl Fn(&str, &HostTotals) -> Vec<Metric>) -> Vec<Metric> {
+    let hosts = snapshot.details.hosts.iter();
+    hosts
+        .flat_map(|(domain, totals)| samples(domain, totals))
+        .collect()
+}
+
+fn answers(snapshot: &Snapshot) -> Vec<MetricFamily> {
     vec![
         family(
             "tpp_proxy_requests_total",
             "Requests of a virtual host by the status of their answers; 499: the client left.",
             MetricType::COUNTER,
-            each(&|domain, totals| {
-                let codes = totals
-                    .codes
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, count)| **count > 0);
+            each(snapshot, |domain, totals| {
+                let codes = totals.codes.iter().enumerate();
                 codes
+                    .filter(|(_, count)| **count > 0)
                     .map(|(at, count)| {
-                        counter_of(
-                            *count,
-                            vec![label("proxy", domain), label("code", &code_label(at))],
-                        )
+                        let labels = vec![label("proxy", domain), label("code", &code_label(at))];
+                        counter_of(*count, labels)
                     })
                     .collect()
             }),
@@ -42,7 +45,7 @@ pub(super) fn proxies(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "tpp_proxy_request_duration_seconds",
             "From a request's head to the end of its answer.",
             MetricType::HISTOGRAM,
-            each(&|domain, totals| vec![durations(domain, totals)]),
+            each(snapshot, |domain, totals| vec![durations(domain, totals)]),
         ),
         family(
             "tpp_proxy_upstream_duration_seconds",
@@ -50,14 +53,22 @@ pub(super) fn proxies(snapshot: &Snapshot) -> Vec<MetricFamily> {
             MetricType::HISTOGRAM,
             snapshot.details.pairs.iter().map(upstream).collect(),
         ),
+    ]
+}
+
+fn state(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let gauge = |of: fn(&HostTotals) -> u64| {
+        each(snapshot, |domain, totals| {
+            let labels = vec![label("proxy", domain)];
+            vec![gauge_of(of(totals) as f64, labels)]
+        })
+    };
+    vec![
         family(
             "tpp_proxy_active_connections",
             "Client connections whose last request was for the host.",
             MetricType::GAUGE,
-            each(&|domain, totals| {
-                let labels = vec![label("proxy", domain)];
-                vec![gauge_of(totals.connections as f64, labels)]
-            }),
+            gauge(|totals| totals.connections),
         ),
         family(
             "tpp_circuit_breaker_state",
@@ -69,38 +80,29 @@ pub(super) fn proxies(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "tpp_proxy_in_flight",
             "Requests under way.",
             MetricType::GAUGE,
-            each(&|domain, totals| {
-                vec![gauge_of(
-                    totals.in_flight as f64,
-                    vec![label("proxy", domain)],
-                )]
-            }),
+            gauge(|totals| totals.in_flight),
         ),
+    ]
+}
+
+fn failures(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    vec![
         family(
             "tpp_proxy_errors_total",
             "Requests that failed, by reason.",
             MetricType::COUNTER,
-            each(&|domain, totals| {
-                by_cause(
-                    domain,
-                    "reason",
-                    Failing::ALL.map(Failing::label).iter().zip(totals.failures),
-                )
+            each(snapshot, |domain, totals| {
+                let labels = Failing::ALL.map(Failing::label);
+                by_cause(domain, "reason", labels.iter().zip(totals.failures))
             }),
         ),
         family(
             "tpp_limit_rejections_total",
             "Requests that a limit refused, by its kind.",
             MetricType::COUNTER,
-            each(&|domain, totals| {
-                by_cause(
-                    domain,
-                    "kind",
-                    Rejection::ALL
-                        .map(Rejection::label)
-                        .iter()
-                        .zip(totals.rejections),
-                )
+            each(snapshot, |domain, totals| {
+                let labels = Rejection::ALL.map(Rejection::label);
+                by_cause(domain, "kind", labels.iter().zip(totals.rejections))
             }),
         ),
     ]

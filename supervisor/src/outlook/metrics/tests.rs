@@ -31,6 +31,44 @@ fn worker(seat: u32, state: &str, connections: u64, waiting: u64) -> WorkerStatu
     }
 }
 
+fn totals() -> Totals {
+    Totals {
+        connections_opened: 5000,
+        connections_closed: 4850,
+        requests: 123_456,
+        request_errors: 5,
+        acquisitions: 4990,
+        releases: 4840,
+        token_errors: 12,
+        queue_timeouts: 4,
+        queue_rejections: 2,
+        clients_left: 1,
+        waits_ended: std::array::from_fn(|at| at as u64),
+        drain_cut: 7,
+        log_lines_dropped: 0,
+        refused_total: 12,
+        refused_address: 13,
+        refused_descriptors: 14,
+        acquisition_wait: histogram_of(&[(0, 4000), (3, 900), (15, 90)], 1_500_000_250),
+        connection_duration: histogram_of(&[(8, 4850)], 2_425_000_000),
+        access_log_dropped: 0,
+        handshakes_full: 80,
+        handshakes_resumed: 20,
+        handshakes_failed: 3,
+    }
+}
+
+fn checked(id: &str, health: Health, (passed, failed): (u64, u64)) -> (String, Seen) {
+    let seen = Seen {
+        health,
+        since: 1,
+        last_error: None,
+        passed,
+        failed,
+    };
+    (id.to_owned(), seen)
+}
+
 fn snapshot() -> Snapshot {
     Snapshot {
         gateway: tpp::control::GatewayStatus::default(),
@@ -45,30 +83,7 @@ fn snapshot() -> Snapshot {
                 waiting: 3,
             },
             longest_wait: Duration::from_millis(1250),
-            totals: Totals {
-                connections_opened: 5000,
-                connections_closed: 4850,
-                requests: 123_456,
-                request_errors: 5,
-                acquisitions: 4990,
-                releases: 4840,
-                token_errors: 12,
-                queue_timeouts: 4,
-                queue_rejections: 2,
-                clients_left: 1,
-                waits_ended: std::array::from_fn(|at| at as u64),
-                drain_cut: 7,
-                log_lines_dropped: 0,
-                refused_total: 12,
-                refused_address: 13,
-                refused_descriptors: 14,
-                acquisition_wait: histogram_of(&[(0, 4000), (3, 900), (15, 90)], 1_500_000_250),
-                connection_duration: histogram_of(&[(8, 4850)], 2_425_000_000),
-                access_log_dropped: 0,
-                handshakes_full: 80,
-                handshakes_resumed: 20,
-                handshakes_failed: 3,
-            },
+            totals: totals(),
             refreshes: Refreshes {
                 success: 400,
                 refused: 1,
@@ -97,18 +112,11 @@ fn snapshot() -> Snapshot {
                 not_after: 1_800_000_000,
                 error: None,
             }],
-            checks: [("a", Health::Up, 7, 2), ("b", Health::Down, 0, 3)]
-                .map(|(id, health, passed, failed)| {
-                    let seen = Seen {
-                        health,
-                        since: 1,
-                        last_error: None,
-                        passed,
-                        failed,
-                    };
-                    (id.to_owned(), seen)
-                })
-                .into(),
+            checks: [
+                checked("a", Health::Up, (7, 2)),
+                checked("b", Health::Down, (0, 3)),
+            ]
+            .into(),
             config_generation: 2,
             upstream_addresses: vec![
                 "10.0.0.1:80".parse().unwrap(),

@@ -3,14 +3,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::*;
 use crate::outlook::{metrics, snapshot::examples};
 
+/// Suffix, labels, value.
+type Sample = (String, Vec<(String, String)>, f64);
+
 /// A family as a strict reader has it.
 #[derive(Debug, Default)]
 struct Family {
     kind: String,
     unit: Option<String>,
     has_help: bool,
-    /// Suffix, labels, value.
-    samples: Vec<(String, Vec<(String, String)>, f64)>,
+    samples: Vec<Sample>,
 }
 
 /// Reads OpenMetrics as its specification has it (OpenMetrics 1.0, "ABNF" and "Overall Structure"), and stops at what it forbids.
@@ -137,7 +139,7 @@ fn without_bound(labels: &[(String, String)]) -> Vec<&(String, String)> {
 }
 
 #[track_caller]
-fn histogram_is_valid(name: &str, samples: &[(String, Vec<(String, String)>, f64)]) {
+fn histogram_is_valid(name: &str, samples: &[Sample]) {
     let (buckets, rest) = samples.split_at(samples.len() - 2);
     let bounds: Vec<&str> = buckets
         .iter()
