@@ -60,7 +60,7 @@ impl<'a> Hinderers<'a> {
         let result = match dice.below(3) {
             0 => self.stop_reading(&mut client, dice),
             1 => drip_into(&mut client),
-            _ => end_its_side(&mut client),
+            _ => self.end_its_side(&mut client),
         };
         self.ledger.leaves(client.id());
         result
@@ -85,6 +85,25 @@ impl<'a> Hinderers<'a> {
         }
         Ok(())
     }
+
+    fn end_its_side(&self, client: &mut Client) -> Result<(), String> {
+        let bytes = client.bytes_of(&Request::get("/soak"));
+        client
+            .try_send_raw(&bytes)
+            .map_err(|error| format!("send: {error}"))?;
+        // Its connection, and with it its lease, is over with the answer, before it has read that.
+        self.ledger.leaves(client.id());
+        client.half_close();
+        // Nothing at all is right, too: while tpp moves it stands in line, and has left it.
+        match client.read_to_close() {
+            nothing if nothing.is_empty() => Ok(()),
+            answer if answer.starts_with(b"HTTP/1.1 200") => Ok(()),
+            other => Err(format!(
+                "a side that ended: {}",
+                String::from_utf8_lossy(&other)
+            )),
+        }
+    }
 }
 
 fn is_200(client: &mut Client, what: &str) -> Result<(), String> {
@@ -105,21 +124,4 @@ fn drip_into(client: &mut Client) -> Result<(), String> {
     }
     sent.map_err(|error| format!("a body that drips: {error}"))?;
     is_200(client, "a body that drips")
-}
-
-fn end_its_side(client: &mut Client) -> Result<(), String> {
-    let bytes = client.bytes_of(&Request::get("/soak"));
-    client
-        .try_send_raw(&bytes)
-        .map_err(|error| format!("send: {error}"))?;
-    client.half_close();
-    // Nothing at all is right, too: while tpp moves it stands in line, and has left it.
-    match client.read_to_close() {
-        nothing if nothing.is_empty() => Ok(()),
-        answer if answer.starts_with(b"HTTP/1.1 200") => Ok(()),
-        other => Err(format!(
-            "a side that ended: {}",
-            String::from_utf8_lossy(&other)
-        )),
-    }
 }
