@@ -51,7 +51,9 @@ fn every_key_stands_in_its_section_of_the_manual_page() {
         let heading = match section {
             "" => ".SS \"At the top".to_owned(),
             "credentials" | "pools" | "pools.credentials" | "backends" | "virtual_hosts"
-            | "rate_limits" | "access" => format!(".SS \"[[{section}]]"),
+            | "rate_limits" | "access" | "listeners" | "certificates" => {
+                format!(".SS \"[[{section}]]")
+            }
             section => format!(".SS [{section}]"),
         };
         let (_, part) = page
