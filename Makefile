@@ -68,7 +68,7 @@ conformance: ## an HTTP client's own test suite, directly and through tpp: same 
 	$(CARGO) build --workspace --locked
 	proof/conformance.sh
 
-api-fuzz: ## the management API against its own description (PyPI's schemathesis; TPP_FUZZ_EXAMPLES=25)
+api-fuzz: ## the management API against its own description (PyPI's schemathesis; TPP_FUZZ_EXAMPLES=25, TPP_FUZZ_SECONDS=300)
 	$(CARGO) build --workspace --locked
 	proof/api-fuzz.py
 

@@ -97,7 +97,7 @@ def start(executable, config, log):
 def fuzz(tool, address, directory):
     """What schemathesis comes to. A stream of events goes on for longer than it waits for an answer."""
     command = [tool, "run", f"http://{address}/api/v1/openapi.json", "--checks", CHECKS, "--seed", "1", "--exclude-path", "/api/v1/events", "--workers", "1"]
-    command += ["--max-examples", os.environ.get("TPP_FUZZ_EXAMPLES", "25"), "--request-timeout", "20", "--max-time", "300", "--no-color"]
+    command += ["--max-examples", os.environ.get("TPP_FUZZ_EXAMPLES", "25"), "--request-timeout", "20", "--max-time", os.environ.get("TPP_FUZZ_SECONDS", "300"), "--no-color"]
     environment = os.environ | {"SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(ROOT / "tests" / "api" / "fuzz")}
     return subprocess.run(command, env=environment, cwd=directory).returncode
 

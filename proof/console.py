@@ -55,10 +55,13 @@ class Origin(http.server.BaseHTTPRequestHandler):
         if self.path == "/hold":
             self.go.wait(PATIENCE * 4)
         body = str(self.server.server_port).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        try:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        except BrokenPipeError:
+            pass  # Its holder was cut off.
 
     def log_message(self, *_):
         pass
