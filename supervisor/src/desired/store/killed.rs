@@ -10,7 +10,7 @@ use std::{
 use nix::{
     sys::{
         ptrace,
-        signal::Signal,
+        signal::{Signal, raise},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::{Pid, gettid},
@@ -20,6 +20,8 @@ use super::{Store, tests::saved};
 
 /// Tells the process that is killed where to save.
 const DIRECTORY: &str = "TPP_TEST_SAVE_IN";
+/// Said by that process at the begin of the save. It is never delivered: the tracer sees it first.
+const BEGIN: Signal = Signal::SIGUSR1;
 /// The revision that is there before the save that is killed.
 const BEFORE: u64 = 1;
 
@@ -31,6 +33,8 @@ fn a_process_that_saves_when_told_to() {
     println!("\nthread {}", gettid());
     let mut told = String::new();
     std::io::stdin().read_line(&mut told).unwrap();
+    // Here the save begins: where the thread was when it was traced is not the same each time.
+    raise(BEGIN).unwrap();
     Store::new(Path::new(&directory))
         .save(&saved(BEFORE + 1))
         .unwrap();
@@ -63,12 +67,13 @@ fn kill_at(stops: usize, directory: &Path) -> bool {
         .expect("a child of ours may be traced");
     ptrace::interrupt(thread).unwrap();
     child.stdin.take().unwrap().write_all(b"save\n").unwrap();
-    let mut seen = 0;
+    let mut seen = None;
     let is_cut = loop {
         // A thread of another process is waited for by its own number only.
         match waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap() {
-            WaitStatus::PtraceSyscall(_) if seen == stops => break true,
-            WaitStatus::PtraceSyscall(_) => seen += 1,
+            WaitStatus::Stopped(_, BEGIN) => seen = Some(0),
+            WaitStatus::PtraceSyscall(_) if seen == Some(stops) => break true,
+            WaitStatus::PtraceSyscall(_) => seen = seen.map(|seen| seen + 1),
             WaitStatus::Stopped(_, Signal::SIGABRT)
             | WaitStatus::Exited(..)
             | WaitStatus::Signaled(..) => break false,
