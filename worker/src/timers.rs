@@ -5,11 +5,13 @@
 
 use std::{
     fmt,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    task::Waker,
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -67,6 +69,28 @@ impl Timer {
     pub(crate) fn is_due(&self, clock: &Clock) -> bool {
         self.due.load(Relaxed) <= clock.now()
     }
+
+    /// Polls `future` until it is done; `None`: it took longer than `limit`, or the connection is cut. A stop does not wait for it.
+    pub(crate) async fn within<F: Future>(
+        &self,
+        clock: &Clock,
+        limit: Option<Duration>,
+        future: F,
+    ) -> Option<F::Output> {
+        self.standing.rest(clock.now(), None);
+        self.set(clock, limit);
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            if self.is_cut() || self.is_due(clock) {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+        .await
+    }
 }
 
 impl fmt::Debug for Timer {
@@ -92,6 +116,11 @@ impl Timers {
         });
         self.0.lock().push(Arc::clone(&timer));
         timer
+    }
+
+    /// A timer for the task that this is called in: it is one for all its life, so its waker stays good.
+    pub(crate) async fn add_here(&self) -> Arc<Timer> {
+        self.add(poll_fn(|cx| Poll::Ready(cx.waker().clone())).await)
     }
 
     /// Wakes all, to look at their leases.

@@ -76,8 +76,6 @@ impl Connection {
             Some(tls) => Some(Arc::clone(tls.secured())),
             None => lane.and_then(|lane| lane.whence().secured.clone()),
         };
-        // A connection is one task for all its life, so its waker stays good.
-        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         Self {
             client: Client {
                 worker: Arc::clone(worker),
@@ -87,7 +85,7 @@ impl Connection {
                 wire: Wire::new(stream),
                 secured,
                 hsts: None,
-                timer: worker.timers.add(waker),
+                timer: worker.timers.add_here().await,
                 held: None,
                 address,
                 peer,

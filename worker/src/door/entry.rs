@@ -1,14 +1,7 @@
 //! A client's way in where it is not a plain one: the header of the proxy that brings it, then the handshake. Both together
 //! have one bound, and whoever is not in by then is let go.
 
-use std::{
-    future::{Future, poll_fn},
-    io,
-    net::SocketAddr,
-    os::fd::AsRawFd,
-    pin::pin,
-    task::Poll,
-};
+use std::{io, net::SocketAddr, os::fd::AsRawFd};
 
 use pingora_core::protocols::{SocketDigest, Stream};
 use rustls::server::Acceptor;
@@ -24,7 +17,6 @@ use crate::{
         proxy_protocol,
         refuse::note_refused,
     },
-    timers::Timer,
     wire::{tcp::Tcp, tls::Tls},
     worker::Worker,
 };
@@ -58,12 +50,12 @@ impl Newcomer {
     /// The stream behind `gate`. `None`: the client is not let in.
     pub(crate) async fn through(self, worker: &Worker, gate: &Gate) -> Option<Stream> {
         let address = self.address;
-        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-        let timer = worker.timers.add(waker);
-        timer.set(&worker.clock, Some(gate.patience));
-        // A stop does not wait for it.
-        timer.standing.rest(worker.clock.now(), None);
-        match in_time(worker, &timer, self.admitted(worker, gate)).await {
+        let timer = worker.timers.add_here().await;
+        let admitted = self.admitted(worker, gate);
+        match timer
+            .within(&worker.clock, Some(gate.patience), admitted)
+            .await
+        {
             Some(Ok(stream)) => return Some(stream),
             Some(Err(error)) => {
                 debug!(worker = worker.seat(), %address, %error, "client not let in")
@@ -113,21 +105,6 @@ fn wrapped(tcp: TcpStream, address: SocketAddr, place: Place) -> Tcp {
     // The cell is new, so this cannot fail; without it the address would be asked for once more.
     let _ = digest.peer_addr.set(Some(address.into()));
     Tcp::new(tcp, digest, place)
-}
-
-/// Polls `future` until it is done, late, or cut off.
-async fn in_time<F: Future>(worker: &Worker, timer: &Timer, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        if timer.is_cut() || timer.is_due(&worker.clock) {
-            return Poll::Ready(None);
-        }
-        Poll::Pending
-    })
-    .await
 }
 
 /// A handshake under way. Dropped before it is over, it has come to nothing.

@@ -5,8 +5,7 @@
 //! (GOAWAY) and ends with its last stream.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::pin,
+    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed}, // One thread writes and reads; the atomic only makes the type shareable.
@@ -44,9 +43,7 @@ pub(crate) async fn serve<T>(worker: &Arc<Worker>, stream: T, whence: Whence, te
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    // A connection is one task for all its life, so its waker stays good.
-    let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-    let timer = worker.timers.add(waker);
+    let timer = worker.timers.add_here().await;
     let settings = Arc::clone(&worker.view().settings);
     let streams = match terms.lease {
         Http2Lease::Stream => terms.max_streams,
@@ -54,7 +51,7 @@ where
     };
     let handshake = bounds::of_clients(streams).handshake(stream);
     let limit = settings.client.head_timeout;
-    match within(worker, &timer, limit, handshake).await {
+    match timer.within(&worker.clock, limit, handshake).await {
         Some(Ok(connection)) => {
             timer.standing.rise();
             timer.set(&worker.clock, None);
@@ -76,29 +73,6 @@ where
         Some(Err(error)) => debug!(worker = worker.seat(), %error, "no HTTP/2 after all"),
         None => {}
     }
-}
-
-/// Polls `future` until it is done; `None`: it took longer than `limit`, or tpp ends.
-pub(crate) async fn within<F: Future>(
-    worker: &Worker,
-    timer: &Timer,
-    limit: Option<Duration>,
-    future: F,
-) -> Option<F::Output> {
-    // A stop does not wait for it.
-    timer.standing.rest(worker.clock.now(), None);
-    timer.set(&worker.clock, limit);
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        if timer.is_cut() || timer.is_due(&worker.clock) {
-            return Poll::Ready(None);
-        }
-        Poll::Pending
-    })
-    .await
 }
 
 /// A connection's streams.

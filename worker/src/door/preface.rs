@@ -1,7 +1,6 @@
 //! Which protocol a client speaks that need not say so beforehand: HTTP/2 begins with words of its own (RFC 9113, 3.4).
 
 use std::{
-    future::poll_fn,
     io,
     pin::Pin,
     sync::Arc,
@@ -15,10 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tpp::config::Http2;
 
 use crate::{
-    door::{
-        connection,
-        http2::{self, within},
-    },
+    door::{connection, http2},
     http2::lane::Whence,
     wire::tls::Tls,
     worker::Worker,
@@ -54,11 +50,11 @@ enum Spoken {
 
 /// Listens until it is clear what the client speaks, as long as a head may take; `None`: it says nothing, or has left.
 async fn listen(worker: &Arc<Worker>, mut stream: Stream) -> Option<Spoken> {
-    let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-    let timer = worker.timers.add(waker);
+    let timer = worker.timers.add_here().await;
     let limit = worker.view().settings.client.head_timeout;
     let mut said = BytesMut::new();
-    let heard = within(worker, &timer, limit, hear(&mut stream, &mut said)).await;
+    let heard = hear(&mut stream, &mut said);
+    let heard = timer.within(&worker.clock, limit, heard).await;
     match heard? {
         Ok(true) => Some(Spoken::Http2(Rewound { said, stream })),
         Ok(false) => Some(Spoken::Http1(stream, said)),

@@ -1,7 +1,7 @@
 //! What the upstream still does for a client that left, or waited too long: its token is not lent to the next one as long as
 //! that goes on (`lease.abandoned`).
 
-use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::time::timeout;
@@ -106,9 +106,8 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
 impl Leftover {
     /// Waits for the end of the answer; then the lease ends. Unless it is taken back before.
     async fn wait(self) {
-        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         let worker = Arc::clone(&self.worker);
-        let timer = worker.timers.add(waker);
+        let timer = worker.timers.add_here().await;
         timer.leash.bind(self.held.lease());
         let waiting = pin!(self.wait_for_the_end());
         timer.leash.hold(&worker.looks, waiting).await;
