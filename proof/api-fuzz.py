@@ -9,15 +9,14 @@ is all that is done. Exit 3: it cannot be had here. TPP_FUZZ_EXAMPLES says how m
 
 import http.server
 import os
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-import time
-import venv
 from pathlib import Path
+
+from stage import install, start
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "target" / "api-fuzz"
@@ -35,19 +34,6 @@ class Origin(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-def install():
-    """schemathesis, in an environment of its own; None: it cannot be had."""
-    tool = HOME / "bin" / "schemathesis"
-    marker = HOME / "version"
-    if not (tool.exists() and marker.exists() and marker.read_text() == VERSION):
-        venv.create(HOME, with_pip=True, clear=True)
-        wanted = f"schemathesis=={VERSION}"
-        if subprocess.run([HOME / "bin" / "pip", "install", "-q", "--disable-pip-version-check", wanted]).returncode:
-            return None
-        marker.write_text(VERSION)
-    return tool
 
 
 def configuration(directory, port):
@@ -81,19 +67,6 @@ circuit_breaker = {{ enabled = true }}
     return path
 
 
-def start(executable, config, log):
-    """tpp, and where its API listens."""
-    tpp = subprocess.Popen([executable, "--config", config], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    for _ in range(600):
-        found = re.search(r"listening for the management API.*?address=(\S+)", Path(log.name).read_text())
-        if found:
-            return tpp, found.group(1)
-        if tpp.poll() is not None:
-            break
-        time.sleep(0.1)
-    sys.exit(f"api-fuzz: tpp does not start:\n{Path(log.name).read_text()}")
-
-
 def fuzz(tool, address, directory):
     """What schemathesis comes to. A stream of events goes on for longer than it waits for an answer."""
     command = [tool, "run", f"http://{address}/api/v1/openapi.json", "--checks", CHECKS, "--seed", "1", "--exclude-path", "/api/v1/events", "--workers", "1"]
@@ -104,7 +77,7 @@ def fuzz(tool, address, directory):
 
 def main():
     arguments = [one for one in sys.argv[1:] if one != "--install"]
-    tool = install()
+    tool = install(HOME, "schemathesis", VERSION, "schemathesis")
     if tool is None:
         print("!!! API FUZZING NOT CHECKED: PyPI's schemathesis cannot be installed")
         sys.exit(3)
@@ -116,7 +89,7 @@ def main():
     origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin)
     threading.Thread(target=origin.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory(dir=ROOT / "target") as directory, open(Path(directory) / "log", "w") as log:
-        tpp, address = start(executable, configuration(directory, origin.server_port), log)
+        tpp, address = start(executable, configuration(directory, origin.server_port), log, "the management API")
         try:
             code = fuzz(tool, address, directory)
             if tpp.poll() is not None:

@@ -18,8 +18,9 @@ import tempfile
 import threading
 import time
 import urllib.request
-import venv
 from pathlib import Path
+
+from stage import install, start
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "target" / "console"
@@ -31,18 +32,6 @@ PATIENCE = 60
 def not_run(why):
     print(f"!!! CONSOLE NOT CHECKED: {why}")
     sys.exit(3)
-
-
-def install():
-    """playwright in an environment of its own; the browser is the system's."""
-    marker = HOME / "version"
-    if not (marker.exists() and marker.read_text() == VERSION):
-        venv.create(HOME, with_pip=True, clear=True)
-        wanted = f"playwright=={VERSION}"
-        if subprocess.run([HOME / "bin" / "pip", "install", "-q", "--disable-pip-version-check", wanted]).returncode:
-            not_run("PyPI's playwright cannot be installed")
-        marker.write_text(VERSION)
-    return HOME / "bin" / "python"
 
 
 class Origin(http.server.BaseHTTPRequestHandler):
@@ -105,20 +94,6 @@ key = "secret"
         + host("web.test", "a")
     )
     return path
-
-
-def start(executable, config, log):
-    """tpp, and where it takes clients and its API listens."""
-    tpp = subprocess.Popen([executable, "--config", config], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    for _ in range(600):
-        text = Path(log.name).read_text()
-        found = [re.search(rf"listening for {what}.*?address=(\S+)", text) for what in ("clients", "the management API")]
-        if all(found):
-            return tpp, *(one.group(1) for one in found)
-        if tpp.poll() is not None:
-            break
-        time.sleep(0.1)
-    sys.exit(f"console: tpp does not start:\n{Path(log.name).read_text()}")
 
 
 def request(address, host, path):
@@ -303,7 +278,7 @@ def drive(executable, shots):
 
     ports = [serve() for _ in range(3)]
     with tempfile.TemporaryDirectory(dir=ROOT / "target") as place, open(Path(place) / "log", "w") as log:
-        tpp, client, api = start(executable, configuration(Path(place), *ports), log)
+        tpp, client, api = start(executable, configuration(Path(place), *ports), log, "clients", "the management API")
         try:
             with sync_playwright() as play:
                 browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
@@ -340,7 +315,10 @@ def main():
         shots.mkdir(parents=True, exist_ok=True)
         del arguments[at : at + 2]
     if "TPP_CONSOLE" not in os.environ:
-        python = install()
+        # The browser is the system's.
+        python = install(HOME, "playwright", VERSION, "python")
+        if python is None:
+            not_run("PyPI's playwright cannot be installed")
         if "--install" in arguments:
             return
         sys.exit(subprocess.run([python, *sys.argv], env=os.environ | {"TPP_CONSOLE": "1"}).returncode)

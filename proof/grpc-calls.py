@@ -15,8 +15,9 @@ import sys
 import tempfile
 import threading
 import time
-import venv
 from pathlib import Path
+
+from stage import install
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "target" / "grpc"
@@ -24,17 +25,6 @@ VERSION = "1.76.0"
 TOKENS = 4
 LARGE = 8 << 20
 PATIENCE = 60
-
-
-def install():
-    """A Python that has grpcio; None: it cannot be had."""
-    python, marker = HOME / "bin" / "python", HOME / "version"
-    if not (python.exists() and marker.exists() and marker.read_text() == VERSION):
-        venv.create(HOME, with_pip=True, clear=True)
-        if subprocess.run([HOME / "bin" / "pip", "install", "-q", "--disable-pip-version-check", f"grpcio=={VERSION}"]).returncode:
-            return None
-        marker.write_text(VERSION)
-    return python
 
 
 class Server:
@@ -265,7 +255,7 @@ def run(executable):
 
 def main():
     arguments = [one for one in sys.argv[1:] if one != "--install"]
-    python = install()
+    python = install(HOME, "grpcio", VERSION, "python")
     if python is None:
         print("!!! GRPC NOT CHECKED: PyPI's grpcio cannot be installed")
         sys.exit(3)
