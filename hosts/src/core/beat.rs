@@ -7,6 +7,7 @@ use crate::deadlines::{Deadlines, SECOND, answer_within, beat_every};
 use crate::engine::{Compare, Transaction, Write};
 use crate::event::{PoolSeen, Use};
 use crate::keys::Place;
+use crate::local::{Held, Stage, Way, Why};
 use crate::order::{Note, Order};
 use crate::records::{Beat, Going};
 
@@ -46,6 +47,12 @@ impl Core {
     /// Sends a sign of life when one is due, one at a time.
     pub(super) fn beat(&mut self, now: u64, orders: &mut Vec<Order>) {
         let Some(me) = self.me.clone() else { return };
+        // Deadlines that grow must find nothing in use that is not ours any more.
+        let lost = |held: &Held| matches!(held.stage, Stage::Leaving(Why::Lost, Way::Withdrawn));
+        let anew = me.generation != self.beating.generation;
+        if anew && self.local.all().any(|(_, held)| lost(held)) {
+            return;
+        }
         let asked = self.is_asked(|kind| matches!(kind, Kind::Beat { .. } | Kind::Join { .. }));
         if self.end.is_some() || asked || !(now >= self.beating.next || self.is_worth_a_signal(now))
         {

@@ -24,19 +24,17 @@ impl Core {
             .map(|(account, limit)| (*account, *limit))
             .collect();
         for (account, configured) in accounts {
-            let Some(draft) = self
-                .draft(account, What::Settle)
-                .filter(|_| self.is_wanted(account, now))
-            else {
-                continue;
-            };
-            let available = self
-                .view
-                .available(&draft.record, draft.record.limit.min(configured));
-            if available == 0 {
+            let known = self.view.accounts.get(&account).and_then(Seen::read);
+            let available = known.map_or(configured, |record| {
+                self.view.available(record, record.limit.min(configured))
+            });
+            if available == 0 || !self.is_wanted(account, now) {
                 self.unclaimed.remove(&account);
                 continue;
             }
+            let Some(draft) = self.draft(account, What::Settle) else {
+                continue;
+            };
             let since =
                 *self.unclaimed.entry(account).or_insert(now) + self.turn(&account.to_string());
             let count = match now {

@@ -47,7 +47,8 @@ impl Core {
         let Some(record) = self.view.generation(name).cloned() else {
             return Err(Denied::NoSuchHost(name.to_owned()));
         };
-        if now < self.silent_since(name) + self.takeover && !record.inc.is_none() {
+        let silent = now >= self.silent_since(name) + self.takeover;
+        if !silent && !record.inc.is_none() && !self.is_fenced(name, &record) {
             return Err(Denied::Alive(name.to_owned()));
         }
         let record = Generation {

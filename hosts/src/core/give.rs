@@ -1,4 +1,6 @@
 //! Which sessions move: the owner gives, nobody takes from the living. Every host decides for itself, by what all have said.
+use std::collections::BTreeMap;
+
 use super::Core;
 use super::claim::SELDOM;
 use super::edit::{Edit, What};
@@ -82,6 +84,7 @@ impl Core {
     /// Whether somebody at this host has waited for so much longer than all here that the next session is his.
     pub(super) fn is_owed(&self, peer: &Peer, now: u64) -> bool {
         peer.needs() > 0
+            && peer.coming() == 0
             && peer.oldest_ms() > self.oldest_ms(now) + self.settings.fair_gap / 1_000_000
     }
 
@@ -156,10 +159,14 @@ impl Core {
         if !self.in_standing(now) || now < self.hold_until {
             return;
         }
+        let accounts = self.on_the_way(now);
+        if accounts.is_empty() {
+            return;
+        }
         let peers = self.peers(&self.view.totals(), now);
-        let mut promised = std::collections::BTreeMap::new();
+        let mut promised = BTreeMap::new();
         let mut edits = Vec::new();
-        for account in self.on_the_way(now) {
+        for account in accounts {
             if let Some(edit) = self.hand_over(account, &peers, &mut promised, now) {
                 edits.push(edit);
             }
@@ -203,6 +210,9 @@ impl Core {
     /// Sessions that are this host's, that it does not want, and that were never lent.
     fn never_came(&self, account: Account, now: u64) -> [u32; 2] {
         let (counted, held) = (self.counted(account), self.local.count(account));
+        if counted == held {
+            return [0, 0];
+        }
         let mut unwanted = self.unwanted(account, now);
         [0, 1].map(|class| {
             let here: u32 = counted[class].saturating_sub(held[class]).min(unwanted);
@@ -216,7 +226,7 @@ impl Core {
         &mut self,
         account: Account,
         peers: &[Peer],
-        promised: &mut std::collections::BTreeMap<String, u32>,
+        promised: &mut BTreeMap<String, u32>,
         now: u64,
     ) -> Option<Edit> {
         let mut draft = self.draft(account, What::Settle)?;
@@ -270,7 +280,7 @@ impl Core {
         &self,
         reason: Reason,
         peers: &[Peer],
-        promised: &std::collections::BTreeMap<String, u32>,
+        promised: &BTreeMap<String, u32>,
     ) -> Option<String> {
         let more = |peer: &Peer| promised.get(&peer.name).copied().unwrap_or(0);
         let needs = |peer: &Peer| {

@@ -12,7 +12,7 @@ use crate::order::{Order, Reason};
 /// A session that is sought among those that are held is sought among so many: which falls free first, nobody knows.
 const CANDIDATES: u32 = 8;
 /// What is idle is found idle within this, or it was taken meanwhile.
-const FOUND_WITHIN: u64 = SECOND;
+const FOUND_WITHIN: u64 = 2 * SECOND;
 
 /// Sessions are sought for a host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

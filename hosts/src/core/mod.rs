@@ -20,6 +20,7 @@ mod store;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::account::{Account, digest, hex};
 use crate::deadlines::{Class, Deadlines};
@@ -47,7 +48,7 @@ const MILLISECOND: u64 = 1_000_000;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Core {
     keys: Keys,
-    settings: Settings,
+    settings: Arc<Settings>,
     /// Fingerprint of the accounts that are configured.
     config: String,
     rules: Rules,
@@ -114,7 +115,7 @@ impl Core {
             rules,
             takeover: settings.takeover,
             home_takeover: settings.home_takeover,
-            settings,
+            settings: Arc::new(settings),
             random,
             lives: 1,
             me: None,
@@ -221,7 +222,7 @@ impl Core {
             Event::Refused(account) => self.shun(account, now, orders),
             Event::Settings(settings) => {
                 self.config = fingerprint(&settings);
-                self.settings = *settings;
+                self.settings = Arc::from(settings);
             }
             Event::Leave => self.leaving = true,
         }
@@ -236,10 +237,10 @@ impl Core {
         }
         self.mind_meta(orders);
         self.mind_generation(now, orders);
+        self.drop_lost(orders);
         self.join(now, orders);
         self.beat(now, orders);
         self.mind_lapse(now, orders);
-        self.drop_lost(orders);
         self.watch_others(now, orders);
         self.settle(now, orders);
         self.lend(now, orders);

@@ -47,12 +47,13 @@ impl Peer {
         self.beat.waiting.saturating_sub(self.coming())
     }
 
-    /// For how long the first of them has waited by now, ms.
+    /// For how long the first of them has waited by now, ms. Where sessions are, the line moves, and the first is another by now who
+    /// has waited for about as long; where none is, it is the same one.
     pub(crate) fn oldest_ms(&self) -> u64 {
-        if self.beat.waiting == 0 {
-            0
-        } else {
-            self.beat.oldest_ms + self.age_ms
+        match (self.beat.waiting, self.has) {
+            (0, _) => 0,
+            (_, 0) => self.beat.oldest_ms + self.age_ms,
+            _ => self.beat.oldest_ms,
         }
     }
 }

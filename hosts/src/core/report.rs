@@ -71,7 +71,7 @@ impl Core {
                         name: String::new(),
                         beat: beat.clone(),
                         age_ms,
-                        has: 0,
+                        has: has.iter().sum(),
                     }
                     .oldest_ms()
                 }),

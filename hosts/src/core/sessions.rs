@@ -104,10 +104,11 @@ impl Core {
             .iter()
             .filter(|(_, seen)| seen.read().is_some_and(mine));
         for account in accounts.map(|(account, _)| *account).collect::<Vec<_>>() {
-            if self.locks.contains_key(&account) || !self.is_wanted(account, now) {
+            let (counted, held) = (self.counted(account), self.local.count(account));
+            if counted == held || self.locks.contains_key(&account) || !self.is_wanted(account, now)
+            {
                 continue;
             }
-            let (counted, held) = (self.counted(account), self.local.count(account));
             let limit = self.settings.accounts.get(&account).copied().unwrap_or(0);
             let held_now: u32 = held.iter().sum();
             let mut wanted = counted

@@ -270,19 +270,17 @@ impl Host {
             requests.extend(self.tell(Event::Idle(session), time));
         }
         requests.extend(self.tell(Event::Pool(seen), time));
-        requests.extend(self.tell(Event::Tick, time));
         requests
     }
 
-    /// Sessions of an account that this host may be using at the upstream now: everything that has not been wiped, until the
-    /// kernel's timer.
-    pub(crate) fn may_use(&self, account: Account, time: u64) -> usize {
+    /// Sessions that this host may be using at the upstream now: everything that has not been wiped, until the kernel's timer.
+    pub(crate) fn may_use(&self, time: u64) -> impl Iterator<Item = Account> {
         let now = self.clock(time);
-        let alive = |slot: &Slot| now < self.deadlines.of(slot.class).kill_at;
+        let alive = move |slot: &Slot| now < self.deadlines.of(slot.class).kill_at;
         self.slots
             .iter()
-            .filter(|(session, slot)| session.account == account && alive(slot))
-            .count()
+            .filter(move |(_, slot)| alive(slot))
+            .map(|(session, _)| session.account)
     }
 
     /// Whether a request may be stamped with a slot's token now.

@@ -38,8 +38,9 @@ fn deadlines_that_count_from_the_answer_are_found() {
     found(
         settled(&[4, 5], 1, rules),
         Budget {
-            steps: 12,
-            faults: 1,
+            steps: 10,
+            faults: 2,
+            deaths: 1,
             ..NOTHING
         },
     );

@@ -219,7 +219,7 @@ impl Town {
 
 #[test]
 fn whatever_stops_dies_and_is_lost_no_session_is_used_twice_and_all_come_back() {
-    for seed in 0..6 {
+    for seed in 0..4 {
         let mut town = Town::new(seed, [0, 50][seed as usize % 2]);
         town.pass(10 * SECOND);
         town.trouble = 100;
@@ -302,7 +302,7 @@ fn where_all_want_more_than_there_is_waits_are_about_alike_and_few_sessions_move
 
 #[test]
 fn a_host_with_a_waiter_and_no_session_gets_one() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         let mut town = Town::new(100 + seed, 0);
         town.clients = vec![60; HOSTS];
         town.clients[4] = 0;

@@ -88,6 +88,10 @@ pub(crate) fn search(world: World, budget: Budget) -> Found {
         for (action, left) in actions(&world, budget) {
             let mut next = world.clone();
             apply(&mut next, action);
+            if left.faults == 0 {
+                // All messages arrive: there is one way for it to go on.
+                next.settle();
+            }
             stack.push((next, left, Some(action), path.len()));
         }
     }

@@ -34,48 +34,73 @@ pub(super) fn settled_with(mut world: World) -> World {
     world
 }
 
-fn holds(name: &str, world: World, budget: Budget) -> usize {
+fn holds(name: &str, world: World, budget: Budget) {
+    let began = std::time::Instant::now();
     let Found { states, wrong } = search(world, budget);
-    println!("{name}: {states} states");
+    println!("{name}: {states} states in {:?}", began.elapsed());
     if let Some((wrong, path)) = wrong {
         panic!("{name}: {wrong}\n{path:?}");
     }
-    states
+    assert!(states > 100, "{name}: something can happen");
 }
 
 #[test]
 fn a_host_that_is_cut_off_stopped_or_dead_is_followed_by_another() {
-    for rates in [[4, 5], [5, 4]] {
-        let world = settled(&rates, 1, Rules::KEPT);
-        let states = holds(
-            "two hosts, one session",
-            world,
-            Budget {
-                steps: 12,
-                faults: 1,
-                deaths: 2,
-                ..NOTHING
-            },
-        );
-        assert!(states > 10_000);
-    }
+    let world = settled(&[4, 5], 1, Rules::KEPT);
+    holds(
+        "two hosts, two deaths",
+        world.clone(),
+        Budget {
+            steps: 10,
+            deaths: 2,
+            ..NOTHING
+        },
+    );
+    holds(
+        "two hosts, a death, a fault",
+        world,
+        Budget {
+            steps: 9,
+            faults: 1,
+            deaths: 1,
+            ..NOTHING
+        },
+    );
+    let slower = settled(&[5, 4], 1, Rules::KEPT);
+    holds(
+        "two hosts, of which the second is slower",
+        slower,
+        Budget {
+            steps: 11,
+            deaths: 1,
+            ..NOTHING
+        },
+    );
 }
 
 #[test]
 fn messages_that_are_lost_late_and_doubled_double_no_session() {
     let mut world = settled(&[5, 4], 2, Rules::KEPT);
     crowd(&mut world, 1, true);
-    let states = holds(
-        "two hosts, two sessions, who waits at the second",
+    holds(
+        "who waits at the second of two",
+        world.clone(),
+        Budget {
+            steps: 6,
+            faults: 1,
+            demands: 2,
+            ..NOTHING
+        },
+    );
+    holds(
+        "two faults",
         world,
         Budget {
             steps: 4,
             faults: 2,
-            demands: 1,
             ..NOTHING
         },
     );
-    assert!(states > 10_000);
 }
 
 #[test]
@@ -83,32 +108,38 @@ fn hosts_that_come_together_into_an_empty_store_share_it() {
     let mut world = World::small(&[4, 5], 2, Rules::KEPT);
     world.start(0);
     world.start(1);
-    let states = holds(
+    holds(
         "two hosts that begin",
         world,
         Budget {
-            steps: 4,
+            steps: 2,
             faults: 2,
             ..NOTHING
         },
     );
-    assert!(states > 5_000);
 }
 
 #[test]
 fn three_hosts_take_what_a_dead_one_had_once() {
     let world = settled(&[4, 5, 4], 1, Rules::KEPT);
-    let states = holds(
-        "three hosts, one session",
-        world,
+    holds(
+        "three hosts, two deaths",
+        world.clone(),
         Budget {
-            steps: 12,
-            faults: 1,
-            deaths: 1,
+            steps: 8,
+            deaths: 2,
             ..NOTHING
         },
     );
-    assert!(states > 5_000);
+    holds(
+        "three hosts, a fault",
+        world,
+        Budget {
+            steps: 9,
+            faults: 1,
+            ..NOTHING
+        },
+    );
 }
 
 #[test]
@@ -119,36 +150,41 @@ fn home_sessions_are_taken_after_their_own_time_only() {
             host.settings.home_percent = 100;
             host.settings.home_takeover = 20 * SECOND;
         }
-        world.hosts[0].settings.expected = 1;
-        let states = holds(
+        holds(
             "home sessions",
             settled_with(world),
             Budget {
                 steps: 26,
-                faults: 1,
                 deaths: 1,
                 ..NOTHING
             },
         );
-        assert!(states > 1_000);
     }
 }
 
 #[test]
 fn whoever_leaves_gives_everything_away_once() {
     let world = settled(&[4, 5], 2, Rules::KEPT);
-    let states = holds(
-        "two hosts, of which one leaves",
-        world,
+    holds(
+        "one of two leaves, and a fault",
+        world.clone(),
         Budget {
             steps: 5,
-            faults: 2,
+            faults: 1,
+            leaves: 1,
+            ..NOTHING
+        },
+    );
+    holds(
+        "one of two leaves, and a death",
+        world,
+        Budget {
+            steps: 6,
             deaths: 1,
             leaves: 1,
             ..NOTHING
         },
     );
-    assert!(states > 10_000);
 }
 
 #[test]
@@ -156,16 +192,14 @@ fn a_store_that_forgot_is_believed_by_nobody() {
     let mut world = settled(&[4, 5], 1, Rules::KEPT);
     world.backup = Some(world.store.clone());
     world.pass(4, STEP);
-    let states = holds(
+    holds(
         "a restored store",
         world,
         Budget {
-            steps: 12,
-            faults: 1,
+            steps: 11,
             deaths: 1,
             restores: 1,
             ..NOTHING
         },
     );
-    assert!(states > 1_000);
 }

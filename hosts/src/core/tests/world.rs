@@ -1,7 +1,8 @@
 //! A world: a store, hosts, and what is on its way between them; and what must hold in it at every instant.
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::host::{Host, Request, account, settings};
+use crate::account::Account;
 use crate::deadlines::SECOND;
 use crate::engine::{Outcome, Ticket};
 use crate::event::Event;
@@ -253,19 +254,21 @@ impl World {
 
     /// At every instant: no more sessions of an account may be in use, over all hosts, than it allows.
     pub(crate) fn check(&mut self) {
-        for n in 0..self.accounts {
-            let used: Vec<usize> = self
-                .hosts
-                .iter()
-                .map(|host| host.may_use(account(n), self.time))
-                .collect();
-            if used.iter().sum::<usize>() > self.limit as usize && self.wrong.is_none() {
-                let at = self.time / 1_000_000;
-                self.wrong = Some(format!(
-                    "at {at} ms hosts may use {used:?} sessions of account {n}, which allows {}",
-                    self.limit
-                ));
+        let mut used: BTreeMap<Account, Vec<usize>> = BTreeMap::new();
+        for host in &self.hosts {
+            for account in host.may_use(self.time) {
+                used.entry(account).or_default().push(host.index);
             }
+        }
+        let over = used
+            .iter()
+            .find(|(_, hosts)| hosts.len() > self.limit as usize);
+        if let (Some((account, hosts)), None) = (over, &self.wrong) {
+            let at = self.time / 1_000_000;
+            self.wrong = Some(format!(
+                "at {at} ms hosts {hosts:?} may use sessions of {account}, which allows {}",
+                self.limit
+            ));
         }
     }
 
