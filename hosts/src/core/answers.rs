@@ -1,59 +1,8 @@
 //! Answers to transactions.
 use super::Core;
-use super::edit::Edit;
+use super::pending::{Kind, Pending};
 use crate::engine::{Header, Item, Outcome, Ticket, Transaction, Write};
 use crate::order::Order;
-use crate::records::Incarnation;
-
-/// A request that has no answer yet.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Pending {
-    pub(crate) kind: Kind,
-    /// The highest revision that was known when it left.
-    pub(crate) floor: i64,
-    /// What is so if it succeeds.
-    writes: Vec<Write>,
-}
-
-/// What was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    List,
-    Meta,
-    /// To be in, under this life and generation; sent when.
-    Join {
-        inc: Incarnation,
-        generation: u64,
-        sent: u64,
-    },
-    /// A sign of life under this generation; sent when.
-    Beat {
-        generation: u64,
-        sent: u64,
-    },
-    /// `g/NAME` as it is, so that nothing that a predecessor sent is committed any more.
-    Renew,
-    /// Another host's floating sessions may be taken.
-    Fence(String),
-    /// Another host's silence was observed for this long, s; whether its life is over.
-    Quiet {
-        host: String,
-        over: bool,
-    },
-    /// Accounts' records.
-    Edits(Vec<Edit>),
-    Leave,
-}
-
-impl Pending {
-    pub(crate) fn new(kind: Kind, floor: i64) -> Self {
-        Self {
-            kind,
-            floor,
-            writes: Vec::new(),
-        }
-    }
-}
 
 impl Core {
     /// Sends a transaction.

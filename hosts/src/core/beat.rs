@@ -1,7 +1,6 @@
 //! Signs of life, what they say, and the deadlines that follow from them.
 use super::Core;
-use super::answers::Kind;
-use super::join::json;
+use super::pending::{Kind, json};
 use crate::bucket::Bucket;
 use crate::deadlines::{Deadlines, SECOND, answer_within, beat_every};
 use crate::engine::{Compare, Transaction, Write};

@@ -1,7 +1,7 @@
 //! Taking what nobody has, and the terms of what this host has.
 use super::Core;
-use super::edit::{Edit, What};
 use super::peers::Standing;
+use super::pending::{Edit, What};
 use crate::account::Account;
 use crate::deadlines::SECOND;
 use crate::order::Reason;

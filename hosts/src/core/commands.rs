@@ -1,5 +1,5 @@
 //! What an operator may ask for.
-use super::answers::Kind;
+use super::pending::Kind;
 use super::store::Store;
 use super::{Core, Lock};
 use crate::event::Command;

@@ -6,9 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::Core;
-use super::answers::Kind;
-use super::join::json;
-use crate::account::{Account, Session};
+use super::pending::{Edit, Kind, Lock, What, json};
+use crate::account::Account;
 use crate::engine::{Compare, Transaction, Write};
 use crate::keys::Place;
 use crate::order::{Note, Order, Reason};
@@ -18,44 +17,6 @@ use crate::view::Seen;
 
 /// The server takes 128 of each; there is room for what each transaction has beside accounts.
 const MOST: usize = 100;
-
-/// One account's record is to become this.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Edit {
-    pub(crate) account: Account,
-    /// The revision that it is conditioned upon; 0: there is no record.
-    pub(crate) revision: i64,
-    pub(crate) record: Shares,
-    /// Hosts whose generation must be as it was seen: shares of theirs were dropped, or made.
-    pub(crate) others: Vec<String>,
-    /// Sessions that are out when it is settled.
-    pub(crate) sessions: Vec<Session>,
-    pub(crate) what: What,
-}
-
-/// What an edit does.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum What {
-    Claim(u32, Reason),
-    /// So many to a host, or to nobody.
-    Give(u32, Option<String>, Reason),
-    /// Sessions become home, or the limit changes: nobody has more or less.
-    Terms,
-    /// The record stays as it is, at another revision.
-    Settle,
-}
-
-/// Why an account is let alone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Lock {
-    /// An edit is under way.
-    Sent,
-    /// Sessions may have been given away by a transaction on this revision, which may still be on its way.
-    Unsettled {
-        revision: i64,
-        sessions: Vec<Session>,
-    },
-}
 
 impl Core {
     /// An edit that changes nothing yet. `None` where the record cannot be read or is being changed.

@@ -3,8 +3,7 @@
 //! No clock is compared, only patience: both records of the host are as they were so long before, by this host's clock, and the
 //! transaction is committed only if they still are. The host's own deadlines began before its last beat was sent.
 use super::Core;
-use super::answers::Kind;
-use super::join::json;
+use super::pending::{Kind, json};
 use crate::account::affinity;
 use crate::deadlines::SECOND;
 use crate::engine::{Compare, Transaction, Write};

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 
 use super::Core;
 use super::claim::SELDOM;
-use super::edit::{Edit, What};
 use super::peers::{Peer, Standing};
+use super::pending::{Edit, What};
 use crate::account::Account;
 use crate::deadlines::SECOND;
 use crate::event::Use;

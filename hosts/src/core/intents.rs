@@ -1,7 +1,7 @@
 //! What this host means to give: sessions are sought for it, and those that were sought in vain stay.
 use super::Core;
-use super::edit::Edit;
 use super::peers::Standing;
+use super::pending::Edit;
 use crate::Session;
 use crate::bucket::Bucket;
 use crate::deadlines::SECOND;

@@ -1,5 +1,5 @@
 //! Becoming one of the hosts: for the first time, again after a crash, and after others thought this one dead.
-use super::answers::Kind;
+use super::pending::{Kind, json};
 use super::{Core, MILLISECOND, Me};
 use crate::engine::{Compare, Transaction, Write};
 use crate::keys::Place;
@@ -277,10 +277,4 @@ impl Core {
         };
         self.ask(transaction, Kind::Renew, orders);
     }
-}
-
-/// A record as it is written.
-pub(super) fn json(record: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec(record)
-        .expect("records have text keys and no map of another kind: they can be written")
 }

@@ -1,6 +1,6 @@
 //! Leaving: when nothing is left with this host its records go.
 use super::Core;
-use super::answers::Kind;
+use super::pending::Kind;
 use crate::engine::{Compare, Transaction, Write};
 use crate::keys::Place;
 use crate::order::Order;

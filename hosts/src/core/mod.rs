@@ -13,6 +13,7 @@ mod intents;
 mod join;
 mod leave;
 mod peers;
+mod pending;
 mod report;
 mod sessions;
 mod store;
@@ -35,10 +36,9 @@ use crate::settings::{Memory, Settings, Start};
 use crate::status::{Phase, Sums};
 use crate::view::View;
 
-use answers::{Kind, Pending};
 use beat::Beating;
-use edit::Lock;
 use intents::Intent;
+use pending::{Kind, Lock, Pending};
 use store::Store;
 
 /// Nanoseconds of a millisecond.

@@ -1,7 +1,6 @@
 //! Listing and watching, and the guard against a store that is not the one this host knew.
 use super::Core;
-use super::answers::Kind;
-use super::answers::Pending;
+use super::pending::{Kind, Pending};
 use crate::deadlines::answer_within;
 use crate::engine::{Header, Item, Ticket};
 use crate::keys::Place;
