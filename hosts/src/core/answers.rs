@@ -84,7 +84,7 @@ impl Core {
             Kind::Quiet { host, over } => self.seen_quiet(host, over, orders),
             Kind::Edits(edits) => self.edited(edits, now, orders),
             // What they wrote is in the view, and what follows is done by who looks at it.
-            Kind::List | Kind::Meta | Kind::Renew | Kind::Leave => {}
+            Kind::List | Kind::Meta | Kind::Renew | Kind::Forget(_) | Kind::Leave => {}
         }
     }
 

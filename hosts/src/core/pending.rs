@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Renew,
     /// Another host's floating sessions may be taken.
     Fence(String),
+    /// The records of a host that is over go.
+    Forget(String),
     /// Another host's silence was observed for this long, s; whether its life is over.
     Quiet {
         host: String,

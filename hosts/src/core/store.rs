@@ -77,7 +77,7 @@ impl Core {
             .pending
             .values()
             .any(|pending| matches!(pending.kind, Kind::List));
-        if self.store.other || asked || !due || now < self.hold_until {
+        if self.store.other || !self.renewed || asked || !due || now < self.hold_until {
             return;
         }
         let ticket = self.ticket();

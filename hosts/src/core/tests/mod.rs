@@ -2,6 +2,7 @@
 mod host;
 mod life;
 mod mutations;
+mod orderings;
 mod random;
 mod search;
 mod small_worlds;
