@@ -6,4 +6,5 @@ mod orderings;
 mod random;
 mod search;
 mod small_worlds;
+mod strange;
 mod world;
