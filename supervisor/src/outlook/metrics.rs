@@ -27,7 +27,7 @@ use super::snapshot::{Refreshes, Snapshot};
 #[must_use]
 pub fn families(snapshot: &Snapshot) -> Vec<MetricFamily> {
     let mut families = pool(snapshot);
-    families.extend(counts(&snapshot.numbers.totals));
+    families.extend(counts(snapshot));
     families.extend(front::certificates(snapshot));
     families.extend(logins(snapshot));
     families.extend(workers(snapshot));
@@ -89,10 +89,12 @@ fn pool(snapshot: &Snapshot) -> Vec<MetricFamily> {
     ]
 }
 
-fn counts(totals: &Totals) -> Vec<MetricFamily> {
+fn counts(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let totals = &snapshot.numbers.totals;
     let counts = plain_counts(totals);
     let counts = counts.map(|(name, help, count)| counter(name, help, count));
     let others = [
+        cut(snapshot),
         refused(totals),
         waits_ended(totals),
         front::handshakes(totals),
@@ -111,7 +113,7 @@ fn counts(totals: &Totals) -> Vec<MetricFamily> {
 }
 
 /// Those without labels: name, help and count.
-fn plain_counts(totals: &Totals) -> [(&'static str, &'static str, u64); 11] {
+fn plain_counts(totals: &Totals) -> [(&'static str, &'static str, u64); 10] {
     [
         (
             "tpp_token_acquisitions_total",
@@ -163,12 +165,22 @@ fn plain_counts(totals: &Totals) -> [(&'static str, &'static str, u64); 11] {
             "Client connections that ended.",
             totals.connections_closed,
         ),
-        (
-            "tpp_connections_cut_total",
-            "Client connections closed because the time to drain was over.",
-            totals.drain_cut,
-        ),
     ]
+}
+
+fn cut(snapshot: &Snapshot) -> MetricFamily {
+    let hosts = snapshot.numbers.pools.iter().map(|pool| pool.cut).sum();
+    let samples = [
+        ("drain", snapshot.numbers.totals.drain_cut),
+        ("hosts", hosts),
+    ]
+    .map(|(reason, count)| counter_of(count, vec![label("reason", reason)]));
+    family(
+        "tpp_connections_cut_total",
+        "Client connections closed in the middle of something: the time to drain was over, or that of a session shared with other hosts.",
+        MetricType::COUNTER,
+        samples.into(),
+    )
 }
 
 fn refused(totals: &Totals) -> MetricFamily {
