@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test unit watching console coverage house crash-points torture chaos clients mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit watching console coverage house crash-points torture chaos clients front-clients front-scan mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -79,6 +79,16 @@ grpc: ## gRPC through tpp, with Google's own client and server (PyPI's grpcio)
 providers: ## OAuth 2.0 against a real authorization server (npm's oidc-provider)
 	$(CARGO) build --workspace --locked
 	proof/providers.sh
+
+front-clients: ## TLS and HTTP/2 before clients that people have: curl, Python, Node, Java, Go, nghttp, openssl, Chromium (ONLY=curl)
+	-@packaging/install-deps.sh front
+	$(CARGO) build --workspace --locked
+	proof/front-clients.py $(if $(ONLY),--only=$(ONLY))
+
+front-scan: ## what testssl.sh finds weak in the front door (minutes)
+	@packaging/install-deps.sh front-scan
+	$(CARGO) build --workspace --locked
+	proof/front-clients.py --scan
 
 clients: ## real HTTP clients with more connections than there are tokens (Python, Node, Java, Go, ab: those that are there; REQUESTS=2000)
 	$(CARGO) build $(if $(FAST),,--release) --locked -p tpp-supervisor --bin tpp

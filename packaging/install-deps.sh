@@ -18,7 +18,7 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
-purposes="build, demo, bench, watching, console, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
+purposes="build, demo, bench, watching, console, front, front-scan, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
 (($# > 0)) || fail "say what for: $purposes"
 for purpose in "$@"; do
     case "$purpose" in
@@ -39,6 +39,9 @@ for purpose in "$@"; do
         need nginx nginx-light
         need haproxy haproxy
         need wrk wrk
+        need caddy caddy
+        need h2load nghttp2-client
+        need openssl openssl
         ;;
     watching)
         need prometheus prometheus
@@ -47,6 +50,20 @@ for purpose in "$@"; do
     console)
         need chromium chromium
         need python3 python3
+        ;;
+    front) # clients of every kind
+        need curl curl
+        need openssl openssl
+        need nghttp nghttp2-client
+        need h2load nghttp2-client
+        need node nodejs
+        need java default-jdk-headless
+        need go golang-go
+        need chromium chromium
+        need python3 python3
+        ;;
+    front-scan)
+        need testssl testssl.sh
         ;;
     scripts)
         need shellcheck shellcheck

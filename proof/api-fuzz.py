@@ -77,7 +77,7 @@ def fuzz(tool, address, directory):
 
 def main():
     arguments = [one for one in sys.argv[1:] if one != "--install"]
-    tool = install(HOME, "schemathesis", VERSION, "schemathesis")
+    tool = install(HOME, "schemathesis", f"schemathesis=={VERSION}")
     if tool is None:
         print("!!! API FUZZING NOT CHECKED: PyPI's schemathesis cannot be installed")
         sys.exit(3)

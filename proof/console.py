@@ -20,11 +20,10 @@ import time
 import urllib.request
 from pathlib import Path
 
-from stage import install, start
+from stage import PLAYWRIGHT, install, start
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "target" / "console"
-VERSION = "1.65.2"
 TOKENS = {"read": "tpp_look", "operate": "tpp_order"}
 PATIENCE = 60
 
@@ -316,7 +315,7 @@ def main():
         del arguments[at : at + 2]
     if "TPP_CONSOLE" not in os.environ:
         # The browser is the system's.
-        python = install(HOME, "playwright", VERSION, "python")
+        python = install(HOME, "python", PLAYWRIGHT)
         if python is None:
             not_run("PyPI's playwright cannot be installed")
         if "--install" in arguments:

@@ -255,7 +255,7 @@ def run(executable):
 
 def main():
     arguments = [one for one in sys.argv[1:] if one != "--install"]
-    python = install(HOME, "grpcio", VERSION, "python")
+    python = install(HOME, "python", f"grpcio=={VERSION}")
     if python is None:
         print("!!! GRPC NOT CHECKED: PyPI's grpcio cannot be installed")
         sys.exit(3)
