@@ -4,6 +4,7 @@
 //! `tpp_tokens_total` stays a gauge, though a linter takes its ending for a counter's.
 
 mod checks;
+mod connections;
 mod exports;
 mod front;
 pub mod openmetrics;
@@ -94,8 +95,8 @@ fn counts(snapshot: &Snapshot) -> Vec<MetricFamily> {
     let counts = plain_counts(totals);
     let counts = counts.map(|(name, help, count)| counter(name, help, count));
     let others = [
-        cut(snapshot),
-        refused(totals),
+        connections::cut(snapshot),
+        connections::refused(totals),
         waits_ended(totals),
         front::handshakes(totals),
         histogram(
@@ -166,36 +167,6 @@ fn plain_counts(totals: &Totals) -> [(&'static str, &'static str, u64); 10] {
             totals.connections_closed,
         ),
     ]
-}
-
-fn cut(snapshot: &Snapshot) -> MetricFamily {
-    let hosts = snapshot.numbers.pools.iter().map(|pool| pool.cut).sum();
-    let samples = [
-        ("drain", snapshot.numbers.totals.drain_cut),
-        ("hosts", hosts),
-    ]
-    .map(|(reason, count)| counter_of(count, vec![label("reason", reason)]));
-    family(
-        "tpp_connections_cut_total",
-        "Client connections closed in the middle of something: the time to drain was over, or that of a session shared with other hosts.",
-        MetricType::COUNTER,
-        samples.into(),
-    )
-}
-
-fn refused(totals: &Totals) -> MetricFamily {
-    let samples = [
-        ("max_connections", totals.refused_total),
-        ("per_address", totals.refused_address),
-        ("descriptors", totals.refused_descriptors),
-    ]
-    .map(|(reason, count)| counter_of(count, vec![label("reason", reason)]));
-    family(
-        "tpp_connections_refused_total",
-        "Client connections refused for want of room, by the bound that was reached.",
-        MetricType::COUNTER,
-        samples.into(),
-    )
 }
 
 fn waits_ended(totals: &Totals) -> MetricFamily {
