@@ -25,7 +25,6 @@ use common::{
 };
 
 const HOUR: u64 = 3_600_000;
-const FIRST: SlotIndex = SlotIndex::new(0);
 
 /// One worker, one session; nobody but the kernel ends a worker that is stopped.
 fn one_session(upstream: &Upstream) -> Settings {
@@ -65,16 +64,17 @@ fn lend_for(stock: &Stock, [lend, cut, kill]: [u64; 3]) -> u64 {
 
 /// Makes the one session a floating one.
 fn share(stock: &Stock) {
-    let (_, origin) = stock.read_token(FIRST, &mut Vec::new());
-    stock.take_out_of_use(FIRST);
-    assert!(stock.set_tenure(FIRST, Some(Tenure::Floating)));
-    stock.copy(FIRST, FIRST, origin).expect("it fits");
+    let first = SlotIndex::new(0);
+    let (_, origin) = stock.read_token(first, &mut Vec::new());
+    stock.take_out_of_use(first);
+    assert!(stock.set_tenure(first, Some(Tenure::Floating)));
+    stock.copy(first, first, origin).expect("it fits");
 }
 
 fn the_worker(proxy: &Proxy) -> u32 {
     let workers = proxy.ready_workers();
     assert_eq!(workers.len(), 1);
-    workers[0].pid.expect("it runs")
+    workers[0].pid
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_stopped_worker_is_ended_by_the_kernel_before_its_session_may_be_anothers() 
         proxy
             .ready_workers()
             .first()
-            .is_some_and(|next| next.pid != Some(worker))
+            .is_some_and(|next| next.pid != worker)
     });
 }
 
