@@ -30,8 +30,8 @@ COUNT, AT_ONCE = 40, 8
 # Requests of the two that are made for loads.
 MANY = 1000
 PATIENCE = 120
-# Of what testssl.sh says: about the certificate, which is made for this run, and about what a site may send with its answers.
-NOT_TPPS = re.compile(r"cert_|cert$|intermediate_cert|DNS_|OCSP_|HSTS|HPKP|security_headers|cookie|banner|X-|overall_grade")
+# Of what testssl.sh says: about the certificate, which is made for this run, about what a site may send with its answers, and about itself.
+NOT_TPPS = re.compile(r"cert_|cert$|intermediate_cert|DNS_|OCSP_|HSTS|HPKP|security_headers|cookie|banner|X-|overall_grade|engine_problem")
 
 
 class Origin(http.server.BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-//! tpp beside nginx and HAProxy, on this machine, in one run: `make bench`.
+//! tpp beside nginx and HAProxy, on this machine, in one run: `make bench`. Where it is about TLS and HTTP/2, Caddy too.
 //!
 //! In all parts but (d) all three add a bearer token to each request and keep both sides' connections alive. They share the
 //! upstream and the load, and take turns round by round. Prints tables; measures nothing by assertion.
@@ -10,6 +10,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 mod comparison;
 mod crowd;
+mod front;
 mod gateway;
 mod http;
 mod load;
@@ -18,6 +19,7 @@ mod memory;
 mod occupancy;
 mod process;
 mod scale;
+mod secure;
 mod servers;
 mod slow_upstream;
 mod stats;
@@ -44,7 +46,7 @@ struct Args {
     #[arg(long)]
     without_tpp: bool,
     /// What to measure.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Occupancy, Part::Gateway, Part::Scale, Part::Memory, Part::Watching])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Occupancy, Part::Gateway, Part::Scale, Part::Memory, Part::Watching, Part::Tls, Part::Http2])]
     parts: Vec<Part>,
     /// Client connections, for the comparison.
     #[arg(long, default_value_t = 64)]
@@ -73,6 +75,10 @@ enum Part {
     Steady,
     /// (g) what logs, scrapes and traces cost
     Watching,
+    /// (h) TLS: handshakes, full and resumed, and requests over connections that are kept
+    Tls,
+    /// (i) HTTP/2 over TLS with a hundred streams
+    Http2,
     /// nothing: a load for a profile-guided build to learn from
     Training,
 }
@@ -139,6 +145,11 @@ fn run(args: &Args) -> Result<()> {
     if let Some(tpp) = tpp.filter(|_| args.parts.contains(&Part::Watching)) {
         let plan = if args.quick { plan(2, 2) } else { plan(5, 5) };
         watching::run(tpp, 2, plan, scratch.path())?;
+    }
+    if args.parts.contains(&Part::Tls) || args.parts.contains(&Part::Http2) {
+        let plan = if args.quick { plan(2, 2) } else { plan(5, 5) };
+        let parts = [Part::Tls, Part::Http2].map(|part| args.parts.contains(&part));
+        front::run(&builds, 2, plan, parts, scratch.path())?;
     }
     if args.parts.contains(&Part::Training) {
         training::run(
