@@ -68,7 +68,7 @@ sweep does not set bits|pool/recovery|s/Holder::Free => self\.mark_if_idle(index
 sweep does not complete offers|pool/recovery|s/self\.complete_for_another(.*;//
 a pause leaves the slots|pool/pause|s/slot\.hold_back();//
 resume does not serve the line|pool/pause|/pub fn resume/,/^    }/s/self\.dispatch(bells);//
-resume does not set the bit|pool/pause|/fn let_go_of_all/,/^    }/s/self\.bitmap\.set(.*;//
+resume does not set the bit|pool/pause|/fn let_go/,/^    }/s/self\.bitmap\.set(.*;//
 the end of a lease names no lease|pool/slot|/pub fn is_ended/,/^    }/s/== claim\.holder()\.pack()/!= 0/
 a rate does not look at its burst|limits/rate|s/fits\.then_some(after)/Some(after)/
 a breaker counts no probes|limits/breaker|s/probes: probing\.probes + 1,/probes: 0,/

@@ -19,6 +19,9 @@ pub struct PoolTally {
     pub hits: u64,
     /// Times that somebody had to wait for a login.
     pub misses: u64,
+    /// Connections cut because the time of their session was over on this host.
+    #[serde(default)]
+    pub cut: u64,
     /// Logins by result.
     pub refreshes: RefreshCounts,
     /// How many logins took how long, in the buckets of [`Latency::BOUNDS`] and one more.
@@ -85,6 +88,7 @@ impl PoolTally {
             age_ms: u64::try_from(counts.age.as_millis()).unwrap_or(u64::MAX),
             hits: counts.hits,
             misses: counts.misses,
+            cut: counts.cut,
             refreshes: RefreshCounts {
                 success: counts.succeeded,
                 refused: counts.refused,
@@ -111,6 +115,7 @@ impl PoolTally {
             age_ms: self.age_ms - before.age_ms,
             hits: self.hits.saturating_sub(before.hits),
             misses: self.misses.saturating_sub(before.misses),
+            cut: self.cut.saturating_sub(before.cut),
             refreshes: RefreshCounts {
                 success: now.success.saturating_sub(then.success),
                 refused: now.refused.saturating_sub(then.refused),
@@ -205,6 +210,7 @@ mod tests {
             age_ms,
             hits,
             misses: 5,
+            cut: 0,
             refreshes: RefreshCounts {
                 success: 9,
                 refused: 1,

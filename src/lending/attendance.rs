@@ -143,18 +143,13 @@ impl Desk {
         self.region.plan_generation()
     }
 
-    /// Whether this worker's leases must be looked at ([`super::LeaseWatch::is_ended`]): one was taken back since `seen`, or the
-    /// deadline of a pool has come. To be asked when the bell rang and at each heartbeat; `seen` is the caller's to keep, 0 at
+    /// Whether this worker's leases must be looked at ([`super::LeaseWatch::why_ended`]): one was taken back since `seen`, or a
+    /// deadline was brought nearer. To be asked when the bell rang and at each heartbeat; `seen` is the caller's to keep, 0 at
     /// first.
     #[must_use]
     pub fn look_at_leases(&self, seen: &mut u64) -> bool {
         let summons = self.seat_words().summons();
-        let was_told = std::mem::replace(seen, summons) != summons;
-        let desks = self.shared.desks();
-        let mut cut = desks
-            .iter()
-            .filter(|desk| desk.terms().is_cut(monotonic_millis));
-        was_told || cut.next().is_some()
+        std::mem::replace(seen, summons) != summons
     }
 
     /// Shows that this worker acts on the plan of `generation`, and on none before it any more.

@@ -205,20 +205,34 @@ impl Lease {
         self.desk.slot(self.slot).mark_spent(0);
     }
 
-    /// Whether a request may be stamped with its token now: before [`crate::shared::Terms::lend_until`], and it is not to end.
-    ///
-    /// With a deadline the system's own clock is read, not one that this process keeps: after a stop of any length the
-    /// answer is by the time at which it goes on. Without one it costs two loads.
+    /// Whether a request may be stamped with its token now: it is neither lapsed nor to end.
     #[must_use]
     pub fn may_stamp(&self) -> bool {
-        self.desk.terms().may_stamp(monotonic_millis) && !self.is_ended()
+        !self.has_lapsed() && !self.is_ended()
     }
 
-    /// Whether it is to end at once: the supervisor took the slot back, or the pool's deadline
-    /// ([`crate::shared::Terms::cut_at`]) has come.
+    /// Whether the time is over in which its token may be sent ([`crate::shared::Deadlines::lend_until`]).
+    ///
+    /// With a deadline the system's own clock is read, not one that this process keeps: after a stop of any length the
+    /// answer is by the time at which it goes on. Without one it costs a load, in the slot's own line.
+    #[must_use]
+    pub fn has_lapsed(&self) -> bool {
+        let may_lend = |tenure| self.desk.terms().tenure(tenure).may_lend(boot_millis());
+        !self.desk.slot(self.slot).tenure().is_none_or(may_lend)
+    }
+
+    /// When the kernel is to end this process, should it hold the lease still ([`crate::shared::Deadlines::kill_at`]); `None`: never.
+    #[must_use]
+    pub fn kill_at(&self) -> Option<u64> {
+        let tenure = self.desk.slot(self.slot).tenure()?;
+        Some(self.desk.terms().tenure(tenure).kill_at())
+    }
+
+    /// Whether it is to end at once: the supervisor took the slot back, or the deadline of what is under way
+    /// ([`crate::shared::Deadlines::cut_at`]) has come.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        is_ended(&self.desk, self.slot, self.claim)
+        why_ended(&self.desk, self.slot, self.claim).is_some()
     }
 
     /// For whoever keeps an eye on it from outside of the task that has it.
@@ -250,8 +264,23 @@ impl Lease {
     }
 }
 
-fn is_ended(desk: &Desk, slot: SlotIndex, claim: Claim) -> bool {
-    desk.slot(slot).is_ended(claim) || desk.terms().is_cut(monotonic_millis)
+/// Why a lease is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndOfLease {
+    /// The supervisor took the slot back.
+    TakenBack,
+    /// This host has shown itself nowhere for so long that another one may soon have the slot.
+    Cut,
+}
+
+fn why_ended(desk: &Desk, slot: SlotIndex, claim: Claim) -> Option<EndOfLease> {
+    let words = desk.slot(slot);
+    if words.is_ended(claim) {
+        return Some(EndOfLease::TakenBack);
+    }
+    let tenure = words.tenure()?;
+    let is_cut = desk.terms().tenure(tenure).is_cut(boot_millis());
+    is_cut.then_some(EndOfLease::Cut)
 }
 
 /// Tells whether a lease is to end. It keeps nothing: the lease ends without it, and then it says no more.
@@ -263,11 +292,20 @@ pub struct LeaseWatch {
 }
 
 impl LeaseWatch {
-    /// Whether it is under way, and [`Lease::is_ended`]. To be asked when [`Desk::look_at_leases`] says so.
+    /// Why it is to end, if it is under way and [`Lease::is_ended`]. To be asked when [`Desk::look_at_leases`] says so.
     #[must_use]
-    pub fn is_ended(&self) -> bool {
-        self.desk.slot(self.slot).is_held_under(self.claim)
-            && is_ended(&self.desk, self.slot, self.claim)
+    pub fn why_ended(&self) -> Option<EndOfLease> {
+        let is_held = self.desk.slot(self.slot).is_held_under(self.claim);
+        is_held
+            .then(|| why_ended(&self.desk, self.slot, self.claim))
+            .flatten()
+    }
+
+    /// Counts the end of its connection because of [`EndOfLease::Cut`].
+    pub fn count_cut(&self) {
+        if let Some(part) = self.desk.part() {
+            part.cut.add(1);
+        }
     }
 }
 

@@ -31,6 +31,8 @@ mod settings;
 mod spans;
 #[cfg(not(tpp_loom))]
 mod stock;
+#[cfg(not(tpp_loom))]
+mod tenancy;
 #[cfg(all(test, not(tpp_loom)))]
 mod tests;
 #[cfg(not(tpp_loom))]
@@ -44,12 +46,13 @@ pub use self::{
     crowd::GivingWay,
     desk::Desk,
     holds::Holding,
-    lease::{Lease, LeaseWatch, Refreshed},
+    lease::{EndOfLease, Lease, LeaseWatch, Refreshed},
     passage::{Asked, BreakerAt, Entered, NO_ROW, Sent},
     permits::Permits,
     presence::{Present, Queued},
     rows::{RowKeys, RowsError, RowsGiven, row_key},
     settings::{TokenSettings, WorkerSettings},
     stock::{Legacy, Stock},
+    tenancy::Tenancy,
     waiting::Waiting,
 };

@@ -6,9 +6,9 @@ use std::{collections::HashSet, io};
 use zeroize::Zeroizing;
 
 use crate::{
-    clock::monotonic_millis,
+    clock::{boot_millis, monotonic_millis},
     ids::{Epoch, Origin, PoolId, SeatIndex, SlotIndex},
-    pool::{Bells, Holder, Pool, Reclaimed, pass_by, reclaim},
+    pool::{Bells, Holder, Pool, Reclaimed, Slot, pass_by, reclaim},
     region::{PoolGeometry, PoolParts, RegionError},
     roster::{Seat, SeatState, SeatWord},
     shared::Totals,
@@ -136,12 +136,11 @@ impl Stock {
         let mut open = HashSet::new();
         for parts in self.region.pools() {
             let (id, pool) = (parts.id(), self.region.pool_at(&parts));
-            // A pause, or its end, of a supervisor that died half-way.
-            if self.region.terms_at(&parts).is_paused() {
-                pool.pause();
-            } else {
-                pool.let_go_of_all();
-            }
+            // A pause, or its end, of a supervisor that died half-way; a worker that held back what has more time meanwhile.
+            let terms = self.region.terms_at(&parts);
+            let is_lent = |slot: &Slot| terms.may_lend(slot.tenure(), boot_millis);
+            pool.hold_back(|slot| !is_lent(slot));
+            pool.let_go(is_lent);
             // Tickets are never used twice in a pool: the same word is the same offer.
             let found =
                 pool.sweep_offers(&*self.bells, |slot, word| seen.contains(&(id, slot, word)));

@@ -192,7 +192,8 @@ impl Stock {
 
     fn put_in_use(&self, slot: SlotIndex) {
         let pool = self.pool();
-        if self.terms().is_paused() {
+        let tenure = pool.slots[slot.get()].tenure();
+        if !self.terms().may_lend(tenure, boot_millis) {
             pool.slots[slot.get()].hold_back();
         }
         if pool.slots[slot.get()].put_in_use() {

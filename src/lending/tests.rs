@@ -7,6 +7,7 @@ mod line;
 mod recovery;
 mod rows;
 mod taking_back;
+mod tenures;
 mod tokens;
 
 use std::{

@@ -1,7 +1,12 @@
 //! What may be lent of a pool, and until when: the supervisor's word, which holds when the supervisor is dead.
 
 use super::stock::Stock;
-use crate::{ids::SlotIndex, pool::Bells};
+use crate::{
+    clock::boot_millis,
+    ids::SlotIndex,
+    pool::Bells,
+    shared::{Deadlines, Tenure},
+};
 
 impl Stock {
     /// Lends nothing of this pool until [`Self::resume`]: who waits keeps the place, leases go on, no offer is taken up.
@@ -15,7 +20,14 @@ impl Stock {
     /// Lends again, first to those who wait.
     pub fn resume(&self) {
         self.terms().set_paused(false);
-        self.pool().resume(&*self.bells);
+        self.let_go();
+    }
+
+    /// Lends what may be lent and was held back.
+    fn let_go(&self) {
+        let (pool, terms) = (self.pool(), self.terms());
+        pool.let_go(|slot| terms.may_lend(slot.tenure(), boot_millis));
+        pool.dispatch(&*self.bells);
     }
 
     /// Ends the lease of `slot` that is under way: its worker cuts the connection off. The slot is free when that is done, and
@@ -32,20 +44,32 @@ impl Stock {
         true
     }
 
-    /// Says until when requests are stamped with this pool's tokens, and when what is under way then is cut off, both in
-    /// milliseconds of the monotonic clock; `None`: no such deadline. They hold when this supervisor is dead.
-    pub fn set_deadlines(&self, lend_until: Option<u64>, cut_at: Option<u64>) {
-        let terms = self.terms();
-        let is_sooner = |new: Option<u64>, old: Option<u64>| match (new, old) {
-            (Some(new), Some(old)) => new < old,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        let must_know = is_sooner(cut_at, terms.cut_at());
-        terms.set_deadlines(lend_until, cut_at);
-        // A deadline that moves away is found by whoever looks at the old one.
-        if must_know {
+    /// Says by which right this host has `slot`. Whether it has a deadline at all may change only while nobody has it and it is out of
+    /// use: false otherwise. From one deadline to the other it may change at any time, for requests from now on.
+    pub fn set_tenure(&self, slot: SlotIndex, tenure: Option<Tenure>) -> bool {
+        let words = &self.pool().slots[slot.get()];
+        let before = words.tenure();
+        if before.is_some() != tenure.is_some() && !self.is_idle(slot) {
+            return false;
+        }
+        words.set_tenure(tenure);
+        if before == Some(Tenure::Home) && tenure == Some(Tenure::Floating) {
+            // Its holder has the kernel look at a nearer time.
             self.summon_all();
         }
+        true
+    }
+
+    /// Says until when the slots of `tenure` are used. It holds when this supervisor is dead or stopped: workers look at the clock
+    /// themselves, and the kernel does for a worker that is stopped.
+    pub fn set_deadlines(&self, tenure: Tenure, deadlines: Deadlines) {
+        let words = self.terms().tenure(tenure);
+        let before = words.read();
+        words.set(deadlines);
+        // A deadline that moves away is found by whoever looks at the old one.
+        if deadlines.cut_at < before.cut_at || deadlines.kill_at < before.kill_at {
+            self.summon_all();
+        }
+        self.let_go();
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use crate::{
     ids::{Epoch, SeatIndex, Ticket},
-    shared::{Held, HolderNote},
+    shared::{Held, HolderNote, Tenure},
     sync::AtomicU64,
 };
 
@@ -23,7 +23,9 @@ pub struct Slot {
     spent: AtomicU64,
     /// The lease that is to end, as [`Holder::pack`] names it; 0: none. Only the supervisor writes it.
     ended: AtomicU64,
-    reserved: [AtomicU64; 4],
+    /// [`Tenure`]: by which right this host has it. Only the supervisor writes it.
+    tenure: AtomicU64,
+    reserved: [AtomicU64; 3],
     /// How its holder has it, as long as that is the one that the word names. In the other cache line.
     holder: HolderNote,
     reserved_too: [AtomicU64; 4],
@@ -79,6 +81,7 @@ impl Slot {
             version: AtomicU64::new(0),
             spent: AtomicU64::new(0),
             ended: AtomicU64::new(0),
+            tenure: AtomicU64::new(0),
             reserved: std::array::from_fn(|_| AtomicU64::new(0)),
             holder: HolderNote::new(),
             reserved_too: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -249,7 +252,7 @@ impl Slot {
         SlotWord::unpack(before).holder == Holder::Free
     }
 
-    /// Lends it to nobody as long as its pool is paused. A lease under way goes on.
+    /// Lends it to nobody as long as its pool is paused, or the time of its tenure over. A lease under way goes on.
     pub fn hold_back(&self) {
         // Relaxed: as in `take_out_of_use`.
         self.word.fetch_or(SlotWord::HELD_BACK_BIT, Relaxed);
@@ -287,6 +290,21 @@ impl Slot {
     pub fn is_ended(&self, claim: Claim) -> bool {
         // Relaxed: see `end`.
         self.ended.load(Relaxed) == claim.holder().pack()
+    }
+
+    /// By which right this host has it; `None`: it is this host's alone.
+    #[must_use]
+    pub fn tenure(&self) -> Option<Tenure> {
+        // Relaxed: whether it is one changes only while nobody can have the slot, before `put_in_use`, whose Release a claim
+        // acquires. From one to the other it is a number on its own; the bell that follows carries the order.
+        Tenure::unpack(self.tenure.load(Relaxed))
+    }
+
+    /// Says by which right this host has it. Whether it is by any changes only while the slot is out of use and free.
+    #[cfg_attr(tpp_loom, allow(dead_code, reason = "the models have no stock"))]
+    pub(crate) fn set_tenure(&self, tenure: Option<Tenure>) {
+        // Relaxed: see `tenure`.
+        self.tenure.store(Tenure::pack(tenure), Relaxed);
     }
 
     /// Forgets what was said of a lease that is over: after 2^24 others one could have its name. The supervisor's move.

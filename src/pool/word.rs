@@ -79,7 +79,7 @@ impl Holder {
 pub struct SlotWord {
     /// The slot has what it is lent for: a token that may be used.
     pub usable: bool,
-    /// Its pool is paused: it is lent to nobody until that ends.
+    /// Its pool is paused, or the time of its tenure over: it is lent to nobody until that ends.
     pub held_back: bool,
     /// Who has it.
     pub holder: Holder,

@@ -8,6 +8,7 @@ mod holder;
 mod pool_counts;
 mod publication;
 mod suspects;
+mod tenure;
 mod terms;
 mod token;
 mod traffic;
@@ -22,6 +23,7 @@ pub use holder::{EndedHold, Held, HolderNote, LEAST_TOLD, LongestHolds};
 pub use pool_counts::{PoolCounts, PoolLogins, PoolSeat};
 pub use publication::{Publication, TooLong};
 pub use suspects::Suspects;
+pub use tenure::{Deadlines, Tenure, TenureWords};
 pub use terms::{Hopeless, PoolWords, Terms};
 pub use token::{Rest, TokenWords};
 pub use traffic::{

@@ -21,7 +21,9 @@ pub struct PoolSeat {
     pub misses: Counter,
     /// The longest holds of late.
     pub holds: LongestHolds,
-    reserved: [Counter; 2],
+    /// Connections cut because the time of their slot's tenure was over.
+    pub cut: Counter,
+    reserved: Counter,
 }
 
 /// What the supervisors of a pool have done for its tokens, one after the other. Only the one in charge writes.
@@ -49,6 +51,8 @@ pub struct PoolCounts {
     pub hits: u64,
     /// As [`PoolSeat::misses`].
     pub misses: u64,
+    /// As [`PoolSeat::cut`].
+    pub cut: u64,
     /// As [`PoolLogins::succeeded`].
     pub succeeded: u64,
     /// As [`PoolLogins::refused`].
@@ -85,6 +89,7 @@ impl PoolCounts {
         let mut counts = Self {
             hits: sum(|seat| &seat.hits),
             misses: sum(|seat| &seat.misses),
+            cut: sum(|seat| &seat.cut),
             succeeded: logins.succeeded.get(),
             refused: logins.refused.get(),
             failed: logins.failed.get(),

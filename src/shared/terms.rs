@@ -6,6 +6,8 @@ use crossbeam_utils::CachePadded;
 
 use crate::sync::AtomicU64;
 
+use super::tenure::{Tenure, TenureWords, Tenures};
+
 /// The words of a pool as a whole.
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -23,8 +25,8 @@ pub struct PoolWords {
 #[derive(Debug, Default)]
 pub struct Terms {
     slots_used: AtomicU64,
-    lend_until: AtomicU64,
-    cut_at: AtomicU64,
+    /// Deadlines of the whole pool, which nobody has ever set.
+    reserved: [AtomicU64; 2],
     is_paused: AtomicU64,
     /// Accounts, if the upstream refuses them all and no token is left; 0 otherwise.
     hopeless: AtomicU64,
@@ -32,7 +34,10 @@ pub struct Terms {
     all_spared: AtomicU64,
     /// Its tokens are keys that the upstream may want spared.
     has_keys: AtomicU64,
-    reserved: [AtomicU64; 9],
+    reserved_too: AtomicU64,
+    /// In the other cache line, which is read where a slot has a tenure.
+    tenures: Tenures,
+    reserved_last: [AtomicU64; 2],
 }
 
 /// Why nobody need wait for a token.
@@ -57,44 +62,29 @@ impl Terms {
         self.slots_used.store(slots as u64, Release);
     }
 
-    // The deadlines, all Relaxed: each is a number on its own, and whoever shortens one rings the workers afterwards.
-
-    /// No request is stamped with a token of this pool at or after this time, milliseconds of the monotonic clock;
-    /// `None`: no deadline. It holds when the supervisor is dead, and for a worker that was stopped meanwhile.
+    /// Until when slots of `tenure` are used.
     #[must_use]
-    pub fn lend_until(&self) -> Option<u64> {
-        Some(self.lend_until.load(Relaxed)).filter(|&until| until != 0)
+    pub fn tenure(&self, tenure: Tenure) -> &TenureWords {
+        TenureWords::of(&self.tenures, tenure)
     }
 
-    /// Whether a request may be stamped; `now` is asked for the time only if there is a deadline.
+    /// Whether its slots are shared with other hosts, so that there are deadlines to look at.
     #[must_use]
-    pub fn may_stamp(&self, now: impl FnOnce() -> u64) -> bool {
-        self.lend_until().is_none_or(|until| now() < until)
+    pub fn is_shared(&self) -> bool {
+        self.tenures.iter().any(|tenure| !tenure.is_unused())
     }
 
-    /// What is under way at this time is cut off by its worker, milliseconds of the monotonic clock; `None`: never.
+    /// Whether a slot of `tenure` may be lent to whoever comes next, if it has something to lend; `now` is asked for the time of the
+    /// boot clock, milliseconds, only if there is a deadline.
     #[must_use]
-    pub fn cut_at(&self) -> Option<u64> {
-        Some(self.cut_at.load(Relaxed)).filter(|&at| at != 0)
-    }
-
-    /// Whether what is under way is to be cut off; `now` as in [`Self::may_stamp`].
-    #[must_use]
-    pub fn is_cut(&self, now: impl FnOnce() -> u64) -> bool {
-        self.cut_at().is_some_and(|at| at <= now())
+    pub fn may_lend(&self, tenure: Option<Tenure>, now: impl FnOnce() -> u64) -> bool {
+        !self.is_paused() && tenure.is_none_or(|tenure| self.tenure(tenure).may_lend(now()))
     }
 
     /// Whether the pool is paused: slots put in use meanwhile are held back as well.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.is_paused.load(Relaxed) != 0
-    }
-
-    /// Sets both deadlines; the supervisor's move. `cut_at` first: should we be killed in between, what may be stamped is
-    /// still cut.
-    pub(crate) fn set_deadlines(&self, lend_until: Option<u64>, cut_at: Option<u64>) {
-        self.cut_at.store(cut_at.unwrap_or(0), Relaxed);
-        self.lend_until.store(lend_until.unwrap_or(0), Relaxed);
     }
 
     /// Whether its tokens are keys, of which one rests when the upstream has had enough of it.

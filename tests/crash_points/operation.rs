@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tpp::clock::boot_millis;
 use tpp::lending::{Desk, Stock};
 use tpp::pool::{Origin, SlotIndex};
+use tpp::shared::{Deadlines, Tenure};
 
 use crate::{
     rows::{
@@ -39,6 +40,7 @@ pub(crate) enum Operation {
     Install,
     Pause,
     Resume,
+    HoldBack,
     Enter,
     CountOut,
     TakeProbe,
@@ -54,7 +56,7 @@ pub(crate) enum Operation {
 use Operation::*;
 
 impl Operation {
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 28] = [
         Acquire,
         Release,
         ReleaseToWaiter,
@@ -72,6 +74,7 @@ impl Operation {
         Install,
         Pause,
         Resume,
+        HoldBack,
         Enter,
         CountOut,
         TakeProbe,
@@ -103,6 +106,7 @@ impl Operation {
             Install => "install",
             Pause => "pause",
             Resume => "resume",
+            HoldBack => "hold-back",
             Enter => "enter",
             CountOut => "count-out",
             TakeProbe => "take-probe",
@@ -171,6 +175,12 @@ impl Operation {
             }
             RaiseLimit => limit_to(&mut scene),
             Pause => scene.hold(SLOTS - 1),
+            HoldBack => {
+                share_all(&scene.stock);
+                scene.hold(SLOTS - 1);
+                let stock = &scene.stock;
+                stock.set_deadlines(Tenure::Floating, Deadlines::over(boot_millis()));
+            }
             Resume => {
                 scene.hold(SLOTS - 1);
                 scene.stock.pause();
@@ -217,6 +227,8 @@ impl Operation {
                 scene.stock.sweep();
             }
             Install => install(&scene.stock, boot_millis()),
+            // As the supervisor does when it could show itself again.
+            HoldBack => lend_all(&scene.stock),
             // As the successor's tick does; then the pause is ended, for the scene's end asks for all slots.
             Pause => {
                 scene.stock.sweep();
@@ -293,6 +305,10 @@ impl Operation {
                 self.play_limit(desk)
             }
             Acquire => show(|| desk.try_lease().expect("a free slot")),
+            HoldBack => {
+                let now = boot_millis();
+                show(|| desk.look_at_deadlines(now))
+            }
             Release => {
                 let lease = desk.try_lease().expect("a free slot");
                 show(|| drop(lease))
@@ -339,6 +355,25 @@ impl Operation {
             }
         }
     }
+}
+
+/// Has all slots be floating ones, lent for long.
+fn share_all(stock: &Stock) {
+    for slot in (0..SLOTS).map(SlotIndex::new) {
+        stock.take_out_of_use(slot);
+        assert!(stock.set_tenure(slot, Some(Tenure::Floating)));
+        stock.copy(slot, slot, Origin::NONE).expect("it fits");
+    }
+    lend_all(stock);
+}
+
+fn lend_all(stock: &Stock) {
+    let never = Deadlines {
+        lend_until: u64::MAX,
+        cut_at: u64::MAX,
+        kill_at: u64::MAX,
+    };
+    stock.set_deadlines(Tenure::Floating, never);
 }
 
 /// The clock is read before: whoever is walked through it step by step is never done with it, for it begins anew at each of

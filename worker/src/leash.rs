@@ -1,4 +1,4 @@
-//! Ends a connection whose lease was taken back, or whose pool's deadline has come, wherever it waits.
+//! Ends a connection whose lease was taken back, or whose slot's deadline has come, wherever it waits.
 //!
 //! Each connection's task is run under its leash. When leases must be looked at, all connections are woken, and a leash whose
 //! lease is to end drops the task's future: that gives the slot back and closes both sides, as any other end does. All orderings are Relaxed: one thread reads and writes.
@@ -11,7 +11,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tpp::lending::{Lease, LeaseWatch};
+use tpp::lending::{EndOfLease, Lease, LeaseWatch};
 use tracing::info;
 
 /// How often the connections of a worker had to look at their leases.
@@ -52,13 +52,31 @@ impl Leash {
     }
 
     fn is_to_end(&self, looks: &Looks) -> bool {
-        let looks = looks.count.load(Relaxed);
+        let count = looks.count.load(Relaxed);
         // A load and seldom a store: an exchange would lock a cache line at each poll.
-        if self.seen.load(Relaxed) == looks {
+        if self.seen.load(Relaxed) == count {
             return false;
         }
-        self.seen.store(looks, Relaxed);
-        self.lease.lock().as_ref().is_some_and(LeaseWatch::is_ended)
+        self.seen.store(count, Relaxed);
+        let lease = self.lease.lock();
+        let Some((lease, why)) = lease
+            .as_ref()
+            .and_then(|lease| Some((lease, lease.why_ended()?)))
+        else {
+            return false;
+        };
+        let worker = looks.worker;
+        match why {
+            EndOfLease::TakenBack => info!(worker, "lease taken back, connection closed"),
+            EndOfLease::Cut => {
+                lease.count_cut();
+                info!(
+                    worker,
+                    "the lease's time is over on this host, connection cut"
+                );
+            }
+        }
+        true
     }
 
     /// Runs `connection` to its end, or to the lease's. Whoever calls drops it then.
@@ -69,7 +87,6 @@ impl Leash {
     ) {
         poll_fn(|cx| {
             if self.is_to_end(looks) {
-                info!(worker = looks.worker, "lease taken back, connection closed");
                 return Poll::Ready(());
             }
             connection.as_mut().poll(cx)

@@ -13,11 +13,13 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 use tpp::{
     clients::Full,
+    clock::boot_millis,
     config::Client,
-    lending::{Desk, GivingWay},
+    lending::{Desk, GivingWay, Tenancy},
     plan::{Plan, Sealed},
     shared::SeatCounters,
 };
+use tracing::error;
 
 use crate::{
     access_log::AccessLog,
@@ -28,6 +30,7 @@ use crate::{
     },
     gateway::{budget::Retries, doubts::Doubts},
     leash::Looks,
+    life::fence,
     log::Muffler,
     request_id::Ids,
     timers::{Timer, Timers},
@@ -198,11 +201,42 @@ impl Worker {
         }
     }
 
-    /// Has each connection look at its lease, if one was taken back or a deadline has come.
+    /// Has each connection look at its lease, if one was taken back or a deadline brought nearer.
     pub(crate) fn look_at_leases(&self) {
         if self.desk.look_at_leases(&mut self.summons.lock()) {
-            self.looks.call();
-            self.timers.wake_all();
+            self.look_at_deadlines();
+            self.have_all_look();
+        }
+    }
+
+    fn have_all_look(&self) {
+        self.looks.call();
+        self.timers.wake_all();
+    }
+
+    /// Does what the deadlines ask of slots that this host shares with others: what has lapsed is lent no more, a connection that asks
+    /// nothing of such a slot is closed, what is still under way later is cut off, and the kernel is told when to end this process
+    /// should it be stopped. Nothing of it where there are none.
+    pub(crate) fn look_at_deadlines(&self) {
+        let Tenancy {
+            kill_at,
+            lapsed,
+            is_cut,
+        } = self.desk.look_at_deadlines(boot_millis());
+        if let Err(error) = fence::set(kill_at) {
+            // The one that is set is nearer: this process ends too soon, not too late.
+            error!(worker = self.seat(), %error, "the time to be ended at cannot be put off");
+        }
+        if is_cut {
+            self.have_all_look();
+        }
+        if !lapsed.is_empty() {
+            self.timers.for_each(|timer| {
+                let holds = timer.standing.idle_slot();
+                if holds.is_some_and(|slot| lapsed.contains(&slot)) {
+                    timer.end_wait();
+                }
+            });
         }
     }
 

@@ -53,28 +53,13 @@ fn a_lease_taken_back_is_told_to_its_holder_and_to_no_other() {
     assert!(fixture.stock.end_lease(slot));
     assert!(one.look_at_leases(&mut seen) && !one.look_at_leases(&mut seen));
     assert!(!two.look_at_leases(&mut 0));
-    assert!(watch.is_ended() && lease.is_ended() && !lease.may_stamp());
+    assert!(
+        watch.why_ended() == Some(EndOfLease::TakenBack) && lease.is_ended() && !lease.may_stamp()
+    );
     drop(lease);
-    assert!(!watch.is_ended(), "it is over");
+    assert_eq!(watch.why_ended(), None, "it is over");
     let next = one.try_lease().unwrap();
     assert!(!next.is_ended() && next.may_stamp());
     fixture.stock.sweep();
     assert!(!next.is_ended());
-}
-
-#[test]
-fn deadlines_hold_without_anybody_to_enforce_them() {
-    let fixture = Fixture::new(1, 1);
-    let desk = &fixture.desks[0];
-    let lease = desk.try_lease().unwrap();
-    let (past, future) = (1, u64::MAX);
-    assert!(lease.may_stamp(), "no deadline");
-    fixture.stock.set_deadlines(Some(future), Some(future));
-    assert!(lease.may_stamp() && !lease.is_ended());
-    fixture.stock.set_deadlines(Some(past), Some(future));
-    assert!(!lease.may_stamp() && !lease.is_ended(), "it may go on");
-    fixture.stock.set_deadlines(Some(past), Some(past));
-    assert!(lease.is_ended() && desk.look_at_leases(&mut 0));
-    fixture.stock.set_deadlines(None, None);
-    assert!(lease.may_stamp() && !lease.is_ended());
 }

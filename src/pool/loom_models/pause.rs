@@ -69,6 +69,23 @@ fn loom_what_was_on_offer_when_the_pool_was_paused_is_taken_up_afterwards() {
 }
 
 #[test]
+fn loom_a_hold_back_by_an_old_look_is_put_right_by_the_next_sweep() {
+    loom::model(|| {
+        let words = Words::new(1, 3);
+        words.pool().pause();
+        // A worker that looked when the time was over, beside the supervisor that has more of it.
+        let other = Arc::clone(&words);
+        let late = thread::spawn(move || other.pool().hold_back(|_| true));
+        words.pool().resume(&NoBells);
+        late.join().unwrap();
+        words.pool().let_go(|_| true);
+        words.pool().sweep(&NoBells);
+        words.assert_nobody_forgotten();
+        assert!(words.pool().try_claim(claim(2, 1)).is_some());
+    });
+}
+
+#[test]
 fn loom_the_end_of_a_lease_is_not_taken_for_the_next_ones() {
     loom::model(|| {
         let words = Words::new(1, 3);

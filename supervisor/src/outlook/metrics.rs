@@ -4,6 +4,7 @@
 //! `tpp_tokens_total` stays a gauge, though a linter takes its ending for a counter's.
 
 mod checks;
+mod connections;
 mod exports;
 mod front;
 pub mod openmetrics;
@@ -27,7 +28,7 @@ use super::snapshot::{Refreshes, Snapshot};
 #[must_use]
 pub fn families(snapshot: &Snapshot) -> Vec<MetricFamily> {
     let mut families = pool(snapshot);
-    families.extend(counts(&snapshot.numbers.totals));
+    families.extend(counts(snapshot));
     families.extend(front::certificates(snapshot));
     families.extend(logins(snapshot));
     families.extend(workers(snapshot));
@@ -89,11 +90,13 @@ fn pool(snapshot: &Snapshot) -> Vec<MetricFamily> {
     ]
 }
 
-fn counts(totals: &Totals) -> Vec<MetricFamily> {
+fn counts(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let totals = &snapshot.numbers.totals;
     let counts = plain_counts(totals);
     let counts = counts.map(|(name, help, count)| counter(name, help, count));
     let others = [
-        refused(totals),
+        connections::cut(snapshot),
+        connections::refused(totals),
         waits_ended(totals),
         front::handshakes(totals),
         histogram(
@@ -111,7 +114,7 @@ fn counts(totals: &Totals) -> Vec<MetricFamily> {
 }
 
 /// Those without labels: name, help and count.
-fn plain_counts(totals: &Totals) -> [(&'static str, &'static str, u64); 11] {
+fn plain_counts(totals: &Totals) -> [(&'static str, &'static str, u64); 10] {
     [
         (
             "tpp_token_acquisitions_total",
@@ -163,27 +166,7 @@ fn plain_counts(totals: &Totals) -> [(&'static str, &'static str, u64); 11] {
             "Client connections that ended.",
             totals.connections_closed,
         ),
-        (
-            "tpp_connections_cut_total",
-            "Client connections closed because the time to drain was over.",
-            totals.drain_cut,
-        ),
     ]
-}
-
-fn refused(totals: &Totals) -> MetricFamily {
-    let samples = [
-        ("max_connections", totals.refused_total),
-        ("per_address", totals.refused_address),
-        ("descriptors", totals.refused_descriptors),
-    ]
-    .map(|(reason, count)| counter_of(count, vec![label("reason", reason)]));
-    family(
-        "tpp_connections_refused_total",
-        "Client connections refused for want of room, by the bound that was reached.",
-        MetricType::COUNTER,
-        samples.into(),
-    )
 }
 
 fn waits_ended(totals: &Totals) -> MetricFamily {

@@ -16,6 +16,7 @@ use crate::{
         client::Client,
         conduct,
         flight::{Failure, Flight},
+        held::Held,
         origin::{fit, note_unreachable},
         permit::permit_of,
         retry::may_retry,
@@ -54,6 +55,9 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
         client.serve_as(settings);
         client.notes.tries(backend);
         let now = client.worker.clock.now();
+        if client.held.as_ref().is_some_and(Held::is_shared) {
+            backend.upstream.drop_unsent();
+        }
         if flight.may_reuse
             && let Some(link) = backend.upstream.reuse(origin, now)
         {

@@ -35,6 +35,8 @@ pub(crate) struct Held {
     opening: Arc<[u8]>,
     since: u64,
     requests: u64,
+    /// Its slot is shared with other hosts: there are deadlines to heed.
+    is_shared: bool,
     reset: Reset,
     begun: Instant,
     holds: Arc<Holds>,
@@ -43,6 +45,7 @@ pub(crate) struct Held {
 impl Held {
     pub(crate) fn new(lease: Lease, worker: &Worker, pool: &TokenPool) -> Self {
         Self {
+            is_shared: lease.kill_at().is_some(),
             lease,
             worker: worker.seat(),
             version: 0,
@@ -61,6 +64,16 @@ impl Held {
 
     pub(crate) fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// Whether its slot is shared with other hosts. It becomes so, or ceases to be, only while nobody has it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Whether the time is over in which its token may be sent: the answer in hand is the last one.
+    pub(crate) fn has_lapsed(&self) -> bool {
+        self.is_shared && self.lease.has_lapsed()
     }
 
     /// Where it is from.

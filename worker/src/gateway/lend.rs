@@ -13,7 +13,7 @@ use tpp::{
     lending::{Desk, Lease, Waiting},
     shared::Hopeless,
 };
-use tracing::debug;
+use tracing::{debug, error};
 
 use crate::{
     clock::millis,
@@ -23,9 +23,11 @@ use crate::{
         held::Held,
         tally::Tally,
     },
+    life::fence,
     message::reply::Reply,
     view::pool::TokenPool,
     wire::attend::{AtEnd, Interrupt, attend},
+    worker::Worker,
 };
 
 /// Sees to it that the client holds a lease of the pool that the request's backends draw from, if they draw from one.
@@ -78,15 +80,21 @@ async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Fail
         let is_other = standing == Standing::Other;
         flight.is_last = is_other && client.settings.lease.mode == LeaseMode::Connection;
     }
-    let (lease, waited) = match pool.desk.try_lease() {
-        Some(lease) => (lease, Duration::ZERO),
-        None => {
-            let begun = Instant::now();
-            let _waits = flight.tally.as_ref().map(Tally::wait);
-            let lease = stand_in_line(client, pool).await;
-            let waited = begun.elapsed();
-            client.notes.waited_for_token(waited);
-            (lease?, waited)
+    let mut waited = Duration::ZERO;
+    let lease = loop {
+        let lease = match pool.desk.try_lease() {
+            Some(lease) => lease,
+            None => {
+                let begun = Instant::now();
+                let _waits = flight.tally.as_ref().map(Tally::wait);
+                let lease = stand_in_line(client, pool).await;
+                waited += begun.elapsed();
+                client.notes.waited_for_token(waited);
+                lease?
+            }
+        };
+        if may_use(&client.worker, &lease)? {
+            break lease;
         }
     };
     client.worker.counters().acquisition_wait.observe(waited);
@@ -101,6 +109,23 @@ async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Fail
     pool.note_scarcity();
     client.held = Some(Held::new(lease, &client.worker, pool));
     Ok(())
+}
+
+/// Whether the lease may be used; if so, the kernel knows until when. One whose time is over is lent to nobody from here on: nobody
+/// had looked since.
+fn may_use(worker: &Worker, lease: &Lease) -> Result<bool, Failure> {
+    if lease.has_lapsed() {
+        worker.look_at_deadlines();
+        return Ok(false);
+    }
+    let Some(kill_at) = lease.kill_at() else {
+        return Ok(true);
+    };
+    fence::bring_nearer(kill_at).map_err(|error| {
+        error!(worker = worker.seat(), %error, "no timer of the kernel's: shared tokens are not used");
+        Failure::Reply(Reply::no_token("this worker cannot use tokens that hosts share"))
+    })?;
+    Ok(true)
 }
 
 /// Gives the lease back after each request, if that is the mode.

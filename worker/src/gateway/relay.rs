@@ -12,6 +12,7 @@ use crate::{
         attempt::{Attempt, Break},
         flight::Flight,
         head,
+        held::Held,
         tunnel::Half,
     },
     http1::answer::{Answer, Head},
@@ -58,7 +59,9 @@ impl Attempt {
         let is_held_too_long = client
             .hold_end()
             .is_some_and(|end| end <= client.worker.clock.now());
+        let has_lapsed = client.held.as_ref().is_some_and(Held::has_lapsed);
         let close = is_held_too_long
+            || has_lapsed
             || client.worker.is_draining()
             || !flight.upload.is_over()
             || flight.is_last;

@@ -26,8 +26,8 @@ pub(crate) fn check_hops(head: &Head) -> Result<(), Reply> {
     Ok(())
 }
 
-/// Writes the request for the upstream, unless the time to do so is over. False: the token was replaced meanwhile, and the new
-/// one must not go there.
+/// Writes the request for the upstream. False: the time to send its token is over, or it was replaced meanwhile and the new one must
+/// not go there.
 pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bool, Failure> {
     let Client {
         held,
@@ -60,10 +60,13 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
     // A request is never sent without a token.
     let lent = held.as_mut().ok_or(Failure::Over(Next::Drop))?;
     if !lent.lease().may_stamp() {
+        let has_lapsed = lent.has_lapsed();
         *held = None;
-        return Err(Failure::Reply(Reply::no_token(
-            "the time of its tokens is over",
-        )));
+        if has_lapsed {
+            // Another one is lent, when there is one.
+            return Ok(false);
+        }
+        return Err(Failure::Reply(Reply::no_token("it was taken back")));
     }
     let Some((end_of_head, version)) = lent.end_of_head(attempt.origin, worker.clock.monotonic())
     else {

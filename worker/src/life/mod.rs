@@ -1,6 +1,7 @@
 //! The worker's life: ready, draining, gone; and the little it does beside serving.
 
 pub(crate) mod drain;
+pub(crate) mod fence;
 pub(crate) mod link;
 
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
@@ -171,6 +172,7 @@ async fn keep_time(worker: Arc<Worker>, log: Log, deposed: oneshot::Sender<()>) 
                 let dropped = worker.access_log.tick();
                 lost.add(dropped - std::mem::replace(&mut unwritten, dropped));
                 worker.timers.tick(&worker.clock);
+                worker.look_at_deadlines();
                 worker.look_at_leases();
                 if count.is_multiple_of(TICKS_PER_TENDING) {
                     worker.view().tend(worker.clock.now());

@@ -20,4 +20,5 @@ mod origin;
 pub(crate) mod play;
 mod refresh;
 mod take_back;
+mod tenures;
 mod tls;

@@ -171,6 +171,7 @@ fn hire(
             ticks.tick().await;
             ticking.desk.heartbeat();
             ticking.desk.answer_bell();
+            ticking.look_at_deadlines();
             ticking.look_at_leases();
             ticking.timers.tick(&ticking.clock);
             let _ = ticking.relieve_crowd();

@@ -21,7 +21,11 @@ use tokio::{
 use tpp::{ids::Origin, plan::Place as Address};
 use tracing::warn;
 
-use super::{Link, Upstream, transport::Unreachable, trunk::is_agreed_on};
+use super::{
+    Link, Upstream,
+    transport::{Unreachable, Unsent},
+    trunk::is_agreed_on,
+};
 use crate::wire::Wire;
 
 /// How long an address may keep the next one waiting (RFC 8305, section 8).
@@ -189,9 +193,14 @@ impl Upstream {
         attempts: &mut JoinSet<(Arc<Place>, Result<Stream, Unreachable>)>,
     ) {
         let (place, transport) = (Arc::clone(place), Arc::clone(&self.transport));
+        // Relaxed: one thread writes and reads.
+        let unsent = match self.drops_unsent.load(Relaxed) {
+            true => Unsent::Dropped,
+            false => Unsent::Sent,
+        };
         attempts.spawn(async move {
             let limit = deadline.saturating_duration_since(Instant::now());
-            let outcome = transport.connect(place.at.address, limit).await;
+            let outcome = transport.connect(place.at.address, limit, unsent).await;
             (place, outcome)
         });
     }

@@ -50,6 +50,8 @@ pub(crate) struct Upstream {
     /// Where HTTP/2 is spoken, or may be.
     http2: Option<Arc<Http2>>,
     most_idle: AtomicUsize,
+    /// What is unsent when a connection to it ends is dropped.
+    drops_unsent: AtomicBool,
     /// Milliseconds after which an idle connection is closed.
     idle_limit: u64,
     muffler: Muffler,
@@ -99,6 +101,7 @@ impl Upstream {
             idle: Mutex::new(Vec::new()),
             http2: Http2::new(upstream).map(Arc::new),
             most_idle: AtomicUsize::new(most_idle),
+            drops_unsent: AtomicBool::new(false),
             idle_limit: millis(upstream.idle_timeout),
             muffler: Muffler::default(),
         }
@@ -125,6 +128,7 @@ impl Upstream {
             transport: Arc::clone(&self.transport),
             next: AtomicUsize::new(self.next.load(Relaxed)),
             most_idle: AtomicUsize::new(self.most_idle.load(Relaxed)),
+            drops_unsent: AtomicBool::new(self.drops_unsent.load(Relaxed)),
             idle_limit: self.idle_limit,
             muffler: Muffler::default(),
         }
@@ -217,9 +221,22 @@ impl Upstream {
             .retain_mut(|idle| now < idle.until && idle.link.wire.is_quiet());
     }
 
+    /// Has what is unsent dropped from now on when a connection ends, and what the network swallows given up soon: a token that goes
+    /// there may be another host's session next. Those made otherwise are used no more.
+    pub(crate) fn drop_unsent(&self) {
+        if !self.drops_unsent.load(Relaxed) {
+            self.drops_unsent.store(true, Relaxed);
+            self.leave_all();
+        }
+    }
+
     /// Keeps no connection any more: others are in force than those this was made of.
     pub(crate) fn retire(&self) {
         self.most_idle.store(0, Relaxed);
+        self.leave_all();
+    }
+
+    fn leave_all(&self) {
         self.idle.lock().clear();
         if let Some(http2) = &self.http2 {
             http2.trunks.leave(|_| false);

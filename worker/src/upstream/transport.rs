@@ -29,6 +29,19 @@ use tracing::{error, warn};
 /// How long the network may swallow what is sent before a connection counts as broken.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The same where what is sent too late could meet another host's use of the session: what is under way is gone before that may
+/// begin.
+const USER_TIMEOUT_OF_SHARED: Duration = Duration::from_secs(3);
+
+/// What becomes of bytes that are not sent yet when their connection ends, or its process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    /// The system sends them afterwards.
+    Sent,
+    /// They are dropped, and the connection is reset.
+    Dropped,
+}
+
 /// How the upstream is reached, and spoken to.
 pub(crate) struct Transport {
     /// What is asked of the proxy that it is behind.
@@ -83,15 +96,16 @@ impl Transport {
         &self,
         address: SocketAddr,
         connect_timeout: Duration,
+        unsent: Unsent,
     ) -> Result<Stream, Unreachable> {
         if let Speech::Unusable = self.speech {
             return Err(Unreachable::NoRoots);
         }
         let tcp = match &self.connect {
-            None => dial(address, connect_timeout).await?,
+            None => dial(address, connect_timeout, unsent).await?,
             Some(request) => {
                 let reached = async {
-                    let mut tcp = dial(address, connect_timeout).await?;
+                    let mut tcp = dial(address, connect_timeout, unsent).await?;
                     tunnel(&mut tcp, request).await?;
                     Ok::<_, Unreachable>(tcp)
                 };
@@ -181,17 +195,32 @@ impl Unreachable {
 }
 
 /// A TCP connection that notices when the other host is gone.
-async fn dial(address: SocketAddr, limit: Duration) -> Result<TcpStream, Unreachable> {
+async fn dial(
+    address: SocketAddr,
+    limit: Duration,
+    unsent: Unsent,
+) -> Result<TcpStream, Unreachable> {
     let tcp = timeout(limit, TcpStream::connect(address))
         .await
         .map_err(|_| Unreachable::Slow)?
         .and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp))
         .map_err(Unreachable::Connect)?;
-    if let Err(error) = set_tcp_keepalive(&tcp, &KEEPALIVE.into()) {
-        // It serves without.
-        warn!(%address, %error, "no keep-alive on the upstream connection");
+    let mut keepalive = TcpKeepalive::from(KEEPALIVE);
+    if unsent == Unsent::Dropped {
+        tcp.set_zero_linger().map_err(Unreachable::Connect)?;
+        keepalive.user_timeout = USER_TIMEOUT_OF_SHARED;
     }
-    Ok(tcp)
+    match set_tcp_keepalive(&tcp, &keepalive) {
+        Err(error) if unsent == Unsent::Dropped => {
+            Err(Unreachable::Connect(io::Error::other(error.to_string())))
+        }
+        Err(error) => {
+            // It serves without.
+            warn!(%address, %error, "no keep-alive on the upstream connection");
+            Ok(tcp)
+        }
+        Ok(()) => Ok(tcp),
+    }
 }
 
 /// When TCP asks a silent peer whether it is still there.
@@ -233,9 +262,22 @@ mod tests {
     async fn a_network_that_swallows_what_is_sent_is_noticed_in_seconds() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let tcp = dial(address, Duration::from_secs(20)).await.unwrap();
-        let limit = getsockopt(&tcp, sockopt::TcpUserTimeout).unwrap();
-        assert_eq!(u128::from(limit), USER_TIMEOUT.as_millis());
-        assert!(getsockopt(&tcp, sockopt::KeepAlive).unwrap());
+        let limits = [
+            (Unsent::Sent, USER_TIMEOUT, None),
+            (
+                Unsent::Dropped,
+                USER_TIMEOUT_OF_SHARED,
+                Some(Duration::ZERO),
+            ),
+        ];
+        for (unsent, expected, linger) in limits {
+            let tcp = dial(address, Duration::from_secs(20), unsent)
+                .await
+                .unwrap();
+            let limit = getsockopt(&tcp, sockopt::TcpUserTimeout).unwrap();
+            assert_eq!(u128::from(limit), expected.as_millis());
+            assert!(getsockopt(&tcp, sockopt::KeepAlive).unwrap());
+            assert_eq!(tcp.linger().unwrap(), linger);
+        }
     }
 }

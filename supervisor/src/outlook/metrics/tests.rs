@@ -181,9 +181,10 @@ tpp_connections_opened_total 5000
 # HELP tpp_connections_closed_total Client connections that ended.
 # TYPE tpp_connections_closed_total counter
 tpp_connections_closed_total 4850
-# HELP tpp_connections_cut_total Client connections closed because the time to drain was over.
+# HELP tpp_connections_cut_total Client connections closed in the middle of something: the time to drain was over, or that of a session shared with other hosts.
 # TYPE tpp_connections_cut_total counter
-tpp_connections_cut_total 7
+tpp_connections_cut_total{reason=\"drain\"} 7
+tpp_connections_cut_total{reason=\"hosts\"} 0
 # HELP tpp_connections_refused_total Client connections refused for want of room, by the bound that was reached.
 # TYPE tpp_connections_refused_total counter
 tpp_connections_refused_total{reason=\"max_connections\"} 12

@@ -1,0 +1,424 @@
+//! The life of a host, one event after the other.
+use super::host::{Host, account, settings};
+use super::world::{STEP, World};
+use crate::deadlines::{Class, SECOND};
+use crate::event::{Command, Event};
+use crate::keys::{Keys, Place};
+use crate::order::{Denied, Note, Refusal};
+use crate::records::Meta;
+use crate::rules::Rules;
+use crate::status::{HostState, Phase};
+
+/// A world of hosts with many accounts of two sessions each.
+fn world(hosts: usize, accounts: usize) -> World {
+    let host = |index| {
+        let mut host = Host::new(index, settings(index, accounts, 2), Rules::KEPT, 4);
+        host.keeps_notes = true;
+        host
+    };
+    World::new((0..hosts).map(host).collect(), accounts, 2)
+}
+
+fn started(hosts: usize, accounts: usize) -> World {
+    let mut world = world(hosts, accounts);
+    (0..hosts).for_each(|host| world.start(host));
+    world.settle();
+    world.pass(20, SECOND);
+    assert_eq!(world.lent(), 2 * accounts, "all sessions are lent");
+    world
+}
+
+fn right(world: &World) {
+    assert_eq!(world.wrong, None);
+}
+
+fn phase(world: &World, host: usize) -> Option<Phase> {
+    let host = &world.hosts[host];
+    host.core
+        .as_ref()
+        .map(|core| core.status(host.clock(world.time)).phase)
+}
+
+#[test]
+fn the_first_host_has_all_and_those_that_come_get_their_part() {
+    let mut world = world(3, 30);
+    world.start(0);
+    world.settle();
+    world.pass(2, SECOND);
+    assert_eq!(world.lent_at(0), 60);
+    world.start(1);
+    world.start(2);
+    world.settle();
+    world.pass(90, SECOND);
+    let lent: Vec<usize> = (0..3).map(|host| world.lent_at(host)).collect();
+    assert_eq!(lent.iter().sum::<usize>(), 60, "{lent:?}");
+    assert!(lent.iter().all(|lent| (15..=25).contains(lent)), "{lent:?}");
+    right(&world);
+}
+
+#[test]
+fn hosts_that_begin_together_share_at_once() {
+    let mut world = world(3, 30);
+    for host in &mut world.hosts {
+        host.settings.expected = 3;
+    }
+    (0..3).for_each(|host| world.start(host));
+    world.settle();
+    world.pass(30, SECOND / 10);
+    let lent: Vec<usize> = (0..3).map(|host| world.lent_at(host)).collect();
+    assert_eq!(lent.iter().sum::<usize>(), 60, "{lent:?}");
+    assert!(lent.iter().all(|lent| (10..=30).contains(lent)), "{lent:?}");
+    right(&world);
+}
+
+#[test]
+fn a_dead_hosts_sessions_are_lent_elsewhere_within_seconds_of_takeover() {
+    let mut world = started(3, 10);
+    let before = world.lent_at(0);
+    world.hosts[0].kill();
+    world.pass(11, SECOND);
+    assert_eq!(world.lent(), 20 - before, "nobody takes them before");
+    world.pass(7, SECOND);
+    assert_eq!(world.lent(), 20);
+    right(&world);
+}
+
+#[test]
+fn a_host_that_returns_has_what_it_had() {
+    let mut world = started(2, 10);
+    let before = world.lent_at(0);
+    assert!(before > 0);
+    world.hosts[0].kill();
+    world.pass(1, SECOND);
+    world.hosts[1].kill();
+    world.start(0);
+    world.settle();
+    world.pass(10, SECOND);
+    assert_eq!(
+        (phase(&world, 0), world.lent()),
+        (Some(Phase::Waiting), 0),
+        "it waits until it is certain"
+    );
+    world.pass(8, SECOND);
+    assert!(
+        world.lent_at(0) >= before,
+        "{} of {before}",
+        world.lent_at(0)
+    );
+    right(&world);
+}
+
+#[test]
+fn a_successor_lends_on_and_beats_in_time() {
+    let mut world = started(2, 10);
+    let before = world.lent_at(0);
+    world.start(0);
+    assert_eq!(
+        world.lent_at(0),
+        before,
+        "a supervisor's death costs nothing"
+    );
+    world.settle();
+    world.pass(30, SECOND);
+    assert_eq!(world.lent(), 20);
+    let fenced = world
+        .hosts
+        .iter()
+        .flat_map(|host| &host.notes)
+        .any(|note| matches!(note, Note::FencedOther(_)));
+    assert!(!fenced, "nobody thought it dead");
+    right(&world);
+}
+
+#[test]
+fn a_clone_is_refused_while_the_name_is_alive_and_waits_while_it_is_silent() {
+    let mut world = started(2, 4);
+    world.hosts[1].kill();
+    world.hosts[1].settings.name = "host0".to_owned();
+    world.start(1);
+    world.settle();
+    world.pass(10, SECOND);
+    assert_eq!(
+        world.hosts[1].refused,
+        Some(Refusal::NameInUse {
+            name: "host0".to_owned()
+        })
+    );
+    world.hosts[0].kill();
+    world.hosts[1].refused = None;
+    world.start(1);
+    world.settle();
+    world.pass(600, SECOND);
+    assert_eq!(phase(&world, 1), Some(Phase::Waiting));
+    world.pass(7200, SECOND);
+    assert_eq!(
+        phase(&world, 1),
+        Some(Phase::Joined),
+        "the other has been silent for two hours"
+    );
+    right(&world);
+}
+
+#[test]
+fn another_cluster_and_another_format_are_refused() {
+    let meta = |format, cluster: &str| Meta {
+        format,
+        cluster: cluster.to_owned(),
+        takeover_ms: 15_000,
+        home_takeover_ms: 7_200_000,
+    };
+    let refused = |value: Vec<u8>| {
+        let mut world = world(1, 1);
+        let keys = Keys::new("/tpp/1/", &super::host::upstream());
+        world
+            .store
+            .write(vec![(keys.of(&Place::Meta), Some(value))]);
+        world.start(0);
+        world.settle();
+        world.hosts[0].refused.clone()
+    };
+    let json = |meta: &Meta| serde_json::to_vec(meta).expect("it is JSON");
+    assert!(matches!(
+        refused(json(&meta(1, "test"))),
+        Some(Refusal::OtherCluster { .. })
+    ));
+    assert_eq!(
+        refused(json(&meta(2, "prod"))),
+        Some(Refusal::Format { theirs: 2, ours: 1 })
+    );
+    assert!(matches!(
+        refused(b"{".to_vec()),
+        Some(Refusal::Unreadable { .. })
+    ));
+    assert!(matches!(
+        refused(json(&Meta {
+            takeover_ms: u64::MAX,
+            ..meta(1, "prod")
+        })),
+        Some(Refusal::Unreadable { .. })
+    ));
+    assert_eq!(refused(json(&meta(1, "prod"))), None);
+}
+
+#[test]
+fn whoever_leaves_hands_everything_over_and_the_last_leaves_nothing_behind() {
+    let mut world = started(2, 10);
+    world.tell(0, 1, Event::Leave);
+    world.settle();
+    world.pass(5, SECOND);
+    assert!(world.hosts[0].left);
+    assert_eq!((world.lent_at(0), world.lent_at(1)), (0, 20));
+    world.tell(1, 1, Event::Leave);
+    world.settle();
+    world.pass(5, SECOND);
+    assert!(world.hosts[1].left);
+    let (_, keys) = world.store.list("/tpp/1/u/g/");
+    assert!(keys.is_empty(), "{keys:?}");
+    right(&world);
+}
+
+#[test]
+fn a_refused_account_is_left_to_others_for_a_while() {
+    let mut world = started(2, 10);
+    let (session, _) = world.hosts[0].slots.iter().next().expect("it has some");
+    let account = session.account;
+    world.tell(0, 1, Event::Refused(account));
+    world.settle();
+    world.pass(10, SECOND);
+    assert!(
+        world.hosts[0]
+            .slots
+            .keys()
+            .all(|session| session.account != account)
+    );
+    assert_eq!(world.lent(), 20, "the other has it");
+    right(&world);
+}
+
+#[test]
+fn a_lowered_limit_is_in_force_at_once_and_a_raised_one_when_all_agree() {
+    let mut world = started(2, 4);
+    let record = |world: &World| {
+        let key = Keys::new("/tpp/1/", &super::host::upstream()).of(&Place::Account(account(0)));
+        serde_json::from_slice::<crate::records::Shares>(
+            &world.store.get(&key).value.expect("it is there"),
+        )
+        .expect("it reads")
+    };
+    let sum = |world: &World| {
+        record(world)
+            .shares
+            .values()
+            .map(|share| share.floating + share.home)
+            .sum::<u32>()
+    };
+    let configure = |world: &mut World, host: usize, limit| {
+        world.hosts[host]
+            .settings
+            .accounts
+            .insert(account(0), limit);
+        let settings = Box::new(world.hosts[host].settings.clone());
+        world.tell(host, 1, Event::Settings(settings));
+        world.settle();
+        world.pass(8, SECOND);
+    };
+    configure(&mut world, 0, 1);
+    assert_eq!((record(&world).limit, sum(&world)), (1, 1));
+    configure(&mut world, 0, 2);
+    assert_eq!((record(&world).limit, sum(&world)), (2, 2));
+    configure(&mut world, 1, 1);
+    configure(&mut world, 1, 2);
+    world.limit = 3;
+    configure(&mut world, 0, 3);
+    assert_eq!(record(&world).limit, 2, "the other does not know of it");
+    configure(&mut world, 1, 3);
+    world.pass(8, SECOND);
+    assert_eq!((record(&world).limit, sum(&world)), (3, 3));
+    right(&world);
+}
+
+#[test]
+fn an_hour_without_the_store_costs_what_is_floating_and_not_what_is_home() {
+    let mut world = world(2, 20);
+    for host in &mut world.hosts {
+        host.settings.home_percent = 50;
+        host.settings.expected = 2;
+    }
+    (0..2).for_each(|host| world.start(host));
+    world.settle();
+    world.pass(60, SECOND);
+    assert_eq!(world.lent(), 40);
+    for _ in 0..3600 {
+        world.advance(SECOND, false);
+        while let Some(request) = world.fresh.pop_front() {
+            let outcome = request
+                .transaction
+                .is_some()
+                .then_some(crate::engine::Outcome::Ambiguous);
+            match outcome {
+                Some(_) => world.answer(request, outcome),
+                None => world.tell(
+                    request.host,
+                    request.process,
+                    Event::Unlisted(request.ticket),
+                ),
+            }
+        }
+    }
+    let home = world
+        .hosts
+        .iter()
+        .flat_map(|host| host.slots.values())
+        .filter(|slot| slot.class == Class::Home)
+        .count();
+    assert_eq!((world.lent(), home), (20, 20));
+    world.pass(40, SECOND);
+    assert_eq!(world.lent(), 40, "it goes on as it was");
+    right(&world);
+}
+
+#[test]
+fn a_store_that_was_restored_is_left_alone_until_an_operator_adopts_it() {
+    let mut world = started(2, 4);
+    let backup = world.store.clone();
+    world.pass(10, SECOND);
+    world.store = backup;
+    world.pass(20, SECOND);
+    assert_eq!(world.lent(), 0);
+    assert_eq!(
+        (phase(&world, 0), phase(&world, 1)),
+        (Some(Phase::OtherStore), Some(Phase::OtherStore))
+    );
+    for index in 0..2 {
+        let now = world.hosts[index].clock(world.time);
+        let core = world.hosts[index].core.as_mut().expect("it runs");
+        let orders = core
+            .command(Command::Adopt, now)
+            .expect("there is something to adopt");
+        assert_eq!(
+            core.command(Command::Adopt, now),
+            Err(Denied::NothingToAdopt)
+        );
+        let requests = world.hosts[index].carry_out(orders, world.time);
+        world.fresh.extend(requests);
+    }
+    world.settle();
+    world.pass(30, SECOND);
+    assert_eq!(world.lent(), 8);
+    right(&world);
+}
+
+#[test]
+fn an_operator_gives_and_releases() {
+    let mut world = started(2, 10);
+    let command = |world: &mut World, command: Command| {
+        let now = world.hosts[0].clock(world.time);
+        let orders = world.hosts[0]
+            .core
+            .as_mut()
+            .expect("it runs")
+            .command(command, now)?;
+        let requests = world.hosts[0].carry_out(orders, world.time);
+        world.fresh.extend(requests);
+        world.settle();
+        Ok::<(), Denied>(())
+    };
+    let before = world.lent_at(1);
+    assert_eq!(
+        command(
+            &mut world,
+            Command::Give {
+                count: 3,
+                to: "host7".to_owned()
+            }
+        ),
+        Err(Denied::NoSuchHost("host7".to_owned()))
+    );
+    assert_eq!(
+        command(
+            &mut world,
+            Command::Release {
+                name: "host1".to_owned()
+            }
+        ),
+        Err(Denied::Alive("host1".to_owned()))
+    );
+    command(
+        &mut world,
+        Command::Give {
+            count: 2,
+            to: "host1".to_owned(),
+        },
+    )
+    .expect("it can");
+    world.pass(3, SECOND);
+    assert_eq!(world.lent_at(1), before + 2);
+    world.hosts[1].kill();
+    world.pass(16, SECOND);
+    command(
+        &mut world,
+        Command::Release {
+            name: "host1".to_owned(),
+        },
+    )
+    .expect("it is silent");
+    world.pass(3, SECOND);
+    let now = world.hosts[0].clock(world.time);
+    let status = world.hosts[0].core.as_ref().expect("it runs").status(now);
+    assert_eq!(status.hosts[1].state, HostState::Off);
+    assert_eq!(world.lent_at(0), 20);
+    right(&world);
+}
+
+#[test]
+fn a_watch_that_is_compacted_away_is_begun_anew() {
+    let mut world = started(2, 4);
+    world.hosts[1].deaf = true;
+    world.pass(4, STEP);
+    world.store.compact();
+    world.hosts[1].deaf = false;
+    world.spread();
+    world.settle();
+    assert!(world.hosts[1].watch.is_some());
+    right(&world);
+}

@@ -1,0 +1,8 @@
+//! The core against worlds: all that can happen in small ones, and much of what can happen in large ones.
+mod host;
+mod life;
+mod mutations;
+mod random;
+mod search;
+mod small_worlds;
+mod world;

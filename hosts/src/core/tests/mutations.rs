@@ -1,0 +1,152 @@
+//! Rules that are broken one at a time: the searches that find nothing wrong with all rules kept find what each of them is for.
+use super::search::{Budget, crowd, search};
+use super::small_worlds::{NOTHING, settled, settled_with};
+use super::world::World;
+use crate::rules::Rules;
+
+/// Says what the search found.
+fn found(world: World, budget: Budget) -> String {
+    let found = search(world, budget);
+    let (wrong, path) = found.wrong.expect("the search finds what the rule is for");
+    println!("{wrong}\nafter {} states: {path:?}", found.states);
+    wrong
+}
+
+#[test]
+fn a_fence_before_the_last_byte_is_found() {
+    let rules = Rules {
+        fence_after: 20,
+        ..Rules::KEPT
+    };
+    let wrong = found(
+        settled(&[4, 5], 1, rules),
+        Budget {
+            steps: 12,
+            deaths: 1,
+            ..NOTHING
+        },
+    );
+    assert!(wrong.contains("before its last byte"), "{wrong}");
+}
+
+#[test]
+fn deadlines_that_count_from_the_answer_are_found() {
+    let rules = Rules {
+        from_before_sending: false,
+        ..Rules::KEPT
+    };
+    found(
+        settled(&[4, 5], 1, rules),
+        Budget {
+            steps: 10,
+            faults: 2,
+            deaths: 1,
+            ..NOTHING
+        },
+    );
+}
+
+/// Two hosts begin together; the second hears nothing of the first but what its own answers say.
+fn deaf_beginners(rules: Rules) -> World {
+    let mut world = World::small(&[4, 5], 1, rules);
+    world.hosts[1].deaf = true;
+    world.start(0);
+    world.start(1);
+    world
+}
+
+#[test]
+fn a_share_that_is_dropped_without_a_look_at_its_host_is_found() {
+    let rules = Rules {
+        compare_generations: false,
+        ..Rules::KEPT
+    };
+    found(
+        deaf_beginners(rules),
+        Budget {
+            steps: 2,
+            ..NOTHING
+        },
+    );
+}
+
+#[test]
+fn a_session_that_is_given_while_it_is_lent_is_found() {
+    let rules = Rules {
+        give_what_is_out: false,
+        ..Rules::KEPT
+    };
+    let mut world = settled(&[4, 4], 2, rules);
+    crowd(&mut world, 1, true);
+    found(
+        world,
+        Budget {
+            steps: 4,
+            demands: 1,
+            ..NOTHING
+        },
+    );
+}
+
+#[test]
+fn a_session_that_is_lent_on_after_a_lost_answer_is_found() {
+    let rules = Rules {
+        ambiguous_is_given: false,
+        ..Rules::KEPT
+    };
+    let mut world = settled(&[4, 4], 2, rules);
+    crowd(&mut world, 1, true);
+    found(
+        world,
+        Budget {
+            steps: 4,
+            faults: 2,
+            ..NOTHING
+        },
+    );
+}
+
+#[test]
+fn clocks_whose_rates_differ_by_half_are_found() {
+    let world = settled_with(World::small(&[4, 6], 1, Rules::KEPT));
+    let wrong = found(
+        world,
+        Budget {
+            steps: 12,
+            deaths: 1,
+            ..NOTHING
+        },
+    );
+    assert!(wrong.contains("before its last byte"), "{wrong}");
+}
+
+#[test]
+fn nothing_of_it_is_found_with_all_rules_kept() {
+    assert!(
+        search(
+            deaf_beginners(Rules::KEPT),
+            Budget {
+                steps: 3,
+                faults: 1,
+                ..NOTHING
+            }
+        )
+        .wrong
+        .is_none()
+    );
+    let mut world = settled(&[4, 4], 2, Rules::KEPT);
+    crowd(&mut world, 1, true);
+    assert!(
+        search(
+            world,
+            Budget {
+                steps: 4,
+                faults: 1,
+                demands: 1,
+                ..NOTHING
+            }
+        )
+        .wrong
+        .is_none()
+    );
+}

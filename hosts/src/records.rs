@@ -1,0 +1,153 @@
+//! The records in etcd, as JSON. Unknown fields are passed over, so that a later tpp may add some.
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The format that this tpp reads and writes.
+pub const FORMAT: u32 = 1;
+
+/// `meta`: what all hosts of an upstream must agree upon. The first host writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Meta {
+    /// How all other records are written.
+    pub format: u32,
+    /// The cluster that this upstream's accounts belong to.
+    pub cluster: String,
+    /// After how long a silent host loses its floating sessions, ms.
+    pub takeover_ms: u64,
+    /// After how long it loses its home sessions, ms.
+    pub home_takeover_ms: u64,
+}
+
+/// A life of a host: 128 random bits in hexadecimal digits; empty when it is over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(pub String);
+
+/// `g/NAME`: which of a host's shares count. Written at joins and fences alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Generation {
+    /// Home shares count while this is theirs.
+    pub inc: Incarnation,
+    /// Floating shares count while this, and `inc`, are theirs. It only grows.
+    #[serde(rename = "gen")]
+    pub generation: u64,
+    /// For how long others have seen the host silent since it was fenced, s.
+    pub quiet: u64,
+    /// The machine: a hash of what does not change over a reboot, and differs between clones.
+    pub host: String,
+}
+
+/// What a host is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Going {
+    /// Takes and lends sessions.
+    Live,
+    /// Gives away what it has.
+    Leaving,
+}
+
+/// `h/NAME`: a sign of life, with what others need to know to share fairly.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Beat {
+    /// Counts the beats of this life.
+    pub n: u64,
+    /// The generation it was written under.
+    #[serde(rename = "gen")]
+    pub generation: u64,
+    /// What the host is about.
+    pub state: Going,
+    /// Sessions it has: floating, home.
+    pub has: [u32; 2],
+    /// Sessions that are lent.
+    pub in_use: u32,
+    /// Sessions that were idle all the time since the beat before.
+    pub free: u32,
+    /// Who waits for a session.
+    pub waiting: u32,
+    /// For how long the first of them has waited, ms.
+    pub oldest_ms: u64,
+    /// In use and waiting, smoothed.
+    pub wants: u32,
+    /// A fingerprint of the accounts and limits in its configuration.
+    pub cfg: String,
+    /// tpp's version.
+    pub version: String,
+}
+
+/// What a host has of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Row", into = "Row")]
+pub struct Share {
+    /// The life of the host that it was given to.
+    pub inc: Incarnation,
+    /// The generation that it was given to.
+    pub generation: u64,
+    /// Sessions that others may take when the host is silent for `takeover`.
+    pub floating: u32,
+    /// Sessions that others may take when it is silent for `home_takeover`.
+    pub home: u32,
+}
+
+/// A share as it is written: an array.
+#[derive(Serialize, Deserialize)]
+struct Row(Incarnation, u64, u32, u32);
+
+/// `a/ACCOUNT`: who has how much of an account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shares {
+    /// Sessions that the account allows.
+    pub limit: u32,
+    /// By host.
+    pub shares: BTreeMap<String, Share>,
+}
+
+impl From<Row> for Share {
+    fn from(Row(inc, generation, floating, home): Row) -> Self {
+        Self {
+            inc,
+            generation,
+            floating,
+            home,
+        }
+    }
+}
+
+impl From<Share> for Row {
+    fn from(share: Share) -> Self {
+        Self(share.inc, share.generation, share.floating, share.home)
+    }
+}
+
+impl Incarnation {
+    /// That of a host whose life is over: no share is its.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Share {
+    /// What of it counts beside a host's generation: floating, home.
+    #[must_use]
+    pub fn counted(&self, of: Option<&Generation>) -> [u32; 2] {
+        match of {
+            Some(of) if of.inc == self.inc && !of.inc.is_none() => {
+                let floating = if of.generation == self.generation {
+                    self.floating
+                } else {
+                    0
+                };
+                [floating, self.home]
+            }
+            _ => [0, 0],
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Rules that safety rests upon, as a value: so that the tests can break one of them and see the search find it.
+
+/// What the core keeps to. There is one value of it outside of the tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Rules {
+    /// After how many thirtieths of `takeover` without a change a host is fenced.
+    pub(crate) fence_after: u64,
+    /// Deadlines count from before the beat was sent, not from its answer.
+    pub(crate) from_before_sending: bool,
+    /// Who takes a share that does not count any more makes sure that it still does not.
+    pub(crate) compare_generations: bool,
+    /// A session is out of use and its token gone before it is given.
+    pub(crate) give_what_is_out: bool,
+    /// What may have been given is not ours until a write of ours says that it was not.
+    pub(crate) ambiguous_is_given: bool,
+}
+
+impl Rules {
+    /// The rules.
+    pub(crate) const KEPT: Self = Self {
+        fence_after: 30,
+        from_before_sending: true,
+        compare_generations: true,
+        give_what_is_out: true,
+        ambiguous_is_given: true,
+    };
+}
