@@ -201,6 +201,8 @@ fn settings(
         let mut settings = builder.with_cert_resolver(Arc::new(Only(Arc::clone(key))));
         let protocols = &PROTOCOLS[usize::from(!gate.http2)..];
         settings.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
+        // All that may be spoken is strong; who looks for weak servers still asks that the order is the server's.
+        settings.ignore_client_order = true;
         // A session that is kept here would be unknown to the other workers.
         settings.session_storage = Arc::new(NoServerSessionStorage {});
         settings.ticketer = Arc::<Tickets>::clone(&tickets);
