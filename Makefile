@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test unit watching console coverage house crash-points torture chaos clients front-clients front-scan mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit watching acme console coverage house crash-points torture chaos clients front-clients front-scan mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -28,6 +28,11 @@ watching: ## each packaged alert in a real Prometheus, before a tpp that is driv
 	@packaging/install-deps.sh build watching
 	$(CARGO) build --locked -p tpp -p tpp-supervisor --bins
 	$(CARGO) test --locked -p tpp --test watching -- --ignored
+
+acme: ## certificates from a real ACME server, Debian's pebble, on loopback (two minutes)
+	@packaging/install-deps.sh build acme
+	$(CARGO) build --locked -p tpp -p tpp-supervisor --bins
+	$(CARGO) test --locked -p tpp --test acme -- --ignored
 
 console: ## the console in real Chromium, before a tpp with a queue (SHOTS=DIRECTORY: with pictures)
 	@packaging/install-deps.sh build console

@@ -18,7 +18,7 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
-purposes="build, demo, bench, watching, console, front, front-scan, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
+purposes="build, demo, bench, watching, acme, console, front, front-scan, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
 (($# > 0)) || fail "say what for: $purposes"
 for purpose in "$@"; do
     case "$purpose" in
@@ -46,6 +46,10 @@ for purpose in "$@"; do
     watching)
         need prometheus prometheus
         need promtool prometheus
+        ;;
+    acme)
+        need pebble pebble
+        need pebble-challtestsrv pebble
         ;;
     console)
         need chromium chromium

@@ -88,6 +88,8 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     let gateway = declared.gateway(reader, top);
     let (api, api_tokens) = api(reader, top);
     let front = Front::read(reader, top);
+    let has_inline_key =
+        front.acme.eab_hmac_key.is_some() && front.acme.eab_hmac_key_file.is_none();
     let config = Config {
         listen: listen.listen,
         trust_forwarded: listen.trust_forwarded,
@@ -111,7 +113,7 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     };
     Checked {
         config,
-        inline_passwords: accounts.inline_passwords || has_inline_token,
+        inline_passwords: accounts.inline_passwords || has_inline_token || has_inline_key,
     }
 }
 

@@ -76,17 +76,22 @@ pub(crate) struct Browser(Arc<ClientConfig>);
 
 impl Browser {
     pub(crate) fn trusting(authority: &Authority) -> Self {
-        Self::with(authority, &[&TLS13, &TLS12], None)
+        Self::trusting_root(authority.0.der())
+    }
+
+    /// One that trusts whom `root` vouches for.
+    pub(crate) fn trusting_root(root: &CertificateDer<'static>) -> Self {
+        Self::with(root, &[&TLS13, &TLS12], None)
     }
 
     /// One that speaks TLS 1.2 alone.
     pub(crate) fn old(authority: &Authority) -> Self {
-        Self::with(authority, &[&TLS12], None)
+        Self::with(authority.0.der(), &[&TLS12], None)
     }
 
     /// One that shows a certificate of its own.
     pub(crate) fn showing(authority: &Authority, own: &Issued) -> Self {
-        Self::with(authority, &[&TLS13, &TLS12], Some(own))
+        Self::with(authority.0.der(), &[&TLS13, &TLS12], Some(own))
     }
 
     /// One that offers these ciphers of TLS 1.3, in this order.
@@ -100,25 +105,25 @@ impl Browser {
             cipher_suites: suites.iter().map(by_name).collect(),
             ..ring::default_provider()
         };
-        Self::of(provider, authority, &[&TLS13], None)
+        Self::of(provider, authority.0.der(), &[&TLS13], None)
     }
 
     fn with(
-        authority: &Authority,
+        root: &CertificateDer<'static>,
         versions: &[&'static SupportedProtocolVersion],
         own: Option<&Issued>,
     ) -> Self {
-        Self::of(ring::default_provider(), authority, versions, own)
+        Self::of(ring::default_provider(), root, versions, own)
     }
 
     fn of(
         provider: CryptoProvider,
-        authority: &Authority,
+        root: &CertificateDer<'static>,
         versions: &[&'static SupportedProtocolVersion],
         own: Option<&Issued>,
     ) -> Self {
         let mut roots = RootCertStore::empty();
-        roots.add(authority.0.der().clone()).expect("a root");
+        roots.add(root.clone()).expect("a root");
         let builder = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(versions)
             .expect("versions")

@@ -17,6 +17,7 @@ use super::text::{
 };
 
 pub(super) mod access;
+pub(super) mod acme;
 pub(super) mod api;
 pub(super) mod backend;
 pub(super) mod certificate;
@@ -45,6 +46,7 @@ pub(super) mod workers;
 
 use self::{
     access::Access,
+    acme::Acme,
     api::Api,
     backend::Backend,
     certificate::CertificateFiles,
@@ -221,11 +223,12 @@ pub(super) const KEYS: &[&[Key]] = &[
     Listener::KEYS,
     Tls::KEYS,
     CertificateFiles::KEYS,
+    Acme::KEYS,
     Http2::KEYS,
 ];
 
 /// The tables of the file, but for the accounts.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     Workers::NAME,
     Upstream::NAME,
     Client::NAME,
@@ -245,6 +248,7 @@ const NAMES: [&str; 20] = [
     Listener::NAME,
     Tls::NAME,
     CertificateFiles::NAME,
+    Acme::NAME,
     Http2::NAME,
 ];
 

@@ -10,7 +10,10 @@ use tpp::{
     shared::{HostTotals, LatencyCounts, Totals},
 };
 
-use crate::health::{Met, Seen};
+use crate::{
+    acme::Orders,
+    health::{Met, Seen},
+};
 
 /// All that is to be seen.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +76,8 @@ pub struct Details {
     pub listen: Vec<String>,
     /// Each certificate that clients can be shown.
     pub certificates: Vec<CertificateStatus>,
+    /// Certificates ordered by tpp itself; `None`: it orders none.
+    pub orders: Option<Orders>,
     /// `host:port` of the upstream.
     pub upstream: String,
     /// Addresses that its name resolves to.
