@@ -32,6 +32,8 @@ pub(crate) enum Load {
     Saturating,
     /// So many requests a second over all connections, evenly spaced.
     Paced(f64),
+    /// As `Saturating`, each request on a connection of its own.
+    Anew,
     /// As `Saturating`, each request for another of so many hosts ([`host`]).
     Hosts(usize),
     /// As `Saturating`, over TLS.
@@ -60,6 +62,9 @@ function done(summary, latency, requests)
 end
 "#;
 
+/// Lua that ends each connection with its answer.
+const CLOSING: &str = "wrk.headers[\"Connection\"] = \"close\"\n";
+
 impl Load {
     /// Puts this load on `target` for `duration`.
     ///
@@ -82,6 +87,7 @@ impl Load {
                 secure::run_handshakes(target, connections, duration, resumed, dir)
             }
             Self::Paced(rate) => run_paced(target, connections, duration, rate),
+            Self::Anew => run_wrk(target, connections, duration, CLOSING, dir),
             Self::Hosts(count) => run_wrk(target, connections, duration, &requests_to(count), dir),
         }
     }

@@ -77,7 +77,9 @@ pub(crate) fn start_nginx_front(
 ) -> Result<Server> {
     let (pool, location) = nginx_proxy(upstream, "");
     let (certificate, key) = (shown.certificate.display(), shown.key.display());
-    let location = format!("ssl_certificate {certificate}; ssl_certificate_key {key}; {location}");
+    let location = format!(
+        "ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {certificate}; ssl_certificate_key {key}; {location}"
+    );
     let listen = (free_address()?, "ssl http2");
     start_nginx_listening("nginx", dir, workers, &pool, listen, &location)
 }
