@@ -31,8 +31,8 @@ watching: ## each packaged alert in a real Prometheus, before a tpp that is driv
 
 acme: ## certificates from a real ACME server, Debian's pebble, on loopback (two minutes)
 	@packaging/install-deps.sh build acme
-	$(CARGO) build --locked -p tpp -p tpp-supervisor --bins
-	$(CARGO) test --locked -p tpp --test acme -- --ignored
+	$(CARGO) build --workspace --locked --bins
+	$(CARGO) test --workspace --locked --test acme -- --ignored
 
 console: ## the console in real Chromium, before a tpp with a queue (SHOTS=DIRECTORY: with pictures)
 	@packaging/install-deps.sh build console
