@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test unit watching acme console coverage house crash-points torture chaos clients front-clients front-scan mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit watching acme console coverage house crash-points torture chaos clients front-clients front-scan hosts mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -94,6 +94,11 @@ front-scan: ## what testssl.sh finds weak in the front door (minutes)
 	@packaging/install-deps.sh front-scan
 	$(CARGO) build --workspace --locked
 	proof/front-clients.py --scan
+
+hosts: ## many hosts over three real etcd: partitions, crashes, stops, restores, judged (SECS=60 SEED=1; PLANT=all: wrongs on purpose; NUMBERS=1)
+	@packaging/install-deps.sh build hosts
+	$(CARGO) build --workspace --locked --bins
+	proof/hosts/main.py --secs=$(or $(SECS),60) --seed=$(or $(SEED),1) $(if $(PLANT),--plant=$(PLANT)) $(if $(NUMBERS),--numbers)
 
 clients: ## real HTTP clients with more connections than there are tokens (Python, Node, Java, Go, ab: those that are there; REQUESTS=2000)
 	$(CARGO) build $(if $(FAST),,--release) --locked -p tpp-supervisor --bin tpp

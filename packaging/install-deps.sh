@@ -18,7 +18,7 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
-purposes="build, demo, bench, watching, acme, console, front, front-scan, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
+purposes="build, demo, bench, watching, acme, console, front, front-scan, hosts, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
 (($# > 0)) || fail "say what for: $purposes"
 for purpose in "$@"; do
     case "$purpose" in
@@ -68,6 +68,13 @@ for purpose in "$@"; do
         ;;
     front-scan)
         need testssl testssl.sh
+        ;;
+    hosts) # many hosts on one machine
+        need etcd etcd-server
+        need etcdctl etcd-client
+        need ip iproute2
+        need unshare util-linux
+        need python3 python3
         ;;
     scripts)
         need shellcheck shellcheck

@@ -1,0 +1,127 @@
+"""How long things take and what they cost, by real hosts over real members of etcd on this one machine."""
+
+import http.client
+import statistics
+import threading
+import time
+
+from scene import Scene
+
+
+def ask(host, millis=5):
+    """How long a request takes, seconds; it must come back from the server."""
+    begun = time.monotonic()
+    connection = http.client.HTTPConnection(host.machine.address, 8080, timeout=60)
+    connection.request("GET", f"/work?ms={millis}&id=number")
+    answer = connection.getresponse()
+    assert answer.status == 200, answer.status
+    connection.close()
+    return time.monotonic() - begun
+
+
+def spread(seconds):
+    ordered = sorted(seconds)
+    return f"{statistics.median(ordered) * 1000:.0f} ms in the middle, {ordered[0] * 1000:.0f} to {ordered[-1] * 1000:.0f} ms"
+
+
+def moves(scene):
+    """One session, asked for at one host after another: idle there, waited for here."""
+    first, second = scene.hosts
+    ask(first)
+    here = statistics.median(ask(first) for _ in range(5))
+    elsewhere = [ask(host) for _ in range(10) for host in (second, first)]
+    print(f"numbers: served by a session that is idle elsewhere: {spread(elsewhere)}; by one that is idle here: {here * 1000:.0f} ms (20 moves)")
+
+
+def writes(scene):
+    """What idle hosts write, and hosts between which sessions move as fast as they are asked for."""
+    counts = []
+    for busy in (False, True):
+        before, begun = scene.store.count(), time.monotonic()
+        while (passed := time.monotonic() - begun) < 30:
+            if busy:
+                for host in scene.hosts:
+                    ask(host)
+            else:
+                time.sleep(0.2)
+        counts.append((scene.store.count() - before) / passed * 60 / len(scene.hosts))
+    print(f"numbers: writes to etcd a host a minute: {counts[0]:.0f} when idle, {counts[1]:.0f} when a session moves with each request")
+
+
+def takeover(scene):
+    """The host that has the only session is killed while somebody waits elsewhere."""
+    dead, other = scene.hosts
+    ask(dead)
+    began = time.monotonic()
+    scene.down(dead)
+    dead.kill()
+    ask(other)
+    print(f"numbers: after a crash somebody who waits elsewhere is served after {time.monotonic() - began:.1f} s; takeover_seconds is {scene.plan.takeover}")
+
+
+def wait_for(condition, seconds=180):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it takes too long"
+        time.sleep(0.1)
+
+
+def logins(scene):
+    return (scene.directory / "seen").read_text().count('"login"')
+
+
+def many(scene, begun):
+    """From the first process of all to the last token, and what a crash costs then."""
+    wait_for(lambda: not scene.lost())
+    claimed = time.monotonic() - begun
+    wait_for(lambda: logins(scene) >= len(scene.plan.accounts))
+    counts = [sum(had[host.name] for had in scene.counted().values()) for host in scene.hosts]
+    print(f"numbers: {len(scene.plan.accounts)} accounts over {len(scene.hosts)} hosts at start: claimed after {claimed:.1f} s, ", end="")
+    print(f"logged in after {time.monotonic() - begun:.1f} s; they have {', '.join(map(str, counts))}")
+    dead, began, before = scene.hosts[0], time.monotonic(), logins(scene)
+    scene.down(dead)
+    dead.kill()
+    wait_for(lambda: not any(had[dead.name] for had in scene.counted().values()) and not scene.lost())
+    claimed = time.monotonic() - began
+    wait_for(lambda: logins(scene) >= before + counts[0])
+    print(f"numbers: one of them killed: its {counts[0]} sessions are others' after {claimed:.1f} s, and logged in after {time.monotonic() - began:.1f} s")
+
+
+def few(scene, _):
+    for measure in (moves, writes, takeover):
+        measure(scene)
+
+
+def lines(scene, _):
+    """How long is waited at hosts with lines of different lengths, when all have been there for a while."""
+    counts, until, waits = [24, 8, 4], time.monotonic() + 30, [[] for _ in scene.hosts]
+
+    def client(host, mine):
+        while time.monotonic() < until:
+            took = ask(host, 100) - 0.1
+            if time.monotonic() > until - 20:
+                mine.append(took)
+
+    threads = [threading.Thread(target=client, args=one) for *one, count in zip(scene.hosts, waits, counts) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for host, mine, count in zip(scene.hosts, waits, counts):
+        print(f"numbers: {count} clients for 6 sessions at three hosts, answers take 100 ms: they wait at {host.name} {spread(mine)} ({len(mine)} answers)")
+
+
+# Each with the hosts and the accounts that it is measured with.
+MEASURES = [(few, 2, {"user": 1}), (lines, 3, {"user": 6}), (many, 5, {f"user{number}": 1 for number in range(1000)})]
+
+
+def measure(plan, directory):
+    plan.takeover, plan.home_percent, plan.home_takeover, plan.mode, plan.patience = 15, 0, 7200, "request", 60
+    for number, (measured, plan.hosts, plan.accounts) in enumerate(MEASURES):
+        (directory / str(number)).mkdir()
+        scene = Scene(plan, directory / str(number))
+        try:
+            measured(scene, time.monotonic() - scene.begin()[1])
+            assert not scene.violations, scene.violations
+        finally:
+            scene.end()

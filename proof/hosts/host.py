@@ -1,0 +1,122 @@
+"""A tpp on a machine of its own: what it is told, and what is done to its processes."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from network import send
+
+OUT_OF_ALL = 2
+
+
+class Host:
+    """`plan` is what all hosts have alike: see `main.Plan`."""
+
+    def __init__(self, plan, machine, directory):
+        self.plan, self.machine, self.directory, self.name = plan, machine, directory, machine.name
+        self.process, self.clock, self.is_wanted = None, 0, False
+        directory.mkdir(parents=True)
+
+    def configure(self, upstream, members, **hosts):
+        """`hosts`: what differs from the plan's table of that name; None: it has no such table."""
+        plan = self.plan
+        accounts = "".join(f'[[credentials]]\nusername = "{user}"\npassword = "p"\nsessions = {limit}\n' for user, limit in plan.accounts.items())
+        urls = ", ".join(f'"{member.url}:2379"' for member in members)
+        table = {"cluster": '"proof"', "name": f'"{self.name}"', "endpoints": f"[{urls}]", "insecure": "true", "takeover_seconds": plan.takeover}
+        table |= {"home_takeover_seconds": plan.home_takeover, "home_percent": plan.home_percent} | hosts
+        if not plan.is_alone:
+            accounts += "[hosts]\n" + "".join(f"{key} = {value}\n" for key, value in table.items())
+        (self.directory / "tpp.toml").write_text(
+            f"""state_directory = "{self.directory}"
+listen = "0.0.0.0:8080"
+health_listen = "0.0.0.0:9090"
+control_socket = "{self.directory}/s"
+[workers]
+count = {plan.workers}
+drain_timeout_seconds = 4
+[upstream]
+host = "{upstream.address}"
+port = 8848
+response_header_timeout_seconds = 10
+[token]
+ttl_seconds = 60
+refresh_check_seconds = 5
+login_timeout_seconds = 5
+[lease]
+mode = "{plan.mode}"
+wait_timeout_seconds = {plan.wait}
+max_hold_seconds = 5
+{accounts}"""
+        )
+
+    def start(self):
+        """As a service manager does, with a clock of its own if it may have one."""
+        command = [self.plan.executable, "--config", self.directory / "tpp.toml"]
+        if self.clock:
+            offset = str(self.clock)
+            command = ["unshare", "--time", "--boottime", offset, "--monotonic", offset, *command]
+        with open(self.directory / "log", "a") as log:
+            self.process = self.machine.start(command, log)
+        self.is_wanted = True
+
+    def look_after(self):
+        """Starts it anew when its supervisor is gone and nobody wanted that; True: it did."""
+        if self.is_wanted and self.process.poll() is not None:
+            self.start()
+            return True
+        return False
+
+    def supervisor(self):
+        """The id of the process that was started, whatever it has become since."""
+        return self.process.pid
+
+    def workers(self):
+        """The ids of its workers: all that runs there besides the supervisor and those that only stand by."""
+        found = []
+        for pid in self.machine.processes():
+            try:
+                line = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+            except OSError:
+                continue
+            if line.startswith("tpp-worker"):
+                found.append(pid)
+        return sorted(found)
+
+    def kill(self):
+        """All of it, at once, as when the power goes."""
+        self.is_wanted = False
+        self.machine.send(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self, within=40):
+        """As a service manager stops it."""
+        self.is_wanted = False
+        send(self.supervisor(), signal.SIGTERM)
+        try:
+            self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def answers(self, timeout=3):
+        """Whether a request comes back from the server."""
+        connection = http.client.HTTPConnection(self.machine.address, 8080, timeout=timeout)
+        try:
+            connection.request("GET", "/work?ms=5&id=probe")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def ctl(self, *words, timeout=20):
+        """What tppctl comes to."""
+        command = [self.plan.executable.parent / "tppctl", "--socket", self.directory / "s", *words]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            return None
