@@ -141,11 +141,13 @@ class Recorder:
             threading.Thread(target=self.follow, args=(member,), daemon=True).start()
 
     def follow(self, member):
-        life, start = 0, 1
+        life, start = 0, None
         while not self.ended:
             if life != self.store.lives:
-                life, start = self.store.lives, 1
+                life, start = self.store.lives, None
             try:
+                # A store that was restored may have forgotten how it came to what it has.
+                start = start or self.list(member, life)
                 for line in lines(member, start):
                     if life != self.store.lives or self.ended:
                         break
@@ -154,15 +156,25 @@ class Recorder:
                 pass
             time.sleep(0.2)
 
+    def list(self, member, life):
+        """What stands there, and the revision to go on from."""
+        said = call(member.machine.address, "/v3/kv/range", {"key": code(PREFIX), "range_end": code("/tpp/10")}) or {}
+        if life != self.store.lives:
+            return None
+        for pair in said.get("kvs", []):
+            self.add(life, pair, text(pair["value"]))
+        return int(said["header"]["revision"]) + 1
+
+    def add(self, life, pair, value):
+        with self.lock:
+            self.rows.setdefault((life, int(pair["mod_revision"]), text(pair["key"])), (time.monotonic(), value))
+
     def take(self, life, said, start):
         """Where to go on from. What was compacted before this member could tell it has been told by another one."""
-        now = time.monotonic()
         for event in said.get("events", []):
             pair = event["kv"]
-            value = text(pair["value"]) if event.get("type") != "DELETE" else None
+            self.add(life, pair, text(pair["value"]) if event.get("type") != "DELETE" else None)
             start = int(pair["mod_revision"]) + 1
-            with self.lock:
-                self.rows.setdefault((life, start - 1, text(pair["key"])), (now, value))
         return max(start, int(said.get("compact_revision", 0)))
 
     def all(self):
