@@ -1,12 +1,8 @@
 """A tpp on a machine of its own: what it is told, and what is done to its processes."""
 
 import http.client
-import json
-import os
-import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 from network import send

@@ -41,8 +41,10 @@ def works(seen, cuts, upstream):
             continue
         begin, _, source, token, end, how, path = row
         if how == "gone":
-            end = max(begin, end - GONE)
+            end -= GONE
         end = min([end, *(cut for cut in silent[source] if begin < cut)])
+        # A moment is the least, so that it begins before it ends.
+        end = max(end, begin + 0.001)
         found.append(Work(begin, end, source, drawn[token][1], token, path))
     return sorted(found), drawn
 
@@ -77,7 +79,7 @@ class Ownership:
 
     def __init__(self, written, limits):
         self.steps, self.excess = defaultdict(lambda: ([0.0], [0])), []
-        records, latest = Records(limits), 0
+        records, latest, last = Records(limits), 0, {user: None for user in limits}
         for life, revision, key, when, value in written:
             # The order is that of revisions; what was seen late was taken earlier.
             latest = max(latest, when)
@@ -87,8 +89,9 @@ class Ownership:
             counted = records.counted()
             for user, limit in limits.items():
                 had = counted[user]
-                if sum(had.values()) > limit:
+                if sum(had.values()) > limit and had != last[user]:
                     self.excess.append((f"revision {revision}: the records give away {sum(had.values())} sessions of {user}, of {limit}: {dict(had)}", latest))
+                last[user] = had
                 for host in set(had) | {host for host, whose in self.steps if whose == user}:
                     times, counts = self.steps[host, user]
                     if counts[-1] != had[host]:

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 
 ROGUE = """
 import http.client, json, sys, threading
@@ -67,6 +66,8 @@ class Alone(Plant):
 
 class Apart(Plant):
     """One of the hosts has another name for the server, so that what it has is not the others' business."""
+
+    sign = "the records give away"
 
     def plan(self, plan):
         plan.differs = lambda host: {"upstream_id": '"another"'} if host == "host1" else {}
