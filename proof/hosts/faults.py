@@ -11,8 +11,8 @@ from collections import namedtuple
 from network import send
 
 Deed = namedtuple("Deed", "at name first second lasts")
-# At the least, until everything is whole again.
-STORM = (12, 25)
+# How long a storm lasts, seconds; one in so many is long enough for home sessions to lapse, and for those of the dead to be taken.
+STORM, LONG_STORM, LONG_EVERY = (12, 25), (75, 100), 7
 
 
 def pick(items, number):
@@ -274,13 +274,14 @@ def storms(seed):
     number = 0
     while True:
         number += 1
-        length = dice.uniform(*STORM)
+        is_long = number % LONG_EVERY == 0
+        length = dice.uniform(*(LONG_STORM if is_long else STORM))
         deeds = []
         for _ in range(dice.randint(2, 7)):
             fault = dice.choices(list(FAULTS), FAULTS.values())[0]
             at = dice.uniform(0, length - 2)
             # One in four is healed only with everything else.
-            lasts = length - at if dice.random() < 0.25 else min(length - at, dice.uniform(0.3, 14))
+            lasts = length - at if is_long or dice.random() < 0.25 else min(length - at, dice.uniform(0.3, 14))
             deeds.append(Deed(at, fault.__name__, dice.randrange(1000), dice.randrange(1000), lasts))
         if number % RESTORE_EVERY == 0:
             deeds = [Deed(0, "save", 0, 0, 0), Deed(6, "restore", 0, 0, dice.uniform(4, 12))]

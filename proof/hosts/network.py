@@ -59,10 +59,10 @@ class Machine:
         self.inside = os.fstat(self.fd).st_ino
         path = f"/proc/{os.getpid()}/fd/{self.fd}"
         self.enter = ["nsenter", f"--net={path}"]
-        outer = f"m{number}"
-        ip("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", path)
-        ip("addr", "add", f"10.77.{number}.1/24", "dev", outer)
-        ip("link", "set", outer, "up")
+        self.outer = f"m{number}"
+        ip("link", "add", self.outer, "type", "veth", "peer", "name", "eth0", "netns", path)
+        ip("addr", "add", f"10.77.{number}.1/24", "dev", self.outer)
+        ip("link", "set", self.outer, "up")
         inner = f"ip link set lo up; ip addr add {self.address}/24 dev eth0; ip link set eth0 up; ip route add default via 10.77.{number}.1"
         subprocess.run([*self.enter, "sh", "-ec", inner.replace(";", "\n")], check=True, capture_output=True)
 
@@ -143,6 +143,8 @@ class Network:
             ip("rule", "del", "from", pair[0], "to", pair[1], "blackhole")
 
     def end(self):
-        """Ends all that runs on any machine."""
+        """Ends all that runs on any machine, and the machines."""
         for machine in self.machines.values():
             machine.send(signal.SIGKILL)
+            ip("link", "del", machine.outer)
+            os.close(machine.fd)
