@@ -277,7 +277,7 @@ def storms(seed):
         is_long = number % LONG_EVERY == 0
         length = dice.uniform(*(LONG_STORM if is_long else STORM))
         deeds = []
-        for _ in range(dice.randint(2, 7)):
+        for _ in range(dice.randint(2, 7) + 5 * is_long):
             fault = dice.choices(list(FAULTS), FAULTS.values())[0]
             at = dice.uniform(0, length - 2)
             # One in four is healed only with everything else.

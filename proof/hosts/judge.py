@@ -1,7 +1,8 @@
 """What must never be, looked for in all that was seen.
 
 - A token is used from where it was drawn, and by one request at a time.
-- Of an account no more sessions are at work at any instant than it allows; of an account, no host has more at work than etcd's records give it.
+- Of an account no more sessions are at work at any instant than it allows; no host has more at work than etcd's records give it,
+  and nothing floating once it has given no sign of life for so long that it must have let go.
 - The records never give away more than an account allows.
 - Each client is answered, with what it asked for.
 
@@ -10,7 +11,7 @@ is cut off from the server counts until the cut, as neither knows of the other f
 """
 
 import json
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import Counter, defaultdict, namedtuple
 
 from records import Records
@@ -74,55 +75,76 @@ def crowds(found, limits):
                 yield f"{len(at_work)} sessions of {user} at work, where {limit} are allowed; the last one at {work.source}", when
 
 
-class Ownership:
-    """How many sessions of each account each host had, at any time."""
+class Steps:
+    """A number that changes now and then."""
 
-    def __init__(self, written, limits):
-        self.steps, self.excess = defaultdict(lambda: ([0.0], [0])), []
-        records, latest, last = Records(limits), 0, {user: None for user in limits}
+    def __init__(self):
+        self.times, self.counts = [0.0], [0]
+
+    def set(self, when, count):
+        if self.counts[-1] != count:
+            self.times.append(when)
+            self.counts.append(count)
+
+    def most(self, when):
+        """The most that it may have been, as times are known with an error."""
+        first = bisect_right(self.times, when - SEEN) - 1
+        return max(self.counts[max(first, 0) : bisect_right(self.times, when + SEEN)])
+
+
+class Ownership:
+    """How many sessions of each account each host had, at any time, and when it gave signs of life."""
+
+    def __init__(self, written, limits, takeover):
+        self.all, self.home, self.beats, self.excess = defaultdict(Steps), defaultdict(Steps), defaultdict(list), []
+        # By then whoever gave the last sign of life has let go of what is floating, also if it was stopped.
+        self.patience = takeover * 23 / 30 + SEEN
+        records, latest, last = Records(limits), 0, {}
         for life, revision, key, when, value in written:
+            records.apply(life, key, value)
             # The order is that of revisions; what was seen late was taken earlier.
             latest = max(latest, when)
-            records.apply(life, key, value)
             if "/h/" in key:
+                insort(self.beats[key.rsplit("/", 1)[1]], when)
                 continue
-            counted = records.counted()
+            counted, home = records.counted(), records.counted(home_alone=True)
             for user, limit in limits.items():
                 had = counted[user]
-                if sum(had.values()) > limit and had != last[user]:
+                if sum(had.values()) > limit and had != last.get(user):
                     self.excess.append((f"revision {revision}: the records give away {sum(had.values())} sessions of {user}, of {limit}: {dict(had)}", latest))
                 last[user] = had
-                for host in set(had) | {host for host, whose in self.steps if whose == user}:
-                    times, counts = self.steps[host, user]
-                    if counts[-1] != had[host]:
-                        times.append(latest)
-                        counts.append(had[host])
+                for host in {*had, *(host for host, whose in self.all if whose == user)}:
+                    self.all[host, user].set(latest, had[host])
+                    self.home[host, user].set(latest, home[user][host])
 
     def most(self, host, user, when):
-        """The most that it may have thought to have, as times are known with an error."""
-        times, counts = self.steps[host, user]
-        first = bisect_right(times, when - SEEN) - 1
-        return max(counts[max(first, 0) : bisect_right(times, when + SEEN)])
+        """The most that it may have at work."""
+        beats = self.beats[host]
+        last = bisect_right(beats, when + SEEN) - 1
+        is_alive = last >= 0 and beats[last] > when - self.patience
+        return (self.all if is_alive else self.home)[host, user].most(when)
+
+    def moments(self, host, user):
+        """When what is at work must have become less: a moment after a share did, and after signs of life."""
+        beats = self.beats[host]
+        ends = [beat for beat, after in zip(beats, [*beats[1:], float("inf")]) if after > beat + self.patience]
+        return [when + SEEN for when in self.all[host, user].times] + [end + self.patience for end in ends]
 
 
 def trespassers(found, ownership, hosts, pauses):
     """Hosts with more at work than they have."""
     by_place = defaultdict(list)
     for work in found:
-        by_place[hosts.get(work.source), work.user].append(work)
+        if work.source in hosts:
+            by_place[hosts[work.source], work.user].append(work)
     for (host, user), mine in by_place.items():
-        if host is None:
-            continue
-        # Whenever one begins, and a moment after a share changed.
         moments = [(work.begin, 1, work) for work in mine] + [(work.end, 0, work) for work in mine]
-        moments += [(when + SEEN, 2, None) for when in ownership.steps[host, user][0]]
+        moments += [(when, 2, None) for when in ownership.moments(host, user)]
         at_work = Counter()
         for when, kind, work in sorted(moments, key=lambda one: one[:2]):
-            if kind == 0:
-                at_work[work.token] -= 1
+            if kind < 2:
+                at_work[work.token] += 1 if kind else -1
                 at_work += Counter()
-            elif kind == 1:
-                at_work[work.token] += 1
             if kind and not any(begin <= when <= end for begin, end in pauses) and len(at_work) > ownership.most(host, user, when):
                 yield f"{host} has {len(at_work)} sessions of {user} at work, and owns {ownership.most(host, user, when)}", when
 
@@ -152,7 +174,7 @@ def judge(scene, plan):
     asked = list(rows(scene.directory / "asked"))
     violations = [*strangers(found, drawn), *crowds(found, plan.accounts), *unserved(asked, scene.strikes)]
     if not plan.is_alone:
-        ownership = Ownership(scene.recorder.all(), plan.accounts)
+        ownership = Ownership(scene.recorder.all(), plan.accounts, plan.takeover)
         hosts = {host.machine.address: host.name for host in scene.hosts}
         violations += [*ownership.excess, *trespassers(found, ownership, hosts, restored(scene.notes))]
     return sorted(violations, key=lambda one: one[1]), Counter(row[3] for row in asked), len(found)

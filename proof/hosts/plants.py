@@ -28,8 +28,13 @@ class Plant:
     def plan(self, plan):
         return plan
 
-    def rogue(self, scene, token, user, count):
-        machine = scene.network.machines.get("rogue") or scene.network.add("rogue")
+    def last_login(self, scene, source=""):
+        """User and token of the last one that was drawn, from a source if it is given."""
+        rows = [json.loads(line) for line in (scene.directory / "seen").read_text().splitlines() if '"login"' in line]
+        return [row[3:] for row in rows if source in row[2]][-1]
+
+    def rogue(self, scene, user, count=1, token="", machine=None):
+        machine = machine or scene.network.add("rogue")
         subprocess.run([*machine.enter, sys.executable, "-c", ROGUE, scene.upstream.address, token, user, str(count)], check=True)
 
 
@@ -40,8 +45,8 @@ class Borrowed(Plant):
 
     def __call__(self, scene):
         scene.rest(3)
-        last = json.loads([line for line in (scene.directory / "seen").read_text().splitlines() if '"login"' in line][-1])
-        self.rogue(scene, last[4], last[3], 1)
+        user, token = self.last_login(scene)
+        self.rogue(scene, user, token=token)
 
 
 class Crowded(Plant):
@@ -50,7 +55,7 @@ class Crowded(Plant):
     def __call__(self, scene):
         scene.rest(3)
         user, limit = next(iter(scene.plan.accounts.items()))
-        self.rogue(scene, "", user, limit + 1)
+        self.rogue(scene, user, limit + 1)
 
 
 class Alone(Plant):
@@ -95,6 +100,24 @@ class Hasty(Plant):
             scene.rest(3)
 
 
+class Late(Plant):
+    """A host that is cut off from etcd goes on for longer than it may, though not for so long that others have taken what it has."""
+
+    sign = "at work, and owns"
+
+    def plan(self, plan):
+        plan.home_percent = 0
+        return plan
+
+    def __call__(self, scene):
+        machine = scene.hosts[0].machine
+        for member in scene.store.members:
+            scene.cut(machine, member.machine)
+        scene.rest(scene.plan.takeover * 0.85)
+        user, token = self.last_login(scene, machine.address)
+        self.rogue(scene, user, token=token, machine=machine)
+
+
 class Cloned(Plant):
     """A copy of a host's disk begins on another machine while the host, cut off from etcd, lends what is its for long: nothing tells them apart."""
 
@@ -120,4 +143,4 @@ class Cloned(Plant):
             one.wait()
 
 
-PLANTS = {"borrowed": Borrowed(), "crowded": Crowded(), "alone": Alone(), "apart": Apart(), "hasty": Hasty(), "cloned": Cloned()}
+PLANTS = {"borrowed": Borrowed(), "crowded": Crowded(), "alone": Alone(), "apart": Apart(), "hasty": Hasty(), "late": Late(), "cloned": Cloned()}

@@ -40,12 +40,12 @@ class Records:
         else:
             table[place] = json.loads(value)
 
-    def counted(self):
-        """Sessions that count, by user and host."""
+    def counted(self, home_alone=False):
+        """Sessions that count, by user and host: all, or home sessions alone."""
         had = {user: Counter() for user in self.users}
         for (upstream, user), record in self.accounts.items():
             for host, (inc, generation, floating, home) in record["shares"].items():
                 of = self.generations.get((upstream, host))
                 if of and of["inc"] and of["inc"] == inc:
-                    had[user][host] += home + (floating if of["gen"] == generation else 0)
+                    had[user][host] += home + (floating if of["gen"] == generation and not home_alone else 0)
         return had
