@@ -18,19 +18,23 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
-purposes="build, demo, bench, watching, console, front, front-scan, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
+purposes="build, hosts, demo, bench, watching, console, front, front-scan, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
 (($# > 0)) || fail "say what for: $purposes"
 for purpose in "$@"; do
     case "$purpose" in
-    build) # C parts of zlib-ng, zstd, mimalloc and ring
+    build) # C parts of zlib-ng, zstd, mimalloc and ring; etcd's messages
         command -v cargo >/dev/null 2>&1 || fail "cargo is not in PATH; install Rust first, from https://rustup.rs"
         need cc gcc
         need make make
         need cmake cmake
+        need protoc protobuf-compiler
         # A compiler may stand without the C library's headers.
         if command -v cc >/dev/null 2>&1 && ! echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1; then
             missing+=(libc6-dev)
         fi
+        ;;
+    hosts) # tests/hosts: several hosts around a real etcd
+        need etcd etcd-server
         ;;
     demo)
         need curl curl

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     gateway::{GatewayStatus, PoolStatus},
+    hosts::{HostsOrder, HostsStatus},
     report::PoolTally,
     slow::{FailingAccount, Hold, HoldEnded, Slow},
 };
@@ -120,6 +121,10 @@ pub enum Command {
         /// `None`: all users.
         user: Option<String>,
     },
+    /// Other hosts before the same servers.
+    Hosts,
+    /// What an operator wishes of this host's part.
+    OrderHosts(HostsOrder),
     /// Read the configuration again and put it in force.
     Reload,
     /// Replace all workers one by one.
@@ -145,6 +150,8 @@ pub enum Reply {
     Pools(Vec<PoolSummary>),
     /// To [`Command::Report`].
     Report(Vec<PoolTally>),
+    /// To [`Command::Hosts`].
+    Hosts(Box<HostsStatus>),
     /// To [`Command::Export`].
     Text(String),
     /// Done; one line says what.

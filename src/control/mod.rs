@@ -8,12 +8,14 @@
 pub mod client;
 pub mod frame;
 mod gateway;
+mod hosts;
 mod message;
 mod report;
 mod slow;
 mod socket;
 
 pub use gateway::*;
+pub use hosts::*;
 pub use message::*;
 pub use report::{PoolReport, PoolTally, RefreshCounts};
 pub use slow::{AnswerTimes, FailingAccount, Hold, HoldEnded, Slow, SlowBackend};

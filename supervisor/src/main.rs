@@ -107,6 +107,10 @@ fn with_config(
 fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<run::Refused>() => {
+            eprintln!("tpp: {error:#}");
+            ExitCode::from(EX_CONFIG)
+        }
         Err(error) => {
             eprintln!("tpp: {error:#}");
             ExitCode::FAILURE

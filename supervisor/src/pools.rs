@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
@@ -19,6 +20,7 @@ use tpp::{
     region::PoolGeometry,
 };
 use tracing::{info, warn};
+use url::Url;
 
 use crate::{
     provider::SetupError,
@@ -43,6 +45,20 @@ impl Wanted {
         let (first, others) = &self.servers;
         Setup::of(&self.pool, first, others)
     }
+
+    /// Scheme, host and port of the server that logs its accounts in.
+    fn login_origin(&self) -> String {
+        let url = self.pool.login.url.as_ref().and_then(|url| Url::parse(url).ok());
+        match url {
+            Some(url) => url.origin().ascii_serialization(),
+            None => {
+                let upstream = &self.servers.0.upstream;
+                let scheme = if upstream.tls { "https" } else { "http" };
+                let host = upstream.host.to_ascii_lowercase();
+                format!("{scheme}://{host}:{}", upstream.port)
+            }
+        }
+    }
 }
 
 /// A pool at work.
@@ -60,6 +76,16 @@ impl Running {
         self.of.pool.provider.word()
     }
 
+    /// Scheme, host and port of the server that logs its accounts in.
+    pub(crate) fn login_origin(&self) -> String {
+        self.of.login_origin()
+    }
+
+    /// How long a token is good for, as it is configured.
+    pub(crate) fn token_life(&self) -> Duration {
+        self.of.pool.token.ttl
+    }
+
     /// Its accounts.
     pub(crate) fn accounts(&self) -> &[Credential] {
         &self.of.pool.credentials
@@ -71,6 +97,8 @@ pub(crate) struct Pools {
     /// The region's own pool, and the way to all others.
     stock: Arc<Stock>,
     bell: watch::Receiver<()>,
+    /// Their accounts are shared with other hosts: see [`Setup::shared`].
+    shared: Option<Duration>,
     running: Mutex<BTreeMap<String, Running>>,
     /// Those that were let go and whose sessions are being ended.
     leaving: Mutex<Vec<Running>>,
@@ -96,10 +124,15 @@ impl Prepared {
 
 impl Pools {
     /// None yet; `bell` changes whenever a worker rang.
-    pub(crate) fn new(stock: Arc<Stock>, bell: watch::Receiver<()>) -> Self {
+    pub(crate) fn new(
+        stock: Arc<Stock>,
+        bell: watch::Receiver<()>,
+        shared: Option<Duration>,
+    ) -> Self {
         Self {
             stock,
             bell,
+            shared,
             running: Mutex::default(),
             leaving: Mutex::default(),
             gone: Mutex::default(),
@@ -184,6 +217,7 @@ impl Pools {
             keep_out_of_swap(&stock, &of.pool);
         }
         let (places, bell) = (of.places.clone(), self.bell.clone());
+        let setup = setup.shared(self.shared);
         let refresher = Refresher::new(setup, places, Arc::clone(&stock), bell)?;
         let name = of.pool.name.clone();
         self.gone().remove(&stock.pool_id());

@@ -11,7 +11,10 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::sync::{OwnedMutexGuard, oneshot, watch};
+use tokio::{
+    sync::{OwnedMutexGuard, oneshot, watch},
+    task::JoinHandle,
+};
 use tpp::{
     clock::unix_seconds,
     config::Config,
@@ -30,6 +33,7 @@ use crate::{
     export::Exporting,
     fleet::{Fleet, FleetHandle, Order},
     front::{self, FrontDoor},
+    hosts::{self, Hosts},
     in_force::InForce,
     orders::{Orders, Reload, Upgrade},
     outlook::{Outlook, Started, answers},
@@ -47,6 +51,8 @@ use crate::{
         systemd,
     },
 };
+
+pub use crate::hosts::Refused;
 
 /// Runs until told to stop. `inherited` is what a predecessor or systemd handed over.
 ///
@@ -92,14 +98,19 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
         out: BTreeSet::new(),
     };
     inputs.addresses = known(inputs.names(), &BTreeMap::new(), predecessor.as_ref());
-    let pools = Arc::new(Pools::new(Arc::clone(&stock), bell.clone()));
+    let shared = prepared.config.hosts.as_ref().map(hosts::margin);
+    let pools = Arc::new(Pools::new(Arc::clone(&stock), bell.clone(), shared));
     let publisher = (Arc::clone(&stock), handle.clone(), Arc::clone(&pools));
     let (plans, plan) = Plans::first(publisher, inputs, predecessor.as_ref())?;
+    let hosts = Hosts::begin(&prepared.config, &pools)?.map(Arc::new);
+    let refused = hosts.as_ref().map(|hosts| stop_if_refused(hosts, &handle));
     let plans = Arc::new(plans);
     let desired = Arc::new(Desired::new(Arc::clone(&plans), state));
     let (front, sealed) = front_door(&mut prepared, &handle)?;
     let front = Arc::new(front);
-    let fleet = fleet(&mut prepared, (Arc::new(plan), sealed))?;
+    let life = hosts.as_ref().map(|hosts| hosts.share_lock()).transpose();
+    let life = life.context("share the lock of this host's life")?;
+    let fleet = fleet(&mut prepared, (Arc::new(plan), sealed), life)?;
     let turn = Arc::<tokio::sync::Mutex<()>>::default();
     let caller = prepared.caller.take();
     // Another upgrade, which would end this process, waits until the caller of this one is answered.
@@ -114,10 +125,11 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
         desired,
         front: Arc::clone(&front),
         turn: Arc::clone(&turn),
+        hosts: hosts.clone(),
     };
     let (orders, outlook, doors) = parts.join(prepared)?;
     let keeping = tokio::spawn(keep(plans, stock, bell));
-    tokio::spawn(follow(signals, handle, Arc::clone(&orders)));
+    tokio::spawn(follow(signals, handle, Arc::clone(&orders), hosts.clone()));
     tokio::spawn(front::watch(front, turn));
     tell(&outlook);
     let exporting = Exporting::begin(&outlook);
@@ -125,6 +137,9 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let workers_stay = fleet.run(received).await;
     if let Some(exporting) = exporting {
         exporting.end(workers_stay).await;
+    }
+    if let Some(hosts) = hosts {
+        give_away(&hosts, workers_stay).await;
     }
     if !workers_stay {
         pools.log_out().await;
@@ -135,7 +150,28 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     servers.close().await?;
     systemd::told().await;
     info!("stopped");
-    Ok(())
+    match refused.filter(JoinHandle::is_finished) {
+        Some(refused) => Err(refused.await?.into()),
+        None => Ok(()),
+    }
+}
+
+/// Stops if tpp must not run with its configuration, which only etcd can tell. Resolves with why.
+fn stop_if_refused(hosts: &Arc<Hosts>, fleet: &FleetHandle) -> JoinHandle<Refused> {
+    let (hosts, fleet) = (Arc::clone(hosts), fleet.clone());
+    tokio::spawn(async move {
+        let refused = hosts.refused().await;
+        fleet.tell(Order::Stop);
+        refused
+    })
+}
+
+/// Ends this host's part: with workers that stay it goes on under a successor, else it is given away, as far as it can be.
+async fn give_away(hosts: &Hosts, workers_stay: bool) {
+    if !workers_stay {
+        hosts::left(hosts.leave()).await;
+    }
+    hosts.end();
 }
 
 /// The front door as it is to be first, and all of it that is sent to workers.
@@ -165,6 +201,7 @@ struct Parts {
     desired: Arc<Desired>,
     front: Arc<FrontDoor>,
     turn: Arc<tokio::sync::Mutex<()>>,
+    hosts: Option<Arc<Hosts>>,
 }
 
 impl Parts {
@@ -202,6 +239,7 @@ impl Parts {
             log: log.clone(),
             seen: Mutex::default(),
             answers: Default::default(),
+            hosts: self.hosts,
         });
         let orders = Orders {
             outlook: Arc::clone(&outlook),
@@ -277,6 +315,7 @@ fn note_start(prepared: &Prepared) {
 fn fleet(
     prepared: &mut Prepared,
     papers: (Arc<Sealed>, Option<Arc<SealedFront>>),
+    life: Option<OwnedFd>,
 ) -> anyhow::Result<Fleet> {
     let sockets = prepared
         .listeners
@@ -288,6 +327,7 @@ fn fleet(
             .context("duplicate the listening sockets")?,
         meeting_prefix: meeting_prefix(&prepared.config.control_socket),
         image: image()?,
+        life,
     };
     // What is not gone on with must not come back at the next start; what is, is kept anew.
     prepared
@@ -340,10 +380,21 @@ fn renew_workers(
 }
 
 /// Does what signals ask for. A reload or an upgrade that takes its time keeps no other signal waiting.
-async fn follow(mut signals: Signals, fleet: FleetHandle, orders: Arc<Orders>) {
+async fn follow(
+    mut signals: Signals,
+    fleet: FleetHandle,
+    orders: Arc<Orders>,
+    hosts: Option<Arc<Hosts>>,
+) {
     loop {
         let order = match signals.next().await {
-            Request::Stop => Order::Stop,
+            Request::Stop => {
+                // From now on, as sessions fall free; its end is waited for when all workers have ended.
+                if let Some(hosts) = &hosts {
+                    drop(hosts.leave());
+                }
+                Order::Stop
+            }
             Request::Leave => {
                 warn!("ending alone: the workers serve on until a supervisor takes them over");
                 Order::Leave

@@ -11,12 +11,12 @@ use serde::Serialize;
 use tpp::{
     api_tokens::{ApiRole, new_token},
     config::{self, BackendState, Config, PLAIN_BACKEND},
-    control::{Command, Health, PoolTally, Reply, Status, client},
+    control::{Command, Health, HostsOrder, PoolTally, Reply, Status, client},
 };
 
 use crate::{
     Failure,
-    args::{Action, Args, DrainOrder, GatewayAction, SwitchOrder},
+    args::{Action, Args, DrainOrder, GatewayAction, HostsAction, SwitchOrder},
     render::{self, Page, counted, visible},
     terminal::Terminal,
     top,
@@ -67,6 +67,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             json: as_json,
             seconds,
         } => show_report(args, *as_json, *seconds),
+        Action::Hosts { json, action } => match action {
+            Some(action) => order(args, Command::OrderHosts(hosts_order(action))),
+            None => match ask(args, Command::Hosts)? {
+                Reply::Hosts(hosts) => show(&hosts, *json, |page| render::hosts(&hosts, page)),
+                other => Err(unexpected(&other)),
+            },
+        },
         Action::Pause { pool } => order(args, Command::Pause { pool: pool.clone() }),
         Action::Resume { pool } => order(args, Command::Resume { pool: pool.clone() }),
         Action::Kill { slot, pool } => {
@@ -80,6 +87,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Action::Restart => order(args, Command::Restart),
         Action::Upgrade { path } => upgrade(args, path.as_deref()),
         Action::Check { file } => check(file),
+    }
+}
+
+fn hosts_order(action: &HostsAction) -> HostsOrder {
+    match action {
+        HostsAction::Drain => HostsOrder::Drain,
+        HostsAction::Give { sessions, host } => HostsOrder::Give {
+            sessions: *sessions,
+            host: host.clone(),
+        },
+        HostsAction::Release { host, .. } => HostsOrder::Release { host: host.clone() },
+        HostsAction::Adopt => HostsOrder::Adopt,
     }
 }
 

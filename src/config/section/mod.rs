@@ -23,6 +23,7 @@ pub(super) mod certificate;
 pub(super) mod client;
 pub(super) mod credentials;
 pub(super) mod health_check;
+pub(super) mod hosts;
 pub(super) mod http2;
 pub(super) mod lease;
 pub(super) mod listen;
@@ -50,6 +51,7 @@ use self::{
     certificate::CertificateFiles,
     client::Client,
     health_check::HealthCheck,
+    hosts::Hosts,
     http2::Http2,
     lease::Lease,
     listener::Listener,
@@ -222,10 +224,11 @@ pub(super) const KEYS: &[&[Key]] = &[
     Tls::KEYS,
     CertificateFiles::KEYS,
     Http2::KEYS,
+    Hosts::KEYS,
 ];
 
 /// The tables of the file, but for the accounts.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     Workers::NAME,
     Upstream::NAME,
     Client::NAME,
@@ -246,6 +249,7 @@ const NAMES: [&str; 20] = [
     Tls::NAME,
     CertificateFiles::NAME,
     Http2::NAME,
+    Hosts::NAME,
 ];
 
 /// Each key.

@@ -5,6 +5,7 @@ mod breakers;
 mod check;
 mod drain;
 mod gateway;
+mod hosts;
 mod pools;
 mod reload;
 mod upgrade;
@@ -89,6 +90,8 @@ impl Operator for Orders {
                 }
             }
             Command::Export => self.export(),
+            Command::Hosts => self.show_hosts(),
+            Command::OrderHosts(order) => self.order_hosts(order).await,
             Command::Pause { pool } => {
                 let paused = self.pause_pool(&pool);
                 said(paused.map(|()| format!("pool {pool} lends nothing until it is resumed")))

@@ -4,13 +4,16 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tpp::{
     control::{
-        BreakerWord, CertificateStatus, GatewayStatus, PoolStatus, PoolTally, Slow,
+        BreakerWord, CertificateStatus, GatewayStatus, HostsStatus, PoolStatus, PoolTally, Slow,
         SupervisorEvent, WorkerStatus,
     },
     shared::{HostTotals, LatencyCounts, Totals},
 };
 
-use crate::health::{Met, Seen};
+use crate::{
+    health::{Met, Seen},
+    hosts::Calls,
+};
 
 /// All that is to be seen.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +26,8 @@ pub struct Snapshot {
     pub gateway: GatewayStatus,
     /// What is slow, and what fails, for the same.
     pub slow: Slow,
+    /// Other hosts, and what was asked of etcd; `None`: this one is alone.
+    pub(crate) hosts: Option<(HostsStatus, Vec<Calls>)>,
 }
 
 /// What is read from a few words of the region.

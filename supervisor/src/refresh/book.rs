@@ -1,7 +1,7 @@
 //! The one book of a pool: whose each slot is, whether its token is lent, and what people want to know of it. The schedule
 //! is kept under the same numbers.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use tpp::config::Credential;
 
@@ -24,6 +24,8 @@ pub(crate) struct Book {
     lent: u64,
     /// Slots that are somebody's.
     pub(super) owned: u64,
+    /// Where the accounts are shared with other hosts: the slots that were this host's when it began.
+    pub(super) shared: Option<HashSet<usize>>,
 }
 
 /// A slot.
@@ -34,6 +36,10 @@ pub(super) struct Stocked {
     /// Its token may be lent.
     is_lent: bool,
     pub(super) note: SlotNote,
+    /// Which of its account's places it is.
+    pub(super) place: u16,
+    /// It is not this host's: it has no token, and no login is due.
+    pub(super) is_away: bool,
     /// Who gave it its token, and to whom; `None`: it has none, or a predecessor's.
     drawn: Option<DrawnBy>,
 }
@@ -65,6 +71,7 @@ impl Book {
             free: Vec::new(),
             lent: 0,
             owned: 0,
+            shared: None,
         }
     }
 
@@ -77,7 +84,9 @@ impl Book {
             ..SlotNote::default()
         };
         self.owned += 1;
-        self.schedule.insert(number(slot), &owner.username, now);
+        if !stocked.is_away {
+            self.schedule.insert(number(slot), &owner.username, now);
+        }
     }
 
     /// Begins anew with `slot`, which keeps its owner: it is due for a login, and none under way for it counts.

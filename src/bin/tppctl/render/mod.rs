@@ -2,6 +2,7 @@
 
 mod certificates;
 mod gateway;
+mod hosts;
 mod holders;
 mod pools;
 mod report;
@@ -15,6 +16,7 @@ mod workers;
 pub(crate) use self::{
     gateway::{backends, backends_grid, domains, domains_grid},
     holders::{holders, holders_grid},
+    hosts::hosts,
     pools::{pools, pools_grid},
     report::report,
     status::status,

@@ -22,6 +22,9 @@ pub(super) type Done = (Origin, Result<Grant, LoginError>);
 impl Refresher {
     pub(super) fn start(&mut self, login: Login) {
         let slot = login.slot;
+        if self.puts_off_login(slot) {
+            return;
+        }
         let Some(account) = self.handle.ledger().owner(slot as usize).cloned() else {
             // The schedule knows no slot that is nobody's.
             return error!(slot, "a login for a slot without an account");
@@ -88,7 +91,7 @@ impl Refresher {
     fn logged_in(&mut self, login: Login, grant: &Grant, origin: Origin) {
         // The slot may have been given to another account meanwhile.
         if !self.handle.ledger().schedule.expects(&login) {
-            return;
+            return self.throw_away(login.slot, &grant.secret);
         }
         if !self.places.have(origin) {
             let reason = "the upstream has moved meanwhile".to_owned();
@@ -129,6 +132,7 @@ impl Refresher {
         let counters = self.stock.region().supervisors();
         match failure {
             Failure::Refused => {
+                self.tell_refused(user);
                 warn!(slot, user, reason, "login refused: the account rests");
                 counters.logins_refused.add(1);
                 self.tally(|logins| {

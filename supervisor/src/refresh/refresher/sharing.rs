@@ -125,7 +125,7 @@ impl Refresher {
     }
 
     /// Whether a slot that is somebody's holds that token.
-    fn is_elsewhere_too(&self, token: &Token) -> bool {
+    pub(super) fn is_elsewhere_too(&self, token: &Token) -> bool {
         let fingerprint = Some(token.fingerprint());
         let book = self.handle.ledger();
         let mut slots = book.assigned().map(|(slot, _)| slot);

@@ -126,6 +126,7 @@ impl Scene {
 
     fn setup(&self, password: &str, sessions: usize) -> Setup {
         Setup {
+            shared: None,
             provider: Arc::clone(&self.provider) as Arc<dyn Provider>,
             rules: Rules {
                 ttl: Duration::from_secs(3600),

@@ -1,0 +1,85 @@
+//! The part of a pool's book that is about other hosts: which slots are away, and which place of its account each is.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use tpp::{config::Credential, lending::Legacy};
+
+use super::{
+    book::{Book, number},
+    refresher::PlaceOf,
+};
+
+impl Book {
+    /// Which place of its account `slot` is.
+    pub(super) fn place_of(&self, slot: usize) -> Option<PlaceOf> {
+        let stocked = self.slots.get(slot)?;
+        let user = stocked.owner.as_ref()?.username.clone();
+        let place = stocked.place;
+        Some(PlaceOf { user, place })
+    }
+
+    /// The slot that is that place of the user's.
+    pub(super) fn slot_at(&self, user: &str, place: u16) -> Option<usize> {
+        let mut assigned = self.assigned();
+        let found = assigned.find(|(slot, owner)| {
+            owner.username == user && self.slots[*slot].place == place
+        });
+        found.map(|(slot, _)| slot)
+    }
+
+    /// Whether `slot` is not this host's.
+    pub(super) fn is_away(&self, slot: usize) -> bool {
+        self.slots.get(slot).is_some_and(|stocked| stocked.is_away)
+    }
+
+    /// Those that are not this host's, or on their way out.
+    pub(super) fn away(&self) -> Vec<usize> {
+        let assigned = self.assigned().map(|(slot, _)| slot);
+        assigned.filter(|slot| self.is_away(*slot)).collect()
+    }
+
+    /// Slots that are this host's, or were a moment ago, each with its place.
+    pub(crate) fn here(&self, is_held: impl Fn(usize) -> bool) -> Vec<(PlaceOf, usize)> {
+        let assigned = self.assigned().map(|(slot, _)| slot);
+        assigned
+            .filter(|slot| is_held(*slot))
+            .filter_map(|slot| Some((self.place_of(slot)?, slot)))
+            .collect()
+    }
+
+    /// Its accounts, with their sessions.
+    pub(crate) fn accounts(&self) -> Vec<Credential> {
+        let owners = self.assigned().map(|(_, owner)| owner);
+        let by_user: BTreeMap<_, _> = owners.map(|owner| (&owner.username, owner)).collect();
+        by_user.into_values().map(|owner| (**owner).clone()).collect()
+    }
+
+    /// Whether every slot that was somebody's once is empty.
+    pub(crate) fn has_none_retired(&self) -> bool {
+        self.retired.is_empty()
+    }
+
+    /// `slot` is this host's from now on: a login is due at `at`.
+    pub(super) fn come(&mut self, slot: usize, at: Instant) {
+        self.slots[slot].is_away = false;
+        self.begin_anew(slot, at);
+    }
+
+    /// The same with the token that it has still.
+    pub(super) fn come_back(&mut self, slot: usize, legacy: &Legacy, now: Instant) {
+        self.come(slot, now);
+        if let Some(owner) = self.owner(slot).cloned() {
+            let since = now.checked_sub(legacy.age).unwrap_or(now);
+            let (version, life) = (legacy.version, legacy.expires_in);
+            self.schedule
+                .adopt(number(slot), &owner.username, version, since, life);
+            self.lend(slot);
+        }
+    }
+
+    /// `slot` is lent no more, and no login begins for it.
+    pub(super) fn go_away(&mut self, slot: usize) {
+        self.slots[slot].is_away = true;
+        self.schedule.remove(number(slot));
+    }
+}
