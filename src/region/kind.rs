@@ -83,9 +83,12 @@ impl Kind {
             Self::PairSeats => size_of::<PairSeat>(),
             Self::Groups => size_of::<GroupRow>(),
             Self::SpanRings => size_of::<SpanRing>(),
-            Self::History | Self::Clients | Self::Places | Self::TokenBytes | Self::Rates | Self::HostMemory => {
-                size_of::<AtomicU64>()
-            }
+            Self::History
+            | Self::Clients
+            | Self::Places
+            | Self::TokenBytes
+            | Self::Rates
+            | Self::HostMemory => size_of::<AtomicU64>(),
         }
     }
 }

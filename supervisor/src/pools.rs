@@ -48,7 +48,12 @@ impl Wanted {
 
     /// Scheme, host and port of the server that logs its accounts in.
     fn login_origin(&self) -> String {
-        let url = self.pool.login.url.as_ref().and_then(|url| Url::parse(url).ok());
+        let url = self
+            .pool
+            .login
+            .url
+            .as_ref()
+            .and_then(|url| Url::parse(url).ok());
         match url {
             Some(url) => url.origin().ascii_serialization(),
             None => {

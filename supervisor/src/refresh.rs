@@ -27,8 +27,9 @@ use crate::{
 };
 
 pub(crate) use book::Book;
+pub(crate) use book_shares::PlaceOf;
 pub(crate) use clock::now;
-pub(crate) use refresher::{PlaceOf, Refresher, ShareEvent, ShareOrder};
+pub(crate) use refresher::{Refresher, ShareEvent, ShareOrder};
 
 /// What the refresher can be told.
 #[derive(Debug)]

@@ -33,7 +33,7 @@ use crate::{
     export::Exporting,
     fleet::{Fleet, FleetHandle, Order},
     front::{self, FrontDoor},
-    hosts::{self, Hosts},
+    hosts::{self, Hosts, give_away, stop_if_refused},
     in_force::InForce,
     orders::{Orders, Reload, Upgrade},
     outlook::{Outlook, Started, answers},
@@ -83,7 +83,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Starts the parts, follows the signals, and ends.
 pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
-    say_where(&prepared);
+    prepared.say_where();
     note_start(&prepared);
     let stock = Arc::clone(&prepared.stock);
     let (rings, bell) = watch::channel(());
@@ -154,24 +154,6 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
         Some(refused) => Err(refused.await?.into()),
         None => Ok(()),
     }
-}
-
-/// Stops if tpp must not run with its configuration, which only etcd can tell. Resolves with why.
-fn stop_if_refused(hosts: &Arc<Hosts>, fleet: &FleetHandle) -> JoinHandle<Refused> {
-    let (hosts, fleet) = (Arc::clone(hosts), fleet.clone());
-    tokio::spawn(async move {
-        let refused = hosts.refused().await;
-        fleet.tell(Order::Stop);
-        refused
-    })
-}
-
-/// Ends this host's part: with workers that stay it goes on under a successor, else it is given away, as far as it can be.
-async fn give_away(hosts: &Hosts, workers_stay: bool) {
-    if !workers_stay {
-        hosts::left(hosts.leave()).await;
-    }
-    hosts.end();
 }
 
 /// The front door as it is to be first, and all of it that is sent to workers.
@@ -275,17 +257,6 @@ fn first_in_force(config: Config, addresses: Vec<Listening>, stock: &Stock) -> A
     let configurations = &stock.region().supervisors().configurations;
     configurations.add(1);
     Arc::new(InForce::first(config, addresses, configurations.get()))
-}
-
-fn say_where(prepared: &Prepared) {
-    for address in prepared.addresses() {
-        info!(%address, "listening for clients");
-    }
-    info!(address = %prepared.health.0, "listening for health checks");
-    if let Some(api) = &prepared.api {
-        info!(address = %api, "listening for the management API");
-    }
-    info!(path = %prepared.config.control_socket.display(), "listening for tppctl");
 }
 
 fn note_start(prepared: &Prepared) {

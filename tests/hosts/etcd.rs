@@ -54,7 +54,9 @@ impl Etcd {
             port,
             directory,
         };
-        wait_until("etcd listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        wait_until("etcd listens", || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
         Some(etcd)
     }
 

@@ -35,7 +35,10 @@ fn lent(hosts: &[&Proxy]) -> Vec<u64> {
     for host in hosts {
         let tokens = host.tokens().into_iter();
         for fingerprint in tokens.filter_map(|token| token.fingerprint) {
-            assert!(seen.insert(fingerprint.clone()), "token {fingerprint} is at two hosts");
+            assert!(
+                seen.insert(fingerprint.clone()),
+                "token {fingerprint} is at two hosts"
+            );
         }
     }
     let lent: Vec<_> = hosts.iter().map(|host| host.pool().total).collect();

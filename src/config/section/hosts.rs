@@ -87,10 +87,10 @@ choice! {
     }
 }
 
-const ENDPOINT: &str =
-    "a URL such as \"https://etcd1:2379\"; http:// for a loopback address, or with hosts.insecure = true";
+const ENDPOINT: &str = "a URL such as \"https://etcd1:2379\"; http:// for a loopback address, or with hosts.insecure = true";
 
-pub(in crate::config) const ENDPOINTS: Key = fixed(Key::texts("hosts.endpoints", ENDPOINT, is_endpoint));
+pub(in crate::config) const ENDPOINTS: Key =
+    fixed(Key::texts("hosts.endpoints", ENDPOINT, is_endpoint));
 
 const NAME: &str = "a name of 1 to 64 letters, digits and any of . _ -";
 
@@ -98,10 +98,12 @@ const CLUSTER: Key = text("hosts.cluster", NAME, is_name);
 
 const CERT_FILE: Key = file("hosts.cert_file", "the path of a PEM file");
 
-pub(in crate::config) const PASSWORD_FILE: Key = file("hosts.password_file", "the path of a file that has the password");
+pub(in crate::config) const PASSWORD_FILE: Key = file(
+    "hosts.password_file",
+    "the path of a file that has the password",
+);
 
-const HOME_TAKEOVER: Key =
-    fixed(Key::number("hosts.home_takeover_seconds", (60, YEAR), 7200));
+const HOME_TAKEOVER: Key = fixed(Key::number("hosts.home_takeover_seconds", (60, YEAR), 7200));
 
 fn is_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
@@ -116,7 +118,8 @@ fn is_prefix(text: &str) -> bool {
 /// Scheme and authority, nothing after it.
 fn is_endpoint(text: &str) -> bool {
     let rest = text.split_once("://").map(|(_, rest)| rest);
-    shape::http_url(text) && rest.is_some_and(|rest| !rest.trim_end_matches('/').contains(['/', '?', '#', '@']))
+    shape::http_url(text)
+        && rest.is_some_and(|rest| !rest.trim_end_matches('/').contains(['/', '?', '#', '@']))
 }
 
 /// Whether it leads to this machine alone.
@@ -127,7 +130,10 @@ fn is_loopback(endpoint: &str) -> bool {
         _ => authority,
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// What a key alone does not tell. Nothing, where the section is left out.
@@ -146,18 +152,35 @@ fn fits_together(hosts: Hosts, reader: &mut Reader<'_>, table: &Table<'_>) -> Ho
         note(&CLUSTER, "nothing", NAME);
     }
     let is_open = |one: &&String| one.starts_with("http://") && !is_loopback(one);
-    if let Some(open) = hosts.endpoints.iter().find(is_open).filter(|_| !hosts.insecure) {
+    if let Some(open) = hosts
+        .endpoints
+        .iter()
+        .find(is_open)
+        .filter(|_| !hosts.insecure)
+    {
         note(&ENDPOINTS, &format!("{open:?}"), ENDPOINT);
     }
     if hosts.cert_file.is_some() != hosts.key_file.is_some() {
-        note(&CERT_FILE, "one of cert_file and key_file", "both of them, or neither");
+        note(
+            &CERT_FILE,
+            "one of cert_file and key_file",
+            "both of them, or neither",
+        );
     }
     if hosts.username.is_some() != hosts.password_file.is_some() {
-        note(&PASSWORD_FILE, "one of username and password_file", "both of them, or neither");
+        note(
+            &PASSWORD_FILE,
+            "one of username and password_file",
+            "both of them, or neither",
+        );
     }
     if hosts.home_takeover < hosts.takeover {
         let allowed = "at least hosts.takeover_seconds";
-        note(&HOME_TAKEOVER, &hosts.home_takeover.as_secs().to_string(), allowed);
+        note(
+            &HOME_TAKEOVER,
+            &hosts.home_takeover.as_secs().to_string(),
+            allowed,
+        );
     }
     hosts
 }

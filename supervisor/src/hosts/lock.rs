@@ -112,7 +112,11 @@ mod tests {
         let first = LifeLock::take(directory.path()).unwrap();
         assert!(first.is_alone().unwrap());
         let share = Stdio::from(first.share().unwrap());
-        let mut child = Command::new("sleep").arg("600").stdin(share).spawn().unwrap();
+        let mut child = Command::new("sleep")
+            .arg("600")
+            .stdin(share)
+            .spawn()
+            .unwrap();
         drop(first);
         let next = LifeLock::take(directory.path()).unwrap();
         assert!(!next.is_alone().unwrap(), "the child has inherited it");

@@ -6,6 +6,7 @@
 
 mod engine;
 mod identity;
+mod life;
 mod local;
 mod lock;
 mod report;
@@ -29,6 +30,7 @@ use tracing::{error, info};
 
 pub(crate) use self::{
     engine::{Calls, MemberStatus},
+    life::{give_away, stop_if_refused},
     local::{Refused, margin},
 };
 use self::{
@@ -42,9 +44,6 @@ use crate::pools::Pools;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often the store's members are looked at.
 const LOOK_AT_MEMBERS: Duration = Duration::from_secs(10);
-/// How long a stop waits until everything is given away.
-const LEAVE_LIMIT: Duration = Duration::from_secs(10);
-
 /// What there is to see of one pool.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedPool {
@@ -197,18 +196,15 @@ impl Hosts {
     }
 }
 
-/// Waits until nothing is left with this host, but not for long.
-pub(crate) async fn left(leaving: oneshot::Receiver<()>) {
-    if tokio::time::timeout(LEAVE_LIMIT, leaving).await.is_err() {
-        info!("not all sessions are given away: others take them when this host has been silent");
-    }
-}
-
 impl Hosts {
     /// Ends its thread, and returns when that is done: nothing of it may go on when a successor begins. Sessions stay as they are.
     pub(crate) fn end(&self) {
         let _ = self.wishes.send(ToThread::End);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             let _ = thread.join();
         }
@@ -298,7 +294,9 @@ fn wish(
     tokio::spawn(async move {
         let mut outcome = Ok(());
         for one in asked {
-            let said = one.await.unwrap_or_else(|_| Err("the pool is gone".to_owned()));
+            let said = one
+                .await
+                .unwrap_or_else(|_| Err("the pool is gone".to_owned()));
             outcome = outcome.and(said);
         }
         let _ = answer.send(outcome);

@@ -232,7 +232,12 @@ impl Share {
         self.next_look = now + if self.had_line { LOOK_AT_LINE } else { LOOK };
         let seen = {
             let book = self.running.refresher.ledger();
-            look(&self.running.stock, &book, &self.upstream, monotonic_millis())
+            look(
+                &self.running.stock,
+                &book,
+                &self.upstream,
+                monotonic_millis(),
+            )
         };
         self.step(Event::Pool(seen));
         self.look_at_accounts();
@@ -331,7 +336,10 @@ impl Share {
         let place = region.host_memory(self.running.stock.pool_id());
         let text = serde_json::to_vec(memory).unwrap_or_default();
         if place.is_none_or(|place| place.publish(&text).is_err()) {
-            error!(pool = self.pool, "a successor of this supervisor will begin anew");
+            error!(
+                pool = self.pool,
+                "a successor of this supervisor will begin anew"
+            );
         }
     }
 
@@ -346,7 +354,10 @@ impl Share {
 
 /// What a predecessor left in the region.
 fn remembered(running: &Running) -> Option<Memory> {
-    let place = running.stock.region().host_memory(running.stock.pool_id())?;
+    let place = running
+        .stock
+        .region()
+        .host_memory(running.stock.pool_id())?;
     let mut text = Vec::new();
     (place.read(&mut text) > 0).then_some(())?;
     serde_json::from_slice(&text).ok()

@@ -36,7 +36,10 @@ pub(super) fn say(pool: &str, note: &Note, names: &Names) {
         Note::Gave(sessions, to, reason) => {
             info!(pool, sessions, to, ?reason, "sessions went from this host");
         }
-        Note::OtherStore(why) => error!(pool, why, "etcd is not what this host knew: see tppctl hosts"),
+        Note::OtherStore(why) => error!(
+            pool,
+            why, "etcd is not what this host knew: see tppctl hosts"
+        ),
         Note::Shunned(account) => warn!(
             pool,
             user = names.user(*account),

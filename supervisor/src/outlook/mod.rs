@@ -288,7 +288,10 @@ impl Outlook {
             details,
             gateway: GatewayStatus::default(),
             slow: Slow::default(),
-            hosts: self.hosts.as_ref().map(|hosts| (hosts.status(), hosts.seen().calls)),
+            hosts: self
+                .hosts
+                .as_ref()
+                .map(|hosts| (hosts.status(), hosts.seen().calls)),
             numbers: Numbers {
                 pool: numbers::pool_status(pools.iter().map(|pool| &**pool)),
                 all_refused: numbers::all_refused(&pools),

@@ -196,9 +196,9 @@ impl Book {
         self.slots.len()
     }
 
-    /// Slots that are configured.
+    /// Slots that are configured, but for those that are another host's.
     pub(crate) fn configured(&self) -> u64 {
-        self.owned
+        self.owned - self.away_count()
     }
 }
 

@@ -4,10 +4,16 @@ use std::{collections::BTreeMap, time::Instant};
 
 use tpp::{config::Credential, lending::Legacy};
 
-use super::{
-    book::{Book, number},
-    refresher::PlaceOf,
-};
+use super::book::{Book, number};
+
+/// One of the places of an account, as hosts count them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PlaceOf {
+    /// Whose.
+    pub(crate) user: String,
+    /// Which, from 0.
+    pub(crate) place: u16,
+}
 
 impl Book {
     /// Which place of its account `slot` is.
@@ -21,9 +27,8 @@ impl Book {
     /// The slot that is that place of the user's.
     pub(super) fn slot_at(&self, user: &str, place: u16) -> Option<usize> {
         let mut assigned = self.assigned();
-        let found = assigned.find(|(slot, owner)| {
-            owner.username == user && self.slots[*slot].place == place
-        });
+        let found = assigned
+            .find(|(slot, owner)| owner.username == user && self.slots[*slot].place == place);
         found.map(|(slot, _)| slot)
     }
 
@@ -36,6 +41,14 @@ impl Book {
     pub(super) fn away(&self) -> Vec<usize> {
         let assigned = self.assigned().map(|(slot, _)| slot);
         assigned.filter(|slot| self.is_away(*slot)).collect()
+    }
+
+    /// How many those are.
+    pub(super) fn away_count(&self) -> u64 {
+        match self.shared {
+            Some(_) => self.away().len() as u64,
+            None => 0,
+        }
     }
 
     /// Slots that are this host's, or were a moment ago, each with its place.
@@ -51,7 +64,10 @@ impl Book {
     pub(crate) fn accounts(&self) -> Vec<Credential> {
         let owners = self.assigned().map(|(_, owner)| owner);
         let by_user: BTreeMap<_, _> = owners.map(|owner| (&owner.username, owner)).collect();
-        by_user.into_values().map(|owner| (**owner).clone()).collect()
+        by_user
+            .into_values()
+            .map(|owner| (**owner).clone())
+            .collect()
     }
 
     /// Whether every slot that was somebody's once is empty.

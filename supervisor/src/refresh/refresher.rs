@@ -30,7 +30,7 @@ use tpp::{
 };
 use tracing::warn;
 
-pub(crate) use self::shares::{PlaceOf, ShareEvent, ShareOrder};
+pub(crate) use self::shares::{ShareEvent, ShareOrder};
 use self::{
     logins::Done,
     reports::rung,

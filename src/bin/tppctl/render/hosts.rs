@@ -105,9 +105,10 @@ fn line_of(member: &EtcdStatus, page: Page) -> String {
             let why = trouble.as_deref().unwrap_or("no answer");
             (format!("no answer: {}", visible(why)), Tone::Bad)
         }
-        (Some(version), Some(trouble)) => {
-            (format!("{}, {}", visible(version), visible(trouble)), Tone::Warning)
-        }
+        (Some(version), Some(trouble)) => (
+            format!("{}, {}", visible(version), visible(trouble)),
+            Tone::Warning,
+        ),
         (Some(version), None) => {
             let size = member.db_bytes / (1 << 20);
             (format!("{}, {size} MiB", visible(version)), Tone::Plain)

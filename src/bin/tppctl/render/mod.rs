@@ -2,8 +2,8 @@
 
 mod certificates;
 mod gateway;
-mod hosts;
 mod holders;
+mod hosts;
 mod pools;
 mod report;
 mod slow;

@@ -14,8 +14,7 @@ use std::{
 };
 
 use etcd_client::{
-    Certificate, Client, Compare, CompareOp, ConnectOptions, EventType, GetOptions, Identity,
-    KeyValue, TlsOptions, Txn, TxnOp, TxnOpResponse, TxnResponse, WatchOptions, WatchResponse,
+    Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions, WatchOptions,
 };
 use tokio::{
     sync::{Mutex, mpsc},
@@ -25,7 +24,10 @@ use tpp::config::{Hosts, Secret};
 use tpp_hosts::engine::{Header, Item, Outcome, Transaction};
 use tracing::{debug, info};
 
-use super::{Calls, Engine, EngineError, MemberStatus, News, Pending};
+use super::{
+    Calls, Engine, EngineError, MemberStatus, News, Pending,
+    words::{changes_of, header_of, item_of, nonsense, outcome_of, txn_of},
+};
 
 /// How long a member may take to accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
@@ -104,7 +106,11 @@ impl Etcd {
             .with_keep_alive_while_idle(true)
             .with_require_leader(true)
             .with_auto_token_refresh(true);
-        if hosts.endpoints.iter().any(|one| one.starts_with("https://")) {
+        if hosts
+            .endpoints
+            .iter()
+            .any(|one| one.starts_with("https://"))
+        {
             options = options.with_tls(tls(hosts)?);
         }
         if let Some((user, password)) = hosts.username.as_ref().zip(password) {
@@ -316,28 +322,22 @@ async fn follow(
     }
 }
 
-fn changes_of(said: &WatchResponse) -> Option<Vec<Item>> {
-    let item = |event: &etcd_client::Event| {
-        let item = item_of(event.kv()?)?;
-        Some(match event.event_type() {
-            EventType::Put => item,
-            EventType::Delete => Item {
-                value: None,
-                ..item
-            },
-        })
-    };
-    said.events().iter().map(item).collect()
-}
-
 async fn status_of(members: &Members, at: usize) -> MemberStatus {
     let asked = timeout(STATUS_LIMIT, async {
-        members.client(at).await?.maintenance_client().status().await
+        members
+            .client(at)
+            .await?
+            .maintenance_client()
+            .status()
+            .await
     });
     let (answer, trouble) = match asked.await {
         Ok(Ok(answer)) => {
             let errors = answer.errors().join(", ");
-            (Some(answer), Some(errors).filter(|errors| !errors.is_empty()))
+            (
+                Some(answer),
+                Some(errors).filter(|errors| !errors.is_empty()),
+            )
         }
         Ok(Err(error)) => (None, Some(error.to_string())),
         Err(_) => (None, Some(EngineError::Late.to_string())),
@@ -349,69 +349,4 @@ async fn status_of(members: &Members, at: usize) -> MemberStatus {
         db_bytes: answer.map_or(0, |answer| answer.db_size().unsigned_abs()),
         trouble,
     }
-}
-
-/// If all compares hold, all writes; else each compared key is read.
-fn txn_of(transaction: &Transaction) -> Txn {
-    let compares = transaction.compares.iter();
-    let when: Vec<_> = compares
-        .clone()
-        .map(|one| Compare::mod_revision(one.key.as_str(), CompareOp::Equal, one.revision))
-        .collect();
-    let reads: Vec<_> = compares
-        .map(|one| TxnOp::get(one.key.as_str(), None))
-        .collect();
-    let write = |one: &tpp_hosts::engine::Write| match &one.value {
-        Some(value) => TxnOp::put(one.key.as_str(), value.as_slice(), None),
-        None => TxnOp::delete(one.key.as_str(), None),
-    };
-    let writes: Vec<_> = transaction.writes.iter().map(write).collect();
-    Txn::new().when(when).and_then(writes).or_else(reads)
-}
-
-/// What an answer says. One that cannot be understood says nothing.
-fn outcome_of(transaction: &Transaction, answer: &TxnResponse) -> Outcome {
-    let Some(header) = header_of(answer.header()) else {
-        return Outcome::Ambiguous;
-    };
-    if answer.succeeded() {
-        return Outcome::Succeeded(header);
-    }
-    let read = |(compare, found): (&tpp_hosts::engine::Compare, TxnOpResponse)| {
-        let TxnOpResponse::Get(found) = found else {
-            return None;
-        };
-        match found.kvs().first() {
-            Some(found) => item_of(found),
-            None => Some(Item {
-                key: compare.key.clone(),
-                value: None,
-                revision: header.revision,
-            }),
-        }
-    };
-    let found = transaction.compares.iter().zip(answer.op_responses());
-    match found.map(read).collect() {
-        Some(items) => Outcome::Failed(header, items),
-        None => Outcome::Ambiguous,
-    }
-}
-
-fn header_of(header: Option<&etcd_client::ResponseHeader>) -> Option<Header> {
-    header.map(|header| Header {
-        cluster: header.cluster_id(),
-        revision: header.revision(),
-    })
-}
-
-fn item_of(found: &KeyValue) -> Option<Item> {
-    Some(Item {
-        key: found.key_str().ok()?.to_owned(),
-        value: Some(found.value().to_vec()),
-        revision: found.mod_revision(),
-    })
-}
-
-fn nonsense() -> EngineError {
-    EngineError::Said("an answer that nobody understands".to_owned())
 }

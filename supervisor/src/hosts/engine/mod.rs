@@ -1,6 +1,7 @@
 //! What speaks to the store that all hosts share: a few calls, so that another store, and a test's, can stand in its place.
 
 pub(super) mod etcd;
+mod words;
 
 use std::{future::Future, pin::Pin, time::Duration};
 

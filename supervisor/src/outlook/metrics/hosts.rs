@@ -16,7 +16,12 @@ pub(super) fn hosts(snapshot: &Snapshot) -> Vec<MetricFamily> {
         return Vec::new();
     };
     let pools: Vec<_> = status.pools.values().collect();
-    let me = || pools.iter().flat_map(|pool| &pool.hosts).filter(|host| host.me);
+    let me = || {
+        pools
+            .iter()
+            .flat_map(|pool| &pool.hosts)
+            .filter(|host| host.me)
+    };
     let count = |state: &str| {
         let hosts = pools.iter().flat_map(|pool| &pool.hosts);
         hosts.filter(|host| host.state == state).count() as f64
@@ -34,7 +39,9 @@ pub(super) fn hosts(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "tpp_hosts",
             "Hosts before the same servers, as this one sees them.",
             MetricType::GAUGE,
-            STATES.map(|state| gauge_of(count(state), vec![label("state", state)])).into(),
+            STATES
+                .map(|state| gauge_of(count(state), vec![label("state", state)]))
+                .into(),
         ),
         family(
             "tpp_host_sessions",
@@ -48,7 +55,10 @@ pub(super) fn hosts(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "tpp_host_lend_margin_seconds",
             "For how much longer floating sessions are lent without another sign of life in etcd.",
             MetricType::GAUGE,
-            margin.map(|margin| gauge_of(margin as f64 / 1000.0, vec![])).into_iter().collect(),
+            margin
+                .map(|margin| gauge_of(margin as f64 / 1000.0, vec![]))
+                .into_iter()
+                .collect(),
         ),
         super::counter(
             "tpp_host_lapses_total",
@@ -64,7 +74,10 @@ pub(super) fn hosts(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "tpp_sessions_moved_total",
             "Sessions that came to this host or went from it.",
             MetricType::COUNTER,
-            moved.into_iter().map(|(reason, count)| counter_of(count, vec![label("reason", reason)])).collect(),
+            moved
+                .into_iter()
+                .map(|(reason, count)| counter_of(count, vec![label("reason", reason)]))
+                .collect(),
         ),
         family(
             "tpp_etcd_requests_total",
@@ -76,7 +89,9 @@ pub(super) fn hosts(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "tpp_etcd_db_bytes",
             "Size of etcd's database, of the member where it is largest.",
             MetricType::GAUGE,
-            size.map(|bytes| gauge_of(bytes as f64, vec![])).into_iter().collect(),
+            size.map(|bytes| gauge_of(bytes as f64, vec![]))
+                .into_iter()
+                .collect(),
         ),
     ]
 }

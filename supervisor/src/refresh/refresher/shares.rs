@@ -8,11 +8,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tpp::{
-    clock::boot_millis,
-    pool::SlotIndex,
-    shared::Tenure,
-};
+use tpp::{clock::boot_millis, pool::SlotIndex, shared::Tenure};
 use tracing::{debug, error, warn};
 
 use super::Refresher;
@@ -21,6 +17,7 @@ use crate::{
     refresh::{
         assignment::key,
         book::{DrawnBy, number},
+        book_shares::PlaceOf,
         clock,
     },
 };
@@ -31,15 +28,6 @@ const LOG_OUT_LIMIT: Duration = Duration::from_secs(3);
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// How long a login for which there is too little time is put off.
 const PUT_OFF: Duration = Duration::from_millis(500);
-
-/// One of the places of an account, as hosts count them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct PlaceOf {
-    /// Whose.
-    pub(crate) user: String,
-    /// Which, from 0.
-    pub(crate) place: u16,
-}
 
 /// What is to become of a slot.
 #[derive(Debug)]
@@ -153,11 +141,18 @@ impl Refresher {
     fn take(&mut self, at: &PlaceOf, tenure: Tenure, not_before: u64) {
         let Some(slot) = self.slot_at(at) else {
             // It is told so when it asks for it back.
-            return warn!(user = at.user, place = at.place, "no such place of the account");
+            return warn!(
+                user = at.user,
+                place = at.place,
+                "no such place of the account"
+            );
         };
         let index = SlotIndex::new(slot);
         self.stock.set_tenure(index, Some(tenure));
-        let was_leaving = self.shares.as_mut().is_some_and(|one| one.leaving.remove(&slot));
+        let was_leaving = self
+            .shares
+            .as_mut()
+            .is_some_and(|one| one.leaving.remove(&slot));
         let mut book = self.handle.ledger();
         if !book.is_away(slot) {
             return;
@@ -374,7 +369,10 @@ async fn log_out(drawn: DrawnBy, token: Token) {
         return;
     };
     match timeout(LOG_OUT_LIMIT, leaving).await {
-        Ok(Ok(())) => debug!(user = drawn.account.username, "session logged out for another host"),
+        Ok(Ok(())) => debug!(
+            user = drawn.account.username,
+            "session logged out for another host"
+        ),
         Ok(Err(error)) => warn!(
             user = drawn.account.username,
             reason = %error,
