@@ -147,7 +147,7 @@ fn examine(operation: Operation, longest_whole: u64) -> Result<Outcome, NotTrace
                 strayed: &strayed,
             };
             violations.extend(take(operation, target, End::Killed).err());
-            if !operation.is_supervisors() {
+            if operation.leaves_others_free() {
                 violations.extend(take(operation, target, End::Stopped).err());
             }
         }

@@ -134,6 +134,12 @@ impl Operation {
         )
     }
 
+    /// Whether others can take every slot but its own while it stands in the middle of it. What is held back because its time is over
+    /// is for nobody, whoever stands.
+    pub(crate) fn leaves_others_free(self) -> bool {
+        !self.is_supervisors() && self != HoldBack
+    }
+
     /// The scene as the child finds it when it starts.
     pub(crate) fn before(self) -> Scene {
         let mut scene = Scene::new();
