@@ -28,6 +28,8 @@ for purpose in "$@"; do
         need make make
         need cmake cmake
         need protoc protobuf-compiler
+        # The messages that others are made of, which etcd's import.
+        [ -e /usr/include/google/protobuf/descriptor.proto ] || missing+=(libprotobuf-dev)
         # A compiler may stand without the C library's headers.
         if command -v cc >/dev/null 2>&1 && ! echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1; then
             missing+=(libc6-dev)

@@ -286,6 +286,7 @@ fn unexpected(reply: &Reply) -> Failure {
         Reply::Tokens(_) => "tokens",
         Reply::Pools(_) => "pools",
         Reply::Report(_) => "report",
+        Reply::Hosts(_) => "hosts",
         Reply::Text(_) => "a text",
         Reply::Done(_) => "that it is done",
         Reply::Failed(_) | Reply::Invalid(_) => "a failure",
