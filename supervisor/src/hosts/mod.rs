@@ -28,10 +28,11 @@ use tpp::config::{Config, Hosts as Wanted};
 use tpp_hosts::{Command, Status};
 use tracing::{error, info};
 
+pub use self::local::Refused;
 pub(crate) use self::{
     engine::{Calls, MemberStatus},
     life::{give_away, stop_if_refused},
-    local::{Refused, margin},
+    local::margin,
 };
 use self::{
     engine::{Engine, etcd::Etcd},
