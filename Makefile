@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 BENCH_ARGS ?=
 
-.PHONY: help demo test unit watching console coverage house crash-points torture chaos clients front-clients front-scan mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit watching acme console coverage house crash-points torture chaos clients front-clients front-scan mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -26,12 +26,17 @@ unit: ## run the tests that need no process of their own: seconds, once they are
 
 watching: ## each packaged alert in a real Prometheus, before a tpp that is driven into its state
 	@packaging/install-deps.sh build watching
-	$(CARGO) build --locked -p tpp -p tpp-supervisor --bins
-	$(CARGO) test --locked -p tpp --test watching -- --ignored
+	$(CARGO) build --workspace --locked --bins
+	$(CARGO) test --workspace --locked --test watching -- --ignored
+
+acme: ## certificates from a real ACME server, Debian's pebble, on loopback (two minutes)
+	@packaging/install-deps.sh build acme
+	$(CARGO) build --workspace --locked --bins
+	$(CARGO) test --workspace --locked --test acme -- --ignored
 
 console: ## the console in real Chromium, before a tpp with a queue (SHOTS=DIRECTORY: with pictures)
 	@packaging/install-deps.sh build console
-	$(CARGO) build --locked -p tpp -p tpp-supervisor --bins
+	$(CARGO) build --workspace --locked --bins
 	proof/console.py $(if $(SHOTS),--screenshots $(SHOTS))
 
 house: ## no file too long, no circle between files, unsafe code in its rooms alone; each promise has its tests
@@ -43,14 +48,14 @@ coverage: ## lines covered by the tests, room by room (PROGRAMS=1: with the whol
 	proof/coverage.sh $(if $(PROGRAMS),--programs)
 
 crash-points: ## kill a process at every instruction of each move of the pool (minutes)
-	TPP_EVERY_CRASH_POINT=1 $(CARGO) test --locked -p tpp --test crash_points
+	TPP_EVERY_CRASH_POINT=1 $(CARGO) test --workspace --locked --test crash_points
 
 torture: ## lease at random while processes are killed and stopped (SECS=60)
-	TPP_TORTURE_SECS=$(or $(SECS),60) $(CARGO) test --locked -p tpp --test torture
+	TPP_TORTURE_SECS=$(or $(SECS),60) $(CARGO) test --workspace --locked --test torture
 
 chaos: ## real processes and all faults at random, judged (SECS=60, SEED=1)
-	$(CARGO) build --locked -p tpp-supervisor --bin tpp
-	TPP_CHAOS_SECS=$(or $(SECS),60) TPP_TEST_SEED=$(or $(SEED),1) $(CARGO) test --locked -p tpp --test chaos
+	$(CARGO) build --workspace --locked --bins
+	TPP_CHAOS_SECS=$(or $(SECS),60) TPP_TEST_SEED=$(or $(SEED),1) $(CARGO) test --workspace --locked --test chaos
 
 miri tsan valgrind: ## the pool's tests under that tool
 	proof/memory.sh $@
@@ -97,7 +102,7 @@ clients: ## real HTTP clients with more connections than there are tokens (Pytho
 soak: ## a steady load for long: memory, descriptors, counters (SECS=1200 RATE=2000)
 	$(CARGO) build --release --locked -p tpp-supervisor --bin tpp
 	TPP_TEST_EXECUTABLE=$(CURDIR)/target/release/tpp TPP_SOAK_SECS=$(or $(SECS),1200) TPP_SOAK_RATE=$(or $(RATE),2000) \
-		$(CARGO) test --locked -p tpp --test soak
+		$(CARGO) test --workspace --locked --test soak
 
 bench: ## measure tpp, nginx and HAProxy side by side (QUICK=1: below a minute)
 	@packaging/install-deps.sh build bench

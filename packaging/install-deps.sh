@@ -18,7 +18,7 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
-purposes="build, hosts, demo, bench, watching, console, front, front-scan, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
+purposes="build, hosts, demo, bench, watching, acme, console, front, front-scan, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
 (($# > 0)) || fail "say what for: $purposes"
 for purpose in "$@"; do
     case "$purpose" in
@@ -52,6 +52,10 @@ for purpose in "$@"; do
     watching)
         need prometheus prometheus
         need promtool prometheus
+        ;;
+    acme)
+        need pebble pebble
+        need pebble-challtestsrv pebble
         ;;
     console)
         need chromium chromium

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Looks at the house, not at what is done in it: no file too long, no circle between files, unsafe code in its rooms alone.
+"""Looks at the house, not at what is done in it: no file too long, no circle between files, unsafe code in its rooms alone, no test that nobody runs.
 
 An arrow goes from a file to each file of the same crate that a `use`, or a path beginning with `crate::`, `super::` or `self::`,
 leads to. What stands under `#[cfg(test)]` and in test files does not count. A folder's `mod.rs` (or the file named like the folder) and what
@@ -9,6 +9,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CRATES = {"tpp": "src", "tpp_hosts": "hosts/src", "tpp_supervisor": "supervisor/src", "tpp_worker": "worker/src", "tpp_standin": "standin/src"}
@@ -115,8 +116,18 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     return found
 
 
+def unlisted_tests() -> list[str]:
+    """Whole-program tests that no manifest lists: cargo would not run them."""
+    listed = set()
+    for manifest in ("Cargo.toml", "tests/Cargo.toml"):
+        tests = tomllib.loads((ROOT / manifest).read_text())["test"]
+        listed |= {str((ROOT / manifest).parent / test["path"]) for test in tests}
+    there = [*(ROOT / "tests").glob("*.rs"), *(ROOT / "tests").glob("*/main.rs")]
+    return sorted(str(path.relative_to(ROOT)) for path in there if str(path) not in listed)
+
+
 def main() -> int:
-    wrong = []
+    wrong = [f"{file} is in no manifest" for file in unlisted_tests()]
     files = subprocess.run(["git", "ls-files", "*.rs"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     unsafe = []
     for file in files:

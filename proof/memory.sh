@@ -41,8 +41,8 @@ tsan)
     ;;
 valgrind)
     command -v valgrind >/dev/null 2>&1 || not_run "valgrind is not installed"
-    program=$(cargo test --locked -p tpp --lib --no-run --message-format=json 2>/dev/null |
-        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+    program=$(cargo test --workspace --locked --lib --no-run --message-format=json 2>/dev/null |
+        sed -n '/"name":"tpp",/s/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
     # One thread runs at a time, a hundred times slower: without the test of 65,536 waiters. Leaks are not looked for:
     # to act a death, the tests forget what the dead held.
     valgrind --quiet --error-exitcode=9 --leak-check=no --fair-sched=yes \

@@ -26,4 +26,4 @@ cp "$from/server.mjs" "$to/"
 if [[ ${1:-} == --install ]]; then
     exit 0
 fi
-cargo test --locked -p tpp --test providers -- --ignored certified
+cargo test --workspace --locked --test providers -- --ignored certified

@@ -59,7 +59,6 @@ pub mod roster;
 pub mod shared;
 #[cfg(not(tpp_loom))]
 pub mod signals;
-#[cfg(not(tpp_loom))]
 pub mod spans;
 mod sync;
 #[cfg(not(tpp_loom))]

@@ -4,12 +4,17 @@
 //! connections of a worker. So a thread of its own writes, lines wait for it in bounded memory, and what finds no room is
 //! dropped, counted, and said as soon as the reader goes on. (The pipe is not made non-blocking: others share it.) What cannot be
 //! written, for the disk is full, is counted with it. The access log goes the same way, many lines at once.
+//!
+//! The thread is there only while lines come: in a process of one thread the kernel takes no reference to a file for each
+//! system call on it, and libc's calls are no points of cancellation, which each request would pay for.
 
 use std::{
+    collections::VecDeque,
+    fmt,
     io::{self, Write},
     sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::{Sender, channel},
     },
     thread,
@@ -20,6 +25,8 @@ use std::{
 pub const ROOM: usize = 1 << 20;
 /// Of the thread that writes.
 const STACK: usize = 256 << 10;
+/// How long the thread stays when nothing comes.
+const LINGER: Duration = Duration::from_millis(100);
 
 enum Message {
     Line(Vec<u8>),
@@ -31,94 +38,174 @@ enum Message {
 #[derive(Debug, Clone)]
 pub struct LogLines {
     room: usize,
-    queue: Sender<Message>,
-    counts: Arc<Counts>,
+    shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    /// Bytes that wait.
-    waiting: AtomicUsize,
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    arrival: Condvar,
     /// Lines that found no room, or could not be written.
     dropped: AtomicU64,
 }
 
+#[derive(Debug)]
+struct Queue {
+    messages: VecDeque<Message>,
+    /// Bytes that wait, or are being written.
+    bytes: usize,
+    /// A thread is there, or on its way.
+    is_attended: bool,
+    /// With the thread while there is one.
+    writer: Option<Writer>,
+}
+
+struct Writer {
+    out: Box<dyn Write + Send>,
+    /// Is told how many lines were dropped so far.
+    say: Box<dyn Fn(u64) + Send>,
+    said: u64,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Line(_) => "Line",
+            Self::Flush(_) => "Flush",
+        })
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("said", &self.said)
+            .finish_non_exhaustive()
+    }
+}
+
 impl LogLines {
-    /// Begins to write to `out`; so many bytes may wait for it. Once it takes lines again after some were dropped, `say` is told how
+    /// What writes to `out`; so many bytes may wait for it. Once it takes lines again after some were dropped, `say` is told how
     /// many there were so far.
-    ///
-    /// # Errors
-    /// If the system has no thread left.
-    pub fn begin(
-        mut out: impl Write + Send + 'static,
+    pub fn new(
+        out: impl Write + Send + 'static,
         room: usize,
         say: impl Fn(u64) + Send + 'static,
-    ) -> io::Result<Self> {
-        let (queue, lines) = channel();
-        let counts = Arc::new(Counts::default());
-        let shared = Arc::clone(&counts);
-        let write = move || {
-            let mut said = 0;
-            for message in lines {
-                match message {
-                    Message::Line(lines) => {
-                        let unwritten = put(&mut out, &lines);
-                        // Relaxed: numbers on their own; the channel carries the lines.
-                        shared.waiting.fetch_sub(lines.len(), Relaxed);
-                        shared.dropped.fetch_add(unwritten, Relaxed);
-                        let dropped = shared.dropped.load(Relaxed);
-                        // Not while it fails: what is said goes the same way.
-                        if dropped != said && unwritten == 0 {
-                            said = dropped;
-                            say(dropped);
-                        }
-                    }
-                    Message::Flush(done) => drop(done.send(())),
-                }
-            }
+    ) -> Self {
+        let writer = Writer {
+            out: Box::new(out),
+            say: Box::new(say),
+            said: 0,
         };
-        thread::Builder::new()
-            .name("tpp-log".to_owned())
-            .stack_size(STACK)
-            .spawn(write)?;
-        Ok(Self {
+        let queue = Queue {
+            messages: VecDeque::new(),
+            bytes: 0,
+            is_attended: false,
+            writer: Some(writer),
+        };
+        let shared = Shared {
+            queue: Mutex::new(queue),
+            arrival: Condvar::new(),
+            dropped: AtomicU64::new(0),
+        };
+        Self {
             room,
-            queue,
-            counts,
-        })
+            shared: Arc::new(shared),
+        }
     }
 
     /// Lines dropped so far.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         // Relaxed: a number on its own.
-        self.counts.dropped.load(Relaxed)
+        self.shared.dropped.load(Relaxed)
     }
 
-    /// Takes whole lines. Never fails nor waits.
+    /// Takes whole lines. Never fails nor waits for a reader.
     pub fn take(&self, lines: Vec<u8>) {
-        let (length, count) = (lines.len(), count(&lines));
-        // Relaxed: the bound may be missed by what several threads write at once.
-        let waiting = self.counts.waiting.fetch_add(length, Relaxed);
-        let is_taken = waiting < self.room && self.queue.send(Message::Line(lines)).is_ok();
-        if !is_taken {
-            self.counts.waiting.fetch_sub(length, Relaxed);
-            self.counts.dropped.fetch_add(count, Relaxed);
+        let mut queue = self.shared.lock();
+        if queue.bytes >= self.room {
+            // Relaxed: as above.
+            self.shared.dropped.fetch_add(count(&lines), Relaxed);
+            return;
         }
+        queue.bytes += lines.len();
+        self.put(queue, Message::Line(lines));
     }
 
     /// Waits until all lines so far are written, but no longer than `limit`. Before a process ends.
     pub fn flush(&self, limit: Duration) {
         let (done, written) = channel();
-        if self.queue.send(Message::Flush(done)).is_ok() {
-            // A reader that stands still has had its time.
-            let _ = written.recv_timeout(limit);
+        self.put(self.shared.lock(), Message::Flush(done));
+        // A reader that stands still has had its time.
+        let _ = written.recv_timeout(limit);
+    }
+
+    fn put(&self, mut queue: MutexGuard<'_, Queue>, message: Message) {
+        queue.messages.push_back(message);
+        if queue.is_attended {
+            self.shared.arrival.notify_one();
+            return;
+        }
+        queue.is_attended = true;
+        drop(queue);
+        let shared = Arc::clone(&self.shared);
+        let begun = thread::Builder::new()
+            .name("tpp-log".to_owned())
+            .stack_size(STACK)
+            .spawn(move || shared.write());
+        if begun.is_err() {
+            // The system has no thread left: the next line tries again, and until then they wait.
+            self.shared.lock().is_attended = false;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Whoever panicked with it in hand left whole lines.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what there is and what comes, until nothing has come for a while.
+    fn write(&self) {
+        let Some(mut writer) = self.lock().writer.take() else {
+            return;
+        };
+        loop {
+            let mut queue = self.lock();
+            if queue.messages.is_empty() {
+                let waited = self
+                    .arrival
+                    .wait_timeout_while(queue, LINGER, |queue| queue.messages.is_empty());
+                (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            }
+            let Some(message) = queue.messages.pop_front() else {
+                queue.writer = Some(writer);
+                queue.is_attended = false;
+                return;
+            };
+            drop(queue);
+            match message {
+                Message::Line(lines) => {
+                    let unwritten = put(&mut writer.out, &lines);
+                    self.lock().bytes -= lines.len();
+                    // Relaxed: a number on its own.
+                    let dropped = self.dropped.fetch_add(unwritten, Relaxed) + unwritten;
+                    // Not while it fails: what is said goes the same way.
+                    if dropped != writer.said && unwritten == 0 {
+                        writer.said = dropped;
+                        (writer.say)(dropped);
+                    }
+                }
+                Message::Flush(done) => drop(done.send(())),
+            }
         }
     }
 }
 
 /// Writes `lines`. Returns how many of them could not be.
-fn put(out: &mut impl Write, lines: &[u8]) -> u64 {
+fn put(out: &mut dyn Write, lines: &[u8]) -> u64 {
     let mut rest = lines;
     while !rest.is_empty() {
         match out.write(rest) {
@@ -156,7 +243,7 @@ mod tests {
     #[test]
     fn lines_come_out_in_order_and_a_flush_waits_for_them() {
         let (mut reader, writer) = UnixStream::pair().unwrap();
-        let mut lines = LogLines::begin(writer, ROOM, |_| {}).unwrap();
+        let mut lines = LogLines::new(writer, ROOM, |_| {});
         lines.write_all(b"one\n").unwrap();
         lines.write_all(b"two\n").unwrap();
         LogLines::flush(&lines, Duration::from_secs(60));
@@ -184,7 +271,7 @@ mod tests {
         }
         let ((room, rooms), (say, said)) = (mpsc::channel(), mpsc::channel());
         let say = move |dropped| say.send(dropped).unwrap();
-        let lines = LogLines::begin(Full(rooms), ROOM, say).unwrap();
+        let lines = LogLines::new(Full(rooms), ROOM, say);
         // Of three lines the first is written, and half of the second.
         for bytes in [6, 0, 4] {
             room.send(bytes).unwrap();
@@ -200,7 +287,7 @@ mod tests {
         let (mut reader, writer) = UnixStream::pair().unwrap();
         let (say, said) = mpsc::channel();
         let say = move |dropped| say.send(dropped).unwrap();
-        let mut lines = LogLines::begin(writer, ROOM, say).unwrap();
+        let mut lines = LogLines::new(writer, ROOM, say);
         let mut line = [b'x'; 1024];
         line[1023] = b'\n';
         // More than the room and any socket's buffer: this loop would stand for ever if a line could wait.

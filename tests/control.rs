@@ -5,6 +5,7 @@ mod common;
 use std::{fs, process::Command};
 
 use common::{
+    built::built,
     command::{Outcome, run},
     proxy::Proxy,
     settings::Settings,
@@ -26,7 +27,7 @@ fn start() -> (Upstream, Proxy) {
 
 /// `tppctl` with nothing but these arguments.
 fn tppctl(arguments: &[&str]) -> Outcome {
-    run(Command::new(env!("CARGO_BIN_EXE_tppctl"))
+    run(Command::new(built("tppctl"))
         .env_remove("TPP_CONTROL_SOCKET")
         .args(arguments))
 }
@@ -242,7 +243,7 @@ fn wrong_use_exits_with_two() {
 #[test]
 fn the_socket_is_found_through_the_environment() {
     let (_upstream, proxy) = start();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tppctl"));
+    let mut command = Command::new(built("tppctl"));
     let outcome = run(command
         .env("TPP_CONTROL_SOCKET", proxy.control_socket())
         .args(["status", "--json"]));

@@ -10,16 +10,22 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
+    time::{Duration, Instant},
 };
 
 use http::Method;
 use nix::sys::signal::Signal;
 
 use common::{
-    client::Client, message::Request, proxy::Proxy, settings::Settings, upstream::Upstream,
+    client::{Client, next_conn},
+    message::Request,
+    patience, processes,
+    proxy::Proxy,
+    settings::Settings,
+    upstream::Upstream,
     wait_until,
 };
-use speaks::{Http2, is_for_another_connection, runtime};
+use speaks::{Http2, is_for_another_connection, join_all, runtime};
 
 /// tpp with so many tokens, an address where HTTP/2 may be spoken, and `further` configuration.
 fn start(tokens: usize, further: &str) -> (Upstream, Proxy, SocketAddr) {
@@ -135,7 +141,7 @@ fn workers_are_replaced_and_no_request_fails() {
     );
     let load = {
         let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
-        std::thread::spawn(move || runtime().block_on(load(address, &stop, &done)))
+        std::thread::spawn(move || runtime().block_on(load(address, &stop, &done, false)))
     };
     for round in 1..=2 {
         let before: Vec<_> = proxy.workers().iter().map(|worker| worker.pid).collect();
@@ -153,8 +159,87 @@ fn workers_are_replaced_and_no_request_fails() {
     upstream.assert_clean();
 }
 
-/// Eight at a time, on a new connection whenever the old one says that it ends.
-async fn load(address: SocketAddr, stop: &AtomicBool, done: &AtomicU64) {
+#[test]
+fn killed_workers_give_back_what_their_streams_held() {
+    let (upstream, proxy, address) = start(4, "");
+    let (stop, done) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
+    let load = {
+        let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
+        std::thread::spawn(move || runtime().block_on(load(address, &stop, &done, true)))
+    };
+    for round in 1..=3 {
+        let served = done.load(SeqCst);
+        wait_until("requests go on", || done.load(SeqCst) > served + 50);
+        let doomed = proxy.ready_workers()[0].pid;
+        processes::send(doomed, Signal::SIGKILL);
+        wait_until(&format!("round {round}: it is replaced"), || {
+            let now = proxy.ready_workers();
+            now.len() == 2 && now.iter().all(|worker| worker.pid != doomed)
+        });
+    }
+    stop.store(true, SeqCst);
+    load.join().expect("no answer was wrong");
+    proxy.wait_until_all_is_back(4);
+    // What a worker had asked for when it was killed, nobody knows: it may still be at work.
+    drop(upstream.oracle().take_overlaps());
+    upstream.assert_clean();
+}
+
+#[test]
+fn streams_and_connections_stand_in_one_line_in_order_of_arrival() {
+    let (upstream, proxy, address) = start(1, "");
+    let mut holder = proxy.client(&upstream);
+    holder.get("/who").ok();
+    let order = runtime().block_on(async {
+        let clients = [
+            Arc::new(Http2::connect(address).await),
+            Arc::new(Http2::connect(address).await),
+        ];
+        let mut streams = tokio::task::JoinSet::new();
+        let mut connections = Vec::new();
+        let mut order = vec![holder.id()];
+        for place in 1..=9 {
+            if place % 3 == 0 {
+                let mut client = proxy.client(&upstream);
+                client.send(&Request::get("/who"));
+                order.push(client.id());
+                connections.push(client);
+            } else {
+                let (client, conn) = (Arc::clone(&clients[place % 3 - 1]), next_conn());
+                order.push(conn);
+                streams.spawn(async move { client.get("/who", conn).await });
+            }
+            let deadline = Instant::now() + patience();
+            while proxy.pool().waiting != place as u64 {
+                assert!(Instant::now() < deadline, "number {place} does not wait");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        drop(holder);
+        // Those of connections keep what they are lent until they end.
+        let turns = tokio::task::spawn_blocking(move || {
+            for mut client in connections {
+                client.read_answer().ok();
+            }
+        });
+        while let Some(answer) = streams.join_next().await {
+            let answer = answer.expect("a stream's answer").expect("an answer");
+            assert_eq!(answer.head.status(), 200);
+        }
+        turns.await.expect("the others' answers");
+        order
+    });
+    let seen: Vec<_> = upstream.seen().iter().map(|seen| seen.conn).collect();
+    assert_eq!(seen, order);
+    proxy.wait_until_all_is_back(1);
+    upstream.assert_clean();
+}
+
+/// Eight at a time, on a new connection whenever the old one says that it ends, or where it may just end.
+async fn load(address: SocketAddr, stop: &AtomicBool, done: &AtomicU64, may_end: bool) {
     let mut conn = 0;
     while !stop.load(SeqCst) {
         let client = Http2::connect(address).await;
@@ -166,42 +251,13 @@ async fn load(address: SocketAddr, stop: &AtomicBool, done: &AtomicU64) {
             for answer in join_all(asked.collect()).await {
                 match answer {
                     Ok(answer) => assert_eq!(answer.head.status(), 200),
-                    Err(error) if is_for_another_connection(&error) => may_go_on = false,
+                    Err(error) if may_end || is_for_another_connection(&error) => may_go_on = false,
                     Err(error) => panic!("{error}"),
                 }
                 done.fetch_add(1, SeqCst);
             }
         }
     }
-}
-
-/// Polls all of them until each is done.
-async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut waiting: Vec<_> = futures
-        .into_iter()
-        .map(|one| (Box::pin(one), None))
-        .collect();
-    std::future::poll_fn(|cx| {
-        let mut is_done = true;
-        for (future, output) in &mut waiting {
-            if output.is_none() {
-                match future.as_mut().poll(cx) {
-                    std::task::Poll::Ready(ready) => *output = Some(ready),
-                    std::task::Poll::Pending => is_done = false,
-                }
-            }
-        }
-        if is_done {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    waiting
-        .into_iter()
-        .filter_map(|(_, output)| output)
-        .collect()
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod common;
 use std::process::Command;
 
 use common::{
+    built::built,
     client::Client,
     command::run,
     proxy::Proxy,
@@ -25,7 +26,7 @@ fn a_control_socket_left_by_a_crash_is_taken_over() {
     assert!(socket.exists());
     let text = format!("\"{}\"", socket.display());
     let mut process = Proxy::spawn(&settings.set("control_socket", text));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tppctl"));
+    let mut command = Command::new(built("tppctl"));
     command.arg("--socket").arg(&socket).arg("status");
     wait_until("tpp answers on the socket", || {
         run(&mut command).code == Some(0)

@@ -1,5 +1,8 @@
 //! `tppctl top` as a process: on a terminal of its own, and in a pipe.
 
+#[path = "common/built.rs"]
+mod built;
+
 use std::{
     io::{Read, Write},
     os::unix::net::UnixListener,
@@ -7,6 +10,7 @@ use std::{
     thread,
 };
 
+use built::built;
 use serde_json::json;
 use tempfile::TempDir;
 use tpp::control::{
@@ -70,7 +74,7 @@ fn text(output: &Output) -> String {
 fn in_a_pipe_it_is_told_once_and_plainly() {
     let directory = supervisor();
     for arguments in [&["top", "--once"][..], &["top"]] {
-        let output = Process::new(env!("CARGO_BIN_EXE_tppctl"))
+        let output = Process::new(built("tppctl"))
             .args(arguments)
             .env("TPP_CONTROL_SOCKET", directory.path().join("control.sock"))
             .stdin(Stdio::null())
@@ -105,10 +109,11 @@ fn read_until(stdout: &mut impl Read, told: &mut String, wanted: &str) {
 fn on_a_terminal_keys_turn_it_act_and_quit_it() {
     let directory = supervisor();
     let socket = directory.path().join("control.sock");
-    let tppctl = env!("CARGO_BIN_EXE_tppctl");
+    let tppctl = built("tppctl");
     // script gives it a terminal of its own, which has no size at first.
     let run = format!(
-        "stty rows 24 cols 100; exec '{tppctl}' --socket '{}' top",
+        "stty rows 24 cols 100; exec '{}' --socket '{}' top",
+        tppctl.display(),
         socket.display()
     );
     let mut child = Process::new("script")

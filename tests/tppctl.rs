@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "common/built.rs"]
+mod built;
+
 use std::{
     io::{BufRead, BufReader},
     os::unix::{net::UnixListener, process::ExitStatusExt},
@@ -11,6 +14,7 @@ use std::{
     thread,
 };
 
+use built::built;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -65,7 +69,7 @@ impl Supervisor {
 }
 
 fn tppctl(arguments: &[&str]) -> Process {
-    let mut process = Process::new(env!("CARGO_BIN_EXE_tppctl"));
+    let mut process = Process::new(built("tppctl"));
     process
         .args(arguments)
         .env_remove("TPP_CONTROL_SOCKET")

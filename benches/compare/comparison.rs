@@ -41,7 +41,7 @@ impl Measured {
 }
 
 /// Measures nginx, HAProxy and each of `builds` with `workers` processes or threads, first as fast as they
-/// go, then at a rate that all can keep, `most` requests a second or less.
+/// go, then at a rate that all can keep, `most` requests a second or less, then with a new connection for each request.
 pub(crate) fn run(
     builds: &[PathBuf],
     workers: usize,
@@ -72,6 +72,8 @@ pub(crate) fn run(
     let rate = most.min((slowest * 0.6 / 500.0).floor() * 500.0);
     let paced = measure(&proxies, Load::Paced(rate), plan, dir)?;
     print(&title(&format!("{rate:.0} requests/s")), &paced);
+    let anew = measure(&proxies, Load::Anew, plan, dir)?;
+    print(&title("a new connection for each request"), &anew);
     Ok(())
 }
 

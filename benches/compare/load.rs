@@ -20,7 +20,7 @@ use nix::{
 use crate::{
     Result,
     http::{self, Answer},
-    process,
+    process, secure,
     servers::find,
     stats::percentile,
 };
@@ -32,8 +32,16 @@ pub(crate) enum Load {
     Saturating,
     /// So many requests a second over all connections, evenly spaced.
     Paced(f64),
+    /// As `Saturating`, each request on a connection of its own.
+    Anew,
     /// As `Saturating`, each request for another of so many hosts ([`host`]).
     Hosts(usize),
+    /// As `Saturating`, over TLS.
+    Secure,
+    /// Over TLS and HTTP/2, so many streams at once on each connection.
+    Streams(usize),
+    /// A handshake for each request, from its beginning or going on with a session.
+    Handshakes { resumed: bool },
 }
 
 /// How a load ended. Every answer was a 200.
@@ -54,6 +62,9 @@ function done(summary, latency, requests)
 end
 "#;
 
+/// Lua that ends each connection with its answer.
+const CLOSING: &str = "wrk.headers[\"Connection\"] = \"close\"\n";
+
 impl Load {
     /// Puts this load on `target` for `duration`.
     ///
@@ -68,7 +79,15 @@ impl Load {
     ) -> Result<Outcome> {
         match self {
             Self::Saturating => run_wrk(target, connections, duration, "", dir),
+            Self::Secure => secure::run_wrk(target, connections, duration, dir),
+            Self::Streams(streams) => {
+                secure::run_streams(target, connections, streams, duration, dir)
+            }
+            Self::Handshakes { resumed } => {
+                secure::run_handshakes(target, connections, duration, resumed, dir)
+            }
             Self::Paced(rate) => run_paced(target, connections, duration, rate),
+            Self::Anew => run_wrk(target, connections, duration, CLOSING, dir),
             Self::Hosts(count) => run_wrk(target, connections, duration, &requests_to(count), dir),
         }
     }
@@ -107,9 +126,28 @@ pub(crate) fn run_wrk(
     requests: &str,
     dir: &Path,
 ) -> Result<Outcome> {
+    let command = Command::new(find("wrk")?);
+    run_wrk_at(
+        command,
+        &format!("http://{target}/"),
+        connections,
+        duration,
+        requests,
+        dir,
+    )
+}
+
+/// The same of `url`, with what the command has already.
+pub(crate) fn run_wrk_at(
+    mut command: Command,
+    url: &str,
+    connections: usize,
+    duration: Duration,
+    requests: &str,
+    dir: &Path,
+) -> Result<Outcome> {
     let script = dir.join("wrk.lua");
     fs::write(&script, format!("{requests}{WRK_SCRIPT}"))?;
-    let mut command = Command::new(find("wrk")?);
     command
         .args([
             "-t",
@@ -121,7 +159,7 @@ pub(crate) fn run_wrk(
             "-s",
         ])
         .arg(script)
-        .arg(format!("http://{target}/"));
+        .arg(url);
     let output = process::run(&mut command)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let numbers: Vec<u64> = text
@@ -223,7 +261,7 @@ fn run_paced(
 }
 
 /// `None`: there was no answer.
-fn outcome(mut latencies: Vec<Duration>, elapsed: Duration) -> Option<Outcome> {
+pub(crate) fn outcome(mut latencies: Vec<Duration>, elapsed: Duration) -> Option<Outcome> {
     latencies.sort_unstable();
     Some(Outcome {
         requests: latencies.len() as u64,

@@ -1,15 +1,20 @@
-//! tpp beside nginx and HAProxy, on this machine, in one run: `make bench`.
+//! tpp beside nginx and HAProxy, on this machine, in one run: `make bench`. Where it is about TLS and HTTP/2, Caddy too.
 //!
 //! In all parts but (d) all three add a bearer token to each request and keep both sides' connections alive. They share the
 //! upstream and the load, and take turns round by round. Prints tables; measures nothing by assertion.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Parser, ValueEnum};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 mod comparison;
 mod crowd;
+mod front;
 mod gateway;
 mod http;
 mod load;
@@ -18,6 +23,7 @@ mod memory;
 mod occupancy;
 mod process;
 mod scale;
+mod secure;
 mod servers;
 mod slow_upstream;
 mod stats;
@@ -44,7 +50,7 @@ struct Args {
     #[arg(long)]
     without_tpp: bool,
     /// What to measure.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Occupancy, Part::Gateway, Part::Scale, Part::Memory, Part::Watching])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Occupancy, Part::Gateway, Part::Scale, Part::Memory, Part::Watching, Part::Tls, Part::Http2])]
     parts: Vec<Part>,
     /// Client connections, for the comparison.
     #[arg(long, default_value_t = 64)]
@@ -73,6 +79,10 @@ enum Part {
     Steady,
     /// (g) what logs, scrapes and traces cost
     Watching,
+    /// (h) TLS: handshakes, full and resumed, and requests over connections that are kept
+    Tls,
+    /// (i) HTTP/2 over TLS with a hundred streams
+    Http2,
     /// nothing: a load for a profile-guided build to learn from
     Training,
 }
@@ -101,6 +111,7 @@ fn run(args: &Args) -> Result<()> {
         round: Duration::from_secs(seconds),
         connections: args.connections,
     };
+    let usual = if args.quick { plan(2, 2) } else { plan(5, 5) };
     if args.parts.contains(&Part::Comparison) {
         let (two, one) = if args.quick {
             (plan(2, 2), None)
@@ -122,8 +133,7 @@ fn run(args: &Args) -> Result<()> {
         occupancy::run(tpp, settings, window, scratch.path())?;
     }
     if args.parts.contains(&Part::Gateway) {
-        let plan = if args.quick { plan(2, 2) } else { plan(5, 5) };
-        gateway::run(&builds, 2, plan, scratch.path())?;
+        gateway::run(&builds, 2, usual, scratch.path())?;
     }
     if args.parts.contains(&Part::Scale) {
         scale::run(&builds, scratch.path())?;
@@ -136,16 +146,26 @@ fn run(args: &Args) -> Result<()> {
         let span = Duration::from_secs(if args.quick { 10 } else { 60 });
         steady::run(&builds, 5, span, scratch.path())?;
     }
-    if let Some(tpp) = tpp.filter(|_| args.parts.contains(&Part::Watching)) {
-        let plan = if args.quick { plan(2, 2) } else { plan(5, 5) };
-        watching::run(tpp, 2, plan, scratch.path())?;
-    }
+    run_newer(args, &builds, usual, scratch.path())?;
     if args.parts.contains(&Part::Training) {
         training::run(
             tpp.ok_or("training is tpp's own")?,
             Duration::from_secs(5),
             scratch.path(),
         )?;
+    }
+    Ok(())
+}
+
+/// What came after the first parts.
+fn run_newer(args: &Args, builds: &[PathBuf], plan: Plan, scratch: &Path) -> Result<()> {
+    let tpp = builds.first().map(PathBuf::as_path);
+    if let Some(tpp) = tpp.filter(|_| args.parts.contains(&Part::Watching)) {
+        watching::run(tpp, 2, plan, scratch)?;
+    }
+    if args.parts.contains(&Part::Tls) || args.parts.contains(&Part::Http2) {
+        let parts = [Part::Tls, Part::Http2].map(|part| args.parts.contains(&part));
+        front::run(builds, 2, plan, parts, scratch)?;
     }
     Ok(())
 }

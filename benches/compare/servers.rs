@@ -8,7 +8,11 @@ use std::{
     process::Command,
 };
 
-use crate::{Result, http, process::Program};
+use crate::{
+    Result, http,
+    process::Program,
+    secure::{HOST, Shown},
+};
 
 /// The token that nginx and HAProxy add, and that the upstream's login hands out: as long as DolphinDB's.
 const TOKEN: &str = "dGhpcyBpcyBhIHRva2VuIG9mIHRoZSBsZW5ndGggdGhhdCBEb2xwaGluREIgaGFuZHMgb3V0LCBpbiBiYXNlNjQg\
@@ -64,6 +68,22 @@ pub(crate) fn start_nginx_proxy(
     start_nginx_proxy_as("nginx", dir, workers, upstream, "")
 }
 
+/// The same over TLS, with HTTP/2.
+pub(crate) fn start_nginx_front(
+    dir: &Path,
+    workers: usize,
+    upstream: SocketAddr,
+    shown: &Shown,
+) -> Result<Server> {
+    let (pool, location) = nginx_proxy(upstream, "");
+    let (certificate, key) = (shown.certificate.display(), shown.key.display());
+    let location = format!(
+        "ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {certificate}; ssl_certificate_key {key}; {location}"
+    );
+    let listen = (free_address()?, "ssl http2");
+    start_nginx_listening("nginx", dir, workers, &pool, listen, &location)
+}
+
 /// The same under another name, with `further` lines for its requests.
 pub(crate) fn start_nginx_proxy_as(
     name: &'static str,
@@ -72,6 +92,12 @@ pub(crate) fn start_nginx_proxy_as(
     upstream: SocketAddr,
     further: &str,
 ) -> Result<Server> {
+    let (pool, location) = nginx_proxy(upstream, further);
+    start_nginx(name, dir, workers, &pool, free_address()?, &location)
+}
+
+/// A pool of nginx before `upstream`, and its location, with `further` lines.
+fn nginx_proxy(upstream: SocketAddr, further: &str) -> (String, String) {
     let pool = format!(
         "upstream up {{ server {upstream}; keepalive 256; keepalive_requests 1000000000; }}"
     );
@@ -85,7 +111,7 @@ pub(crate) fn start_nginx_proxy_as(
             proxy_set_header Authorization "Bearer {TOKEN}";
         }}"#
     );
-    start_nginx(name, dir, workers, &pool, free_address()?, &location)
+    (pool, location)
 }
 
 /// nginx of this name, with `pool` before its one server and `locations` in it.
@@ -95,6 +121,18 @@ pub(crate) fn start_nginx(
     workers: usize,
     pool: &str,
     address: SocketAddr,
+    locations: &str,
+) -> Result<Server> {
+    start_nginx_listening(name, dir, workers, pool, (address, ""), locations)
+}
+
+/// The same, with words that say how it listens.
+fn start_nginx_listening(
+    name: &'static str,
+    dir: &Path,
+    workers: usize,
+    pool: &str,
+    (address, how): (SocketAddr, &str),
     locations: &str,
 ) -> Result<Server> {
     // As root nginx would give its workers to another user, who may not be there.
@@ -116,7 +154,7 @@ http {{
     uwsgi_temp_path {path}/uwsgi; scgi_temp_path {path}/scgi;
     {pool}
     server {{
-        listen {address} reuseport backlog=4096;
+        listen {address} {how} reuseport backlog=4096;
         {locations}
     }}
 }}
@@ -147,6 +185,77 @@ pub(crate) fn start_haproxy(
     start_haproxy_as("haproxy", dir, haproxy_head(threads), upstream, queue)
 }
 
+/// The same over TLS, with HTTP/2.
+pub(crate) fn start_haproxy_front(
+    dir: &Path,
+    threads: usize,
+    upstream: SocketAddr,
+    shown: &Shown,
+) -> Result<Server> {
+    let bound = format!("ssl crt {} alpn h2,http/1.1", shown.both.display());
+    start_haproxy_bound(
+        "haproxy",
+        dir,
+        &haproxy_head(threads),
+        upstream,
+        None,
+        &bound,
+    )
+}
+
+/// Caddy as a proxy that adds the token, over TLS, with HTTP/2.
+pub(crate) fn start_caddy_front(
+    dir: &Path,
+    threads: usize,
+    upstream: SocketAddr,
+    shown: &Shown,
+) -> Result<Server> {
+    let address = free_address()?;
+    let (certificate, key) = (shown.certificate.display(), shown.key.display());
+    let configuration = format!(
+        r#"{{
+    admin off
+    auto_https off
+    log {{
+        level ERROR
+    }}
+    servers {{
+        protocols h1 h2
+    }}
+}}
+https://{HOST}:{port} {{
+    bind {ip}
+    tls {certificate} {key}
+    reverse_proxy {upstream} {{
+        header_up Authorization "Bearer {TOKEN}"
+        transport http {{
+            keepalive 300s
+            keepalive_idle_conns 512
+            keepalive_idle_conns_per_host 512
+        }}
+    }}
+}}
+"#,
+        port = address.port(),
+        ip = address.ip(),
+    );
+    let dir = dir.join("caddy");
+    fs::create_dir(&dir)?;
+    let file = write(&dir, "Caddyfile", &configuration)?;
+    let mut command = Command::new(find("caddy")?);
+    command
+        .args(["run", "--adapter", "caddyfile", "--config"])
+        .arg(file)
+        .env("GOMAXPROCS", threads.to_string())
+        // Where it keeps what it makes.
+        .env("HOME", &dir)
+        .env("XDG_DATA_HOME", &dir)
+        .env("XDG_CONFIG_HOME", &dir);
+    let mut program = Program::start("caddy", command, &dir)?;
+    program.wait_for_listener(address)?;
+    Ok(Server { program, address })
+}
+
 /// The same under another name, with a head of its own.
 pub(crate) fn start_haproxy_as(
     name: &'static str,
@@ -155,13 +264,24 @@ pub(crate) fn start_haproxy_as(
     upstream: SocketAddr,
     queue: Option<usize>,
 ) -> Result<Server> {
+    start_haproxy_bound(name, dir, &head, upstream, queue, "")
+}
+
+fn start_haproxy_bound(
+    name: &'static str,
+    dir: &Path,
+    head: &str,
+    upstream: SocketAddr,
+    queue: Option<usize>,
+    bound: &str,
+) -> Result<Server> {
     let address = free_address()?;
     let limit = queue
         .map(|limit| format!("maxconn {limit}"))
         .unwrap_or_default();
     let configuration = format!(
         "{head}frontend clients
-    bind {address} backlog 4096
+    bind {address} {bound} backlog 4096
     default_backend servers
 backend servers
     http-request set-header Authorization \"Bearer {TOKEN}\"
@@ -220,6 +340,33 @@ pub(crate) fn start_tpp(
     settings: &TppSettings<'_>,
     upstream: SocketAddr,
 ) -> Result<Server> {
+    start_tpp_further(dir, settings, upstream, "")
+}
+
+/// The same over TLS, with HTTP/2.
+pub(crate) fn start_tpp_front(
+    dir: &Path,
+    settings: &TppSettings<'_>,
+    upstream: SocketAddr,
+    shown: &Shown,
+) -> Result<Server> {
+    let address = free_address()?;
+    let listener = format!(
+        "[[listeners]]\naddress = \"{address}\"\ntls = true\n\
+         [[certificates]]\nname = \"own\"\ncert_file = \"{}\"\nkey_file = \"{}\"\n",
+        shown.certificate.display(),
+        shown.key.display(),
+    );
+    let server = start_tpp_further(dir, settings, upstream, &listener)?;
+    Ok(Server { address, ..server })
+}
+
+fn start_tpp_further(
+    dir: &Path,
+    settings: &TppSettings<'_>,
+    upstream: SocketAddr,
+    further: &str,
+) -> Result<Server> {
     let TppSettings {
         name,
         executable,
@@ -253,6 +400,7 @@ pub(crate) fn start_tpp(
         "[[credentials]]\nusername = \"bench\"\npassword = \"bench\"\nsessions = {sessions}"
     )?;
     writeln!(configuration, "[telemetry]\nlog_filter = \"warn\"")?;
+    configuration.push_str(further);
     start_tpp_with(
         &dir,
         name,

@@ -39,7 +39,7 @@ pub enum Order {
         session: Session,
         /// Under which deadlines.
         class: Class,
-        /// No login before this, ns of `CLOCK_BOOTTIME`; 0: now.
+        /// No login before this, ns of `CLOCK_BOOTTIME`; 0: now. Of several that were said of a session that is not out, the latest counts.
         not_before: u64,
     },
     /// Lend this session no more; [`Event::Idle`](crate::Event::Idle) when it is free. A login under way is thrown away.

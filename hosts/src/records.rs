@@ -1,7 +1,8 @@
 //! The records in etcd, as JSON. Unknown fields are passed over, so that a later tpp may add some.
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The format that this tpp reads and writes.
 pub const FORMAT: u32 = 1;
@@ -30,7 +31,7 @@ pub struct Generation {
     /// Home shares count while this is theirs.
     pub inc: Incarnation,
     /// Floating shares count while this, and `inc`, are theirs. It only grows.
-    #[serde(rename = "gen")]
+    #[serde(rename = "gen", deserialize_with = "long")]
     pub generation: u64,
     /// For how long others have seen the host silent since it was fenced, s.
     pub quiet: u64,
@@ -54,21 +55,27 @@ pub struct Beat {
     /// Counts the beats of this life.
     pub n: u64,
     /// The generation it was written under.
-    #[serde(rename = "gen")]
+    #[serde(rename = "gen", deserialize_with = "long")]
     pub generation: u64,
     /// What the host is about.
     pub state: Going,
     /// Sessions it has: floating, home.
+    #[serde(deserialize_with = "pair")]
     pub has: [u32; 2],
     /// Sessions that are lent.
+    #[serde(deserialize_with = "count")]
     pub in_use: u32,
     /// Sessions that were idle all the time since the beat before.
+    #[serde(deserialize_with = "count")]
     pub free: u32,
     /// Who waits for a session.
+    #[serde(deserialize_with = "count")]
     pub waiting: u32,
     /// For how long the first of them has waited, ms.
+    #[serde(deserialize_with = "long")]
     pub oldest_ms: u64,
     /// In use and waiting, smoothed.
+    #[serde(deserialize_with = "count")]
     pub wants: u32,
     /// A fingerprint of the accounts and limits in its configuration.
     pub cfg: String,
@@ -92,15 +99,50 @@ pub struct Share {
 
 /// A share as it is written: an array.
 #[derive(Serialize, Deserialize)]
-struct Row(Incarnation, u64, u32, u32);
+struct Row(
+    Incarnation,
+    #[serde(deserialize_with = "long")] u64,
+    #[serde(deserialize_with = "count")] u32,
+    #[serde(deserialize_with = "count")] u32,
+);
 
 /// `a/ACCOUNT`: who has how much of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shares {
     /// Sessions that the account allows.
+    #[serde(deserialize_with = "count")]
     pub limit: u32,
     /// By host.
     pub shares: BTreeMap<String, Share>,
+}
+
+/// A number of sessions or of who waits: so many that sums of them stay numbers.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = u32::deserialize(deserializer)?;
+    if number > 1_000_000 {
+        Err(D::Error::custom("a number of at most 1000000 is expected"))
+    } else {
+        Ok(number)
+    }
+}
+
+fn pair<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u32; 2], D::Error> {
+    let pair = <[u32; 2]>::deserialize(deserializer)?;
+    if pair.iter().any(|number| *number > 1_000_000) {
+        Err(D::Error::custom("numbers of at most 1000000 are expected"))
+    } else {
+        Ok(pair)
+    }
+}
+
+/// A generation or a time, as far from the end of numbers.
+fn long<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    if number > 1 << 52 {
+        Err(D::Error::custom("a number of at most 2^52 is expected"))
+    } else {
+        Ok(number)
+    }
 }
 
 impl From<Row> for Share {

@@ -89,6 +89,8 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     let gateway = declared.gateway(reader, top);
     let (api, api_tokens) = api(reader, top);
     let front = Front::read(reader, top);
+    let has_inline_key =
+        front.acme.eab_hmac_key.is_some() && front.acme.eab_hmac_key_file.is_none();
     let (hosts, hosts_password) = hosts(reader, top);
     let config = Config {
         listen: listen.listen,
@@ -115,7 +117,7 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     };
     Checked {
         config,
-        inline_passwords: accounts.inline_passwords || has_inline_token,
+        inline_passwords: accounts.inline_passwords || has_inline_token || has_inline_key,
     }
 }
 

@@ -50,6 +50,7 @@ impl Config {
         keys.extend(gateway.health_check.differing(&other.health_check));
         keys.extend(gateway.outlier.differing(&other.outlier));
         keys.extend(self.front.tls.differing(&new.front.tls));
+        keys.extend(self.front.acme.differing(&new.front.acme));
         keys.extend(self.front.http2.differing(&new.front.http2));
         keys.extend(differing_api(self, new));
         keys.extend(differing_hosts(self, new));

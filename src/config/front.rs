@@ -7,6 +7,7 @@ use super::{
     gateway::{Conflict, Rule},
     section::{
         self, Section,
+        acme::Acme,
         certificate::{self, Certificate, CertificateFiles},
         http2::Http2,
         listen,
@@ -17,6 +18,10 @@ use super::{
     },
     text::reader::{Reader, Table},
 };
+
+mod own;
+
+pub use own::OwnHost;
 
 /// What a host's `certificate` says when no certificate is named.
 const BY_ITS_NAMES: &str = "auto";
@@ -34,6 +39,8 @@ pub struct Front {
     pub tls: Tls,
     /// `[[certificates]]`, with what stands in their files. Names unique.
     pub certificates: Vec<Certificate>,
+    /// `[acme]`: from where hosts get certificates of their own.
+    pub acme: Acme,
     /// `[http2]`.
     pub http2: Http2,
 }
@@ -69,6 +76,7 @@ impl Front {
             listeners,
             tls,
             certificates,
+            acme: section::read(reader, top),
             http2: section::read(reader, top),
         }
     }
@@ -82,7 +90,10 @@ impl Front {
     /// Whether some certificate is for `host`: the one that it names, or one by its names.
     fn has_one_for(&self, host: &VirtualHost) -> bool {
         let mut certificates = self.certificates.iter();
-        if !matches!(&*host.certificate, BY_ITS_NAMES | ITS_OWN) {
+        if host.certificate == ITS_OWN {
+            return self.acme.enabled;
+        }
+        if host.certificate != BY_ITS_NAMES {
             return certificates.any(|one| one.files.name == host.certificate);
         }
         if host.domain == DEFAULT_DOMAIN {
@@ -109,7 +120,7 @@ impl Front {
             }));
         }
         found.extend(self.names());
-        found.extend(self.certificates_of_hosts(gateway));
+        found.extend(self.certificates_of_hosts(elsewhere.listen, gateway));
         found
     }
 
@@ -143,9 +154,10 @@ impl Front {
     ) -> Vec<(&'static str, String, &'static str)> {
         let mut wrong = Vec::new();
         let wants = listener.client_certificates != ClientCertificates::Off;
-        if listener.tls && self.certificates.is_empty() {
+        // With ACME certificates come later, of hosts that come later, too.
+        if listener.tls && self.certificates.is_empty() && !self.acme.enabled {
             let what = "true, while there is no [[certificates]]".to_owned();
-            wrong.push(("tls", what, "false, or at least one certificate"));
+            wrong.push(("tls", what, "false, or at least one certificate, or [acme]"));
         }
         if wants && !listener.tls {
             let word = listener.client_certificates.word();
@@ -187,17 +199,25 @@ impl Front {
         found
     }
 
-    fn certificates_of_hosts(&self, gateway: &Gateway) -> Vec<Conflict> {
+    fn certificates_of_hosts(&self, listen: &[SocketAddr], gateway: &Gateway) -> Vec<Conflict> {
         let mut found = Vec::new();
         for (index, host) in gateway.virtual_hosts.iter().enumerate() {
             let named = host.certificate.as_str();
+            if named == ITS_OWN {
+                let place = (VirtualHost::NAME, index, "certificate");
+                found.extend(
+                    self.obstacle(listen, host)
+                        .map(|one| conflict(Rule::NoCertificate, place, one.found, one.allowed)),
+                );
+                continue;
+            }
             let is_known = self.has_one_for(host);
-            if !matches!(named, BY_ITS_NAMES | ITS_OWN) && !is_known {
+            if named != BY_ITS_NAMES && !is_known {
                 let what = format!("\"{named}\", which is no certificate");
                 let place = (VirtualHost::NAME, index, "certificate");
                 let allowed = "\"auto\", \"acme\" or a name of [[certificates]]";
                 found.push(conflict(Rule::NoCertificate, place, what, allowed));
-            } else if host.http_to_https && named != ITS_OWN && !is_known {
+            } else if host.http_to_https && !is_known {
                 let what = format!("true, without a certificate for \"{}\"", host.domain);
                 let place = (VirtualHost::NAME, index, "http_to_https");
                 let allowed = "false, or a certificate for the host";
@@ -230,10 +250,6 @@ impl Front {
                     "no certificate is for the virtual host {domain}: it is not served with TLS"
                 )
             }));
-        }
-        let mut hosts = gateway.virtual_hosts.iter();
-        if hosts.any(|host| host.certificate == ITS_OWN) {
-            list.push("certificate = \"acme\" has no effect yet".to_owned());
         }
         let mut hosts = gateway.virtual_hosts.iter();
         if !self.has_tls() && hosts.any(|host| host.http_to_https || host.hsts_seconds > 0) {

@@ -28,7 +28,7 @@ mod text;
 
 pub use describe::{KeyDescription, describe};
 pub use diff::Diff;
-pub use front::Front;
+pub use front::{Front, OwnHost};
 pub use gateway::{
     Conflict, Entry, Gateway, Overlay, Rule,
     plain::{PLAIN_BACKEND, PLAIN_TAG},
@@ -37,6 +37,7 @@ pub use load::{load, parse};
 pub use secret::Secret;
 pub use section::{
     access::{Access, Cidr},
+    acme::{Acme, Challenge, HmacKey},
     api::{Api, ApiListen},
     backend::{Backend, BackendState},
     certificate::{Certificate, CertificateFiles},

@@ -81,6 +81,7 @@ fn is_optional(key: &Key) -> bool {
         "listeners",
         "tls",
         "certificates",
+        "acme",
         "http2",
     ];
     let table = key.section().split('.').next();

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    certificate::CertificateStatus,
     gateway::{GatewayStatus, PoolStatus},
     hosts::{HostsOrder, HostsStatus},
     report::PoolTally,
@@ -277,19 +278,6 @@ pub struct Status {
     /// What is slow, and what fails.
     #[serde(default, skip_serializing_if = "Slow::is_empty")]
     pub slow: Slow,
-}
-
-/// A certificate that clients can be shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CertificateStatus {
-    /// Its name in the configuration.
-    pub name: String,
-    /// Host names and addresses that it is for.
-    pub hosts: Vec<String>,
-    /// Until when it is good, Unix seconds.
-    pub not_after: i64,
-    /// Why its files, as they are now, cannot be taken; the certificate is an older one then.
-    pub error: Option<String>,
 }
 
 /// How a supervisor came into charge of the pool.

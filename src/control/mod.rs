@@ -5,6 +5,7 @@
 //! open with the sender's version, which is read before the rest is judged, so that two programs of
 //! different ages tell their user so instead of calling each other's words malformed.
 
+mod certificate;
 pub mod client;
 pub mod frame;
 mod gateway;
@@ -14,6 +15,7 @@ mod report;
 mod slow;
 mod socket;
 
+pub use certificate::{CertificateStatus, Renewal};
 pub use gateway::*;
 pub use hosts::*;
 pub use message::*;

@@ -6,7 +6,7 @@
 
 mod sealed;
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
@@ -31,6 +31,54 @@ pub struct Front {
     pub certificates: Vec<Shown>,
     /// What tickets are sealed with: the first one seals, all open.
     pub ticket_keys: Vec<TicketKey>,
+    /// What an authority that checks on a host is told.
+    pub challenges: Challenges,
+}
+
+/// What an authority is told that wants proof that a host is ours (ACME). None of it is secret but the keys of `proofs`, which are good
+/// for nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Challenges {
+    /// Of http-01: what is answered, by the last part of the path.
+    pub answers: BTreeMap<String, String>,
+    /// Of tls-alpn-01: what is shown to it.
+    pub proofs: Vec<Proof>,
+}
+
+/// A certificate that proves a host in a handshake, and is none to anybody else: what it says besides, no library takes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The host, in lower case.
+    pub host: String,
+    /// The certificate, in DER.
+    pub certificate: CertificateDer<'static>,
+    key: Zeroizing<Vec<u8>>,
+}
+
+impl Proof {
+    /// One for `host`, with its key in PKCS#8.
+    #[must_use]
+    pub fn new(host: &str, certificate: CertificateDer<'static>, key: Zeroizing<Vec<u8>>) -> Self {
+        Self {
+            host: host.to_ascii_lowercase(),
+            certificate,
+            key,
+        }
+    }
+
+    /// The key, in PKCS#8. The name is long so that each use is seen in review.
+    #[must_use]
+    pub fn expose_key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proof")
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How an address is listened on.

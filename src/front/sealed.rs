@@ -1,9 +1,11 @@
 //! A front door in a memory file that nobody can change any more.
 //!
 //! First the length of the words (eight bytes, little-endian), then the words in JSON, then the bytes that they count: chains, keys,
-//! authorities, ticket keys. So no parser, with buffers of its own, ever sees a key.
+//! authorities, ticket keys, what proves hosts. So no parser, with buffers of its own, ever sees a key. What has come with a later
+//! version stands last, and is nothing to one that does not know it.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io,
     net::SocketAddr,
@@ -18,7 +20,7 @@ use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Front, Gate, Shown, TICKET_KEY, TICKET_NAME, TicketKey};
+use super::{Challenges, Front, Gate, Proof, Shown, TICKET_KEY, TICKET_NAME, TicketKey};
 use crate::{
     certificate::{Certified, Flaw},
     config::{ClientCertificates, Http2, Tls},
@@ -68,6 +70,10 @@ struct Words {
     http2: Http2,
     certificates: Vec<CertificateWords>,
     ticket_keys: Vec<u64>,
+    #[serde(default)]
+    answers: BTreeMap<String, String>,
+    #[serde(default)]
+    proofs: Vec<ProofWords>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -84,6 +90,13 @@ struct GateWords {
 struct CertificateWords {
     name: String,
     chain: Vec<usize>,
+    key: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ProofWords {
+    host: String,
+    certificate: usize,
     key: usize,
 }
 
@@ -113,6 +126,10 @@ impl SealedFront {
         for key in &front.ticket_keys {
             put(&key.name)?;
             put(key.expose())?;
+        }
+        for proof in &front.challenges.proofs {
+            put(&proof.certificate)?;
+            put(proof.expose_key())?;
         }
         sealing::seal(&file)?;
         Ok(Self { file, number })
@@ -188,6 +205,11 @@ impl Words {
             chain: lengths(one.certified.chain()),
             key: one.certified.expose_key().len(),
         });
+        let proofs = front.challenges.proofs.iter().map(|one| ProofWords {
+            host: one.host.clone(),
+            certificate: one.certificate.len(),
+            key: one.expose_key().len(),
+        });
         Self {
             number,
             gates: gates.collect(),
@@ -195,6 +217,8 @@ impl Words {
             http2: front.http2,
             certificates: certificates.collect(),
             ticket_keys: front.ticket_keys.iter().map(|key| key.made_at).collect(),
+            answers: front.challenges.answers.clone(),
+            proofs: proofs.collect(),
         }
     }
 
@@ -231,12 +255,23 @@ impl Words {
             let name = name.map_err(|_| FrontError::CutOff)?;
             ticket_keys.push(TicketKey::new(name, secret, made_at));
         }
+        let mut proofs = Vec::new();
+        for words in self.proofs {
+            let certificate = CertificateDer::from(rest.take(words.certificate)?.to_vec());
+            let key = Zeroizing::new(rest.take(words.key)?.to_vec());
+            proofs.push(Proof::new(&words.host, certificate, key));
+        }
+        let challenges = Challenges {
+            answers: self.answers,
+            proofs,
+        };
         Ok(Front {
             gates,
             tls: self.tls,
             http2: self.http2,
             certificates,
             ticket_keys,
+            challenges,
         })
     }
 }
@@ -261,6 +296,11 @@ mod tests {
             client_certificates: ClientCertificates::Required,
             authorities: vec![authority.clone(), authority],
         };
+        let der = certified.chain()[0].clone();
+        let shown = Shown {
+            name: "one".to_owned(),
+            certified: Arc::new(certified),
+        };
         Front {
             gates: vec![gate],
             tls: Tls {
@@ -272,11 +312,12 @@ mod tests {
                 lease: Http2Lease::Connection,
                 max_streams: 9,
             },
-            certificates: vec![Shown {
-                name: "one".to_owned(),
-                certified: Arc::new(certified),
-            }],
+            certificates: vec![shown],
             ticket_keys: vec![TicketKey::new([1; 16], Zeroizing::new([2; 32]), 3)],
+            challenges: Challenges {
+                answers: [("token".to_owned(), "answer".to_owned())].into(),
+                proofs: vec![Proof::new("a.example", der, vec![2; 32].into())],
+            },
         }
     }
 

@@ -4,6 +4,8 @@
 //! no room is dropped and counted. A worker that is killed leaves what it wrote to the end; a supervisor that is killed takes
 //! with it what it had read and not sent.
 
+#[cfg(all(test, tpp_loom))]
+mod loom_models;
 mod record;
 mod ring;
 

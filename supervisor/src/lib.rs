@@ -5,6 +5,7 @@
 //! | [`run`], `prepare` | the supervisor's life: what is taken over or opened, what is started, and the end |
 //! | `fleet`, `process` | the worker processes: started, watched, replaced, drained |
 //! | `front` | the front door: certificates, keys of session tickets |
+//! | `acme` | certificates that tpp gets by itself: ordered, proved, renewed, kept |
 //! | `refresh` | runs the logins that are due and installs their tokens |
 //! | [`provider`] | one credential in, one token or one clear error out |
 //! | [`schedule`] | pure rules: which slot logs in when |
@@ -23,6 +24,7 @@
 //! | [`dev`] | the whole thing in front of a stand-in for DolphinDB |
 #![forbid(unsafe_code)]
 
+mod acme;
 pub mod desired;
 pub mod dev;
 mod doorbell;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::TcpListener,
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
@@ -12,7 +13,7 @@ use std::{
 
 use anyhow::Context;
 use tokio::{
-    sync::{OwnedMutexGuard, oneshot, watch},
+    sync::{oneshot, watch},
     task::JoinHandle,
 };
 use tpp::{
@@ -27,6 +28,7 @@ use tpp::{
 use tracing::{info, warn};
 
 use crate::{
+    acme::{self, Acme},
     desired::{Desired, first_state},
     doorbell,
     doors::{all::Doors, control::reply_to},
@@ -105,33 +107,29 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let hosts = Hosts::begin(&prepared.config, &pools)?.map(Arc::new);
     let refused = hosts.as_ref().map(|hosts| stop_if_refused(hosts, &handle));
     let plans = Arc::new(plans);
+    let acme = Arc::new(Acme::first(&state));
     let desired = Arc::new(Desired::new(Arc::clone(&plans), state));
-    let (front, sealed) = front_door(&mut prepared, &handle)?;
-    let front = Arc::new(front);
+    let (front, sealed) = front_door(&mut prepared, &handle, &acme)?;
     let life = hosts.as_ref().map(|hosts| hosts.share_lock()).transpose();
     let life = life.context("share the lock of this host's life")?;
     let fleet = fleet(&mut prepared, (Arc::new(plan), sealed), life)?;
     let turn = Arc::<tokio::sync::Mutex<()>>::default();
     let caller = prepared.caller.take();
-    // Another upgrade, which would end this process, waits until the caller of this one is answered.
-    let turn_of_caller = caller
-        .as_ref()
-        .and_then(|_| Arc::clone(&turn).try_lock_owned().ok());
-    renew_workers(prepared.start_kind, (caller, turn_of_caller), &handle);
+    renew_workers(prepared.start_kind, (caller, &turn), &handle);
     let parts = Parts {
         report: fleet.report(),
         fleet: handle.clone(),
         plans: Arc::clone(&plans),
         desired,
-        front: Arc::clone(&front),
+        front: Arc::new(front),
+        acme,
         turn: Arc::clone(&turn),
         hosts: hosts.clone(),
     };
     let (orders, outlook, doors) = parts.join(prepared)?;
     let keeping = tokio::spawn(keep(plans, stock, bell));
     tokio::spawn(follow(signals, handle, Arc::clone(&orders), hosts.clone()));
-    tokio::spawn(front::watch(front, turn));
-    tell(&outlook);
+    begin_by_themselves(&outlook, turn);
     let exporting = Exporting::begin(&outlook);
     let servers = doors.open(orders, outlook);
     let workers_stay = fleet.run(received).await;
@@ -160,15 +158,21 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
 fn front_door(
     prepared: &mut Prepared,
     handle: &FleetHandle,
+    acme: &Acme,
 ) -> anyhow::Result<(FrontDoor, Option<Arc<SealedFront>>)> {
     let sockets: Vec<_> = prepared.listeners.iter().map(|(one, _)| *one).collect();
     let wanted = front::Wanted::of(&prepared.config, &sockets);
     let former = prepared.former_front.take();
-    FrontDoor::first(handle.clone(), wanted, former)
+    FrontDoor::first(handle.clone(), (wanted, acme.own()), former)
 }
 
-/// Begins what tells of the state, to the end of the process, and sees to children that are nobody's.
-fn tell(outlook: &Arc<Outlook>) {
+/// Begins what goes on by itself to the end of the process: what changes of the front door without an order, what tells of the state, and
+/// what sees to children that are nobody's.
+fn begin_by_themselves(outlook: &Arc<Outlook>, turn: Arc<tokio::sync::Mutex<()>>) {
+    let by = (Arc::clone(&outlook.front), Arc::clone(&outlook.plans));
+    let acme = Arc::clone(&outlook.acme);
+    tokio::spawn(acme::run(acme, by, outlook.desired.follow()));
+    tokio::spawn(front::watch(Arc::clone(&outlook.front), turn));
     tokio::spawn(announce(Arc::clone(outlook)));
     tokio::spawn(reports::write(Arc::clone(outlook)));
     tokio::spawn(answers::watch(Arc::clone(outlook)));
@@ -182,6 +186,7 @@ struct Parts {
     plans: Arc<Plans>,
     desired: Arc<Desired>,
     front: Arc<FrontDoor>,
+    acme: Arc<Acme>,
     turn: Arc<tokio::sync::Mutex<()>>,
     hosts: Option<Arc<Hosts>>,
 }
@@ -200,8 +205,7 @@ impl Parts {
             stock,
             ..
         } = prepared;
-        let addresses = listeners.iter().map(|(listening, _)| *listening).collect();
-        let in_force = first_in_force(config, addresses, &stock);
+        let in_force = first_in_force(config, &listeners, &stock);
         let doors = Doors {
             health: health.1,
             api,
@@ -213,6 +217,7 @@ impl Parts {
             plans: Arc::clone(&self.plans),
             desired: Arc::clone(&self.desired),
             front: Arc::clone(&self.front),
+            acme: self.acme,
             in_force: Arc::clone(&in_force),
             health_listen: health.0.to_string(),
             api_listen: doors.api.as_ref().map(ToString::to_string),
@@ -253,7 +258,12 @@ impl Parts {
     }
 }
 
-fn first_in_force(config: Config, addresses: Vec<Listening>, stock: &Stock) -> Arc<InForce> {
+fn first_in_force(
+    config: Config,
+    listeners: &[(Listening, TcpListener)],
+    stock: &Stock,
+) -> Arc<InForce> {
+    let addresses = listeners.iter().map(|(listening, _)| *listening).collect();
     let configurations = &stock.region().supervisors().configurations;
     configurations.add(1);
     Arc::new(InForce::first(config, addresses, configurations.get()))
@@ -323,9 +333,13 @@ fn fleet(
 /// Has those workers replaced that a predecessor started otherwise than we would, and tells who waits for it.
 fn renew_workers(
     start_kind: StartKind,
-    (caller, turn): (Option<UnixStream>, Option<OwnedMutexGuard<()>>),
+    (caller, turn): (Option<UnixStream>, &Arc<tokio::sync::Mutex<()>>),
     fleet: &FleetHandle,
 ) {
+    // Another upgrade, which would end this process, waits until the caller of this one is answered.
+    let turn = caller
+        .as_ref()
+        .and_then(|_| Arc::clone(turn).try_lock_owned().ok());
     if start_kind == StartKind::Started {
         return;
     }

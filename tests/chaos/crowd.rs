@@ -17,15 +17,17 @@ use crate::{
         dice::Dice,
         journal::Journal,
         patience,
-        proxy::Proxy,
         upstream::{Oracle, Seen},
     },
     endings::{DRIP, Stalled},
     judge::{Complaint, Judge, What},
     kinds::KINDS,
     line::{Line, Place},
+    scene::Scene,
+    streams,
     visit::Visit,
 };
+use tokio_rustls::TlsConnector;
 
 /// More than there are tokens, so that some stand in line most of the time.
 pub(crate) const CLIENTS: usize = 24;
@@ -35,7 +37,10 @@ const MOST_STALLED: usize = 4;
 /// What all clients share.
 pub(crate) struct Crowd<'a> {
     address: SocketAddr,
-    oracle: Oracle,
+    /// Where clients come over TLS, and with what.
+    pub(crate) front: SocketAddr,
+    pub(crate) tls: TlsConnector,
+    pub(crate) oracle: Oracle,
     journal: &'a Journal,
     complaints: Mutex<Vec<Complaint>>,
     line: Mutex<Line>,
@@ -60,11 +65,13 @@ pub(crate) struct Paused<'a, 'b>(&'a Crowd<'b>);
 // === impl Crowd ===
 
 impl<'a> Crowd<'a> {
-    pub(crate) fn new(seed: u64, proxy: &Proxy, oracle: &Oracle, journal: &'a Journal) -> Self {
+    pub(crate) fn new(seed: u64, scene: &Scene, journal: &'a Journal) -> Self {
         let dice = |number| Mutex::new(Dice::new(seed.wrapping_add(1000 + number)));
         Self {
-            address: proxy.address(),
-            oracle: oracle.clone(),
+            address: scene.proxy.address(),
+            front: scene.front,
+            tls: streams::trusting(&scene.authority),
+            oracle: scene.oracle().clone(),
             journal,
             complaints: Mutex::default(),
             line: Mutex::default(),
@@ -136,7 +143,7 @@ impl<'a> Crowd<'a> {
         let connected = Instant::now();
         match Client::try_connect_watched(self.address, &self.oracle) {
             Ok(client) => {
-                self.connections.fetch_add(1, Relaxed);
+                self.note_connection();
                 Some(Visit::new(self, client, connected))
             }
             Err(error) => {
@@ -195,6 +202,10 @@ impl<'a> Crowd<'a> {
             let _over = SetAtDrop(&over);
             meanwhile()
         })
+    }
+
+    pub(crate) fn note_connection(&self) {
+        self.connections.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn note_served(&self) {

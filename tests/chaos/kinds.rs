@@ -12,13 +12,14 @@ use crate::{
     crowd::Crowd,
     endings,
     judge::What,
+    streams,
     visit::{Over, Visit},
 };
 
 type Act = fn(&Crowd, &mut Dice);
 
 /// All that clients do, the common more often than the strange.
-pub(crate) const KINDS: [(&str, Act); 18] = [
+pub(crate) const KINDS: [(&str, Act); 22] = [
     ("keep-alive", |crowd, dice| stay(crowd, dice, 8)),
     ("keep-alive", |crowd, dice| stay(crowd, dice, 8)),
     ("keep-alive", |crowd, dice| stay(crowd, dice, 30)),
@@ -37,6 +38,10 @@ pub(crate) const KINDS: [(&str, Act); 18] = [
     ("reading no more", endings::stop_reading),
     ("dripping reader", endings::drip_from),
     ("dripping sender", endings::drip_into),
+    ("streams", streams::ask_at_once),
+    ("streams", streams::ask_at_once),
+    ("streams", streams::ask_at_once),
+    ("streams taken back", streams::take_back),
 ];
 
 pub(crate) fn pause(dice: &mut Dice, most_ms: usize) {

@@ -2,8 +2,8 @@
 //!
 //! Workers are killed, stopped and made to hang; supervisors killed, stopped and followed by others; configurations
 //! reloaded, good and bad; workers and the executable replaced; tokens expire, logins fail, the upstream is cut off or
-//! away; tpp is moved to another upstream and back. Of the two upstreams one or both speak TLS, by the seed. Clients read
-//! no more, drip, end their side, and leave while the upstream works for them ([`endings`]). The upstreams' judge watches
+//! away; tpp is moved to another upstream and back. Of the two upstreams one or both speak TLS, by the seed. Clients come plainly, or
+//! over TLS with HTTP/2 and several requests at once ([`streams`]). They read no more, drip, end their side, and leave while the upstream works for them ([`endings`]). The upstreams' judge watches
 //! that each slot has one holder and each connection one slot, that a token is seen by the very upstream that issued it,
 //! and that none is at work for two; clients complain of what they did not get, and [`judge`] says what the faults explain; [`line`] watches who is served before whom. From
 //! time to time all is healed and all clients pause: then every count must be exact, every slot must be there to
@@ -14,6 +14,9 @@
 //! that are left out while all others stay as they are: it narrows a failure down.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
+#[allow(dead_code, reason = "its clients without HTTP/2 are for others")]
+#[path = "../common/browser.rs"]
+mod browser;
 #[path = "../common/mod.rs"]
 mod common;
 mod crowd;
@@ -28,6 +31,9 @@ mod quiet;
 mod scene;
 mod schedule;
 mod servers;
+#[path = "../common/http2.rs"]
+mod speaks;
+mod streams;
 mod visit;
 
 use std::{
@@ -65,7 +71,7 @@ fn main() -> ExitCode {
 fn run(seed: u64, time: Duration) {
     let journal = Journal::begin();
     let mut scene = Scene::set(seed, &journal);
-    let crowd = Crowd::new(seed, &scene.proxy, scene.oracle(), &journal);
+    let crowd = Crowd::new(seed, &scene, &journal);
     let mut schedule = Schedule::new(seed);
     let work = |number: usize| crowd.act(number);
     while_clients_work(CLIENTS, work, || schedule.run(&mut scene, &crowd, time));

@@ -1,11 +1,13 @@
 //! The tpp and the upstream under torment, what is wrong with them now, and how it is put right.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use crate::{
+    browser::{Authority, Issued},
     common::{
         command::Outcome,
         journal::Journal,
@@ -27,6 +29,12 @@ const WORKERS: usize = 3;
 pub(crate) const WORKER_TIMEOUT: Duration = Duration::from_secs(6);
 /// A token turned down younger than this is not renewed at once.
 const FRESH: Duration = Duration::from_secs(6);
+
+/// Where clients come over TLS; they are shown one certificate.
+const FRONT: &str = "\n[[listeners]]\naddress = \"127.0.0.2:0\"\ntls = true\n\
+                     [[certificates]]\nname = \"one\"\ncert_file = \"one.pem\"\nkey_file = \"one.key\"\n";
+/// Whom it is for.
+pub(crate) const HOST: &str = "tpp.test";
 
 /// How the supervisor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +60,10 @@ pub(crate) enum Wrong {
 /// The whole.
 pub(crate) struct Scene<'a> {
     pub(crate) proxy: Proxy,
+    /// Whom clients over TLS trust, and where they come.
+    pub(crate) authority: Authority,
+    pub(crate) front: SocketAddr,
+    certificate: Issued,
     pub(crate) servers: Servers,
     pub(crate) judge: Judge,
     pub(crate) journal: &'a Journal,
@@ -83,9 +95,16 @@ impl<'a> Scene<'a> {
             users.push_back(name_user(&servers, &mut users_named));
         }
         let abandoned = ["wait", "login"][usize::from(seed.is_multiple_of(2))];
-        let settings = settings(&servers, abandoned, &users, WORKERS);
+        let authority = Authority::new();
+        let certificate = authority.issue(&[HOST]);
+        let settings = settings(&servers, abandoned, &users, WORKERS, &certificate);
+        let proxy = Proxy::start_copy(&settings);
+        let front = proxy.status().listen[1].parse().expect("an address");
         Self {
-            proxy: Proxy::start_copy(&settings),
+            proxy,
+            authority,
+            front,
+            certificate,
             servers,
             abandoned,
             judge: Judge::default(),
@@ -136,7 +155,13 @@ impl<'a> Scene<'a> {
             let name = name_user(&self.servers, &mut self.users_named);
             self.users.push_back(name);
         }
-        self.settings = settings(&self.servers, self.abandoned, &self.users, workers);
+        self.settings = settings(
+            &self.servers,
+            self.abandoned,
+            &self.users,
+            workers,
+            &self.certificate,
+        );
         self.settings.write_to(self.proxy.directory());
     }
 
@@ -224,11 +249,11 @@ impl<'a> Scene<'a> {
     pub(crate) fn stop(&self, pid: u32) -> Held {
         let since = Instant::now();
         processes::stop(pid);
-        let mut ports = processes::peers_of(pid, self.proxy.address());
+        let mut ports = self.peers_of(pid);
         // A supervisor that has it drain tells it to go on.
         while processes::is_alive(pid) && !processes::is_stopped(pid) {
             processes::stop(pid);
-            ports.extend(processes::peers_of(pid, self.proxy.address()));
+            ports.extend(self.peers_of(pid));
         }
         self.note(format!(
             "worker {pid} stopped with {} connections",
@@ -240,6 +265,13 @@ impl<'a> Scene<'a> {
             read: Instant::now(),
             ports,
         }
+    }
+
+    /// The ports of the clients whose connections a worker has.
+    fn peers_of(&self, pid: u32) -> HashSet<u16> {
+        let doors = [self.proxy.address(), self.front];
+        let peers = doors.map(|door| processes::peers_of(pid, door));
+        peers.into_iter().flatten().collect()
     }
 
     fn right_the_supervisor(&mut self) {
@@ -364,6 +396,7 @@ fn settings(
     abandoned: &str,
     users: &VecDeque<String>,
     workers: usize,
+    certificate: &Issued,
 ) -> Settings {
     let settings = servers
         .settings()
@@ -377,7 +410,10 @@ fn settings(
         .set("workers.worker_timeout_seconds", WORKER_TIMEOUT.as_secs())
         // Longer than any connection lasts: draining cuts nobody.
         .set("workers.drain_timeout_seconds", 120)
-        .set("token.login_timeout_seconds", 3);
+        .set("token.login_timeout_seconds", 3)
+        .further(FRONT)
+        .file("one.pem", &certificate.pem)
+        .file("one.key", &certificate.key());
     users
         .iter()
         .fold(settings, |settings, user| settings.known_account(user, 1))

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use tpp::control::{PoolStatus, Status, TokenStatus, WorkerStatus};
 
 use super::{
+    built::built,
     client::Client,
     command::{Outcome, run},
     message::{Answer, Request},
@@ -16,7 +17,7 @@ use super::{
 impl Proxy {
     /// Runs `tppctl` on this tpp.
     pub(crate) fn ctl(&self, arguments: &[&str]) -> Outcome {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tppctl"));
+        let mut command = Command::new(built("tppctl"));
         run(command
             .arg("--socket")
             .arg(self.control_socket())

@@ -34,6 +34,11 @@ pub(crate) struct Client {
     oracle: Option<Oracle>,
 }
 
+/// The name of a connection that is not this kind of client's.
+pub(crate) fn next_conn() -> ConnId {
+    LAST_CONN.fetch_add(1, Relaxed) + 1
+}
+
 // === impl Client ===
 
 impl Client {
@@ -72,10 +77,9 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(patience()))?;
         stream.set_write_timeout(Some(patience()))?;
-        let id = LAST_CONN.fetch_add(1, Relaxed) + 1;
         Ok(Self {
             reader: BufReader::new(stream),
-            id,
+            id: next_conn(),
             sent: 0,
             begun: 0,
             answered: 0,

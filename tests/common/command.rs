@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::wait_for;
+use super::{built::built, wait_for};
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,19 +19,12 @@ pub(crate) struct Outcome {
     pub(crate) err: String,
 }
 
-/// The executable `tpp`. Cargo builds it for the supervisor's own tests, beside `tppctl`; `TPP_TEST_EXECUTABLE` names
-/// another, such as an optimized one.
+/// The executable `tpp`; `TPP_TEST_EXECUTABLE` names another than the one just built, such as an optimized one.
 pub(crate) fn tpp_executable() -> PathBuf {
     if let Some(path) = env::var_os("TPP_TEST_EXECUTABLE") {
         return path.into();
     }
-    let path = Path::new(env!("CARGO_BIN_EXE_tppctl")).with_file_name("tpp");
-    assert!(
-        path.exists(),
-        "{} is missing: run `cargo test` in the workspace's root, or `cargo build` first",
-        path.display()
-    );
-    path
+    built("tpp")
 }
 
 /// `tpp` with no variable in its environment that it would heed.

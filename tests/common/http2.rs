@@ -1,9 +1,12 @@
 //! A client that speaks HTTP/2. Not in `common/mod.rs`: the other test programs need not be built with the library.
 
-use std::{future::poll_fn, net::SocketAddr};
+use std::{future::poll_fn, net::SocketAddr, task::Poll};
 
 use bytes::Bytes;
-use h2::{Reason, client::SendRequest};
+use h2::{
+    Reason, SendStream,
+    client::{ResponseFuture, SendRequest},
+};
 use http::{Method, Request, Response};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -36,10 +39,28 @@ pub(crate) struct Answered {
 
 impl Http2 {
     pub(crate) async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
-        let (streams, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+        Self::try_over(stream).await.expect("HTTP/2")
+    }
+
+    /// The same, where it may fail.
+    pub(crate) async fn try_over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Self, h2::Error> {
+        let (streams, connection) = h2::client::handshake(stream).await?;
         // Its end is seen by whoever asks next.
         drop(tokio::spawn(connection));
-        Self { streams }
+        Ok(Self { streams })
+    }
+
+    /// Begins to ask; `is_all`: no body follows.
+    pub(crate) async fn open(
+        &self,
+        request: Request<()>,
+        is_all: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        let mut streams = self.streams.clone();
+        poll_fn(|cx| streams.poll_ready(cx)).await?;
+        streams.send_request(request, is_all)
     }
 
     /// Asks, and reads the answer.
@@ -48,10 +69,18 @@ impl Http2 {
         request: Request<()>,
         body: Option<Vec<u8>>,
     ) -> Result<Answered, h2::Error> {
+        self.ask_noting(request, body, || {}).await
+    }
+
+    /// The same, calling `on_head` when the answer begins.
+    pub(crate) async fn ask_noting(
+        &self,
+        request: Request<()>,
+        body: Option<Vec<u8>>,
+        on_head: impl FnOnce(),
+    ) -> Result<Answered, h2::Error> {
         let exchange = async {
-            let mut streams = self.streams.clone();
-            poll_fn(|cx| streams.poll_ready(cx)).await?;
-            let (answer, mut out) = streams.send_request(request, body.is_none())?;
+            let (answer, mut out) = self.open(request, body.is_none()).await?;
             if let Some(mut rest) = body {
                 while !rest.is_empty() {
                     out.reserve_capacity(rest.len());
@@ -64,6 +93,7 @@ impl Http2 {
                 out.send_data(Bytes::new(), true)?;
             }
             let (head, mut stream) = answer.await?.into_parts();
+            on_head();
             let mut body = Vec::new();
             while let Some(piece) = stream.data().await {
                 let piece = piece?;
@@ -111,4 +141,37 @@ impl Http2 {
 pub(crate) fn is_for_another_connection(error: &h2::Error) -> bool {
     error.is_go_away() && error.reason() == Some(Reason::NO_ERROR)
         || error.reason() == Some(Reason::REFUSED_STREAM)
+}
+
+/// Polls all of them until each is done.
+#[allow(
+    dead_code,
+    reason = "not every test program that speaks HTTP/2 asks several things at once"
+)]
+pub(crate) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut waiting: Vec<_> = futures
+        .into_iter()
+        .map(|one| (Box::pin(one), None))
+        .collect();
+    poll_fn(|cx| {
+        let mut is_done = true;
+        for (future, output) in &mut waiting {
+            if output.is_none() {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(ready) => *output = Some(ready),
+                    Poll::Pending => is_done = false,
+                }
+            }
+        }
+        if is_done {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    waiting
+        .into_iter()
+        .filter_map(|(_, output)| output)
+        .collect()
 }

@@ -13,6 +13,7 @@ use std::{
 };
 
 mod asking;
+pub(crate) mod built;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod dice;

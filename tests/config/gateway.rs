@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tpp::config::{
-    Affinity, ApiListen, BackendState, HealthKind, LoginMethod, Provider, RateHeaders, RateKey,
-    TimeoutOverride, TrustedProxies,
+    Affinity, ApiListen, BackendState, Challenge, HealthKind, LoginMethod, Provider, RateHeaders,
+    RateKey, TimeoutOverride, TrustedProxies,
 };
 
 use crate::*;
@@ -87,7 +87,37 @@ const FULL: &str = r#"
     cors_origins = ["https://ops.example"]
     persist = false
     require_if_match = true
+    [[listeners]]
+    address = "127.0.0.1:8443"
+    tls = true
+    [acme]
+    enabled = true
+    directory = "https://ca.example/dir"
+    email = "ops@example.com"
+    accept_terms = true
+    challenge = "tls-alpn-01"
+    eab_kid = "kid-1"
+    eab_hmac_key = "c2VjcmV0"
 "#;
+
+#[test]
+fn every_key_of_acme_arrives_and_its_key_shows_nowhere() {
+    let config = toml(FULL);
+    let acme = &config.front.acme;
+    assert!(acme.enabled && acme.accept_terms);
+    assert_eq!(acme.url(), "https://ca.example/dir");
+    assert_eq!(acme.email.as_deref(), Some("ops@example.com"));
+    assert_eq!(acme.challenge, Challenge::TlsAlpn01);
+    assert_eq!(acme.eab_kid.as_deref(), Some("kid-1"));
+    let key = acme.eab_hmac_key.as_ref().unwrap();
+    assert_eq!(key.expose(), b"secret");
+    assert_eq!(format!("{key:?}"), "HmacKey(…)");
+    let named = toml(
+        "upstream = { host = 'h' }\nacme.directory = 'letsencrypt-staging'\n[[credentials]]\nusername = 'u'\npassword = 'p'\n",
+    );
+    let staging = "https://acme-staging-v02.api.letsencrypt.org/directory";
+    assert_eq!(named.front.acme.url(), staging);
+}
 
 #[test]
 fn every_key_of_a_full_pool_and_backend_arrives() {

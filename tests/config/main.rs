@@ -12,7 +12,7 @@ mod messages;
 mod values;
 
 /// Relative, so that the messages hold no directory of this machine; tests run in the package's own.
-const FIXTURES: &str = "tests/fixtures/config";
+const FIXTURES: &str = "fixtures/config";
 
 /// Begins the password of every fixture.
 const PASSWORD: &str = "hunter2";

@@ -10,7 +10,7 @@ use super::{
 
 const FULL: &str = "tpp_tls_handshakes_total{result=\"full\"}";
 const RESUMED: &str = "tpp_tls_handshakes_total{result=\"resumed\"}";
-const FAILED: &str = "tpp_tls_handshakes_total{result=\"failed\"}";
+pub(crate) const FAILED: &str = "tpp_tls_handshakes_total{result=\"failed\"}";
 
 #[test]
 fn a_certificate_is_chosen_by_the_name_that_is_asked_for() {
@@ -77,6 +77,26 @@ fn an_older_version_than_may_be_is_refused() {
     assert!(old.connect(secure(&proxy), "a.test").is_err());
     let new = Browser::trusting(&scene.authority);
     assert!(new.connect(secure(&proxy), "a.test").is_ok());
+}
+
+#[test]
+fn of_the_ciphers_that_both_speak_the_first_of_the_servers_is_taken() {
+    use rustls::CipherSuite::{
+        TLS13_AES_128_GCM_SHA256 as SHORT, TLS13_AES_256_GCM_SHA384 as LONG,
+        TLS13_CHACHA20_POLY1305_SHA256 as OTHER,
+    };
+    let (scene, _) = Scene::new("", DEFAULT_HOST).certificate("one", &["a.test"]);
+    let proxy = scene.start();
+    for (offered, taken) in [
+        (&[OTHER, SHORT, LONG][..], LONG),
+        (&[LONG, SHORT, OTHER], LONG),
+        (&[OTHER, SHORT], SHORT),
+        (&[OTHER], OTHER),
+    ] {
+        let browser = Browser::offering(&scene.authority, offered);
+        let client = browser.connect(secure(&proxy), "a.test");
+        assert_eq!(client.expect("a handshake").suite(), Some(taken));
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// What was agreed on with a client that speaks both, and its connection.
-async fn agreed(
+pub(crate) async fn agreed(
     proxy: &Proxy,
     scene: &Scene,
 ) -> (Option<Vec<u8>>, tokio_rustls::client::TlsStream<TcpStream>) {

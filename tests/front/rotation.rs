@@ -1,46 +1,67 @@
 //! Certificates that change while clients come and go, and files that are broken.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
 
 use super::{
-    browser::Browser,
-    common::{load::while_clients_work, wait_until},
+    browser::{Browser, Secure},
+    common::{load::while_clients_work, settings::Settings, wait_until},
+    handshakes::FAILED,
     scene::{DEFAULT_HOST, Scene, secure, with_files},
 };
 
+/// Two of each kind.
+const CLIENTS: usize = 6;
+
 #[test]
-fn ten_rotations_under_load_fail_no_handshake() {
+fn ten_rotations_and_ten_reloads_under_load_fail_no_handshake_and_no_request() {
     let (scene, _) = Scene::new("", DEFAULT_HOST).certificate("one", &["a.test"]);
     let proxy = scene.start();
     let address = secure(&proxy);
-    let served = AtomicUsize::new(0);
-    let come = |_| {
-        // Each with a handshake from its beginning.
-        let browser = Browser::trusting(&scene.authority);
-        let mut client = browser.connect(address, "a.test").expect("a handshake");
+    let served = [const { AtomicUsize::new(0) }; CLIENTS];
+    let regular = Browser::trusting(&scene.authority);
+    let kept: [Mutex<Option<Secure>>; CLIENTS] = Default::default();
+    let come = |number: usize| {
+        let new = |browser: &Browser| browser.connect(address, "a.test").expect("a handshake");
+        let mut kept = kept[number].lock().expect("one thread a client");
+        let client = match (number % 3, kept.take()) {
+            // With a handshake from its beginning, or going on with a session, or always over one connection.
+            (0, _) => new(&Browser::trusting(&scene.authority)),
+            (1, _) | (_, None) => new(&regular),
+            (_, Some(client)) => client,
+        };
+        let client = kept.insert(client);
         let answer = client.get("a.test", "/").expect("an answer");
         assert_eq!(answer.status, 200);
-        served.fetch_add(1, SeqCst);
+        assert_eq!(answer.field("connection"), None, "it is not to end");
+        served[number].fetch_add(1, SeqCst);
     };
     let pids = proxy.worker_pids();
-    let rotate = || {
-        let issued = scene.authority.issue(&["a.test"]);
-        with_files(scene.settings.clone(), "one", &issued).write_to(proxy.directory());
+    let reload = |settings: &Settings, what: &str| {
+        settings.write_to(proxy.directory());
         let outcome = proxy.ctl(&["reload"]);
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
-        assert!(
-            outcome.out.contains("certificates (1 changed)"),
-            "{outcome:?}"
-        );
-        let before = served.load(SeqCst);
-        wait_until("the new one is shown, and clients go on", || {
-            let browser = Browser::trusting(&scene.authority);
-            let client = browser.connect(address, "a.test").expect("a handshake");
-            client.shown() == issued.der && served.load(SeqCst) > before
+        assert!(outcome.out.contains(what), "{outcome:?}");
+        let before = served.each_ref().map(|count| count.load(SeqCst));
+        wait_until("all clients go on", || {
+            let mut counts = served.iter().zip(before);
+            counts.all(|(count, before)| count.load(SeqCst) > before)
         });
     };
-    while_clients_work(3, come, || (0..10).for_each(|_| rotate()));
+    let rotate = |round: usize| {
+        let issued = scene.authority.issue(&["a.test"]);
+        let settings = with_files(scene.settings.clone(), "one", &issued);
+        reload(&settings, "certificates (1 changed)");
+        let shown = Browser::trusting(&scene.authority).connect(address, "a.test");
+        assert_eq!(shown.expect("a handshake").shown(), issued.der);
+        let host = DEFAULT_HOST.replace("default", &format!("round-{round}.test"));
+        reload(&settings.further(&host), "virtual_hosts");
+    };
+    while_clients_work(CLIENTS, come, || (0..10).for_each(rotate));
     assert_eq!(proxy.worker_pids(), pids, "no worker is replaced for it");
+    assert_eq!(proxy.metric(FAILED), Some(0.0));
 }
 
 #[test]

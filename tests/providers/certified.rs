@@ -26,7 +26,7 @@ impl Server {
     /// One whose tokens are good for `life` seconds, and that knows the client of the recipe by `secret`, shown by `auth`.
     fn start(secret: &str, auth: &str, life: u64) -> Self {
         let clients = json!([{"id": "reports", "secret": secret, "auth": auth}]);
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/oidc/server.mjs");
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/oidc/server.mjs");
         let mut process = Command::new("node")
             .arg(program)
             .arg(json!({"life": life, "clients": clients}).to_string())

@@ -56,7 +56,7 @@ pub(crate) struct Account {
 const KEYS: [&str; 2] = ["c2VjcmV0-first-key", "c2VjcmV0-second-key"];
 
 static PAGE: LazyLock<String> = LazyLock::new(|| {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/providers.md");
     std::fs::read_to_string(path).expect("the page of recipes")
 });
 

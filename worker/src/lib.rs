@@ -151,7 +151,7 @@ pub fn run(args: WorkerArgs) -> anyhow::Result<()> {
 pub fn serve(inherited: Inherited, papers: Papers) -> anyhow::Result<()> {
     // By the system's own dice: traces begun by workers of several machines are told apart by it.
     fastrand::seed(RandomState::new().hash_one(std::process::id()));
-    let log = log::start(&papers.plan.1.settings).context("begin to log")?;
+    let log = log::start(&papers.plan.1.settings);
     // Pingora's own thread pools are not used: one thread, whose tasks need no lock against each other.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

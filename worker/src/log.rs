@@ -52,20 +52,17 @@ pub(crate) struct Log {
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Starts logging. A second start in one process changes nothing.
-///
-/// # Errors
-/// If the system has no thread left.
-pub(crate) fn start(settings: &WorkerSettings) -> io::Result<Log> {
+pub(crate) fn start(settings: &WorkerSettings) -> Log {
     let out: Box<dyn Write + Send> = match &settings.log_output {
         LogOutput::Stderr => Box::new(io::stderr()),
         LogOutput::File(path) => Box::new(log_file(path)),
     };
-    let written = LogLines::begin(out, ROOM, |dropped| {
+    let written = LogLines::new(out, ROOM, |dropped| {
         warn!(
             dropped,
             "log lines were dropped: their reader stood still, or they could not be written"
         );
-    })?;
+    });
     let writer = written.clone();
     let make = move || writer.clone();
     let (filter, handle) = reload::Layer::new(filter(&settings.log_filter));
@@ -83,10 +80,10 @@ pub(crate) fn start(settings: &WorkerSettings) -> io::Result<Log> {
         .with(cap())
         .with(lines)
         .try_init();
-    Ok(Log {
+    Log {
         filter: handle,
         lines: written,
-    })
+    }
 }
 
 impl Log {

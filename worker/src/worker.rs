@@ -83,6 +83,8 @@ pub(crate) struct Worker {
     pub(crate) limit: Limit,
     /// How, where it is not plainly; `None`: it is everywhere.
     gates: Mutex<Option<Arc<Gates>>>,
+    /// Whether a request may be an authority's that checks on a host: a request looks at no more, as long as none is.
+    pub(crate) has_answers: AtomicBool,
     /// Whose turn it is to shake hands.
     pub(crate) handshakes: Semaphore,
     /// Which tokens may be stale.
@@ -125,6 +127,7 @@ impl Worker {
             emptied: Notify::new(),
             limit,
             gates: Mutex::new(None),
+            has_answers: AtomicBool::new(false),
             handshakes: Semaphore::new(MOST_HANDSHAKES),
             doubts: Doubts::default(),
             muffler: Muffler::default(),
@@ -272,7 +275,9 @@ impl Worker {
 
     /// Lets clients in by these gates from now on.
     pub(crate) fn take_gates(&self, gates: Gates) {
+        let has_answers = gates.challenges.has_answers();
         *self.gates.lock() = Some(Arc::new(gates));
+        self.has_answers.store(has_answers, Relaxed);
     }
 
     /// All gates, if there are any.

@@ -11,6 +11,7 @@ impl Core {
         let pending = |transaction: &Transaction| Pending {
             kind,
             floor,
+            compares: transaction.compares.clone(),
             writes: transaction.writes.clone(),
         };
         self.send(transaction, pending, orders);
@@ -31,6 +32,7 @@ impl Core {
         let Some(Pending {
             kind,
             floor,
+            compares,
             writes,
         }) = self.pending.remove(&ticket)
         else {
@@ -47,8 +49,16 @@ impl Core {
                 self.committed(kind, header, &writes, now, orders)
             }
             Outcome::Failed(_, items) if trusted => {
-                for item in &items {
-                    self.take_item(item, now, orders);
+                if self.went_back(&compares, &items, orders) {
+                    return self.unknown(kind, now);
+                }
+                let newer = items
+                    .iter()
+                    .filter(|item| self.take_item(item, now, orders))
+                    .count();
+                if newer == 0 {
+                    // It would fail again.
+                    self.hold(now);
                 }
                 self.failed(kind);
             }
@@ -84,7 +94,7 @@ impl Core {
             Kind::Quiet { host, over } => self.seen_quiet(host, over, orders),
             Kind::Edits(edits) => self.edited(edits, now, orders),
             // What they wrote is in the view, and what follows is done by who looks at it.
-            Kind::List | Kind::Meta | Kind::Renew | Kind::Leave => {}
+            Kind::List | Kind::Meta | Kind::Renew | Kind::Forget(_) | Kind::Leave => {}
         }
     }
 

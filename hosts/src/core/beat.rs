@@ -49,7 +49,7 @@ impl Core {
         // Deadlines that grow must find nothing in use that is not ours any more.
         let lost = |held: &Held| matches!(held.stage, Stage::Leaving(Why::Lost, Way::Withdrawn));
         let anew = me.generation != self.beating.generation;
-        if anew && self.local.all().any(|(_, held)| lost(held)) {
+        if anew && (!self.store.listed || self.local.all().any(|(_, held)| lost(held))) {
             return;
         }
         let asked = self.is_asked(|kind| matches!(kind, Kind::Beat { .. } | Kind::Join { .. }));

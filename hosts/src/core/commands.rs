@@ -1,9 +1,8 @@
 //! What an operator may ask for.
+use super::Core;
 use super::pending::Kind;
 use super::store::Store;
-use super::{Core, Lock};
 use crate::event::Command;
-use crate::local::Why;
 use crate::order::{Denied, Order, Reason};
 use crate::records::{Generation, Incarnation};
 use crate::view::View;
@@ -18,7 +17,7 @@ impl Core {
         match command {
             Command::Give { count, to } => self.give_as_asked(&to, count, now, &mut orders)?,
             Command::Release { name } => self.release(&name, now, &mut orders)?,
-            Command::Adopt => self.adopt(&mut orders)?,
+            Command::Adopt => self.adopt()?,
         }
         self.act(now, &mut orders);
         Ok(orders)
@@ -79,31 +78,17 @@ impl Core {
     }
 
     /// Forgets the store that it knew, and begins anew, as another life, in the one that is there.
-    fn adopt(&mut self, orders: &mut Vec<Order>) -> Result<(), Denied> {
+    fn adopt(&mut self) -> Result<(), Denied> {
         if !self.store.other {
             return Err(Denied::NothingToAdopt);
         }
-        for session in self
-            .local
-            .all()
-            .map(|(session, _)| session)
-            .collect::<Vec<_>>()
-        {
-            self.local.withdraw(session, Why::Lost, true, orders);
-        }
-        for lock in std::mem::take(&mut self.locks).into_values() {
-            if let Lock::Unsettled { sessions, .. } = lock {
-                sessions
-                    .iter()
-                    .for_each(|session| self.local.forget(*session));
-            }
-        }
+        self.locks.clear();
+        self.pending.clear();
+        self.me = None;
         self.store = Store::default();
         self.view = View::default();
-        self.pending.clear();
         self.intents.clear();
         self.unclaimed.clear();
-        self.me = None;
         self.waits = None;
         self.lives += 1;
         self.renewed = true;

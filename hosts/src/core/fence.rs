@@ -9,7 +9,7 @@ use crate::deadlines::SECOND;
 use crate::engine::{Compare, Transaction, Write};
 use crate::keys::Place;
 use crate::order::{Note, Order};
-use crate::records::{Generation, Incarnation};
+use crate::records::{Generation, Incarnation, Shares};
 use crate::view::Seen;
 
 impl Core {
@@ -29,7 +29,7 @@ impl Core {
             .keys()
             .filter(|host| mine(host) != self.me.is_some());
         for host in hosts.cloned().collect::<Vec<_>>() {
-            let asked = |kind: &Kind| matches!(kind, Kind::Fence(of) | Kind::Quiet { host: of, .. } if *of == host);
+            let asked = |kind: &Kind| matches!(kind, Kind::Fence(of) | Kind::Forget(of) | Kind::Quiet { host: of, .. } if *of == host);
             if !self.is_asked(asked) {
                 self.watch_one(&host, now, orders);
             }
@@ -37,14 +37,12 @@ impl Core {
     }
 
     fn watch_one(&mut self, host: &str, now: u64, orders: &mut Vec<Order>) {
-        let Some(record) = self
-            .view
-            .generation(host)
-            .filter(|record| !record.inc.is_none())
-            .cloned()
-        else {
+        let Some(record) = self.view.generation(host).cloned() else {
             return;
         };
+        if record.inc.is_none() {
+            return self.forget(host, now, orders);
+        }
         // Another life of this very machine comes back by itself.
         if self.me.is_none() && record.host == self.settings.host {
             return;
@@ -86,6 +84,32 @@ impl Core {
                 Kind::Fence(host.to_owned()),
                 orders,
             );
+        }
+    }
+
+    /// The records of a host that is over go when nothing is written to it any more, after as long again.
+    fn forget(&mut self, host: &str, now: u64, orders: &mut Vec<Order>) {
+        let listed = |seen: &Seen<Shares>| {
+            seen.read()
+                .is_none_or(|record| record.shares.contains_key(host))
+        };
+        let silent = now >= self.silent_since(host) + self.home_takeover;
+        if silent && !self.view.accounts.values().any(listed) {
+            let records = [
+                Place::Generation(host.to_owned()),
+                Place::Beat(host.to_owned()),
+            ]
+            .map(|place| self.keys.of(&place));
+            let beat = self.view.beats.get(host).map_or(0, Seen::revision);
+            let revisions = [self.view.generation_revision(host), beat];
+            let compares = records.iter().cloned().zip(revisions);
+            let transaction = Transaction {
+                compares: compares
+                    .map(|(key, revision)| Compare { key, revision })
+                    .collect(),
+                writes: records.map(|key| Write { key, value: None }).into(),
+            };
+            self.ask(transaction, Kind::Forget(host.to_owned()), orders);
         }
     }
 

@@ -106,7 +106,9 @@ impl Core {
         if theirs.inc.is_none() {
             return self.ask_to_join(self.next_life(), theirs.generation + 1, now, orders);
         }
-        let silent = self.silent_since(&self.settings.name);
+        // What others write of it is no sign of life.
+        let beat = self.view.beats.get(&self.settings.name);
+        let silent = beat.map_or_else(|| self.silent_since(&self.settings.name), |seen| seen.at);
         let mine = theirs.host == self.settings.host;
         // All processes of that life are dead, by the lock; what they sent has arrived or been dropped after so long.
         if mine && now >= silent + self.takeover {
@@ -220,22 +222,24 @@ impl Core {
         });
         self.waits = None;
         self.renewed = true;
+        // What an earlier life sent may have been committed since the records were read, until this very write.
+        self.store.listed = false;
         self.beating.next = 0;
         Self::note(orders, Note::Joined(generation));
         self.remember(orders);
     }
 
     /// What others, or lost answers, made of this host's generation.
-    pub(super) fn mind_generation(&mut self, now: u64, orders: &mut Vec<Order>) {
+    pub(super) fn mind_generation(&mut self, orders: &mut Vec<Order>) {
         let (Some(me), Some(seen)) = (&mut self.me, self.view.generations.get(&self.settings.name))
         else {
             return;
         };
         if seen.known > me.revision {
+            self.renewed = true;
             match seen.read().filter(|theirs| theirs.inc == me.inc) {
                 Some(theirs) => {
                     me.revision = seen.known;
-                    self.renewed = true;
                     self.beating.next = 0;
                     if theirs.generation != me.generation {
                         me.generation = theirs.generation;
@@ -246,33 +250,38 @@ impl Core {
                 None => {
                     self.me = None;
                     self.lives += 1;
-                    self.renewed = true;
                 }
             }
             self.remember(orders);
         }
-        self.renew(now, orders);
     }
 
-    /// Makes sure that nothing that a predecessor sent can be committed any more: all of it is conditioned on the revision.
-    fn renew(&mut self, now: u64, orders: &mut Vec<Order>) {
+    /// Makes sure that nothing that a predecessor sent can be committed any more: all of it is conditioned on the revision of this
+    /// record. Only then are the records read, so that what it did until then is known.
+    pub(super) fn renew(&mut self, now: u64, orders: &mut Vec<Order>) {
         let asked = self.is_asked(|kind| matches!(kind, Kind::Renew));
-        if self.renewed || asked || !self.store.listed || now < self.hold_until {
-            return;
-        }
-        let Some(record) = self.view.generation(&self.settings.name) else {
+        let Some(me) = self
+            .me
+            .as_ref()
+            .filter(|_| !self.renewed && !asked && now >= self.hold_until)
+        else {
             return;
         };
+        let record = Generation {
+            inc: me.inc.clone(),
+            generation: me.generation,
+            quiet: 0,
+            host: self.settings.host.clone(),
+        };
         let key = self.keys.of(&Place::Generation(self.settings.name.clone()));
-        let revision = self.view.generation_revision(&self.settings.name);
         let transaction = Transaction {
             compares: vec![Compare {
                 key: key.clone(),
-                revision,
+                revision: me.revision,
             }],
             writes: vec![Write {
                 key,
-                value: Some(json(record)),
+                value: Some(json(&record)),
             }],
         };
         self.ask(transaction, Kind::Renew, orders);

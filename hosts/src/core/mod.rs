@@ -236,10 +236,11 @@ impl Core {
             return;
         }
         self.mind_meta(orders);
-        self.mind_generation(now, orders);
+        self.mind_generation(orders);
         self.drop_lost(orders);
         self.join(now, orders);
         self.beat(now, orders);
+        self.renew(now, orders);
         self.mind_lapse(now, orders);
         self.watch_others(now, orders);
         self.settle(now, orders);
@@ -304,8 +305,14 @@ impl Core {
         self.store.listed && self.renewed && self.me.as_ref().is_some_and(beats)
     }
 
+    /// For a successor. It beats on at once, so it is told of a generation only when this process, having let go of what it lost, beats
+    /// under it.
     fn remember(&self, orders: &mut Vec<Order>) {
-        if let (Some(me), Some(cluster)) = (&self.me, self.store.cluster) {
+        let me = self
+            .me
+            .as_ref()
+            .filter(|me| me.generation == self.beating.generation);
+        if let (Some(me), Some(cluster)) = (me, self.store.cluster) {
             orders.push(Order::Remember(Memory {
                 inc: me.inc.clone(),
                 generation: me.generation,

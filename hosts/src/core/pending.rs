@@ -1,6 +1,6 @@
 //! What was asked of etcd and has no answer yet.
 use crate::account::{Account, Session};
-use crate::engine::Write;
+use crate::engine::{Compare, Write};
 use crate::order::Reason;
 use crate::records::{Incarnation, Shares};
 
@@ -10,6 +10,8 @@ pub(crate) struct Pending {
     pub(crate) kind: Kind,
     /// The highest revision that was known when it left.
     pub(crate) floor: i64,
+    /// What was known when it left.
+    pub(crate) compares: Vec<Compare>,
     /// What is so if it succeeds.
     pub(crate) writes: Vec<Write>,
 }
@@ -34,6 +36,8 @@ pub(crate) enum Kind {
     Renew,
     /// Another host's floating sessions may be taken.
     Fence(String),
+    /// The records of a host that is over go.
+    Forget(String),
     /// Another host's silence was observed for this long, s; whether its life is over.
     Quiet {
         host: String,
@@ -49,6 +53,7 @@ impl Pending {
         Self {
             kind,
             floor,
+            compares: Vec::new(),
             writes: Vec::new(),
         }
     }

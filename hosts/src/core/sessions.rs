@@ -1,5 +1,6 @@
 //! This host's sessions follow the records: what is its own is lent, what is not its own any more is cut.
 use super::Core;
+use super::pending::Lock;
 use crate::account::{Account, Session};
 use crate::deadlines::{Class, SECOND};
 use crate::local::{Held, Stage, Way, Why};
@@ -38,6 +39,9 @@ impl Core {
         if self.me.is_some() && !self.store.listed {
             return;
         }
+        if self.me.is_none() {
+            self.forget_given();
+        }
         for account in self.local.accounts() {
             let (counted, held) = (self.counted(account), self.local.count(account));
             let excess = [0, 1].map(|class| held[class].saturating_sub(counted[class]));
@@ -45,6 +49,24 @@ impl Core {
             self.make_home(account, becomes_home, orders);
             self.drop_some(account, Class::Floating, excess[0] - becomes_home, orders);
             self.drop_some(account, Class::Home, excess[1], orders);
+        }
+    }
+
+    /// This life is over: whether its gifts were committed matters no more, as nothing is its own and nothing it sent will be.
+    fn forget_given(&mut self) {
+        self.locks.retain(|_, lock| *lock == Lock::Sent);
+        let given = |(session, held): &(Session, &Held)| {
+            matches!(held.stage, Stage::Leaving(_, Way::Wiped))
+                && !self.locks.contains_key(&session.account)
+        };
+        for session in self
+            .local
+            .all()
+            .filter(given)
+            .map(|(session, _)| session)
+            .collect::<Vec<_>>()
+        {
+            self.local.forget(session);
         }
     }
 

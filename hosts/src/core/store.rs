@@ -2,7 +2,7 @@
 use super::Core;
 use super::pending::{Kind, Pending};
 use crate::deadlines::answer_within;
-use crate::engine::{Header, Item, Ticket};
+use crate::engine::{Compare, Header, Item, Ticket};
 use crate::keys::Place;
 use crate::order::{Note, Order};
 
@@ -70,6 +70,31 @@ impl Core {
         }
     }
 
+    /// Whether a key is at an earlier revision than it was: the store was restored, and others have written in it since.
+    pub(super) fn went_back(
+        &mut self,
+        known: &[Compare],
+        items: &[Item],
+        orders: &mut Vec<Order>,
+    ) -> bool {
+        let earlier = |item: &&Item| {
+            let before = known
+                .iter()
+                .any(|it| it.key == item.key && item.revision < it.revision);
+            item.value.is_some() && before
+        };
+        if let Some(item) = items.iter().find(earlier) {
+            self.is_other(
+                format!(
+                    "{} is at revision {}, and was at a later one",
+                    item.key, item.revision
+                ),
+                orders,
+            );
+        }
+        self.store.other
+    }
+
     /// Lists when nothing is known, when the watch is lost, and once in a while: a watch is a hint.
     pub(super) fn look_at_store(&mut self, now: u64, orders: &mut Vec<Order>) {
         let due = !self.store.listed || !self.store.watching || now >= self.store.list_at;
@@ -77,7 +102,7 @@ impl Core {
             .pending
             .values()
             .any(|pending| matches!(pending.kind, Kind::List));
-        if self.store.other || asked || !due || now < self.hold_until {
+        if self.store.other || !self.renewed || asked || !due || now < self.hold_until {
             return;
         }
         let ticket = self.ticket();
@@ -136,15 +161,18 @@ impl Core {
         }
     }
 
-    pub(super) fn take_item(&mut self, item: &Item, now: u64, orders: &mut Vec<Order>) {
-        let unreadable = match self.view.take(&self.keys, item, now) {
-            Some(Place::Generation(host)) => self.view.generations[&host].is_unreadable(),
-            Some(Place::Account(account)) => self.view.accounts[&account].is_unreadable(),
+    /// Takes a key in. Whether it is news.
+    pub(super) fn take_item(&mut self, item: &Item, now: u64, orders: &mut Vec<Order>) -> bool {
+        let place = self.view.take(&self.keys, item, now);
+        let unreadable = match &place {
+            Some(Place::Generation(host)) => self.view.generations[host].is_unreadable(),
+            Some(Place::Account(account)) => self.view.accounts[account].is_unreadable(),
             Some(Place::Beat(_) | Place::Meta) | None => false,
         };
         if unreadable {
             Self::note(orders, Note::Unreadable(item.key.clone()));
         }
+        place.is_some()
     }
 
     /// Something went wrong on the way to etcd: wait a little before anything but a beat is sent.

@@ -48,7 +48,7 @@ pub(crate) fn render() -> anyhow::Result<String> {
     page.entry("/etc/tpp/tpp.toml", &["The configuration."]);
     page.entry(
         "/var/lib/tpp",
-        &["What the management API was told: state_directory."],
+        &["What the management API was told, and in acme certificates that tpp got by itself: state_directory."],
     );
     page.see_also(&[("tpp", "1"), ("tppctl", "1"), ("systemd.exec", "5")]);
     Ok(title("tpp.toml", "5") + &page.finish())

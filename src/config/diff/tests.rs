@@ -83,6 +83,14 @@ fn another(path: &str) -> &'static str {
         "telemetry.log_filter" => "\"debug\"",
         "telemetry.log_output" | "telemetry.access_log" => "\"/other\"",
         "telemetry.access_log_format" => "\"combined\"",
+        "acme.directory" => "\"letsencrypt-staging\"",
+        "acme.ca_file" => "\"tests/fixtures/config/files/ca.pem\"",
+        "acme.email" => "\"ops@other\"",
+        "acme.accept_terms" => "false",
+        "acme.challenge" => "\"tls-alpn-01\"",
+        "acme.eab_kid" => "\"other\"",
+        "acme.eab_hmac_key" => "\"b3RoZXI\"",
+        "acme.eab_hmac_key_file" => "\"tests/fixtures/config/files/password\"",
         "tls.min_version" => "\"1.3\"",
         "http2.lease" => "\"connection\"",
         "telemetry.log_format" => "\"json\"",
@@ -121,6 +129,18 @@ fn with(key: Option<&Key>) -> Config {
     }
     if key.is_none_or(|key| key.path != "api.listen") {
         *sections.entry("api").or_default() += "listen = \"unix:/api\"\n";
+    }
+    let acme = sections.entry("acme").or_default();
+    let together = [
+        ("accept_terms", "true"),
+        ("eab_kid", "\"k\""),
+        ("eab_hmac_key", "\"c2VjcmV0\""),
+    ];
+    for (name, value) in together {
+        // Its file stands for the key.
+        if !acme.starts_with(name) {
+            *acme += &format!("{name} = {value}\n");
+        }
     }
     let sections = sections
         .iter()

@@ -204,3 +204,84 @@ fn another_certificate_in_the_same_files_is_a_change_without_another_socket() {
     let address = described.iter().find(|key| key.path == "listeners.address");
     assert_eq!(address.unwrap().effect, Effect::Workers);
 }
+
+const ACME: &str = "[acme]\nenabled = true\naccept_terms = true\n";
+
+fn own_host(domain: &str) -> String {
+    format!(
+        "[[virtual_hosts]]\ndomain = '{domain}'\nenabled_backends_tag = 'default'\ncertificate = 'acme'\n"
+    )
+}
+
+#[test]
+fn hosts_that_can_get_no_certificate_of_their_own_are_told_why() {
+    let own = own_host("a.test");
+    is_refused(
+        &format!("{ONE}{TLS}{own}"),
+        &["virtual_hosts[0].certificate: found \"acme\", while acme.enabled is false"],
+    );
+    is_refused(
+        &format!("{ACME}{own}"),
+        &["virtual_hosts[0].certificate: found \"acme\", while no listener has tls = true"],
+    );
+    let nameless = ["*.b.test", "default", "192.0.2.1", "[::1]"].map(own_host);
+    is_refused(
+        &format!("{ACME}{TLS}{}", nameless.concat()),
+        &[
+            "virtual_hosts[0].certificate: found \"acme\" for \"*.b.test\", which is no single name",
+            "virtual_hosts[1].certificate: found \"acme\" for \"default\"",
+            "virtual_hosts[2].certificate: found \"acme\" for \"192.0.2.1\"",
+            "virtual_hosts[3].certificate: found \"acme\" for \"[::1]\"",
+        ],
+    );
+    // Without `listen` there are the listeners alone.
+    let said = read(&directory(), &format!("{TOP}{ACME}{TLS}{own}")).unwrap_err();
+    let why = "virtual_hosts[0].certificate: found \"acme\", while all listeners have tls = true";
+    assert!(said.len() == 1 && said[0].contains(why), "{said:?}");
+    let by_tls = format!("{TOP}{ACME}challenge = 'tls-alpn-01'\n{TLS}{own}");
+    let config = read(&directory(), &by_tls).unwrap();
+    let warnings = config.warnings();
+    assert!(
+        !warnings.iter().any(|line| line.contains("a.test")),
+        "{warnings:?}"
+    );
+    let wanted = config.own_hosts(&config.gateway);
+    assert_eq!(wanted.len(), 1);
+    assert_eq!((&*wanted[0].domain, &wanted[0].obstacle), ("a.test", &None));
+}
+
+#[test]
+fn what_acme_lacks_is_named_and_its_change_is_one() {
+    is_refused(
+        "[acme]\nenabled = true\n",
+        &["acme.accept_terms: found false"],
+    );
+    is_refused(
+        &format!("{ACME}eab_kid = 'k'\n"),
+        &["acme: found eab_kid without eab_hmac_key; allowed: both, or neither"],
+    );
+    is_refused(
+        &format!("{ACME}eab_hmac_key = 'c2VjcmV0'\n"),
+        &["acme: found eab_hmac_key without eab_kid"],
+    );
+    is_refused(
+        &format!("{ACME}eab_kid = 'k'\neab_hmac_key = '???'\n"),
+        &["acme.eab_hmac_key: found something else; allowed: text in base64url"],
+    );
+    is_refused(
+        &format!(
+            "{ACME}directory = 'http://ca.test/'\nemail = 'nobody'\nca_file = 'one.key'\nchallenge = 'dns-01'\n"
+        ),
+        &[
+            "acme.directory: found \"http://ca.test/\"",
+            "acme.email: found \"nobody\"",
+            "acme.ca_file: found \"D/one.key\" (no certificate in it)",
+            "acme.challenge: found \"dns-01\"",
+        ],
+    );
+    let directory = directory();
+    let before = read(&directory, TOP).unwrap();
+    let after = read(&directory, &format!("{TOP}{ACME}")).unwrap();
+    assert_eq!(before.diff(&after).to_string(), "changed: acme");
+    assert!(before.diff(&after).at_restart().is_empty());
+}

@@ -17,6 +17,7 @@ use super::text::{
 };
 
 pub(super) mod access;
+pub(super) mod acme;
 pub(super) mod api;
 pub(super) mod backend;
 pub(super) mod certificate;
@@ -46,6 +47,7 @@ pub(super) mod workers;
 
 use self::{
     access::Access,
+    acme::Acme,
     api::Api,
     backend::Backend,
     certificate::CertificateFiles,
@@ -223,6 +225,7 @@ pub(super) const KEYS: &[&[Key]] = &[
     Listener::KEYS,
     Tls::KEYS,
     CertificateFiles::KEYS,
+    Acme::KEYS,
     Http2::KEYS,
     Hosts::KEYS,
 ];
@@ -248,6 +251,7 @@ const NAMES: [&str; 21] = [
     Listener::NAME,
     Tls::NAME,
     CertificateFiles::NAME,
+    Acme::NAME,
     Http2::NAME,
     Hosts::NAME,
 ];

@@ -214,6 +214,16 @@ fn the_pools_have_one_encoding() {
     );
 }
 
+fn certificate() -> CertificateStatus {
+    CertificateStatus {
+        name: "example".into(),
+        hosts: vec!["example.com".into()],
+        not_after: 1_800_000_000,
+        error: Some("it is broken".into()),
+        renewal: None,
+    }
+}
+
 #[test]
 fn the_status_has_one_encoding() {
     let status = Status {
@@ -238,12 +248,7 @@ fn the_status_has_one_encoding() {
         pid: 99,
         uptime_seconds: 3600,
         listen: vec!["0.0.0.0:8080".into()],
-        certificates: vec![CertificateStatus {
-            name: "example".into(),
-            hosts: vec!["example.com".into()],
-            not_after: 1_800_000_000,
-            error: Some("it is broken".into()),
-        }],
+        certificates: vec![certificate()],
         health_listen: "0.0.0.0:9090".into(),
         api_listen: Some("127.0.0.1:8081".into()),
         upstream: "db.example.com:8848".into(),

@@ -89,6 +89,11 @@ impl Desired {
         Arc::clone(&self.state.borrow())
     }
 
+    /// The same, for those who follow it.
+    pub(crate) fn follow(&self) -> watch::Receiver<Arc<State>> {
+        self.state.subscribe()
+    }
+
     /// Waits until nobody else changes it.
     pub(crate) async fn turn(&self) -> DoorTurn<'_> {
         DoorTurn {

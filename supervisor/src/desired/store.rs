@@ -1,14 +1,14 @@
 //! The overlay in a file: there whole or not at all, whenever the machine stops.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::system::keeping::keep;
 
 /// In `state_directory`.
 const NAME: &str = "gateway.json";
@@ -129,21 +129,9 @@ impl Store {
     /// If it cannot be written; then what was kept before is.
     pub(crate) fn save(&self, saved: &Saved) -> io::Result<()> {
         fs::create_dir_all(&self.directory)?;
-        let new = self.directory.join(format!("{NAME}.new"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)?;
         let mut text = serde_json::to_vec_pretty(saved)?;
         text.push(b'\n');
-        file.write_all(&text)?;
-        // Before its name: a name that leads to half a file would be worse than the old one.
-        file.sync_all()?;
-        fs::rename(&new, self.path())?;
-        // The name itself.
-        File::open(&self.directory)?.sync_all()
+        keep(&self.directory, NAME, &text)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A reload brings another one whole. Between reloads the files of certificates are looked at (`watch`): one that has changed is
 //! taken, one that is broken is told of once, and the old one stays. Keys of session tickets (`tickets`) are made here alone, so that a
-//! client resumes at whichever worker it meets.
+//! client resumes at whichever worker it meets. What tpp gets by itself, and what it must show for that, is laid over the files' by
+//! whoever gets it ([`FrontDoor::show`]).
 
 mod tickets;
 mod watch;
@@ -16,7 +17,7 @@ use tpp::{
     clock::unix_seconds,
     config::{self, Config},
     control::CertificateStatus,
-    front::{Front, Gate, SealedFront, Shown, TicketKey},
+    front::{Challenges, Front, Gate, SealedFront, Shown, TicketKey},
 };
 
 use crate::{
@@ -55,6 +56,15 @@ impl Wanted {
     }
 }
 
+/// What is shown besides what files hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Own {
+    /// Certificates of single hosts. Each goes before others that are for its host, too.
+    pub(crate) certificates: Vec<Shown>,
+    /// To authorities.
+    pub(crate) challenges: Challenges,
+}
+
 /// The front door.
 #[derive(Debug)]
 pub(crate) struct FrontDoor {
@@ -65,6 +75,7 @@ pub(crate) struct FrontDoor {
 #[derive(Debug)]
 struct State {
     wanted: Wanted,
+    own: Own,
     tickets: Vec<TicketKey>,
     /// Of the one that was given out last; 0: none was.
     number: u64,
@@ -79,12 +90,13 @@ impl FrontDoor {
     /// If the system has no memory, no descriptor or no randomness left.
     pub(crate) fn first(
         fleet: FleetHandle,
-        wanted: Wanted,
+        (wanted, own): (Wanted, Own),
         predecessor: Option<Front>,
     ) -> anyhow::Result<(Self, Option<Arc<SealedFront>>)> {
         let was_there = predecessor.is_some();
         let mut state = State {
             wanted,
+            own,
             tickets: predecessor.map_or_else(Vec::new, |front| front.ticket_keys),
             number: 0,
             broken: BTreeMap::new(),
@@ -123,7 +135,33 @@ impl FrontDoor {
         }
     }
 
-    /// Each certificate.
+    /// Has the workers show `own` besides what files hold.
+    ///
+    /// # Errors
+    /// If the system has no memory, no descriptor or no randomness left; then all is as it was.
+    pub(crate) fn show(&self, own: Own) -> Result<(), String> {
+        let mut state = self.state();
+        if state.own == own {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut state.own, own);
+        if state.number == 0 && state.wanted.gates.is_empty() {
+            return Ok(());
+        }
+        match state.seal() {
+            Ok(sealed) => {
+                // A fleet that has ended needs none.
+                self.fleet.tell(Order::Front(Arc::new(sealed)));
+                Ok(())
+            }
+            Err(error) => {
+                state.own = before;
+                Err(format!("{error:#}"))
+            }
+        }
+    }
+
+    /// Each certificate that files hold.
     pub(crate) fn certificates(&self) -> Vec<CertificateStatus> {
         let state = self.state();
         let certificates = state.wanted.config.certificates.iter();
@@ -136,6 +174,7 @@ impl FrontDoor {
                     hosts: about.names.iter().cloned().chain(addresses).collect(),
                     not_after: about.not_after,
                     error: state.broken.get(&one.files.name).cloned(),
+                    renewal: None,
                 }
             })
             .collect()
@@ -154,16 +193,18 @@ impl State {
             tickets::renew(&mut self.tickets, unix_seconds())?;
         }
         let config = &self.wanted.config;
-        let certificates = config.certificates.iter().map(|one| Shown {
+        let of_files = config.certificates.iter().map(|one| Shown {
             name: one.files.name.clone(),
             certified: Arc::clone(&one.certified),
         });
+        let own = self.own.certificates.iter().cloned();
         let front = Front {
             gates: self.wanted.gates.clone(),
             tls: config.tls.clone(),
             http2: config.http2,
-            certificates: certificates.collect(),
+            certificates: own.chain(of_files).collect(),
             ticket_keys: self.tickets.clone(),
+            challenges: self.own.challenges.clone(),
         };
         let sealed = SealedFront::of(&front, self.number + 1)?;
         self.number += 1;

@@ -32,6 +32,7 @@ use tpp::{
 };
 
 use crate::{
+    acme::Acme,
     desired::{Desired, State},
     fleet::FleetReport,
     front::FrontDoor,
@@ -77,6 +78,7 @@ pub(crate) struct Outlook {
     pub(crate) plans: Arc<Plans>,
     pub(crate) desired: Arc<Desired>,
     pub(crate) front: Arc<FrontDoor>,
+    pub(crate) acme: Arc<Acme>,
     pub(crate) in_force: Arc<InForce>,
     pub(crate) health_listen: String,
     pub(crate) api_listen: Option<String>,
@@ -223,7 +225,8 @@ impl Outlook {
             configured_tokens,
             refused_users: refused_users.into_iter().collect(),
             listen: listeners.map(|one| one.bound.to_string()).collect(),
-            certificates: self.front.certificates(),
+            certificates: [self.front.certificates(), self.acme.certificates()].concat(),
+            orders: self.acme.orders(),
             upstream: format!("{}:{}", upstream.host, upstream.port),
             upstream_addresses: self.upstream_addresses(),
             checks,

@@ -11,6 +11,7 @@ use tpp::{
 };
 
 use crate::{
+    acme::Orders,
     health::{Met, Seen},
     hosts::Calls,
 };
@@ -78,6 +79,8 @@ pub struct Details {
     pub listen: Vec<String>,
     /// Each certificate that clients can be shown.
     pub certificates: Vec<CertificateStatus>,
+    /// Certificates ordered by tpp itself; `None`: it orders none.
+    pub orders: Option<Orders>,
     /// `host:port` of the upstream.
     pub upstream: String,
     /// Addresses that its name resolves to.

@@ -140,6 +140,17 @@ impl Plans {
         Turn::new(self, self.current.lock().await)
     }
 
+    /// Sends what the plan in force says once more, and returns when every worker that responds acts on it, or has taken too long: what
+    /// was sent to workers before, they have taken then.
+    ///
+    /// # Errors
+    /// If no plan can be made.
+    pub(crate) async fn restate(&self) -> Result<Reached, String> {
+        let turn = self.turn().await;
+        let prepared = turn.prepare(turn.inputs().clone()).await?;
+        turn.publish(prepared).await
+    }
+
     /// Seats of workers that are ready, respond, and do not act on the plan of `generation`, or a later one.
     pub(crate) fn lagging(&self, generation: u64) -> Vec<usize> {
         self.stock.seats_behind(generation)

@@ -38,13 +38,12 @@ impl Log {
         let no_library_details = filter_fn(|metadata| {
             metadata.target().starts_with("tpp") || *metadata.level() <= Level::INFO
         });
-        let lines = LogLines::begin(output(&telemetry.log_output)?, ROOM, |dropped| {
+        let written = LogLines::new(output(&telemetry.log_output)?, ROOM, |dropped| {
             warn!(
                 dropped,
                 "log lines were dropped: their reader stood still, or they could not be written"
             );
         });
-        let written = lines.context("begin to log")?;
         let writer = written.clone();
         let lines = fmt::layer().with_writer(move || writer.clone());
         let lines = match telemetry.log_format {

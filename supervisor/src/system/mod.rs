@@ -2,6 +2,7 @@
 
 pub(crate) mod announce;
 pub(crate) mod children;
+pub(crate) mod keeping;
 pub mod limits;
 pub mod logging;
 mod notices;

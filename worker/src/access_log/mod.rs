@@ -63,10 +63,7 @@ impl AccessLog {
             old.hand_over();
             state.lost += old.lines.dropped();
         }
-        match Out::begin(settings) {
-            Ok(out) => state.out = out,
-            Err(error) => warn!(%error, "no access log: no thread for it"),
-        }
+        state.out = Out::begin(settings);
     }
 
     /// Adds a line, if there is a log.
@@ -102,24 +99,24 @@ impl AccessLog {
 }
 
 impl Out {
-    fn begin(settings: &WorkerSettings) -> io::Result<Option<Self>> {
+    fn begin(settings: &WorkerSettings) -> Option<Self> {
         let out: Box<dyn Write + Send> = match &settings.access_log {
-            Place::Off => return Ok(None),
+            Place::Off => return None,
             Place::Stderr => Box::new(io::stderr()),
             Place::File(path) => Box::new(LogFile::new(path.clone(), |path, error| {
                 warn!(path = %path.display(), %error, "the access log cannot be written: lines are dropped");
             })),
         };
-        let lines = LogLines::begin(out, ROOM, |dropped| {
+        let lines = LogLines::new(out, ROOM, |dropped| {
             warn!(dropped, "lines of the access log were dropped");
-        })?;
-        Ok(Some(Self {
+        });
+        Some(Self {
             place: settings.access_log.clone(),
             format: settings.access_log_format,
             lines,
             buffer: Vec::new(),
             day: Day::default(),
-        }))
+        })
     }
 
     fn hand_over(&mut self) {

@@ -115,9 +115,13 @@ struct Shaking<'w> {
 
 impl Shaking<'_> {
     async fn with(mut self, tcp: Tcp, shop: &Shop) -> io::Result<Tls> {
-        let tls = shake(self.worker, tcp, shop).await?;
+        let shaken = shake(self.worker, tcp, shop).await?;
         self.is_over = true;
         let counters = self.worker.counters();
+        let Some(tls) = shaken else {
+            counters.handshakes_full.add(1);
+            return Err(io::Error::other("it was an authority's challenge"));
+        };
         if tls.secured().is_resumed {
             counters.handshakes_resumed.add(1);
         } else {
@@ -135,8 +139,8 @@ impl Drop for Shaking<'_> {
     }
 }
 
-/// The handshake.
-async fn shake(worker: &Worker, tcp: Tcp, shop: &Shop) -> io::Result<Tls> {
+/// The handshake. `None`: it was all that the client wanted, an authority that checks on a host.
+async fn shake(worker: &Worker, tcp: Tcp, shop: &Shop) -> io::Result<Option<Tls>> {
     let _turn = worker
         .handshakes
         .acquire()
@@ -144,6 +148,10 @@ async fn shake(worker: &Worker, tcp: Tcp, shop: &Shop) -> io::Result<Tls> {
         .map_err(io::Error::other)?;
     let mut hello = LazyConfigAcceptor::new(Acceptor::default(), tcp);
     let start = (&mut hello).await?;
+    if let Some(settings) = shop.challenges.proof(&start.client_hello()) {
+        start.into_stream(settings).await?.shutdown().await?;
+        return Ok(None);
+    }
     let Some(Choice {
         certified,
         settings,
@@ -156,7 +164,7 @@ async fn shake(worker: &Worker, tcp: Tcp, shop: &Shop) -> io::Result<Tls> {
         ));
     };
     let stream = start.into_stream(settings).await?;
-    Ok(Tls::new(stream, certified))
+    Ok(Some(Tls::new(stream, certified)))
 }
 
 fn choose(worker: &Worker, hello: &rustls::server::ClientHello<'_>, shop: &Shop) -> Option<Choice> {

@@ -20,7 +20,7 @@ use tpp::{
     front::{self, Front, SealedFront},
 };
 
-use crate::door::tickets::Tickets;
+use crate::door::{challenges::Challenges, tickets::Tickets};
 
 /// What is agreed on in the handshake, the best first.
 const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
@@ -29,6 +29,8 @@ const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 #[derive(Debug)]
 pub(crate) struct Gates {
     pub(crate) sealed: SealedFront,
+    /// What authorities are told that check on a host.
+    pub(crate) challenges: Arc<Challenges>,
     gates: Vec<(SocketAddr, Arc<Gate>)>,
 }
 
@@ -49,6 +51,7 @@ pub(crate) struct Gate {
 #[derive(Debug)]
 pub(crate) struct Shop {
     certificates: Arc<Certificates>,
+    pub(crate) challenges: Arc<Challenges>,
     /// In the order of the certificates.
     settings: Vec<Arc<ServerConfig>>,
 }
@@ -79,12 +82,14 @@ impl Gates {
     pub(crate) fn new(sealed: SealedFront, front: &Front) -> anyhow::Result<Self> {
         let provider = Arc::new(ring::default_provider());
         let certificates = Arc::new(Certificates::new(front)?);
+        let challenges = Arc::new(Challenges::new(front, &provider)?);
         let mut gates = Vec::new();
         for gate in &front.gates {
             let tls = if gate.tls {
                 let settings = settings(front, gate, &certificates, &provider);
                 Some(Shop {
                     certificates: Arc::clone(&certificates),
+                    challenges: Arc::clone(&challenges),
                     settings: settings.with_context(|| format!("listener {}", gate.address))?,
                 })
             } else {
@@ -98,7 +103,11 @@ impl Gates {
             };
             gates.push((gate.address, Arc::new(gate_for_workers)));
         }
-        Ok(Self { sealed, gates })
+        Ok(Self {
+            sealed,
+            challenges,
+            gates,
+        })
     }
 
     /// The one at `address`; `None`: clients come in plainly.
@@ -201,6 +210,8 @@ fn settings(
         let mut settings = builder.with_cert_resolver(Arc::new(Only(Arc::clone(key))));
         let protocols = &PROTOCOLS[usize::from(!gate.http2)..];
         settings.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
+        // All that may be spoken is strong; who looks for weak servers still asks that the order is the server's.
+        settings.ignore_client_order = true;
         // A session that is kept here would be unknown to the other workers.
         settings.session_storage = Arc::new(NoServerSessionStorage {});
         settings.ticketer = Arc::<Tickets>::clone(&tickets);

@@ -2,7 +2,7 @@
 //!
 //! What it holds is bounded as that of any connection is: it counts once among those of `[client]`, is closed when no stream has been open for
 //! as long as a connection may be idle, and each stream has the times of an HTTP/1.1 connection. When the worker drains it is told so at once
-//! (GOAWAY) and ends with its last stream.
+//! (GOAWAY) and ends with its last stream. Who opens streams only to take them back is told to go (ENHANCE_YOUR_CALM).
 
 use std::{
     future::poll_fn,
@@ -28,6 +28,7 @@ use crate::{
     http2::{
         bounds,
         lane::{Arrival, Lane, Whence},
+        resets::{Forbearance, Resets},
     },
     timers::Timer,
     worker::Worker,
@@ -65,8 +66,11 @@ where
                 }),
                 lease: terms.lease,
                 only: None,
+                resets: Arc::default(),
+                forbearance: Forbearance::new(streams, worker.clock.now()),
                 is_resting: false,
                 is_leaving: false,
+                is_sent_away: false,
             };
             poll_fn(|cx| door.poll(cx)).await;
         }
@@ -109,10 +113,15 @@ struct Door<T> {
     lease: Http2Lease,
     /// The one lane, where a lease is the connection's.
     only: Option<mpsc::Sender<Arrival>>,
+    /// Streams that its client took back, and what is left of those it may.
+    resets: Arc<Resets>,
+    forbearance: Forbearance,
     /// No stream is open.
     is_resting: bool,
     /// The client was told that the connection ends.
     is_leaving: bool,
+    /// It was told to go at once: what it still asks for is not served.
+    is_sent_away: bool,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Door<T> {
@@ -138,6 +147,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Door<T> {
 
     /// Has a stream served.
     fn take(&mut self, arrival: Arrival) {
+        let now = self.worker.clock.now();
+        if self.is_sent_away || self.forbearance.ends(self.resets.count(), now) {
+            return self.send_away();
+        }
         let arrival = match &self.only {
             Some(only) => match only.try_send(arrival) {
                 Ok(()) => return,
@@ -154,12 +167,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Door<T> {
             self.only = Some(only);
             next
         });
-        let lane = Lane::new(arrival, next, self.whence.clone());
+        let resets = Arc::clone(&self.resets);
+        let lane = Lane::new(arrival, next, self.whence.clone(), resets);
         let (worker, stream) = (Arc::clone(&self.worker), Stream::new(&self.open));
         tokio::spawn(async move {
             connection::serve(&worker, Box::new(lane), BytesMut::new()).await;
             drop(stream);
         });
+    }
+
+    /// Ends the connection, whatever is open.
+    fn send_away(&mut self) {
+        if !self.is_sent_away {
+            debug!(worker = self.worker.seat(), "too many streams taken back");
+            (self.is_sent_away, self.is_leaving, self.is_resting) = (true, true, false);
+            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        }
     }
 
     fn is_to_leave(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Where clients come in: accepting, and a client's connection from its first byte to its last.
 
 pub(crate) mod accept;
+mod challenges;
 pub(crate) mod connection;
 pub(crate) mod entry;
 pub(crate) mod gates;

@@ -47,7 +47,7 @@ pub(crate) struct Attempt {
     pub(crate) backend: Arc<Backend>,
     /// Under way at its backend, over all workers, if that is counted.
     pub(crate) counted: Option<Counted>,
-    pub(crate) wire: Wire,
+    pub(crate) wire: Box<Wire>,
     /// Where it leads.
     pub(crate) address: SocketAddr,
     /// Of the tokens that may go there.
@@ -92,9 +92,18 @@ pub(crate) struct State {
 }
 
 impl Attempt {
-    pub(crate) fn new(backend: Arc<Backend>, link: Link, origin: Origin, is_reused: bool) -> Self {
+    /// One that goes out now, by `link` to `backend`.
+    pub(crate) fn new(
+        (backend, mut counted): (Arc<Backend>, Option<Counted>),
+        link: Link,
+        origin: Origin,
+        is_reused: bool,
+    ) -> Self {
+        if let Some(counted) = &mut counted {
+            counted.goes_out();
+        }
         Self {
-            counted: None,
+            counted,
             backend,
             wire: link.wire,
             address: link.address,
@@ -119,15 +128,6 @@ impl Attempt {
                 half_closed_at: None,
             },
         }
-    }
-
-    /// The same, and counted so: it goes out now.
-    pub(crate) fn counted_as(mut self, counted: Option<Counted>) -> Self {
-        self.counted = counted;
-        if let Some(counted) = &mut self.counted {
-            counted.goes_out();
-        }
-        self
     }
 
     /// Sends the request, and as much of its body as there is, until the head of the answer has come.

@@ -61,13 +61,13 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
         if flight.may_reuse
             && let Some(link) = backend.upstream.reuse(origin, now)
         {
-            let attempt = Attempt::new(Arc::clone(backend), link, origin, true);
-            return Ok(attempt.counted_as(counted));
+            let at = (Arc::clone(backend), counted);
+            return Ok(Attempt::new(at, link, origin, true));
         }
         match connect(client, &backend.upstream, origin).await? {
             Ok(link) => {
-                let attempt = Attempt::new(Arc::clone(backend), link, origin, false);
-                return Ok(attempt.counted_as(counted));
+                let at = (Arc::clone(backend), counted);
+                return Ok(Attempt::new(at, link, origin, false));
             }
             Err(unreachable) => {
                 note_unreachable(client, &backend.upstream, origin);

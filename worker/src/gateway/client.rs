@@ -104,7 +104,9 @@ impl Client {
         asked: Option<(&Request, &Head)>,
         close: bool,
     ) -> Result<(), Interrupt> {
-        self.worker.counters().request_errors.add(1);
+        if reply.is_error() {
+            self.worker.counters().request_errors.add(1);
+        }
         let seal = Seal {
             close,
             keep_alive: self.keep_alive(),

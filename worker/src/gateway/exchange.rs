@@ -1,5 +1,7 @@
 //! The way of a request, top to bottom. Each step is a file of its name; a new rule is a new step, and a line here.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::{
     gateway::{
         access, breaker,
@@ -28,9 +30,12 @@ use crate::{
 /// Takes a request its way: to the upstream's answer, or to one of tpp's own.
 pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> Next {
     client.worker.counters().requests.add(1);
+    if let Some(proof) = proof(client, head) {
+        return answer_at_once(client, (request, head), &proof).await;
+    }
     let found = match route(client, head) {
         Ok(found) => found,
-        Err(reply) => return refuse(client, (request, head), &reply).await,
+        Err(reply) => return answer_at_once(client, (request, head), &reply).await,
     };
     let mut flight = Flight::new(client, request, head, found);
     flight.tally = Tally::begin(&flight.client.worker, &flight.site);
@@ -76,8 +81,19 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
     }
 }
 
-/// Answers a request that is for nobody here. A body that comes with it is not waited for.
-async fn refuse(client: &mut Client, asked: (&Request, &Head), reply: &Reply) -> Next {
+/// What an authority is answered that checks on a host: whatever the host is, and before it is sent elsewhere or kept out.
+fn proof(client: &Client, head: &Head) -> Option<Reply> {
+    // Relaxed: one thread sets and reads it.
+    if !client.worker.has_answers.load(Relaxed) || !matches!(head.method(), b"GET" | b"HEAD") {
+        return None;
+    }
+    let gates = client.worker.gates()?;
+    let text = gates.challenges.answer(head.path())?;
+    Some(Reply::proof(text.to_owned()))
+}
+
+/// Answers a request that is for no host here. A body that comes with it is not waited for.
+async fn answer_at_once(client: &mut Client, asked: (&Request, &Head), reply: &Reply) -> Next {
     let (request, _) = asked;
     let stays = request.body == Body::EMPTY && request.keep_alive && !client.worker.is_draining();
     match client.say(reply, Some(asked), !stays).await {

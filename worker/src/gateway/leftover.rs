@@ -38,7 +38,7 @@ struct Leftover {
     /// It is still one of those under way.
     _permits: [Option<Lease>; 2],
     _counted: Option<Counted>,
-    wire: Wire,
+    wire: Box<Wire>,
     /// Where it leads.
     address: SocketAddr,
     request: Request,

@@ -3,7 +3,6 @@
 //! Whatever could be understood in two ways is refused here, before a byte of it reaches the upstream.
 
 use httparse::{EMPTY_HEADER, Header, Status};
-use memchr::memchr_iter;
 
 use crate::{
     http1::body::{Body, Frame},
@@ -91,13 +90,22 @@ pub(crate) fn read(bytes: &[u8], head: &mut Head) -> Result<Option<(Request, usi
         Err(error) => return Err(Malformed::bad(describe(error))),
     };
     let bytes = &bytes[..length];
-    if memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r') {
+    if !fields.iter().all(|field| ends_its_line(field.value, bytes)) || !bytes.ends_with(b"\r\n") {
         return Err(Malformed::bad(
             "a line of the request head does not end with CR LF",
         ));
     }
     let request = gather(&line, fields, bytes, head)?;
     Ok(Some((request, blank + length)))
+}
+
+/// Whether the line of a field with this `value` ends with CR LF. The parser takes LF for it, but neither has a value such a byte, nor
+/// does anything else stand between two lines.
+fn ends_its_line(value: &[u8], head: &[u8]) -> bool {
+    let rest = &head[Span::of(value, head).range().end..];
+    let blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
+    let blanks = rest.iter().take_while(blank).count();
+    rest[blanks..].starts_with(b"\r\n")
 }
 
 fn describe(error: httparse::Error) -> &'static str {
@@ -256,5 +264,7 @@ fn is_known_to_others(value: &[u8]) -> bool {
         })
 }
 
+#[cfg(test)]
+mod line_ends;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! What a peer may cost: streams, what they may leave unread, heads, and resets.
 //!
 //! The `h2` crate has bounds of its own besides, which are left as they are: streams that were reset and not yet looked at (20),
-//! resets that a peer's errors led to (1,024; MadeYouReset), CONTINUATION frames by the size of the head, empty and tiny DATA frames. Past
-//! one of them the connection ends with ENHANCE_YOUR_CALM.
+//! resets that a peer's errors led to (1,024 in all; MadeYouReset), CONTINUATION frames by the size of the head, empty and tiny DATA frames. Past
+//! one of them the connection ends with ENHANCE_YOUR_CALM. Streams that were looked at, and then reset, `resets` bounds.
 
 use h2::{client, server};
 

@@ -8,7 +8,7 @@ use std::{
     fmt, io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use async_trait::async_trait;
@@ -23,7 +23,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{broken, heads, heads::HEAD_CAPACITY, pack::Pack, unpack};
+use super::{broken, heads, heads::HEAD_CAPACITY, pack::Pack, resets::Resets, unpack};
 use crate::{http1::answer, http1::body::Body, http1::request::Request, wire::tls::Secured};
 
 /// A stream that a client opened.
@@ -44,10 +44,12 @@ pub(crate) struct Lane {
     next: Option<mpsc::Receiver<Arrival>>,
     has_ended: bool,
     whence: Whence,
+    resets: Arc<Resets>,
 }
 
 /// A request and its answer.
 struct Exchange {
+    resets: Arc<Resets>,
     request: Pack,
     is_head: bool,
     respond: SendResponse<Bytes>,
@@ -60,17 +62,20 @@ struct Exchange {
 }
 
 impl Lane {
-    /// One that begins with the stream `first`, on a connection from `whence`. `next` brings those that follow.
+    /// One that begins with the stream `first`, on a connection from `whence`. `next` brings those that follow. Those that are taken back
+    /// are counted among `resets`.
     pub(crate) fn new(
         first: Arrival,
         next: Option<mpsc::Receiver<Arrival>>,
         whence: Whence,
+        resets: Arc<Resets>,
     ) -> Self {
         Self {
-            exchange: Some(Exchange::new(first)),
+            exchange: Some(Exchange::new(first, &resets)),
             next,
             has_ended: false,
             whence,
+            resets,
         }
     }
 
@@ -85,18 +90,19 @@ impl Lane {
             Some(next) => ready!(next.poll_recv(cx)),
             None => None,
         };
-        self.exchange = next.map(Exchange::new);
+        self.exchange = next.map(|next| Exchange::new(next, &self.resets));
         Poll::Ready(self.exchange.is_some())
     }
 }
 
 impl Exchange {
-    fn new((request, respond): Arrival) -> Self {
+    fn new((request, respond): Arrival, resets: &Arc<Resets>) -> Self {
         let (head, body) = request.into_parts();
         let is_chunked = heads::is_chunked(&head.headers, body.is_end_stream());
         let mut text = BytesMut::with_capacity(HEAD_CAPACITY);
         heads::put_request(&head, is_chunked, &mut text);
         Self {
+            resets: Arc::clone(resets),
             request: Pack::new(text, body, is_chunked),
             is_head: head.method == http::Method::HEAD,
             respond,
@@ -170,6 +176,12 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.is_over {
+            if self
+                .poll_reset(&mut Context::from_waker(Waker::noop()))
+                .is_ready()
+            {
+                return self.resets.note();
+            }
             match &mut self.out {
                 Some(out) => out.send_reset(Reason::INTERNAL_ERROR),
                 None => self.respond.send_reset(Reason::INTERNAL_ERROR),

@@ -8,13 +8,15 @@
 //! - `branch`: a stream to an upstream;
 //! - `heads`: heads from one form to the other;
 //! - `pack`, `unpack`: bodies and trailers, likewise;
-//! - `bounds`: what a peer may cost.
+//! - `bounds`: what a peer may cost;
+//! - `resets`: what of its streams a client may take back.
 
 pub(crate) mod bounds;
 pub(crate) mod branch;
 mod heads;
 pub(crate) mod lane;
 mod pack;
+pub(crate) mod resets;
 mod unpack;
 
 use std::io;

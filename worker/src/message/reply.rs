@@ -1,4 +1,4 @@
-//! What tpp answers itself: JSON, never empty.
+//! What tpp answers itself: JSON, never empty; to an authority that checks on a host, text.
 
 use std::borrow::Cow;
 
@@ -18,6 +18,9 @@ impl Malformed {
         }
     }
 }
+
+/// Status of the one answer that is no error.
+const PROOF: u16 = 200;
 
 /// An answer of tpp's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +59,11 @@ impl Reply {
             fields: fields.into(),
             ..self
         }
+    }
+
+    /// 200: what an authority wants to see that checks on a host, as it is.
+    pub(crate) fn proof(text: String) -> Self {
+        Self::new(PROOF, "", text)
     }
 
     /// 429: more than may be.
@@ -138,8 +146,25 @@ impl Reply {
         &self.details
     }
 
-    /// The body: JSON.
+    /// Whether it is one that says that something is wrong.
+    pub(crate) fn is_error(&self) -> bool {
+        self.status != PROOF
+    }
+
+    /// What its body is.
+    pub(crate) fn content_type(&self) -> &'static str {
+        if self.is_error() {
+            "application/json"
+        } else {
+            "application/octet-stream"
+        }
+    }
+
+    /// The body.
     pub(crate) fn body(&self) -> String {
+        if !self.is_error() {
+            return self.details.clone().into_owned();
+        }
         let [error, details] =
             [self.error, &self.details].map(|text| serde_json::Value::from(text).to_string());
         format!("{{\"error\":{error},\"details\":{details}}}")
@@ -148,6 +173,7 @@ impl Reply {
     /// Status and reason.
     pub(crate) fn status_line(&self) -> &'static str {
         match self.status {
+            PROOF => "200 OK",
             308 => "308 Permanent Redirect",
             400 => "400 Bad Request",
             403 => "403 Forbidden",

@@ -9,13 +9,13 @@ use h2::{
 };
 use http::{Method, Request, Response, StatusCode};
 use pingora_core::protocols::SocketDigest;
-use tokio::task::JoinHandle;
+use tokio::{io::DuplexStream, task::JoinHandle};
 use tpp::config::{Http2, Http2Lease};
 
 use super::play::{Peer, Stage, soon, until};
 use crate::{door::http2, http2::lane::Whence};
 
-const STREAMS: Http2 = Http2 {
+pub(super) const STREAMS: Http2 = Http2 {
     lease: Http2Lease::Stream,
     max_streams: 100,
 };
@@ -26,22 +26,28 @@ pub(super) struct Client {
     pub(super) connection: JoinHandle<Result<(), h2::Error>>,
 }
 
+/// A connection on which HTTP/2 is served: the client's side of it.
+pub(super) fn connection(stage: &mut Stage, terms: Http2) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let worker = Arc::clone(&stage.worker);
+    stage.play(async move {
+        let digest = SocketDigest::from_raw_fd(-1);
+        let address: std::net::SocketAddr = ([127, 0, 0, 1], 1).into();
+        digest.peer_addr.set(Some(address.into())).unwrap();
+        let inside = worker.enter();
+        let whence = Whence {
+            digest: Arc::new(digest),
+            secured: None,
+        };
+        http2::serve(&worker, theirs, whence, terms).await;
+        drop(inside);
+    });
+    ours
+}
+
 impl Client {
     pub(super) async fn new(stage: &mut Stage, terms: Http2) -> Self {
-        let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        let worker = Arc::clone(&stage.worker);
-        stage.play(async move {
-            let digest = SocketDigest::from_raw_fd(-1);
-            let address: std::net::SocketAddr = ([127, 0, 0, 1], 1).into();
-            digest.peer_addr.set(Some(address.into())).unwrap();
-            let inside = worker.enter();
-            let whence = Whence {
-                digest: Arc::new(digest),
-                secured: None,
-            };
-            http2::serve(&worker, theirs, whence, terms).await;
-            drop(inside);
-        });
+        let ours = connection(stage, terms);
         let (streams, connection) = h2::client::handshake(ours).await.unwrap();
         Self {
             streams,
@@ -397,27 +403,6 @@ async fn a_side_that_does_not_read_stops_the_other_one() {
         assert!(taken < 64 << 20, "it takes whatever comes");
     }
     drop((answer, body));
-}
-
-#[tokio::test]
-async fn streams_that_are_reset_as_fast_as_they_come_end_the_connection() {
-    let mut stage = Stage::new(1, |_| {}).await;
-    let mut client = Client::new(&mut stage, STREAMS).await;
-    for _ in 0..200 {
-        let ready = poll_fn(|cx| client.streams.poll_ready(cx)).await;
-        if ready.is_err() {
-            break;
-        }
-        let request = Request::get("http://a.example/").body(()).unwrap();
-        let Ok((_, mut body)) = client.streams.send_request(request, true) else {
-            break;
-        };
-        body.send_reset(Reason::CANCEL);
-    }
-    let error = client.end().await.unwrap_err();
-    assert_eq!(error.reason(), Some(Reason::ENHANCE_YOUR_CALM));
-    until("it has left", || stage.worker.connections() == 0).await;
-    stage.in_use(0).await;
 }
 
 #[tokio::test]

@@ -147,7 +147,7 @@ impl Memory {
     fn keep(&self, wire: Wire) {
         let worker = &self.worker;
         let link = Link {
-            wire,
+            wire: Box::new(wire),
             address: NOWHERE,
         };
         worker.view().backends()[0]

@@ -9,6 +9,8 @@ mod framing;
 mod guards;
 mod hosts;
 mod http2;
+mod http2_abuse;
+mod http2_tls;
 mod http2_upstream;
 mod keys;
 mod leases;

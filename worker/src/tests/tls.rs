@@ -13,7 +13,7 @@ use tpp::lending::WorkerSettings;
 
 use super::play::{GET, Stage, soon};
 
-fn certificates(file: &str) -> PathBuf {
+pub(super) fn certificates(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("src/tests/certificates")
         .join(file)

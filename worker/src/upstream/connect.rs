@@ -239,7 +239,7 @@ impl Upstream {
 impl Link {
     pub(super) fn new(stream: Stream, address: SocketAddr) -> Self {
         Self {
-            wire: Wire::new(stream),
+            wire: Box::new(Wire::new(stream)),
             address,
         }
     }

@@ -78,7 +78,8 @@ struct Idle {
 
 /// A connection to one address of the upstream.
 pub(crate) struct Link {
-    pub(crate) wire: Wire,
+    /// In a place of its own for as long as the connection is there: it changes hands twice a request.
+    pub(crate) wire: Box<Wire>,
     pub(crate) address: SocketAddr,
 }
 

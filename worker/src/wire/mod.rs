@@ -7,6 +7,7 @@
 //! An idle connection owns no buffer: reads land in one scratch buffer of the thread and only what arrived is kept.
 
 pub(crate) mod attend;
+mod spare;
 pub(crate) mod tcp;
 pub(crate) mod tls;
 
@@ -29,8 +30,6 @@ use self::{tcp::Tcp, tls::Tls};
 pub(crate) const HIGH_WATER: usize = 64 * 1024;
 /// Most that one read takes.
 const READ_SIZE: usize = 64 * 1024;
-/// A buffer smaller than this is not worth giving back while its connection is idle.
-const FIRST_CAPACITY: usize = 1024;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into_boxed_slice());
@@ -90,6 +89,9 @@ impl Wire {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            if !buffer.filled().is_empty() {
+                spare::provide(&mut self.inbox);
+            }
             self.inbox.extend_from_slice(buffer.filled());
             self.read += buffer.filled().len() as u64;
             self.ended = buffer.filled().is_empty();
@@ -169,15 +171,13 @@ impl Wire {
 
     /// Room for a message head, so that it is not built by many small growths.
     pub(crate) fn reserve_outbox(&mut self) {
-        self.outbox.reserve(FIRST_CAPACITY);
+        spare::provide(&mut self.outbox);
     }
 
     /// Gives the memory of empty buffers back.
     pub(crate) fn forget_buffers(&mut self) {
         for buffer in [&mut self.inbox, &mut self.outbox] {
-            if buffer.is_empty() {
-                *buffer = BytesMut::new();
-            }
+            spare::take_back(buffer);
         }
     }
 

@@ -2,7 +2,9 @@
 mod host;
 mod life;
 mod mutations;
+mod orderings;
 mod random;
 mod search;
 mod small_worlds;
+mod strange;
 mod world;

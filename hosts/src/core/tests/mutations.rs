@@ -1,7 +1,8 @@
 //! Rules that are broken one at a time: the searches that find nothing wrong with all rules kept find what each of them is for.
 use super::search::{Budget, crowd, search};
 use super::small_worlds::{NOTHING, settled, settled_with};
-use super::world::World;
+use super::world::{STEP, World};
+use crate::event::Event;
 use crate::rules::Rules;
 
 /// Says what the search found.
@@ -46,12 +47,20 @@ fn deadlines_that_count_from_the_answer_are_found() {
     );
 }
 
-/// Two hosts begin together; the second hears nothing of the first but what its own answers say.
-fn deaf_beginners(rules: Rules) -> World {
+/// The second host, which knew no account, is told of one, and has heard nothing of the first, which has its session.
+fn late_to_know(rules: Rules) -> World {
     let mut world = World::small(&[4, 5], 1, rules);
+    let accounts = std::mem::take(&mut world.hosts[1].settings.accounts);
+    world.start(1);
+    world.settle();
     world.hosts[1].deaf = true;
     world.start(0);
-    world.start(1);
+    world.settle();
+    world.pass(2, STEP);
+    assert_eq!(world.lent_at(0), 1);
+    world.hosts[1].settings.accounts = accounts;
+    let settings = Box::new(world.hosts[1].settings.clone());
+    world.tell(1, 1, Event::Settings(settings));
     world
 }
 
@@ -62,7 +71,7 @@ fn a_share_that_is_dropped_without_a_look_at_its_host_is_found() {
         ..Rules::KEPT
     };
     found(
-        deaf_beginners(rules),
+        late_to_know(rules),
         Budget {
             steps: 2,
             ..NOTHING
@@ -124,7 +133,7 @@ fn clocks_whose_rates_differ_by_half_are_found() {
 fn nothing_of_it_is_found_with_all_rules_kept() {
     assert!(
         search(
-            deaf_beginners(Rules::KEPT),
+            late_to_know(Rules::KEPT),
             Budget {
                 steps: 3,
                 faults: 1,

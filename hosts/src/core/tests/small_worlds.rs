@@ -126,7 +126,7 @@ fn three_hosts_take_what_a_dead_one_had_once() {
         "three hosts, two deaths",
         world.clone(),
         Budget {
-            steps: 8,
+            steps: 7,
             deaths: 2,
             ..NOTHING
         },

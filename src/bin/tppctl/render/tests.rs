@@ -2,8 +2,8 @@ mod backends;
 mod slow;
 
 use tpp::control::{
-    CertificateStatus, GatewayStatus, Health, PoolStatus, Status, SupervisorEvent, TokenStatus,
-    WorkerStatus,
+    CertificateStatus, GatewayStatus, Health, PoolStatus, Renewal, Status, SupervisorEvent,
+    TokenStatus, WorkerStatus,
 };
 
 use super::*;
@@ -407,6 +407,12 @@ fn nothing_foreign_reaches_the_terminal_raw() {
             hosts: vec![evil.into()],
             not_after: 0,
             error: Some(evil.into()),
+            renewal: Some(Renewal {
+                state: evil.into(),
+                next_at: None,
+                failures: 1,
+                error: Some(evil.into()),
+            }),
         }],
         health_listen: evil.into(),
         upstream: evil.into(),

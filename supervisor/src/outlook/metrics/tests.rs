@@ -69,6 +69,16 @@ fn checked(id: &str, health: Health, (passed, failed): (u64, u64)) -> (String, S
     (id.to_owned(), seen)
 }
 
+fn certificate() -> CertificateStatus {
+    CertificateStatus {
+        name: "one".to_owned(),
+        hosts: vec!["a.test".to_owned()],
+        not_after: 1_800_000_000,
+        error: None,
+        renewal: None,
+    }
+}
+
 fn snapshot() -> Snapshot {
     Snapshot {
         gateway: tpp::control::GatewayStatus::default(),
@@ -107,12 +117,7 @@ fn snapshot() -> Snapshot {
             workers: vec![worker(0, "ready", 100, 1), worker(1, "starting", 50, 2)],
             configured_tokens: 200,
             refused_users: vec!["alice".to_owned()],
-            certificates: vec![CertificateStatus {
-                name: "one".to_owned(),
-                hosts: vec!["a.test".to_owned()],
-                not_after: 1_800_000_000,
-                error: None,
-            }],
+            certificates: vec![certificate()],
             checks: [
                 checked("a", Health::Up, (7, 2)),
                 checked("b", Health::Down, (0, 3)),

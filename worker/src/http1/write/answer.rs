@@ -69,7 +69,9 @@ pub(crate) fn reply(
         &[
             b"HTTP/1.1 ",
             reply.status_line().as_bytes(),
-            b"\r\nContent-Type: application/json\r\n",
+            b"\r\nContent-Type: ",
+            reply.content_type().as_bytes(),
+            b"\r\n",
             seal.date,
         ],
     );

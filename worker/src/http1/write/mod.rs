@@ -18,7 +18,8 @@ pub(crate) fn put(out: &mut BytesMut, parts: &[&[u8]]) {
 
 /// Appends a `Content-Length` line.
 pub(crate) fn put_length(out: &mut BytesMut, length: u64) {
-    use std::fmt::Write as _;
-    // Writing to a buffer that grows cannot fail.
-    let _ = write!(out, "Content-Length: {length}\r\n");
+    // Nearly every answer has one, and the standard formatting takes as long as all of the copying here.
+    let mut digits = itoa::Buffer::new();
+    let length = digits.format(length).as_bytes();
+    put(out, &[b"Content-Length: ", length, b"\r\n"]);
 }

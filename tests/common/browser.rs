@@ -1,4 +1,4 @@
-//! A client with TLS, and the authorities that it trusts.
+//! A client with TLS, and the authorities that it trusts. Not in `common/mod.rs`: the other test programs need not be built with the library.
 
 use std::{
     io::{self, Read, Write},
@@ -10,14 +10,14 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
+    CipherSuite, ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
     SupportedProtocolVersion,
-    crypto::ring,
+    crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
     version::{TLS12, TLS13},
 };
 
-use super::common::patience;
+use crate::common::patience;
 
 /// An authority of the test's own.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -76,27 +76,55 @@ pub(crate) struct Browser(Arc<ClientConfig>);
 
 impl Browser {
     pub(crate) fn trusting(authority: &Authority) -> Self {
-        Self::with(authority, &[&TLS13, &TLS12], None)
+        Self::trusting_root(authority.0.der())
+    }
+
+    /// One that trusts whom `root` vouches for.
+    pub(crate) fn trusting_root(root: &CertificateDer<'static>) -> Self {
+        Self::with(root, &[&TLS13, &TLS12], None)
     }
 
     /// One that speaks TLS 1.2 alone.
     pub(crate) fn old(authority: &Authority) -> Self {
-        Self::with(authority, &[&TLS12], None)
+        Self::with(authority.0.der(), &[&TLS12], None)
     }
 
     /// One that shows a certificate of its own.
     pub(crate) fn showing(authority: &Authority, own: &Issued) -> Self {
-        Self::with(authority, &[&TLS13, &TLS12], Some(own))
+        Self::with(authority.0.der(), &[&TLS13, &TLS12], Some(own))
+    }
+
+    /// One that offers these ciphers of TLS 1.3, in this order.
+    pub(crate) fn offering(authority: &Authority, suites: &[CipherSuite]) -> Self {
+        let all = ring::default_provider();
+        let by_name = |name: &CipherSuite| {
+            let mut all = all.cipher_suites.iter();
+            *all.find(|one| one.suite() == *name).expect("it is known")
+        };
+        let provider = CryptoProvider {
+            cipher_suites: suites.iter().map(by_name).collect(),
+            ..ring::default_provider()
+        };
+        Self::of(provider, authority.0.der(), &[&TLS13], None)
     }
 
     fn with(
-        authority: &Authority,
+        root: &CertificateDer<'static>,
+        versions: &[&'static SupportedProtocolVersion],
+        own: Option<&Issued>,
+    ) -> Self {
+        Self::of(ring::default_provider(), root, versions, own)
+    }
+
+    fn of(
+        provider: CryptoProvider,
+        root: &CertificateDer<'static>,
         versions: &[&'static SupportedProtocolVersion],
         own: Option<&Issued>,
     ) -> Self {
         let mut roots = RootCertStore::empty();
-        roots.add(authority.0.der().clone()).expect("a root");
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        roots.add(root.clone()).expect("a root");
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(versions)
             .expect("versions")
             .with_root_certificates(roots);
@@ -173,6 +201,11 @@ impl Secure {
     pub(crate) fn shown(&self) -> CertificateDer<'static> {
         let chain = self.0.conn.peer_certificates().expect("it was shown one");
         chain[0].clone().into_owned()
+    }
+
+    /// The cipher that was agreed on.
+    pub(crate) fn suite(&self) -> Option<CipherSuite> {
+        Some(self.0.conn.negotiated_cipher_suite()?.suite())
     }
 
     /// Whether it is an earlier session that goes on.

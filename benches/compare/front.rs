@@ -1,0 +1,81 @@
+//! (h) and (i): the front door. The same certificate, version of TLS and cipher for all; each adds a token, and both sides are kept alive.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    Result,
+    comparison::{self, Plan},
+    load::Load,
+    secure::{CIPHER, Shown},
+    servers::{self, Server, TPP_NAMES, TppSettings},
+};
+
+/// Connections that have a handshake at once.
+const NEWCOMERS: usize = 16;
+/// Connections of HTTP/2, and streams at once on each.
+const CONNECTIONS: usize = 4;
+const STREAMS: usize = 100;
+
+/// Measures each proxy with `workers` processes or threads: TLS, HTTP/2, or both.
+pub(crate) fn run(
+    builds: &[PathBuf],
+    workers: usize,
+    plan: Plan,
+    [tls, http2]: [bool; 2],
+    dir: &Path,
+) -> Result<()> {
+    let scratch = tempfile::tempdir_in(dir)?;
+    let dir = scratch.path();
+    let upstream = servers::start_upstream(dir)?;
+    let shown = Shown::make(dir)?;
+    let mut proxies = vec![
+        servers::start_nginx_front(dir, workers, upstream.address, &shown)?,
+        servers::start_haproxy_front(dir, workers, upstream.address, &shown)?,
+        servers::start_caddy_front(dir, workers, upstream.address, &shown)?,
+    ];
+    for (name, executable) in TPP_NAMES.into_iter().zip(builds) {
+        let settings = TppSettings {
+            name,
+            executable,
+            workers,
+            sessions: plan.connections.max(CONNECTIONS * STREAMS),
+            mode: "connection",
+        };
+        let server = servers::start_tpp_front(dir, &settings, upstream.address, &shown)?;
+        proxies.push(server);
+    }
+    if tls {
+        let newcomers = Plan {
+            connections: NEWCOMERS,
+            ..plan
+        };
+        for (resumed, kind) in [(false, "full"), (true, "resumed")] {
+            let what = format!("(h) {kind} handshakes, each with one request");
+            let load = Load::Handshakes { resumed };
+            measure(&what, &proxies, load, newcomers, dir)?;
+        }
+        let what = "(h) requests over TLS, as fast as it goes";
+        measure(what, &proxies, Load::Secure, plan, dir)?;
+    }
+    if http2 {
+        let what = format!("(i) HTTP/2 over TLS, {STREAMS} streams at once on each");
+        let few = Plan {
+            connections: CONNECTIONS,
+            ..plan
+        };
+        measure(&what, &proxies, Load::Streams(STREAMS), few, dir)?;
+    }
+    Ok(())
+}
+
+fn measure(what: &str, proxies: &[Server], load: Load, plan: Plan, dir: &Path) -> Result<()> {
+    let measured = comparison::measure(proxies, load, plan, dir)?;
+    let title = format!(
+        "{what}, {CIPHER}, {} connections; median (lowest-highest) of {} interleaved rounds of {} s",
+        plan.connections,
+        plan.rounds,
+        plan.round.as_secs()
+    );
+    comparison::print(&title, &measured);
+    Ok(())
+}
