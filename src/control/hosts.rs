@@ -44,6 +44,8 @@ pub struct HostsStatus {
 pub struct SharedPoolStatus {
     /// What this host is doing: starting, waiting, joined, rejoining, other_store, leaving, left or refused.
     pub phase: String,
+    /// Whether this host has sessions of it, to be lent.
+    pub ready: bool,
     /// What it waits for before it begins.
     pub waits_for: Option<String>,
     /// For how much longer floating sessions are lent without another sign of life, milliseconds.

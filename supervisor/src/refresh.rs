@@ -117,15 +117,20 @@ impl RefreshHandle {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has what becomes of shared slots told from now on. Returns those that are this host's already, once nothing is left of the others.
+    /// Has what becomes of shared slots told from now on. Returns those that are this host's already, once nothing is left of the others;
+    /// unless it `keeps` what it has, none is its own. `None`: the pool is gone.
     pub(crate) async fn begin_sharing(
         &self,
         events: mpsc::UnboundedSender<ShareEvent>,
-    ) -> Vec<(PlaceOf, Tenure)> {
+        keeps: bool,
+    ) -> Option<Vec<(PlaceOf, Tenure)>> {
         let (answer, answered) = oneshot::channel();
-        self.share(ShareOrder::Begin { events, answer });
-        // Without a refresher nothing is lent.
-        answered.await.unwrap_or_default()
+        self.share(ShareOrder::Begin {
+            events,
+            keeps,
+            answer,
+        });
+        answered.await.ok()
     }
 
     /// Says what is this host's.

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     net::{TcpListener, TcpStream},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -64,6 +65,11 @@ impl Etcd {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Where its data are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// What it has said.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
@@ -91,7 +97,7 @@ impl Drop for Etcd {
 }
 
 /// A port that nobody has just now.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     socket.local_addr().expect("its number").port()
 }

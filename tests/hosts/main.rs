@@ -3,30 +3,58 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod etcd;
+mod faults;
+mod outside;
 
 use std::collections::HashSet;
 
 use nix::sys::signal::Signal;
+use tpp::control::HostsStatus;
 
 use common::{
-    load::all_at_once, message::Request, processes, proxy::Proxy, settings::Settings,
-    upstream::Upstream, wait_until,
+    load::all_at_once, message::Request, proxy::Proxy, settings::Settings, upstream::Upstream,
+    wait_until,
 };
 use etcd::Etcd;
 
-/// Sessions that the accounts allow together.
+/// Sessions that the account allows.
 const SESSIONS: u64 = 4;
+/// Its name, which is to be found nowhere in etcd.
+const USER: &str = "wanderer";
 
 /// A host of that name, of which `home_percent` are its own. The account is the same at each.
 fn host(upstream: &Upstream, etcd: &Etcd, name: &str, home_percent: u32) -> Settings {
     Settings::in_front_of(upstream)
-        .account(upstream, "shared", SESSIONS as usize)
+        .account(upstream, USER, SESSIONS as usize)
         .workers(1)
         .set("hosts.endpoints", format!("[\"{}\"]", etcd.endpoint()))
         .set("hosts.cluster", "\"test\"")
         .set("hosts.name", format!("\"{name}\""))
         .set("hosts.takeover_seconds", 6)
         .set("hosts.home_percent", home_percent)
+}
+
+/// Two hosts of that part, the first of which had all before the second came.
+fn two_hosts(upstream: &Upstream, etcd: &Etcd, home_percent: u32) -> [Proxy; 2] {
+    let one = Proxy::start(&host(upstream, etcd, "one", home_percent));
+    let two = Proxy::start_without_tokens(&host(upstream, etcd, "two", home_percent));
+    wait_until("both are in", || {
+        let hosts = shown(&two).pools.remove("default");
+        hosts.is_some_and(|pool| {
+            pool.hosts
+                .iter()
+                .filter(|host| host.state == "live")
+                .count()
+                == 2
+        })
+    });
+    [one, two]
+}
+
+/// What `tppctl hosts` says.
+fn shown(host: &Proxy) -> HostsStatus {
+    let outcome = host.ctl(&["hosts", "--json"]);
+    serde_json::from_str(&outcome.out).unwrap_or_else(|error| panic!("{error} in {outcome:?}"))
 }
 
 /// Sessions that each host lends now. There are never more than allowed, and no token is at two of them.
@@ -41,22 +69,19 @@ fn lent(hosts: &[&Proxy]) -> Vec<u64> {
             );
         }
     }
-    let lent: Vec<_> = hosts.iter().map(|host| host.pool().total).collect();
-    assert!(lent.iter().sum::<u64>() <= SESSIONS, "{lent:?}");
-    lent
+    hosts.iter().map(|host| host.pool().total).collect()
+}
+
+/// Asks at `host` until there is an answer, as one who has no session yet.
+fn ask(host: &Proxy, upstream: &Upstream) {
+    host.client(upstream).get("/who").ok();
 }
 
 #[test]
 fn two_hosts_share_an_accounts_sessions_and_never_use_more_than_it_allows() {
     let Some(etcd) = Etcd::start() else { return };
     let upstream = Upstream::start();
-    let one = Proxy::start(&host(&upstream, &etcd, "one", 50));
-    assert_eq!(lent(&[&one]), [SESSIONS], "alone it has all");
-    let two = Proxy::start_without_tokens(&host(&upstream, &etcd, "two", 50));
-    wait_until("each has its part", || {
-        let lent = lent(&[&one, &two]);
-        lent.iter().sum::<u64>() == SESSIONS && lent.iter().all(|one| *one > 0)
-    });
+    let [one, two] = two_hosts(&upstream, &etcd, 50);
     let hosts = [&one, &two];
     all_at_once(20, |number| {
         let mut client = hosts[number % 2].client(&upstream);
@@ -64,7 +89,10 @@ fn two_hosts_share_an_accounts_sessions_and_never_use_more_than_it_allows() {
             client.get("/who").ok();
         }
     });
-    lent(&hosts);
+    wait_until("each has its part", || {
+        let lent = lent(&hosts);
+        lent.iter().sum::<u64>() == SESSIONS && lent.iter().all(|one| *one > 0)
+    });
     upstream.assert_clean();
 }
 
@@ -72,56 +100,30 @@ fn two_hosts_share_an_accounts_sessions_and_never_use_more_than_it_allows() {
 fn who_waits_where_nothing_is_gets_an_idle_session_of_the_other_host() {
     let Some(etcd) = Etcd::start() else { return };
     let upstream = Upstream::start();
-    let one = Proxy::start(&host(&upstream, &etcd, "one", 0));
-    let two = Proxy::start_without_tokens(&host(&upstream, &etcd, "two", 0));
-    let mut client = two.client(&upstream);
-    client.get("/who").ok();
+    let [one, two] = two_hosts(&upstream, &etcd, 0);
+    ask(&two, &upstream);
     assert!(lent(&[&one, &two])[1] > 0);
+    let moves = "tpp_session_move_seconds_count";
+    assert!(two.metric(moves).is_some_and(|count| count > 0.0));
     upstream.assert_clean();
 }
 
 #[test]
-fn what_a_killed_host_had_is_taken_over() {
+fn who_waits_gets_a_session_that_others_held_when_they_let_go_of_it() {
     let Some(etcd) = Etcd::start() else { return };
     let upstream = Upstream::start();
-    let one = Proxy::start(&host(&upstream, &etcd, "one", 0));
-    let two = Proxy::start_without_tokens(&host(&upstream, &etcd, "two", 0));
-    two.client(&upstream).get("/who").ok();
-    for process in one.processes() {
-        processes::send(process, Signal::SIGKILL);
-    }
-    wait_until("all are at the other one", || two.pool().total == SESSIONS);
-    drop(one);
-}
-
-#[test]
-fn a_supervisor_that_is_followed_by_another_keeps_its_sessions() {
-    let Some(etcd) = Etcd::start() else { return };
-    let upstream = Upstream::start();
-    let mut one = Proxy::start(&host(&upstream, &etcd, "one", 50));
-    let logins = upstream.attempts().len();
-    one.kill_supervisor();
-    one.start_successor();
-    wait_until("it has all", || lent(&[&one]) == [SESSIONS]);
-    one.client(&upstream).get("/who").ok();
-    assert_eq!(upstream.attempts().len(), logins, "nobody logged in anew");
-    upstream.assert_clean();
-}
-
-#[test]
-fn without_etcd_a_host_goes_on_with_its_own_part_alone() {
-    let Some(etcd) = Etcd::start() else { return };
-    let upstream = Upstream::start();
-    let one = Proxy::start(&host(&upstream, &etcd, "one", 50));
-    etcd.stop();
-    wait_until("what is floating has lapsed", || {
-        one.pool().available == SESSIONS / 2
+    let [one, two] = two_hosts(&upstream, &etcd, 0);
+    let mut held: Vec<_> = (0..SESSIONS).map(|_| one.client(&upstream)).collect();
+    held.iter_mut()
+        .for_each(|client| drop(client.get("/who").ok()));
+    let mut waits = two.client(&upstream);
+    waits.send(&Request::get("/who"));
+    wait_until("somebody waits at the other host", || {
+        two.pool().waiting == 1 || two.pool().in_use == 1
     });
-    for _ in 0..5 {
-        one.client(&upstream).get("/who").ok();
-    }
-    etcd.go_on();
-    wait_until("all is lent again", || one.pool().available == SESSIONS);
+    drop(held.pop());
+    waits.read_answer().ok();
+    drop(held);
     upstream.assert_clean();
 }
 
@@ -129,24 +131,48 @@ fn without_etcd_a_host_goes_on_with_its_own_part_alone() {
 fn a_host_that_stops_hands_everything_over() {
     let Some(etcd) = Etcd::start() else { return };
     let upstream = Upstream::start();
-    let mut one = Proxy::start(&host(&upstream, &etcd, "one", 50));
-    let two = Proxy::start_without_tokens(&host(&upstream, &etcd, "two", 50));
-    let mut waits = two.client(&upstream);
-    waits.send(&Request::get("/who"));
-    waits.read_answer().ok();
+    let [mut one, two] = two_hosts(&upstream, &etcd, 50);
     one.signal_supervisor(Signal::SIGTERM);
     assert!(one.wait_for_exit().success());
+    one.assert_gone();
     wait_until("the other one has all", || two.pool().total == SESSIONS);
+    let status = shown(&two);
+    assert_eq!(status.pools["default"].hosts.len(), 1, "{status:?}");
     upstream.assert_clean();
 }
 
 #[test]
-fn two_clusters_with_one_server_are_told_apart() {
+fn a_drained_host_is_not_ready_and_its_clients_are_served_by_the_other() {
     let Some(etcd) = Etcd::start() else { return };
     let upstream = Upstream::start();
-    let _one = Proxy::start(&host(&upstream, &etcd, "one", 50));
-    let other = host(&upstream, &etcd, "two", 50).set("hosts.cluster", "\"another\"");
-    let mut two = Proxy::start_without_tokens(&other);
-    assert_eq!(two.wait_for_exit().code(), Some(78));
-    assert!(two.log().contains("cluster"), "{}", two.log());
+    let [one, two] = two_hosts(&upstream, &etcd, 50);
+    assert_eq!(one.health("/readyz").status, 200);
+    let mut busy = one.client(&upstream);
+    busy.get("/who").ok();
+    let told = one.ctl(&["hosts", "drain"]);
+    assert_eq!(told.code, Some(0), "{told:?}");
+    wait_until("it says that it is not ready", || {
+        one.health("/readyz").status == 503
+    });
+    wait_until("all that is idle is at the other one", || {
+        two.pool().total == SESSIONS - 1
+    });
+    busy.get("/who").ok();
+    drop(busy);
+    wait_until("all is at the other one", || two.pool().total == SESSIONS);
+    upstream.assert_clean();
+}
+
+#[test]
+fn sessions_go_where_an_operator_wants_them() {
+    let Some(etcd) = Etcd::start() else { return };
+    let upstream = Upstream::start();
+    let [one, two] = two_hosts(&upstream, &etcd, 0);
+    wait_until("it is done as it is asked", || {
+        one.ctl(&["hosts", "give", "2", "two"]).code == Some(0)
+    });
+    wait_until("they have come", || two.pool().total >= 2);
+    let refused = one.ctl(&["hosts", "give", "1", "nobody"]);
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    upstream.assert_clean();
 }

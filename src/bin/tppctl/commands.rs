@@ -67,13 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             json: as_json,
             seconds,
         } => show_report(args, *as_json, *seconds),
-        Action::Hosts { json, action } => match action {
-            Some(action) => order(args, Command::OrderHosts(hosts_order(action))),
-            None => match ask(args, Command::Hosts)? {
-                Reply::Hosts(hosts) => show(&hosts, *json, |page| render::hosts(&hosts, page)),
-                other => Err(unexpected(&other)),
-            },
-        },
+        Action::Hosts { json, action } => hosts(args, *json, action.as_ref()),
         Action::Pause { pool } => order(args, Command::Pause { pool: pool.clone() }),
         Action::Resume { pool } => order(args, Command::Resume { pool: pool.clone() }),
         Action::Kill { slot, pool } => {
@@ -87,6 +81,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Action::Restart => order(args, Command::Restart),
         Action::Upgrade { path } => upgrade(args, path.as_deref()),
         Action::Check { file } => check(file),
+    }
+}
+
+/// Orders what is wished of this host's part among others, or shows them.
+fn hosts(args: &Args, as_json: bool, action: Option<&HostsAction>) -> Result<(), Failure> {
+    if let Some(action) = action {
+        return order(args, Command::OrderHosts(hosts_order(action)));
+    }
+    match ask(args, Command::Hosts)? {
+        Reply::Hosts(hosts) => show(&hosts, as_json, |page| render::hosts(&hosts, page)),
+        other => Err(unexpected(&other)),
     }
 }
 

@@ -231,7 +231,7 @@ pub(super) const KEYS: &[&[Key]] = &[
 ];
 
 /// The tables of the file, but for the accounts.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     Workers::NAME,
     Upstream::NAME,
     Client::NAME,

@@ -1,19 +1,19 @@
 //! Between what the core speaks of, accounts as hashes and times in nanoseconds, and what a pool knows.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use tpp::{
-    config::{Credential, Hosts as Wanted, TakeoverBy},
+    config::{Credential, TakeoverBy},
     lending::Stock,
     pool::{Holder, SlotIndex},
     shared::{Deadlines, Tenure},
 };
-use tpp_hosts::{
-    Account, Class, PoolSeen, Session, Settings, Takeover, Upstream, Use, Words,
-    deadlines::login_margin,
-};
+use tpp_hosts::{Account, Class, PoolSeen, Session, Settings, Takeover, Upstream, Use, Words};
 
-use super::Common;
+use super::{Common, sharing::nanos};
 use crate::refresh::{Book, PlaceOf};
 
 /// Nanoseconds of a millisecond, as the region counts.
@@ -27,16 +27,6 @@ pub struct Refused {
     pub(crate) pool: String,
     /// As the core says it.
     pub(crate) why: String,
-}
-
-/// A duration as the core counts.
-pub(super) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// With more than this left of its time a login begins.
-pub(crate) fn margin(wanted: &Wanted) -> Duration {
-    Duration::from_nanos(login_margin(nanos(wanted.takeover)))
 }
 
 pub(super) fn tenure_of(class: Class) -> Tenure {
@@ -59,14 +49,6 @@ pub(super) fn deadlines_of(words: Words) -> Deadlines {
         lend_until: words.lend_until / MILLI,
         cut_at: words.cut_at / MILLI,
         kill_at: words.kill_at / MILLI,
-    }
-}
-
-/// The server whose accounts `provider` logs in to at `origin`.
-pub(super) fn upstream_of(wanted: &Wanted, provider: &str, origin: &str) -> Upstream {
-    match &wanted.upstream_id {
-        Some(id) => Upstream::named(id),
-        None => Upstream::of(provider, origin),
     }
 }
 
@@ -106,41 +88,62 @@ pub(super) fn settings_of(
 }
 
 /// Who is behind each hash.
-#[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<Account, String>);
+#[derive(Debug)]
+pub(super) struct Names {
+    upstream: Upstream,
+    users: BTreeMap<Account, String>,
+    accounts: HashMap<String, Account>,
+}
 
 impl Names {
+    /// Of nobody yet at `upstream`.
+    pub(super) fn new(upstream: Upstream) -> Self {
+        Self {
+            upstream,
+            users: BTreeMap::new(),
+            accounts: HashMap::new(),
+        }
+    }
+
+    /// Whose accounts they are.
+    pub(super) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
     /// Adds those of `accounts`. Nobody is forgotten: a session of one that is gone may still be asked for.
-    pub(super) fn learn(&mut self, upstream: &Upstream, accounts: &[Credential]) {
-        let names = accounts.iter().map(|one| one.username.clone());
-        self.0
-            .extend(names.map(|user| (Account::of(upstream, &user), user)));
+    pub(super) fn learn(&mut self, accounts: &[Credential]) {
+        for user in accounts.iter().map(|one| &one.username) {
+            let account = Account::of(&self.upstream, user);
+            self.users.insert(account, user.clone());
+            self.accounts.insert(user.clone(), account);
+        }
     }
 
     /// The user behind a hash, for people.
     pub(super) fn user(&self, account: Account) -> &str {
-        self.0.get(&account).map_or("", String::as_str)
+        self.users.get(&account).map_or("", String::as_str)
     }
 
     /// The place that a session is; one of an account that nobody knows has an empty name, and is no slot's.
     pub(super) fn place(&self, session: Session) -> PlaceOf {
         PlaceOf {
-            user: self.0.get(&session.account).cloned().unwrap_or_default(),
+            user: self.user(session.account).to_owned(),
             place: session.place,
+        }
+    }
+
+    /// The session that a place is.
+    pub(super) fn session(&self, at: &PlaceOf) -> Session {
+        let known = self.accounts.get(&at.user).copied();
+        Session {
+            account: known.unwrap_or_else(|| Account::of(&self.upstream, &at.user)),
+            place: at.place,
         }
     }
 }
 
-/// The session that a place is.
-pub(super) fn session_of(upstream: &Upstream, at: &PlaceOf) -> Session {
-    Session {
-        account: Account::of(upstream, &at.user),
-        place: at.place,
-    }
-}
-
 /// What the pool does at `now`, milliseconds of the monotonic clock.
-pub(super) fn look(stock: &Stock, book: &Book, upstream: &Upstream, now: u64) -> PoolSeen {
+pub(super) fn look(stock: &Stock, book: &Book, names: &Names, now: u64) -> PoolSeen {
     let pool = stock.pool();
     let is_held = |slot: usize| stock.tenure(SlotIndex::new(slot)).is_some();
     let of_slot = |(at, slot): (PlaceOf, usize)| {
@@ -150,7 +153,7 @@ pub(super) fn look(stock: &Stock, book: &Book, upstream: &Upstream, now: u64) ->
             Holder::Free => Use::Coming,
             _ => Use::Busy,
         };
-        (session_of(upstream, &at), what)
+        (names.session(&at), what)
     };
     PoolSeen {
         waiting: u32::try_from(pool.waiting()).unwrap_or(u32::MAX),

@@ -11,6 +11,7 @@ mod local;
 mod lock;
 mod report;
 mod share;
+pub(crate) mod sharing;
 mod words;
 
 use std::{
@@ -24,7 +25,10 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot, watch};
-use tpp::config::{Config, Hosts as Wanted};
+use tpp::{
+    config::{Config, Hosts as Wanted},
+    shared::{Histogram, HistogramCounts},
+};
 use tpp_hosts::{Command, Status};
 use tracing::{error, info};
 
@@ -32,14 +36,14 @@ pub use self::local::Refused;
 pub(crate) use self::{
     engine::{Calls, MemberStatus},
     life::{give_away, stop_if_refused},
-    local::margin,
 };
 use self::{
     engine::{Engine, etcd::Etcd},
     lock::LifeLock,
     share::{Share, Wish},
+    sharing::Sharing,
 };
-use crate::pools::Pools;
+use crate::pools::{Pools, Running};
 
 /// How often it is looked which pools there are.
 const LOOK: Duration = Duration::from_secs(1);
@@ -50,29 +54,41 @@ const LOOK_AT_MEMBERS: Duration = Duration::from_secs(10);
 pub(crate) struct SharedPool {
     /// As the core has it; `None`: it has not begun.
     pub(crate) status: Option<Status>,
-    /// Why it has not, or not yet.
+    /// Whether this host has a part in it.
+    pub(crate) is_ready: bool,
+    /// Why it has not begun, or not yet.
     pub(crate) waits_for: Option<String>,
 }
 
 /// What there is to see.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
+struct Seen {
     /// By pool.
-    pub(crate) pools: BTreeMap<String, SharedPool>,
+    pools: BTreeMap<String, SharedPool>,
     /// The store's members.
-    pub(crate) members: Vec<MemberStatus>,
-    /// What was asked of them.
+    members: Vec<MemberStatus>,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HostsCounts {
+    /// What was asked of the store.
     pub(crate) calls: Vec<Calls>,
+    /// How long it took until sessions that came here were lent.
+    pub(crate) moves: HistogramCounts,
 }
 
 /// What all parts of the room share.
 struct Common {
     wanted: Wanted,
+    sharing: Sharing,
     name: String,
     machine: String,
     lock: LifeLock,
     engine: Etcd,
     seen: Mutex<Seen>,
+    /// Written by the room's thread alone.
+    moves: Histogram,
     /// Says why tpp must not run.
     refused: watch::Sender<Option<Refused>>,
 }
@@ -83,6 +99,9 @@ pub(crate) struct Hosts {
     wishes: mpsc::UnboundedSender<ToThread>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
+
+/// By pool: its share, and how the pool is configured as far as that knows.
+type Shares = BTreeMap<String, (mpsc::UnboundedSender<Wish>, Running)>;
 
 /// What the thread is told.
 enum ToThread {
@@ -115,6 +134,8 @@ impl Hosts {
             machine: identity::machine(state).context("read or make the id of this machine")?,
             lock: LifeLock::take(state)?,
             seen: Mutex::default(),
+            moves: Histogram::default(),
+            sharing: Sharing::of(&wanted),
             refused: watch::Sender::new(None),
             name,
             wanted,
@@ -157,11 +178,12 @@ impl Hosts {
         self.common.wanted.cluster.as_deref().unwrap_or_default()
     }
 
-    /// What there is to see.
-    pub(crate) fn seen(&self) -> Seen {
-        let mut seen = self.common.seen().clone();
-        seen.calls = self.common.engine.calls();
-        seen
+    /// What was counted since this supervisor began.
+    pub(crate) fn counts(&self) -> HostsCounts {
+        HostsCounts {
+            calls: self.common.engine.calls(),
+            moves: self.common.moves.read(),
+        }
     }
 
     /// Does as an operator wishes, in every pool.
@@ -229,7 +251,11 @@ fn run(common: Arc<Common>, pools: Arc<Pools>, wishes: mpsc::UnboundedReceiver<T
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(keep(common, pools, wishes)),
+        Ok(runtime) => {
+            runtime.block_on(keep(common, pools, wishes));
+            // What a name server still keeps a thread with is nobody's business any more.
+            runtime.shutdown_background();
+        }
         Err(error) => error!(%error, "nothing speaks to etcd: floating sessions lapse"),
     }
 }
@@ -240,7 +266,7 @@ async fn keep(
     pools: Arc<Pools>,
     mut wishes: mpsc::UnboundedReceiver<ToThread>,
 ) {
-    let mut shares: BTreeMap<String, mpsc::UnboundedSender<Wish>> = BTreeMap::new();
+    let mut shares = Shares::new();
     let members = tokio::spawn(look_at_members(Arc::clone(&common)));
     let mut looks = tokio::time::interval(LOOK);
     loop {
@@ -256,14 +282,10 @@ async fn keep(
     members.abort();
 }
 
-/// Begins a share for each pool that is new, and ends those of pools that are gone.
-fn follow(
-    common: &Arc<Common>,
-    pools: &Pools,
-    shares: &mut BTreeMap<String, mpsc::UnboundedSender<Wish>>,
-) {
+/// Begins a share for each pool that is new, tells those whose pools have changed, and ends those of pools that are gone.
+fn follow(common: &Arc<Common>, pools: &Pools, shares: &mut Shares) {
     let running = pools.all();
-    shares.retain(|name, wishes| {
+    shares.retain(|name, (wishes, _)| {
         let stays = running.contains_key(name) && !wishes.is_closed();
         if !stays {
             common.seen().pools.remove(name);
@@ -271,22 +293,26 @@ fn follow(
         stays
     });
     for (name, pool) in running {
-        shares.entry(name.clone()).or_insert_with(|| {
-            let (sender, wishes) = mpsc::unbounded_channel();
-            tokio::spawn(Share::run(Arc::clone(common), name, pool, wishes));
-            sender
-        });
+        match shares.get_mut(&name) {
+            Some((_, known)) if known.is_as(&pool) => {}
+            Some((wishes, known)) => {
+                let _ = wishes.send(Wish::Changed(Box::new(pool.clone())));
+                *known = pool;
+            }
+            None => {
+                let (sender, wishes) = mpsc::unbounded_channel();
+                let share = Share::run(Arc::clone(common), name.clone(), pool.clone(), wishes);
+                tokio::spawn(share);
+                shares.insert(name, (sender, pool));
+            }
+        }
     }
 }
 
-fn wish(
-    shares: &BTreeMap<String, mpsc::UnboundedSender<Wish>>,
-    command: Command,
-    answer: oneshot::Sender<Result<(), String>>,
-) {
+fn wish(shares: &Shares, command: Command, answer: oneshot::Sender<Result<(), String>>) {
     let asked: Vec<_> = shares
         .values()
-        .map(|share| {
+        .map(|(share, _)| {
             let (sender, answered) = oneshot::channel();
             let _ = share.send(Wish::Command(command.clone(), sender));
             answered
@@ -304,10 +330,10 @@ fn wish(
     });
 }
 
-fn leave(shares: &BTreeMap<String, mpsc::UnboundedSender<Wish>>, answer: oneshot::Sender<()>) {
+fn leave(shares: &Shares, answer: oneshot::Sender<()>) {
     let leaving: Vec<_> = shares
         .values()
-        .map(|share| {
+        .map(|(share, _)| {
             let (sender, left) = oneshot::channel();
             let _ = share.send(Wish::Leave(sender));
             left

@@ -14,7 +14,7 @@ use super::{Hosts, MemberStatus, SharedPool};
 impl Hosts {
     /// All there is to see.
     pub(crate) fn status(&self) -> HostsStatus {
-        let seen = self.seen();
+        let seen = self.common.seen().clone();
         HostsStatus {
             name: self.name().to_owned(),
             cluster: self.cluster().to_owned(),
@@ -32,6 +32,7 @@ fn shown(pool: &SharedPool) -> SharedPoolStatus {
     let Some(status) = &pool.status else {
         return SharedPoolStatus {
             phase: "starting".to_owned(),
+            ready: false,
             waits_for: pool.waits_for.clone(),
             ..SharedPoolStatus::default()
         };
@@ -48,6 +49,7 @@ fn shown(pool: &SharedPool) -> SharedPoolStatus {
     } = status;
     SharedPoolStatus {
         phase: word(phase),
+        ready: pool.is_ready,
         waits_for: None,
         lend_margin_ms: *lend_margin_ms,
         home_margin_ms: *home_margin_ms,

@@ -21,7 +21,10 @@ pub(super) fn say(pool: &str, note: &Note, names: &Names) {
             pool,
             "etcd was not reached for too long: floating sessions are not lent"
         ),
-        Note::Lending => info!(pool, "etcd is reached again: floating sessions are lent"),
+        Note::Lending => info!(
+            pool,
+            "floating sessions are lent: this host has shown itself in etcd"
+        ),
         Note::FencedOther(host) => warn!(
             pool,
             host, "a host is silent: its floating sessions may be taken"

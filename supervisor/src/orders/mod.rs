@@ -8,6 +8,7 @@ mod gateway;
 mod hosts;
 mod pools;
 mod reload;
+pub(crate) mod signals;
 mod upgrade;
 
 use std::{os::fd::BorrowedFd, path::PathBuf, sync::Arc, time::Duration};

@@ -294,7 +294,7 @@ impl Outlook {
             hosts: self
                 .hosts
                 .as_ref()
-                .map(|hosts| (hosts.status(), hosts.seen().calls)),
+                .map(|hosts| (hosts.status(), hosts.counts())),
             numbers: Numbers {
                 pool: numbers::pool_status(pools.iter().map(|pool| &**pool)),
                 all_refused: numbers::all_refused(&pools),

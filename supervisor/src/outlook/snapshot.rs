@@ -13,7 +13,7 @@ use tpp::{
 use crate::{
     acme::Orders,
     health::{Met, Seen},
-    hosts::Calls,
+    hosts::HostsCounts,
 };
 
 /// All that is to be seen.
@@ -27,8 +27,8 @@ pub struct Snapshot {
     pub gateway: GatewayStatus,
     /// What is slow, and what fails, for the same.
     pub slow: Slow,
-    /// Other hosts, and what was asked of etcd; `None`: this one is alone.
-    pub(crate) hosts: Option<(HostsStatus, Vec<Calls>)>,
+    /// Other hosts, and what was counted on the way to them; `None`: this one is alone.
+    pub(crate) hosts: Option<(HostsStatus, HostsCounts)>,
 }
 
 /// What is read from a few words of the region.
@@ -208,6 +208,7 @@ pub(crate) mod examples {
             }),
             gateway: GatewayStatus::default(),
             slow: Slow::default(),
+            hosts: None,
         }
     }
 }

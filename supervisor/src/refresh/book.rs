@@ -97,11 +97,15 @@ impl Book {
         }
     }
 
-    /// Makes retired slots free again, as far as `is_empty` says so.
-    pub(super) fn reclaim_retired(&mut self, mut is_empty: impl FnMut(usize) -> bool) {
-        let (empty, busy) = self.retired.drain(..).partition(|slot| is_empty(*slot));
+    /// Makes retired slots free again, as far as `is_empty` says so. Returns those.
+    pub(super) fn reclaim_retired(
+        &mut self,
+        mut is_empty: impl FnMut(usize) -> bool,
+    ) -> Vec<usize> {
+        let (empty, busy): (Vec<_>, _) = self.retired.drain(..).partition(|slot| is_empty(*slot));
         self.retired = busy;
-        self.free.extend::<Vec<_>>(empty);
+        self.free.extend(&empty);
+        empty
     }
 
     /// The account of `slot`, if it is somebody's.
@@ -169,6 +173,11 @@ impl Book {
     /// Who gave `slot` its token; asked once.
     pub(super) fn take_drawn(&mut self, slot: usize) -> Option<DrawnBy> {
         self.slots[slot].drawn.take()
+    }
+
+    /// Notes that there is no token in `slot` any more.
+    pub(super) fn forget_token(&mut self, slot: usize) {
+        self.slots[slot].note.fingerprint = None;
     }
 
     /// Notes that the upstream turned down the token of `slot`, for which there is no other.

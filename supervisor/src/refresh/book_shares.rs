@@ -1,8 +1,8 @@
 //! The part of a pool's book that is about other hosts: which slots are away, and which place of its account each is.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
-use tpp::{config::Credential, lending::Legacy};
+use tpp::lending::Legacy;
 
 use super::book::{Book, number};
 
@@ -16,20 +16,31 @@ pub(crate) struct PlaceOf {
 }
 
 impl Book {
-    /// Which place of its account `slot` is.
-    pub(super) fn place_of(&self, slot: usize) -> Option<PlaceOf> {
-        let stocked = self.slots.get(slot)?;
-        let user = stocked.owner.as_ref()?.username.clone();
+    /// Which place of its account `slot` is, or was until its lease ends.
+    pub(super) fn place_of(&self, slot: usize) -> PlaceOf {
+        let stocked = &self.slots[slot];
+        let user = stocked.note.user.clone();
         let place = stocked.place;
-        Some(PlaceOf { user, place })
+        PlaceOf { user, place }
     }
 
-    /// The slot that is that place of the user's.
-    pub(super) fn slot_at(&self, user: &str, place: u16) -> Option<usize> {
-        let mut assigned = self.assigned();
-        let found = assigned
-            .find(|(slot, owner)| owner.username == user && self.slots[*slot].place == place);
-        found.map(|(slot, _)| slot)
+    /// Whether `slot` is or was that place.
+    pub(super) fn was(&self, slot: usize, at: &PlaceOf) -> bool {
+        let stocked = &self.slots[slot];
+        stocked.place == at.place && stocked.note.user == at.user
+    }
+
+    /// The slot that is that place.
+    pub(super) fn slot_at(&self, at: &PlaceOf) -> Option<usize> {
+        let mut assigned = self.assigned().map(|(slot, _)| slot);
+        assigned.find(|slot| self.was(*slot, at))
+    }
+
+    /// The slots that are that place, or were and may still be held.
+    pub(super) fn slots_of(&self, at: &PlaceOf) -> Vec<usize> {
+        let retired = self.retired.iter().copied();
+        let former = retired.filter(|slot| self.was(*slot, at));
+        self.slot_at(at).into_iter().chain(former).collect()
     }
 
     /// Whether `slot` is not this host's.
@@ -56,17 +67,7 @@ impl Book {
         let assigned = self.assigned().map(|(slot, _)| slot);
         assigned
             .filter(|slot| is_held(*slot))
-            .filter_map(|slot| Some((self.place_of(slot)?, slot)))
-            .collect()
-    }
-
-    /// Its accounts, with their sessions.
-    pub(crate) fn accounts(&self) -> Vec<Credential> {
-        let owners = self.assigned().map(|(_, owner)| owner);
-        let by_user: BTreeMap<_, _> = owners.map(|owner| (&owner.username, owner)).collect();
-        by_user
-            .into_values()
-            .map(|owner| (**owner).clone())
+            .map(|slot| (self.place_of(slot), slot))
             .collect()
     }
 
@@ -83,7 +84,9 @@ impl Book {
 
     /// The same with the token that it has still.
     pub(super) fn come_back(&mut self, slot: usize, legacy: &Legacy, now: Instant) {
+        let note = self.slots[slot].note.clone();
         self.come(slot, now);
+        self.slots[slot].note = note;
         if let Some(owner) = self.owner(slot).cloned() {
             let since = now.checked_sub(legacy.age).unwrap_or(now);
             let (version, life) = (legacy.version, legacy.expires_in);

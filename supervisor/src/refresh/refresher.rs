@@ -182,7 +182,7 @@ impl Refresher {
                         self.done(done);
                     }
                 }
-                slot = logged_out(&mut self.shares) => self.note_logged_out(slot),
+                at = logged_out(&mut self.shares) => self.note_logged_out(at),
                 // Most rings are not for us.
                 () = rung(&mut self.bell, &self.stock) => {
                     self.look_at_reported();
@@ -216,9 +216,11 @@ impl Refresher {
         for slot in leaving {
             self.part_from(slot, None);
         }
-        self.handle
+        let empty = self
+            .handle
             .ledger()
             .reclaim_retired(|slot| self.stock.wipe(SlotIndex::new(slot)));
+        empty.into_iter().for_each(|slot| self.note_reclaimed(slot));
     }
 
     /// Lends the token of `slot` no more.

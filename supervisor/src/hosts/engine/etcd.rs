@@ -8,7 +8,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed}, // Numbers on their own.
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed}, // Numbers on their own.
     },
     time::Duration,
 };
@@ -56,6 +56,8 @@ struct Members {
     members: Vec<Member>,
     /// Index of the one that answered last.
     current: AtomicUsize,
+    /// The last that was asked of it was answered.
+    answers: AtomicBool,
     options: ConnectOptions,
     counts: [Count; Op::ALL.len()],
 }
@@ -123,6 +125,7 @@ impl Etcd {
         Ok(Self(Arc::new(Members {
             members: hosts.endpoints.iter().map(member).collect(),
             current: AtomicUsize::new(0),
+            answers: AtomicBool::new(true),
             options,
             counts: Default::default(),
         })))
@@ -171,7 +174,9 @@ impl Members {
         let left = self.current.compare_exchange(at, next, Relaxed, Relaxed);
         *self.members[at].client.lock().await = None;
         let (from, to) = (&self.members[at].endpoint, &self.members[next].endpoint);
-        if left.is_ok() && at != next {
+        // Said once: while none answers they are tried in turn.
+        let is_news = self.answers.swap(false, Relaxed);
+        if left.is_ok() && at != next && is_news {
             info!(member = %from, next = %to, why, "etcd member left for the next");
         } else {
             debug!(member = %from, why, "etcd member connected to anew");
@@ -202,8 +207,9 @@ impl Members {
             Err(_) => Err(EngineError::Late),
         };
         self.count(op, outcome.is_ok());
-        if let Err(error) = &outcome {
-            self.leave(at, &error.to_string()).await;
+        match &outcome {
+            Ok(_) => self.answers.store(true, Relaxed),
+            Err(error) => self.leave(at, &error.to_string()).await,
         }
         outcome
     }

@@ -4,37 +4,39 @@ use std::collections::BTreeMap;
 
 use prometheus::proto::{MetricFamily, MetricType};
 
+use tpp::control::{HostsStatus, SharedPoolStatus};
+
 use super::{counter_of, family, gauge_of, label};
-use crate::{hosts::Calls, outlook::snapshot::Snapshot};
+use crate::{
+    hosts::{Calls, HostsCounts},
+    outlook::snapshot::Snapshot,
+};
 
 /// States of a host.
 const STATES: [&str; 5] = ["live", "leaving", "silent", "fenced", "off"];
 
 /// Nothing, where this host is alone.
 pub(super) fn hosts(snapshot: &Snapshot) -> Vec<MetricFamily> {
-    let Some((status, calls)) = &snapshot.hosts else {
+    let Some((status, counts)) = &snapshot.hosts else {
         return Vec::new();
     };
     let pools: Vec<_> = status.pools.values().collect();
-    let me = || {
-        pools
-            .iter()
-            .flat_map(|pool| &pool.hosts)
-            .filter(|host| host.me)
-    };
-    let count = |state: &str| {
-        let hosts = pools.iter().flat_map(|pool| &pool.hosts);
-        hosts.filter(|host| host.state == state).count() as f64
-    };
-    let mut moved: BTreeMap<&str, u64> = BTreeMap::new();
-    for (reason, count) in pools.iter().flat_map(|pool| &pool.moved) {
-        *moved.entry(reason).or_default() += count;
-    }
-    let margin = pools.iter().map(|pool| pool.lend_margin_ms).min();
+    let mut families = part(&pools).to_vec();
+    families.extend(moves(&pools, counts));
+    families.extend(store(status, counts));
+    families
+}
+
+/// What this host and the others have.
+fn part(pools: &[&SharedPoolStatus]) -> [MetricFamily; 3] {
+    let rows = || pools.iter().flat_map(|pool| &pool.hosts);
+    let count = |state: &str| rows().filter(|host| host.state == state).count() as f64;
+    let me = || rows().filter(|host| host.me);
     let floating: u32 = me().map(|host| host.floating).sum();
     let home: u32 = me().map(|host| host.home).sum();
-    let size = status.members.iter().map(|member| member.db_bytes).max();
-    vec![
+    let margin = pools.iter().map(|pool| pool.lend_margin_ms).min();
+    let margin = margin.map(|margin| gauge_of(margin as f64 / 1000.0, vec![]));
+    [
         family(
             "tpp_hosts",
             "Hosts before the same servers, as this one sees them.",
@@ -55,11 +57,19 @@ pub(super) fn hosts(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "tpp_host_lend_margin_seconds",
             "For how much longer floating sessions are lent without another sign of life in etcd.",
             MetricType::GAUGE,
-            margin
-                .map(|margin| gauge_of(margin as f64 / 1000.0, vec![]))
-                .into_iter()
-                .collect(),
+            margin.into_iter().collect(),
         ),
+    ]
+}
+
+/// What came and went.
+fn moves(pools: &[&SharedPoolStatus], counts: &HostsCounts) -> [MetricFamily; 4] {
+    let mut moved: BTreeMap<&str, u64> = BTreeMap::new();
+    for (reason, count) in pools.iter().flat_map(|pool| &pool.moved) {
+        *moved.entry(reason).or_default() += count;
+    }
+    let moved = moved.into_iter();
+    [
         super::counter(
             "tpp_host_lapses_total",
             "Times that floating sessions were not lent any more for want of etcd.",
@@ -72,26 +82,36 @@ pub(super) fn hosts(snapshot: &Snapshot) -> Vec<MetricFamily> {
         ),
         family(
             "tpp_sessions_moved_total",
-            "Sessions that came to this host or went from it.",
+            "Sessions that this host took because nobody had them, or gave to another.",
             MetricType::COUNTER,
             moved
-                .into_iter()
                 .map(|(reason, count)| counter_of(count, vec![label("reason", reason)]))
                 .collect(),
         ),
+        super::histogram(
+            "tpp_session_move_seconds",
+            "Time from a session's coming to this host until it had a token.",
+            &counts.moves,
+        ),
+    ]
+}
+
+/// How etcd is.
+fn store(status: &HostsStatus, counts: &HostsCounts) -> [MetricFamily; 2] {
+    let size = status.members.iter().map(|member| member.db_bytes).max();
+    let size = size.map(|bytes| gauge_of(bytes as f64, vec![]));
+    [
         family(
             "tpp_etcd_requests_total",
             "What was asked of etcd.",
             MetricType::COUNTER,
-            calls.iter().flat_map(asked).collect(),
+            counts.calls.iter().flat_map(asked).collect(),
         ),
         family(
             "tpp_etcd_db_bytes",
             "Size of etcd's database, of the member where it is largest.",
             MetricType::GAUGE,
-            size.map(|bytes| gauge_of(bytes as f64, vec![]))
-                .into_iter()
-                .collect(),
+            size.into_iter().collect(),
         ),
     ]
 }

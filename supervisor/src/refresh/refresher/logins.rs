@@ -9,7 +9,7 @@ use tpp::{
 };
 use tracing::{debug, error, info, warn};
 
-use super::Refresher;
+use super::{Refresher, shares::PUT_OFF};
 use crate::{
     provider::{Grant, LoginError, Outcome},
     refresh::{assignment, clock},
@@ -22,8 +22,9 @@ pub(super) type Done = (Origin, Result<Grant, LoginError>);
 impl Refresher {
     pub(super) fn start(&mut self, login: Login) {
         let slot = login.slot;
-        if self.puts_off_login(slot) {
-            return;
+        if self.is_too_late(slot) {
+            let then = clock::now() + PUT_OFF;
+            return self.handle.ledger().schedule.put_off(&login, then);
         }
         let Some(account) = self.handle.ledger().owner(slot as usize).cloned() else {
             // The schedule knows no slot that is nobody's.
@@ -112,6 +113,7 @@ impl Refresher {
                 self.handle
                     .ledger()
                     .logged_in(login, version, grant, &self.provider, now);
+                self.tell_lent(slot);
                 self.say_ready();
             }
             // The region was made for the longest token that the configuration then allowed.

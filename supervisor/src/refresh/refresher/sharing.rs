@@ -28,7 +28,11 @@ impl Refresher {
                 _ => self.stock.read_token(from, &mut Zeroizing::default()).1,
             };
             match self.stock.copy(from, to, origin) {
-                Ok(version) => self.handle.ledger().copied(copy, version),
+                Ok(version) => {
+                    let slot = copy.to;
+                    self.handle.ledger().copied(copy, version);
+                    self.tell_lent(slot);
+                }
                 // It fits where it stands already.
                 Err(error) => error!(slot = copy.to, %error, "a token does not fit into its pool"),
             }

@@ -1,4 +1,5 @@
 mod leaving;
+mod shares;
 mod sharing;
 
 use std::{
