@@ -8,10 +8,10 @@
 
 FROM rust:1.95-bookworm AS build
 ARG PROFILE=release
-# zlib-ng's build asks for it. Of a fixed Debian release the newest package is the one with the security fixes.
+# zlib-ng's build asks for the one, that of etcd's messages for the other. Of a fixed Debian release the newest package is the one with the security fixes.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends cmake \
+    && apt-get install --yes --no-install-recommends cmake libprotobuf-dev protobuf-compiler \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .

@@ -18,19 +18,29 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
-purposes="build, demo, bench, watching, acme, console, front, front-scan, hosts, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
+purposes="build, hosts, demo, bench, watching, acme, console, front, front-scan, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
 (($# > 0)) || fail "say what for: $purposes"
 for purpose in "$@"; do
     case "$purpose" in
-    build) # C parts of zlib-ng, zstd, mimalloc and ring
+    build) # C parts of zlib-ng, zstd, mimalloc and ring; etcd's messages
         command -v cargo >/dev/null 2>&1 || fail "cargo is not in PATH; install Rust first, from https://rustup.rs"
         need cc gcc
         need make make
         need cmake cmake
+        need protoc protobuf-compiler
+        # The messages that others are made of, which etcd's import.
+        [ -e /usr/include/google/protobuf/descriptor.proto ] || missing+=(libprotobuf-dev)
         # A compiler may stand without the C library's headers.
         if command -v cc >/dev/null 2>&1 && ! echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1; then
             missing+=(libc6-dev)
         fi
+        ;;
+    hosts) # several hosts around a real etcd, each on a machine of its own in proof/hosts
+        need etcd etcd-server
+        need etcdctl etcd-client
+        need ip iproute2
+        need unshare util-linux
+        need python3 python3
         ;;
     demo)
         need curl curl
@@ -68,13 +78,6 @@ for purpose in "$@"; do
         ;;
     front-scan)
         need testssl testssl.sh
-        ;;
-    hosts) # many hosts on one machine
-        need etcd etcd-server
-        need etcdctl etcd-client
-        need ip iproute2
-        need unshare util-linux
-        need python3 python3
         ;;
     scripts)
         need shellcheck shellcheck

@@ -14,6 +14,15 @@ pub fn boot_millis() -> u64 {
     (seconds * 1000 + nanos / 1_000_000).max(1)
 }
 
+/// The same in nanoseconds.
+#[must_use]
+pub fn boot_nanos() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("Linux has a boot-time clock");
+    // Neither part is negative.
+    let (seconds, nanos) = (now.tv_sec().unsigned_abs(), now.tv_nsec().unsigned_abs());
+    seconds * 1_000_000_000 + nanos
+}
+
 /// Milliseconds since an arbitrary point in the past, the same in every process; coarse (a few milliseconds),
 /// never 0, without a system call.
 #[must_use]

@@ -48,7 +48,7 @@ image_bases() {
         suite=$(sed -E 's/.*[:-](bookworm|trixie)(-slim)?$/\1/' <<<"$name")
         store inspect --type image "$name" >/dev/null 2>&1 && continue
         case $name in
-        rust:*) base "$name" ca-certificates,gcc,libc6-dev,make,cmake || return ;;
+        rust:*) base "$name" ca-certificates,gcc,libc6-dev,make,cmake,libprotobuf-dev,protobuf-compiler || return ;;
         *) base "$name" ca-certificates,passwd || return ;;
         esac
     done < <(awk '$1 == "FROM" { print $2 }' Dockerfile)

@@ -4,7 +4,7 @@
 //! configuration that comes out counts only when nothing was noted.
 
 use super::{
-    Config,
+    Config, Secret,
     front::{Elsewhere, Front},
     gateway::{Conflict, plain::Top},
     section::{
@@ -12,6 +12,7 @@ use super::{
         api::{self, Api, ApiListen},
         backend::Backend,
         credentials,
+        hosts::{self, Hosts},
         listen::{self, Listen},
         metrics::{self, Metrics},
         token::Token,
@@ -90,6 +91,7 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     let front = Front::read(reader, top);
     let has_inline_key =
         front.acme.eab_hmac_key.is_some() && front.acme.eab_hmac_key_file.is_none();
+    let (hosts, hosts_password) = hosts(reader, top);
     let config = Config {
         listen: listen.listen,
         trust_forwarded: listen.trust_forwarded,
@@ -109,6 +111,8 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
         gateway,
         api,
         api_tokens,
+        hosts,
+        hosts_password,
         load_warnings: Vec::new(),
     };
     Checked {
@@ -141,6 +145,17 @@ fn api(reader: &mut Reader<'_>, top: &Table<'_>) -> (Option<Api>, Option<ApiToke
     let api = Api::read_table(reader, &table, None);
     let tokens = api::tokens(reader, &table, &api);
     (table.find(&api::LISTEN).map(|_| api), tokens)
+}
+
+/// There are none where nothing stands in the table.
+fn hosts(reader: &mut Reader<'_>, top: &Table<'_>) -> (Option<Hosts>, Option<Secret>) {
+    let table = section::open::<Hosts>(reader, top);
+    if table.entries.is_empty() {
+        return (None, None);
+    }
+    let hosts = Hosts::read_table(reader, &table, None);
+    let password = hosts::password(reader, &table, &hosts);
+    (Some(hosts), password)
 }
 
 /// Notes what entries have wrong with each other, but for what has been found wrong by itself.

@@ -12,6 +12,7 @@ use super::{
         api,
         backend::Backend,
         certificate::CertificateFiles,
+        hosts,
         listen::{self, SOCKETS},
         listener::Listener,
         pool::Pool,
@@ -52,6 +53,7 @@ impl Config {
         keys.extend(self.front.acme.differing(&new.front.acme));
         keys.extend(self.front.http2.differing(&new.front.http2));
         keys.extend(differing_api(self, new));
+        keys.extend(differing_hosts(self, new));
         let accounts = Turnover::between(
             "accounts",
             |one| &one.username,
@@ -154,6 +156,20 @@ fn differing_api(old: &Config, new: &Config) -> Vec<&'static Key> {
         }
         (None, None) => Vec::new(),
         _ => vec![const { &api::LISTEN }],
+    }
+}
+
+fn differing_hosts(old: &Config, new: &Config) -> Vec<&'static Key> {
+    match (&old.hosts, &new.hosts) {
+        (Some(hosts), Some(other)) => {
+            let mut keys = hosts.differing(other);
+            if old.hosts_password != new.hosts_password && keys.is_empty() {
+                keys.push(const { &hosts::PASSWORD_FILE });
+            }
+            keys
+        }
+        (None, None) => Vec::new(),
+        _ => vec![const { &hosts::ENDPOINTS }],
     }
 }
 

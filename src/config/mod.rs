@@ -44,6 +44,7 @@ pub use section::{
     client::Client,
     credentials::{Credential, MAX_SESSIONS},
     health_check::{HealthCheck, HealthKind, Statuses},
+    hosts::{Hosts, TakeoverBy},
     http2::{Http2, Http2Lease},
     lease::{Abandoned, Lease, LeaseMode, MAX_WAITING, Reset},
     listener::{CaFile, ClientCertificates, Listener},
@@ -113,6 +114,10 @@ pub struct Config {
     pub api: Option<Api>,
     /// What stands in `api.tokens_file`; `None`: there is no such file.
     pub api_tokens: Option<ApiTokens>,
+    /// `[hosts]`; `None`: this host is alone.
+    pub hosts: Option<Hosts>,
+    /// What stands in `hosts.password_file`; `None`: there is no such file.
+    pub hosts_password: Option<Secret>,
     /// What was noticed while the files were read, such as passwords open to all users. [`Config::warnings`]
     /// gives these and more.
     pub load_warnings: Vec<String>,

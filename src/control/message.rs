@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     certificate::CertificateStatus,
     gateway::{GatewayStatus, PoolStatus},
+    hosts::{HostsOrder, HostsStatus},
     report::PoolTally,
     slow::{FailingAccount, Hold, HoldEnded, Slow},
 };
@@ -121,6 +122,10 @@ pub enum Command {
         /// `None`: all users.
         user: Option<String>,
     },
+    /// Other hosts before the same servers.
+    Hosts,
+    /// What an operator wishes of this host's part.
+    OrderHosts(HostsOrder),
     /// Read the configuration again and put it in force.
     Reload,
     /// Replace all workers one by one.
@@ -146,6 +151,8 @@ pub enum Reply {
     Pools(Vec<PoolSummary>),
     /// To [`Command::Report`].
     Report(Vec<PoolTally>),
+    /// To [`Command::Hosts`].
+    Hosts(Box<HostsStatus>),
     /// To [`Command::Export`].
     Text(String),
     /// Done; one line says what.

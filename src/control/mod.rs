@@ -9,6 +9,7 @@ mod certificate;
 pub mod client;
 pub mod frame;
 mod gateway;
+mod hosts;
 mod message;
 mod report;
 mod slow;
@@ -16,6 +17,7 @@ mod socket;
 
 pub use certificate::{CertificateStatus, Renewal};
 pub use gateway::*;
+pub use hosts::*;
 pub use message::*;
 pub use report::{PoolReport, PoolTally, RefreshCounts};
 pub use slow::{AnswerTimes, FailingAccount, Hold, HoldEnded, Slow, SlowBackend};

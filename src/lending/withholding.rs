@@ -44,6 +44,12 @@ impl Stock {
         true
     }
 
+    /// By which right this host has `slot`.
+    #[must_use]
+    pub fn tenure(&self, slot: SlotIndex) -> Option<Tenure> {
+        self.pool().slots.get(slot.get())?.tenure()
+    }
+
     /// Says by which right this host has `slot`. Whether it has a deadline at all may change only while nobody has it and it is out of
     /// use: false otherwise. From one deadline to the other it may change at any time, for requests from now on.
     pub fn set_tenure(&self, slot: SlotIndex, tenure: Option<Tenure>) -> bool {

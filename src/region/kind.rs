@@ -55,6 +55,7 @@ pub(super) enum Kind {
     TokenBytes = 0x107,
     PoolSeats = 0x108,
     PoolLogins = 0x109,
+    HostMemory = 0x10a,
 }
 
 impl Kind {
@@ -82,9 +83,12 @@ impl Kind {
             Self::PairSeats => size_of::<PairSeat>(),
             Self::Groups => size_of::<GroupRow>(),
             Self::SpanRings => size_of::<SpanRing>(),
-            Self::History | Self::Clients | Self::Places | Self::TokenBytes | Self::Rates => {
-                size_of::<AtomicU64>()
-            }
+            Self::History
+            | Self::Clients
+            | Self::Places
+            | Self::TokenBytes
+            | Self::Rates
+            | Self::HostMemory => size_of::<AtomicU64>(),
         }
     }
 }

@@ -11,6 +11,7 @@
 mod directory;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod host_memory;
 mod kind;
 mod mapping;
 mod pools;

@@ -13,6 +13,7 @@
 //! | `plans`, [`resolve`] | that, with addresses and health, compiled to the plan that tells the workers |
 //! | `pools` | the pools of tokens, each with its refresher |
 //! | [`outlook`] | what there is to see: one snapshot, and pure views of it |
+//! | `hosts` | other hosts before the same servers: which sessions are this one's |
 //! | [`health`] | active checks: which backends answer |
 //! | `export` | spans and metrics to a collector, by OTLP |
 //! | `orders` | what can be ordered: reload, restart, refresh, upgrade |
@@ -32,6 +33,7 @@ mod export;
 mod fleet;
 mod front;
 pub mod health;
+mod hosts;
 mod in_force;
 mod orders;
 pub mod outlook;

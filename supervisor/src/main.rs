@@ -91,7 +91,13 @@ fn with_config(
     then: impl FnOnce(config::Config) -> anyhow::Result<()>,
 ) -> ExitCode {
     match config::load(&config_file(args), &ProcessVars) {
-        Ok(config) => exit_code(then(config)),
+        Ok(config) => match run::check_hosts(&config) {
+            Ok(()) => exit_code(then(config)),
+            Err(why) => {
+                eprintln!("tpp: {why}");
+                ExitCode::from(EX_CONFIG)
+            }
+        },
         Err(problems) => {
             eprintln!("{problems}");
             // A file that cannot be read is a failure like any other, a wrong one a configuration error.
@@ -107,6 +113,10 @@ fn with_config(
 fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<run::Refused>() => {
+            eprintln!("tpp: {error:#}");
+            ExitCode::from(EX_CONFIG)
+        }
         Err(error) => {
             eprintln!("tpp: {error:#}");
             ExitCode::FAILURE

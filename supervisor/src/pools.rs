@@ -1,9 +1,12 @@
 //! The pools of tokens: each has its place in the region and its refresher. They come and go with the configuration.
 
+mod wanted;
+
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
@@ -15,35 +18,18 @@ use tpp::{
     hash::{HASH_BEGIN, hash_on},
     ids::PoolId,
     lending::Stock,
-    plan::Place,
     region::PoolGeometry,
 };
 use tracing::{info, warn};
 
+pub(crate) use self::wanted::{Wanted, upstream_of};
 use crate::{
-    provider::SetupError,
-    refresh::{RefreshHandle, Refresher, Server, Setup},
+    hosts::sharing::Sharing,
+    refresh::{RefreshHandle, Refresher, Setup},
 };
 
 /// Least room for slots of a pool: more accounts can come without another one.
 const LEAST_SLOTS: usize = 512;
-
-/// What a pool is made of: its part of the configuration, and where its tokens are drawn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub(crate) pool: Pool,
-    /// Its backends: the first, and the others.
-    pub(crate) servers: (Server, Vec<Server>),
-    /// In turn; one has as many places as its weight says.
-    pub(crate) places: Vec<Place>,
-}
-
-impl Wanted {
-    fn setup(&self) -> Result<Setup, SetupError> {
-        let (first, others) = &self.servers;
-        Setup::of(&self.pool, first, others)
-    }
-}
 
 /// A pool at work.
 #[derive(Debug, Clone)]
@@ -60,6 +46,21 @@ impl Running {
         self.of.pool.provider.word()
     }
 
+    /// Whose its accounts are, in the eyes of other hosts.
+    pub(crate) fn upstream(&self, sharing: &Sharing) -> tpp_hosts::Upstream {
+        self.of.upstream(sharing)
+    }
+
+    /// Whether `other` is it, configured as it is.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.stock, &other.stock) && self.of.pool == other.of.pool
+    }
+
+    /// How long a token is good for, as it is configured.
+    pub(crate) fn token_life(&self) -> Duration {
+        self.of.pool.token.ttl
+    }
+
     /// Its accounts.
     pub(crate) fn accounts(&self) -> &[Credential] {
         &self.of.pool.credentials
@@ -71,6 +72,8 @@ pub(crate) struct Pools {
     /// The region's own pool, and the way to all others.
     stock: Arc<Stock>,
     bell: watch::Receiver<()>,
+    /// Their accounts are shared with other hosts.
+    sharing: Option<Sharing>,
     running: Mutex<BTreeMap<String, Running>>,
     /// Those that were let go and whose sessions are being ended.
     leaving: Mutex<Vec<Running>>,
@@ -96,10 +99,15 @@ impl Prepared {
 
 impl Pools {
     /// None yet; `bell` changes whenever a worker rang.
-    pub(crate) fn new(stock: Arc<Stock>, bell: watch::Receiver<()>) -> Self {
+    pub(crate) fn new(
+        stock: Arc<Stock>,
+        bell: watch::Receiver<()>,
+        sharing: Option<Sharing>,
+    ) -> Self {
         Self {
             stock,
             bell,
+            sharing,
             running: Mutex::default(),
             leaving: Mutex::default(),
             gone: Mutex::default(),
@@ -132,6 +140,9 @@ impl Pools {
     /// # Errors
     /// If logins cannot be prepared, or there is no room.
     pub(crate) fn prepare(&self, wanted: Vec<Wanted>) -> Result<Prepared, String> {
+        if let Some(sharing) = &self.sharing {
+            self.check_sharing(sharing, &wanted)?;
+        }
         let pool = |wanted: Wanted| {
             let said = |error: anyhow::Error| format!("pool {}: {error:#}", wanted.pool.name);
             let setup = wanted.setup().map_err(|error| said(error.into()))?;
@@ -142,6 +153,24 @@ impl Pools {
         Ok(Prepared {
             pools: pools.collect::<Result<_, String>>()?,
         })
+    }
+
+    /// Whether hosts can share the accounts of pools like these.
+    fn check_sharing(&self, sharing: &Sharing, wanted: &[Wanted]) -> Result<(), String> {
+        let pools = wanted.iter();
+        let pools = pools.map(|one| (one.pool.name.as_str(), one.upstream(sharing)));
+        sharing.are_apart(pools)?;
+        let running = self.running();
+        for one in wanted {
+            let before = running.get(&one.pool.name);
+            if before.is_some_and(|before| before.upstream(sharing) != one.upstream(sharing)) {
+                let name = &one.pool.name;
+                return Err(format!(
+                    "[hosts]: the accounts of pool {name} would be another server's: restart tpp, or say hosts.upstream_id if it is the same"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Where `pool` lies: where it did, or where a predecessor had it, or in a new place.
@@ -184,6 +213,7 @@ impl Pools {
             keep_out_of_swap(&stock, &of.pool);
         }
         let (places, bell) = (of.places.clone(), self.bell.clone());
+        let setup = setup.shared(self.sharing.as_ref().map(|sharing| sharing.margin));
         let refresher = Refresher::new(setup, places, Arc::clone(&stock), bell)?;
         let name = of.pool.name.clone();
         self.gone().remove(&stock.pool_id());

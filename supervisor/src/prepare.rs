@@ -22,7 +22,7 @@ use tpp::{
     plan::Plan,
     region::{Geometry, Region},
 };
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{
     doors::{api::ApiSocket, control::ControlSocket},
@@ -166,6 +166,18 @@ impl Prepared {
     /// Addresses that take clients.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.iter().map(|(listening, _)| listening.bound)
+    }
+
+    /// Says where it listens.
+    pub(crate) fn say_where(&self) {
+        for address in self.addresses() {
+            info!(%address, "listening for clients");
+        }
+        info!(address = %self.health.0, "listening for health checks");
+        if let Some(api) = &self.api {
+            info!(address = %api, "listening for the management API");
+        }
+        info!(path = %self.config.control_socket.display(), "listening for tppctl");
     }
 
     /// Address of the health endpoint.

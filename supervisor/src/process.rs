@@ -37,6 +37,8 @@ pub(crate) struct Launch {
     pub(crate) listeners: Vec<(String, OwnedFd)>,
     /// Where a new supervisor can meet a worker: the path, but for its process id.
     pub(crate) meeting_prefix: PathBuf,
+    /// What each inherits and never touches, where there are other hosts: it says that this host's processes have not all ended.
+    pub(crate) life: Option<OwnedFd>,
     /// Of our own executable: see [`Launch::fingerprint`].
     pub(crate) image: u64,
 }
@@ -312,6 +314,7 @@ mod tests {
             Launch {
                 listeners: addresses.iter().map(socket).collect(),
                 meeting_prefix: PathBuf::new(),
+                life: None,
                 image,
             }
             .fingerprint()

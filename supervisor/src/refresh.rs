@@ -2,6 +2,7 @@
 
 mod assignment;
 mod book;
+mod book_shares;
 mod clock;
 mod farewell;
 mod places;
@@ -10,12 +11,14 @@ mod refresher;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot};
 use tpp::{
     config::{Credential, Pool, Upstream},
     plan::Place,
+    shared::Tenure,
 };
 
 use crate::{
@@ -24,8 +27,9 @@ use crate::{
 };
 
 pub(crate) use book::Book;
+pub(crate) use book_shares::PlaceOf;
 pub(crate) use clock::now;
-pub(crate) use refresher::Refresher;
+pub(crate) use refresher::{Refresher, ShareEvent, ShareOrder};
 
 /// What the refresher can be told.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ enum Order {
     /// Draw and lend nothing any more, and end each session when nobody uses it: the pool is gone. Answered when the slots are no
     /// longer touched.
     Leave { answer: oneshot::Sender<()> },
+    /// What is this host's of accounts that it shares with others.
+    Share(ShareOrder),
     /// Draw tokens here alone; those drawn elsewhere are out of use when this is answered.
     Relocate {
         places: Vec<Place>,
@@ -59,9 +65,16 @@ pub(crate) struct Setup {
     provider: Arc<dyn Provider>,
     rules: Rules,
     accounts: Vec<Credential>,
+    /// Its accounts are shared with other hosts: a login begins with more than this left of its slot's time.
+    shared: Option<Duration>,
 }
 
 impl Setup {
+    /// The same, of accounts that are shared with other hosts.
+    pub(crate) fn shared(self, shared: Option<Duration>) -> Self {
+        Self { shared, ..self }
+    }
+
     /// For the accounts of `pool`, which log in at the `first` of its backends, or at one of the `others` by their addresses.
     ///
     /// # Errors
@@ -78,6 +91,7 @@ impl Setup {
             provider: all.into_provider(),
             rules: Rules::from(&pool.token),
             accounts: pool.credentials.clone(),
+            shared: None,
         })
     }
 }
@@ -101,6 +115,28 @@ impl RefreshHandle {
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Book> {
         // A panic under this lock leaves numbers for people at worst.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has what becomes of shared slots told from now on. Returns those that are this host's already, once nothing is left of the others;
+    /// unless it `keeps` what it has, none is its own. `None`: the pool is gone.
+    pub(crate) async fn begin_sharing(
+        &self,
+        events: mpsc::UnboundedSender<ShareEvent>,
+        keeps: bool,
+    ) -> Option<Vec<(PlaceOf, Tenure)>> {
+        let (answer, answered) = oneshot::channel();
+        self.share(ShareOrder::Begin {
+            events,
+            keeps,
+            answer,
+        });
+        answered.await.ok()
+    }
+
+    /// Says what is this host's.
+    pub(crate) fn share(&self, order: ShareOrder) {
+        // Without a refresher nothing is lent.
+        let _ = self.orders.send(Order::Share(order));
     }
 
     /// Logs in anew; returns how many slots that concerns.

@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 use tpp::{
     clock::unix_seconds,
     config::Config,
@@ -22,7 +25,7 @@ use tpp::{
     lending::{Stock, WorkerSettings},
     plan::Sealed,
 };
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::{
     acme::{self, Acme},
@@ -32,8 +35,9 @@ use crate::{
     export::Exporting,
     fleet::{Fleet, FleetHandle, Order},
     front::{self, FrontDoor},
+    hosts::{Hosts, give_away, sharing::Sharing, stop_if_refused},
     in_force::InForce,
-    orders::{Orders, Reload, Upgrade},
+    orders::{Orders, Reload, Upgrade, signals::follow},
     outlook::{Outlook, Started, answers},
     plans::{Inputs, Plans, keep, known},
     pools::Pools,
@@ -41,14 +45,10 @@ use crate::{
     process::Launch,
     reports,
     succession::{history, upgrade::Invocation},
-    system::{
-        announce::announce,
-        children,
-        signals::{Request, Signals},
-        sockets::Listening,
-        systemd,
-    },
+    system::{announce::announce, children, signals::Signals, sockets::Listening, systemd},
 };
+
+pub use crate::{hosts::Refused, plans::check_hosts};
 
 /// Runs until told to stop. `inherited` is what a predecessor or systemd handed over.
 ///
@@ -79,7 +79,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Starts the parts, follows the signals, and ends.
 pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
-    say_where(&prepared);
+    prepared.say_where();
     note_start(&prepared);
     let stock = Arc::clone(&prepared.stock);
     let (rings, bell) = watch::channel(());
@@ -94,14 +94,17 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
         out: BTreeSet::new(),
     };
     inputs.addresses = known(inputs.names(), &BTreeMap::new(), predecessor.as_ref());
-    let pools = Arc::new(Pools::new(Arc::clone(&stock), bell.clone()));
+    let sharing = prepared.config.hosts.as_ref().map(Sharing::of);
+    let pools = Arc::new(Pools::new(Arc::clone(&stock), bell.clone(), sharing));
     let publisher = (Arc::clone(&stock), handle.clone(), Arc::clone(&pools));
     let (plans, plan) = Plans::first(publisher, inputs, predecessor.as_ref())?;
+    let (hosts, life) = part_of(&prepared, &pools)?;
+    let refused = hosts.as_ref().map(|hosts| stop_if_refused(hosts, &handle));
     let plans = Arc::new(plans);
     let acme = Arc::new(Acme::first(&state));
     let desired = Arc::new(Desired::new(Arc::clone(&plans), state));
     let (front, sealed) = front_door(&mut prepared, &handle, &acme)?;
-    let fleet = fleet(&mut prepared, (Arc::new(plan), sealed))?;
+    let fleet = fleet(&mut prepared, (Arc::new(plan), sealed), life)?;
     let turn = Arc::<tokio::sync::Mutex<()>>::default();
     let caller = prepared.caller.take();
     renew_workers(prepared.start_kind, (caller, &turn), &handle);
@@ -113,10 +116,11 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
         front: Arc::new(front),
         acme,
         turn: Arc::clone(&turn),
+        hosts: hosts.clone(),
     };
     let (orders, outlook, doors) = parts.join(prepared)?;
     let keeping = tokio::spawn(keep(plans, stock, bell));
-    tokio::spawn(follow(signals, handle, Arc::clone(&orders)));
+    tokio::spawn(follow(signals, handle, Arc::clone(&orders), hosts.clone()));
     begin_by_themselves(&outlook, turn);
     let exporting = Exporting::begin(&outlook);
     let servers = doors.open(orders, outlook);
@@ -124,16 +128,42 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     if let Some(exporting) = exporting {
         exporting.end(workers_stay).await;
     }
-    if !workers_stay {
-        pools.log_out().await;
-    }
-    // From here on the pool may be another supervisor's to write to.
-    pools.leave();
+    let_go(&pools, hosts.as_deref(), workers_stay).await;
     keeping.abort();
     servers.close().await?;
     systemd::told().await;
     info!("stopped");
-    Ok(())
+    outcome(refused).await
+}
+
+/// An error, if it ended because etcd speaks against its configuration.
+async fn outcome(refused: Option<JoinHandle<Refused>>) -> anyhow::Result<()> {
+    match refused.filter(JoinHandle::is_finished) {
+        Some(refused) => Err(refused.await?.into()),
+        None => Ok(()),
+    }
+}
+
+/// Ends the sessions, unless workers stay that use them. From here on the pool may be another supervisor's to write to.
+async fn let_go(pools: &Pools, hosts: Option<&Hosts>, workers_stay: bool) {
+    if let Some(hosts) = hosts {
+        give_away(hosts, workers_stay).await;
+    }
+    if !workers_stay {
+        pools.log_out().await;
+    }
+    pools.leave();
+}
+
+/// This host's part among others, if there are any, and what every worker inherits of it.
+fn part_of(
+    prepared: &Prepared,
+    pools: &Arc<Pools>,
+) -> anyhow::Result<(Option<Arc<Hosts>>, Option<OwnedFd>)> {
+    let hosts = Hosts::begin(&prepared.config, pools)?.map(Arc::new);
+    let life = hosts.as_ref().map(|hosts| hosts.share_lock()).transpose();
+    let life = life.context("share the lock of this host's life")?;
+    Ok((hosts, life))
 }
 
 /// The front door as it is to be first, and all of it that is sent to workers.
@@ -170,6 +200,7 @@ struct Parts {
     front: Arc<FrontDoor>,
     acme: Arc<Acme>,
     turn: Arc<tokio::sync::Mutex<()>>,
+    hosts: Option<Arc<Hosts>>,
 }
 
 impl Parts {
@@ -187,11 +218,7 @@ impl Parts {
             ..
         } = prepared;
         let in_force = first_in_force(config, &listeners, &stock);
-        let doors = Doors {
-            health: health.1,
-            api,
-            control,
-        };
+        let doors = Doors::of(health.1, api, control);
         let outlook = Arc::new(Outlook {
             stock: Arc::clone(&stock),
             fleet: self.report,
@@ -207,6 +234,7 @@ impl Parts {
             log: log.clone(),
             seen: Mutex::default(),
             answers: Default::default(),
+            hosts: self.hosts,
         });
         let orders = Orders {
             outlook: Arc::clone(&outlook),
@@ -249,17 +277,6 @@ fn first_in_force(
     Arc::new(InForce::first(config, addresses, configurations.get()))
 }
 
-fn say_where(prepared: &Prepared) {
-    for address in prepared.addresses() {
-        info!(%address, "listening for clients");
-    }
-    info!(address = %prepared.health.0, "listening for health checks");
-    if let Some(api) = &prepared.api {
-        info!(address = %api, "listening for the management API");
-    }
-    info!(path = %prepared.config.control_socket.display(), "listening for tppctl");
-}
-
 fn note_start(prepared: &Prepared) {
     let event = SupervisorEvent {
         at: unix_seconds(),
@@ -287,6 +304,7 @@ fn note_start(prepared: &Prepared) {
 fn fleet(
     prepared: &mut Prepared,
     papers: (Arc<Sealed>, Option<Arc<SealedFront>>),
+    life: Option<OwnedFd>,
 ) -> anyhow::Result<Fleet> {
     let sockets = prepared
         .listeners
@@ -298,6 +316,7 @@ fn fleet(
             .context("duplicate the listening sockets")?,
         meeting_prefix: meeting_prefix(&prepared.config.control_socket),
         image: image()?,
+        life,
     };
     // What is not gone on with must not come back at the next start; what is, is kept anew.
     prepared
@@ -351,36 +370,4 @@ fn renew_workers(
         }
         drop(turn);
     });
-}
-
-/// Does what signals ask for. A reload or an upgrade that takes its time keeps no other signal waiting.
-async fn follow(mut signals: Signals, fleet: FleetHandle, orders: Arc<Orders>) {
-    loop {
-        let order = match signals.next().await {
-            Request::Stop => Order::Stop,
-            Request::Leave => {
-                warn!("ending alone: the workers serve on until a supervisor takes them over");
-                Order::Leave
-            }
-            Request::Restart => Order::Restart(oneshot::channel().0),
-            // The outcome of both stands in the log, and in the status.
-            Request::Reload => {
-                let orders = Arc::clone(&orders);
-                tokio::spawn(async move {
-                    systemd::reloading();
-                    let _ = orders.reload().await;
-                    systemd::ready();
-                });
-                continue;
-            }
-            Request::Upgrade => {
-                let orders = Arc::clone(&orders);
-                tokio::spawn(async move { orders.upgrade(None, None).await });
-                continue;
-            }
-        };
-        if !fleet.tell(order) {
-            return;
-        }
-    }
 }

@@ -11,6 +11,8 @@ use crate::order::{Order, Reason};
 
 /// A session that is sought among those that are held is sought among so many: which falls free first, nobody knows.
 const CANDIDATES: u32 = 8;
+/// What is sought is not found by then: among others, too.
+const SOUGHT_AGAIN: u64 = SECOND / 5;
 /// What is idle is found idle within this, or it was taken meanwhile.
 const FOUND_WITHIN: u64 = 2 * SECOND;
 
@@ -128,11 +130,37 @@ impl Core {
     /// Ends what is found, or not sought any more; what was withdrawn for it in vain is lent again.
     fn mind_intents(&mut self, standing: &Standing, now: u64, orders: &mut Vec<Order>) {
         let intents = std::mem::take(&mut self.intents);
-        self.intents = intents
+        let mut sought: Vec<Intent> = intents
             .into_iter()
             .filter(|intent| self.is_sought(intent, standing, now))
             .collect();
+        for intent in sought.iter_mut().filter(|intent| may_wait(intent.reason)) {
+            self.seek_further(intent, now, orders);
+        }
+        self.intents = sought;
         self.recall_unsought(orders);
+    }
+
+    /// What was taken for idle may be held by somebody who stays: what has fallen free meanwhile does as well.
+    fn seek_further(&mut self, intent: &mut Intent, now: u64, orders: &mut Vec<Order>) {
+        if now < intent.since + SOUGHT_AGAIN {
+            return;
+        }
+        intent.since = now;
+        let left = usize::try_from(intent.left).unwrap_or(usize::MAX);
+        let most = left.saturating_mul(usize::try_from(CANDIDATES).unwrap_or(1));
+        let why = Why::Give(intent.to.clone(), intent.reason);
+        let out = Stage::Leaving(why.clone(), Way::Withdrawn);
+        let sought = self.local.all().filter(|(_, held)| held.stage == out);
+        let sought = sought.count();
+        let mut more = self.candidates(intent.reason, Use::Free, now);
+        more.truncate(left);
+        let held = self.candidates(intent.reason, Use::Busy, now);
+        let room = most.saturating_sub(sought + more.len());
+        more.extend(held.into_iter().take(room));
+        for session in more {
+            self.local.withdraw(session, why.clone(), false, orders);
+        }
     }
 
     fn recall_unsought(&mut self, orders: &mut Vec<Order>) {

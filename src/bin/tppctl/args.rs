@@ -100,6 +100,14 @@ pub(crate) enum Action {
         #[arg(long, value_name = "SECONDS", value_parser = seconds)]
         seconds: Option<Duration>,
     },
+    /// Show the hosts that share sessions, or say what becomes of this one's
+    Hosts {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(subcommand)]
+        action: Option<HostsAction>,
+    },
     /// Lend nothing of a pool for now; who waits keeps the place
     Pause {
         /// The pool
@@ -188,6 +196,30 @@ pub(crate) struct DrainOrder {
     pub(crate) deadline: Option<u64>,
 }
 
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum HostsAction {
+    /// Give all sessions away as they fall free
+    Drain,
+    /// Give sessions to a host as they fall free
+    Give {
+        /// How many
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        sessions: u32,
+        /// To whom
+        host: String,
+    },
+    /// Let others have all sessions of a host that is off
+    Release {
+        /// The host
+        host: String,
+        /// You know that it is off: no process of it runs, and none will go on where it was
+        #[arg(long, required = true)]
+        it_is_off: bool,
+    },
+    /// Take the etcd that is there for right, after a restore: no host may lend from what it knew before
+    Adopt,
+}
+
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum GatewayAction {
     /// Print pools, backends and virtual hosts, with what was changed by API, as TOML without secrets
@@ -214,6 +246,8 @@ impl Args {
             | Command::Tokens
             | Command::Pools
             | Command::Report
+            | Command::Hosts
+            | Command::OrderHosts(_)
             | Command::Pause { .. }
             | Command::Resume { .. }
             | Command::EndLease { .. }

@@ -11,12 +11,12 @@ use serde::Serialize;
 use tpp::{
     api_tokens::{ApiRole, new_token},
     config::{self, BackendState, Config, PLAIN_BACKEND},
-    control::{Command, Health, PoolTally, Reply, Status, client},
+    control::{Command, Health, HostsOrder, PoolTally, Reply, Status, client},
 };
 
 use crate::{
     Failure,
-    args::{Action, Args, DrainOrder, GatewayAction, SwitchOrder},
+    args::{Action, Args, DrainOrder, GatewayAction, HostsAction, SwitchOrder},
     render::{self, Page, counted, visible},
     terminal::Terminal,
     top,
@@ -67,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             json: as_json,
             seconds,
         } => show_report(args, *as_json, *seconds),
+        Action::Hosts { json, action } => hosts(args, *json, action.as_ref()),
         Action::Pause { pool } => order(args, Command::Pause { pool: pool.clone() }),
         Action::Resume { pool } => order(args, Command::Resume { pool: pool.clone() }),
         Action::Kill { slot, pool } => {
@@ -80,6 +81,29 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Action::Restart => order(args, Command::Restart),
         Action::Upgrade { path } => upgrade(args, path.as_deref()),
         Action::Check { file } => check(file),
+    }
+}
+
+/// Orders what is wished of this host's part among others, or shows them.
+fn hosts(args: &Args, as_json: bool, action: Option<&HostsAction>) -> Result<(), Failure> {
+    if let Some(action) = action {
+        return order(args, Command::OrderHosts(hosts_order(action)));
+    }
+    match ask(args, Command::Hosts)? {
+        Reply::Hosts(hosts) => show(&hosts, as_json, |page| render::hosts(&hosts, page)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn hosts_order(action: &HostsAction) -> HostsOrder {
+    match action {
+        HostsAction::Drain => HostsOrder::Drain,
+        HostsAction::Give { sessions, host } => HostsOrder::Give {
+            sessions: *sessions,
+            host: host.clone(),
+        },
+        HostsAction::Release { host, .. } => HostsOrder::Release { host: host.clone() },
+        HostsAction::Adopt => HostsOrder::Adopt,
     }
 }
 
@@ -267,6 +291,7 @@ fn unexpected(reply: &Reply) -> Failure {
         Reply::Tokens(_) => "tokens",
         Reply::Pools(_) => "pools",
         Reply::Report(_) => "report",
+        Reply::Hosts(_) => "hosts",
         Reply::Text(_) => "a text",
         Reply::Done(_) => "that it is done",
         Reply::Failed(_) | Reply::Invalid(_) => "a failure",

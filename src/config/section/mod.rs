@@ -24,6 +24,7 @@ pub(super) mod certificate;
 pub(super) mod client;
 pub(super) mod credentials;
 pub(super) mod health_check;
+pub(super) mod hosts;
 pub(super) mod http2;
 pub(super) mod lease;
 pub(super) mod listen;
@@ -52,6 +53,7 @@ use self::{
     certificate::CertificateFiles,
     client::Client,
     health_check::HealthCheck,
+    hosts::Hosts,
     http2::Http2,
     lease::Lease,
     listener::Listener,
@@ -225,10 +227,11 @@ pub(super) const KEYS: &[&[Key]] = &[
     CertificateFiles::KEYS,
     Acme::KEYS,
     Http2::KEYS,
+    Hosts::KEYS,
 ];
 
 /// The tables of the file, but for the accounts.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     Workers::NAME,
     Upstream::NAME,
     Client::NAME,
@@ -250,6 +253,7 @@ const NAMES: [&str; 21] = [
     CertificateFiles::NAME,
     Acme::NAME,
     Http2::NAME,
+    Hosts::NAME,
 ];
 
 /// Each key.

@@ -30,6 +30,19 @@ pub(crate) struct Servers {
 }
 
 impl Doors {
+    /// Those of a supervisor.
+    pub(crate) fn of(
+        health: std::net::TcpListener,
+        api: Option<ApiSocket>,
+        control: ControlSocket,
+    ) -> Self {
+        Self {
+            health,
+            api,
+            control,
+        }
+    }
+
     /// Duplicates of its sockets, for an executable that takes over.
     pub(crate) fn duplicates(&self) -> std::io::Result<Vec<(Role, OwnedFd)>> {
         let own = [

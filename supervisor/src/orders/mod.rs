@@ -5,8 +5,10 @@ mod breakers;
 mod check;
 mod drain;
 mod gateway;
+mod hosts;
 mod pools;
 mod reload;
+pub(crate) mod signals;
 mod upgrade;
 
 use std::{os::fd::BorrowedFd, path::PathBuf, sync::Arc, time::Duration};
@@ -89,6 +91,8 @@ impl Operator for Orders {
                 }
             }
             Command::Export => self.export(),
+            Command::Hosts => self.show_hosts(),
+            Command::OrderHosts(order) => self.order_hosts(order).await,
             Command::Pause { pool } => {
                 let paused = self.pause_pool(&pool);
                 said(paused.map(|()| format!("pool {pool} lends nothing until it is resumed")))

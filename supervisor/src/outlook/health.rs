@@ -21,13 +21,24 @@ pub enum Audience {
 /// Health, and a line for each reason why it is not [`Health::Healthy`].
 #[must_use]
 pub fn assess(snapshot: &Snapshot, audience: Audience) -> (Health, Vec<String>) {
-    let (health, mut reasons) = Inputs::of(snapshot).assess(audience);
+    let (mut health, mut reasons) = Inputs::of(snapshot).assess(audience);
+    if let Some(reason) = without_part(snapshot) {
+        health = Health::Unhealthy;
+        reasons.insert(0, reason);
+    }
     reasons.extend(snapshot.details.put_off.iter().cloned());
     let dropped = snapshot.numbers.access_log_dropped;
     if dropped > 0 {
         reasons.push(format!("{dropped} lines of the access log were dropped"));
     }
     (health, reasons)
+}
+
+/// One of many hosts that has no sessions now, or gives them away.
+fn without_part(snapshot: &Snapshot) -> Option<String> {
+    let (hosts, _) = snapshot.hosts.as_ref()?;
+    let has_part = hosts.pools.values().any(|pool| pool.ready);
+    (!has_part).then(|| "this host has no sessions: see tppctl hosts".to_owned())
 }
 
 /// Whether clients can be served.
@@ -37,6 +48,9 @@ pub fn assess(snapshot: &Snapshot, audience: Audience) -> (Health, Vec<String>) 
 pub fn readiness(snapshot: &Snapshot) -> Result<(), String> {
     if snapshot.details.stopping {
         return Err("tpp is stopping".to_owned());
+    }
+    if let Some(reason) = without_part(snapshot) {
+        return Err(reason);
     }
     Inputs::of(snapshot).readiness()
 }

@@ -7,6 +7,7 @@ mod checks;
 mod connections;
 mod exports;
 mod front;
+mod hosts;
 pub mod openmetrics;
 mod pools;
 mod proxies;
@@ -37,6 +38,7 @@ pub fn families(snapshot: &Snapshot) -> Vec<MetricFamily> {
     families.extend(pools::pools(snapshot));
     families.extend(supervisor(snapshot));
     families.extend(exports::exports(snapshot));
+    families.extend(hosts::hosts(snapshot));
     // A family without a sample, such as the workers' before there is one, has no place in the text.
     families.retain(|family| !family.get_metric().is_empty());
     families

@@ -36,6 +36,7 @@ use crate::{
     desired::{Desired, State},
     fleet::FleetReport,
     front::FrontDoor,
+    hosts::Hosts,
     in_force::InForce,
     plans::Plans,
     pools::Running,
@@ -88,6 +89,8 @@ pub(crate) struct Outlook {
     pub(crate) seen: Mutex<Option<Seen>>,
     /// How backends have answered lately.
     pub(crate) answers: Answers,
+    /// Other hosts before the same servers; `None`: this one is alone.
+    pub(crate) hosts: Option<Arc<Hosts>>,
 }
 
 /// Details, and until when they are good enough.
@@ -288,6 +291,10 @@ impl Outlook {
             details,
             gateway: GatewayStatus::default(),
             slow: Slow::default(),
+            hosts: self
+                .hosts
+                .as_ref()
+                .map(|hosts| (hosts.status(), hosts.counts())),
             numbers: Numbers {
                 pool: numbers::pool_status(pools.iter().map(|pool| &**pool)),
                 all_refused: numbers::all_refused(&pools),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tpp::{
     control::{
-        BreakerWord, CertificateStatus, GatewayStatus, PoolStatus, PoolTally, Slow,
+        BreakerWord, CertificateStatus, GatewayStatus, HostsStatus, PoolStatus, PoolTally, Slow,
         SupervisorEvent, WorkerStatus,
     },
     shared::{HostTotals, LatencyCounts, Totals},
@@ -13,6 +13,7 @@ use tpp::{
 use crate::{
     acme::Orders,
     health::{Met, Seen},
+    hosts::HostsCounts,
 };
 
 /// All that is to be seen.
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub gateway: GatewayStatus,
     /// What is slow, and what fails, for the same.
     pub slow: Slow,
+    /// Other hosts, and what was counted on the way to them; `None`: this one is alone.
+    pub(crate) hosts: Option<(HostsStatus, HostsCounts)>,
 }
 
 /// What is read from a few words of the region.
@@ -205,6 +208,7 @@ pub(crate) mod examples {
             }),
             gateway: GatewayStatus::default(),
             slow: Slow::default(),
+            hosts: None,
         }
     }
 }

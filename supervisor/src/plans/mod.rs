@@ -30,7 +30,8 @@ use tpp::{
 use crate::{
     fleet::FleetHandle,
     health::{Begin, Checks, Health},
-    pools::{self, Pools, Wanted},
+    hosts::sharing::Sharing,
+    pools::{self, Pools, Wanted, upstream_of},
     provider::SetupError,
     refresh::{Server, Setup},
 };
@@ -214,6 +215,21 @@ pub(crate) fn check_logins(config: &Config) -> Result<(), SetupError> {
         Setup::of(pool, &first, &others)?;
     }
     Ok(())
+}
+
+/// Whether what `config` says of other hosts can be done.
+///
+/// # Errors
+/// Why not.
+pub fn check_hosts(config: &Config) -> Result<(), String> {
+    let Some(hosts) = &config.hosts else {
+        return Ok(());
+    };
+    let (sharing, gateway) = (Sharing::of(hosts), &config.gateway);
+    sharing.are_apart(gateway.pools.iter().map(|pool| {
+        let first = first_server(gateway, pool, &config.upstream);
+        (pool.name.as_str(), upstream_of(pool, &first, &sharing))
+    }))
 }
 
 /// The server where `pool` logs in first; `otherwise`, if it has no backend.

@@ -113,8 +113,14 @@ fn mappings(launch: &Launch, stock: &Stock, channel: OwnedFd) -> io::Result<Vec<
             .map(|(_, fd)| fd.try_clone())
             .collect::<io::Result<_>>()?,
     };
-    let numbered = handover.hand_down().into_iter();
+    let mut numbered = handover.hand_down();
+    if let Some(life) = &launch.life {
+        // Behind all that a worker counts.
+        let next = numbered.iter().map(|(_, number)| number + 1).max();
+        numbered.push((life.try_clone()?, next.unwrap_or_default()));
+    }
     Ok(numbered
+        .into_iter()
         .map(|(parent_fd, child_fd)| FdMapping {
             parent_fd,
             child_fd,

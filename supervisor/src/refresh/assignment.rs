@@ -1,7 +1,7 @@
 //! Whose each slot is, and what a change of accounts does to the slots of a book. Pure bookkeeping, in one walk over slots and accounts.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Instant,
 };
@@ -91,6 +91,7 @@ impl Book {
         fingerprint: impl Fn(usize) -> String,
     ) {
         let owners = adopted(accounts, legacies);
+        let mut places: HashMap<String, u16> = HashMap::new();
         for (slot, (owner, legacy)) in owners.into_iter().zip(legacies).enumerate() {
             self.slots.push(Default::default());
             let Some(owner) = owner else {
@@ -98,8 +99,13 @@ impl Book {
                 self.retired.push(slot);
                 continue;
             };
+            let place = places.entry(owner.username.clone()).or_default();
+            self.slots[slot].place = *place;
+            *place += 1;
+            let is_here = |here: &HashSet<usize>| here.contains(&slot);
+            self.slots[slot].is_away = !self.shared.as_ref().is_none_or(is_here);
             self.give(slot, &owner, now);
-            if legacy.is_usable {
+            if legacy.is_usable && !self.slots[slot].is_away {
                 let since = now.checked_sub(legacy.age).unwrap_or(now);
                 let user = owner.username.as_str();
                 let (version, life) = (legacy.version, legacy.expires_in);
@@ -151,7 +157,11 @@ impl Book {
         let mut plan = Assignment::default();
         let mut left: Vec<_> = accounts
             .into_iter()
-            .map(|account| (account.sessions, Arc::new(account)))
+            .map(|account| {
+                let most = u16::try_from(account.sessions).unwrap_or(u16::MAX);
+                let places: BTreeSet<u16> = (0..most).collect();
+                (places, Arc::new(account))
+            })
             .collect();
         let by_user: HashMap<_, _> = left
             .iter()
@@ -162,10 +172,11 @@ impl Book {
             let Some(old) = self.slots[slot].owner.take() else {
                 continue;
             };
-            let new = by_user.get(&old.username).map(|index| &mut left[*index]);
+            let mut new = by_user.get(&old.username).map(|index| &mut left[*index]);
+            let place = self.slots[slot].place;
+            let keeps_it = new.as_mut().is_some_and(|new| new.0.remove(&place));
             match new {
-                Some((sessions, account)) if *sessions > 0 => {
-                    *sessions -= 1;
+                Some((_, account)) if keeps_it => {
                     if account.password != old.password {
                         plan.new_passwords.insert(old.username.clone());
                     }
@@ -177,9 +188,11 @@ impl Book {
                 }
             }
         }
-        for (sessions, account) in left {
-            for _ in 0..sessions {
+        for (places, account) in left {
+            for place in places {
                 let slot = self.take_free();
+                self.slots[slot].place = place;
+                self.slots[slot].is_away = self.shared.is_some();
                 plan.added.push((slot, Arc::clone(&account)));
             }
         }

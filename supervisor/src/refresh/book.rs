@@ -1,7 +1,7 @@
 //! The one book of a pool: whose each slot is, whether its token is lent, and what people want to know of it. The schedule
 //! is kept under the same numbers.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use tpp::config::Credential;
 
@@ -24,6 +24,8 @@ pub(crate) struct Book {
     lent: u64,
     /// Slots that are somebody's.
     pub(super) owned: u64,
+    /// Where the accounts are shared with other hosts: the slots that were this host's when it began.
+    pub(super) shared: Option<HashSet<usize>>,
 }
 
 /// A slot.
@@ -34,6 +36,10 @@ pub(super) struct Stocked {
     /// Its token may be lent.
     is_lent: bool,
     pub(super) note: SlotNote,
+    /// Which of its account's places it is.
+    pub(super) place: u16,
+    /// It is not this host's: it has no token, and no login is due.
+    pub(super) is_away: bool,
     /// Who gave it its token, and to whom; `None`: it has none, or a predecessor's.
     drawn: Option<DrawnBy>,
 }
@@ -65,6 +71,7 @@ impl Book {
             free: Vec::new(),
             lent: 0,
             owned: 0,
+            shared: None,
         }
     }
 
@@ -77,7 +84,9 @@ impl Book {
             ..SlotNote::default()
         };
         self.owned += 1;
-        self.schedule.insert(number(slot), &owner.username, now);
+        if !stocked.is_away {
+            self.schedule.insert(number(slot), &owner.username, now);
+        }
     }
 
     /// Begins anew with `slot`, which keeps its owner: it is due for a login, and none under way for it counts.
@@ -88,11 +97,15 @@ impl Book {
         }
     }
 
-    /// Makes retired slots free again, as far as `is_empty` says so.
-    pub(super) fn reclaim_retired(&mut self, mut is_empty: impl FnMut(usize) -> bool) {
-        let (empty, busy) = self.retired.drain(..).partition(|slot| is_empty(*slot));
+    /// Makes retired slots free again, as far as `is_empty` says so. Returns those.
+    pub(super) fn reclaim_retired(
+        &mut self,
+        mut is_empty: impl FnMut(usize) -> bool,
+    ) -> Vec<usize> {
+        let (empty, busy): (Vec<_>, _) = self.retired.drain(..).partition(|slot| is_empty(*slot));
         self.retired = busy;
-        self.free.extend::<Vec<_>>(empty);
+        self.free.extend(&empty);
+        empty
     }
 
     /// The account of `slot`, if it is somebody's.
@@ -162,6 +175,11 @@ impl Book {
         self.slots[slot].drawn.take()
     }
 
+    /// Notes that there is no token in `slot` any more.
+    pub(super) fn forget_token(&mut self, slot: usize) {
+        self.slots[slot].note.fingerprint = None;
+    }
+
     /// Notes that the upstream turned down the token of `slot`, for which there is no other.
     pub(super) fn turned_down(&mut self, slot: usize) {
         let note = &mut self.slots[slot].note;
@@ -187,9 +205,9 @@ impl Book {
         self.slots.len()
     }
 
-    /// Slots that are configured.
+    /// Slots that are configured, but for those that are another host's.
     pub(crate) fn configured(&self) -> u64 {
-        self.owned
+        self.owned - self.away_count()
     }
 }
 

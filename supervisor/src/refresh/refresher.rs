@@ -7,6 +7,7 @@ mod leaving;
 mod logins;
 mod orders;
 mod reports;
+mod shares;
 mod sharing;
 
 use std::{
@@ -29,7 +30,12 @@ use tpp::{
 };
 use tracing::warn;
 
-use self::{logins::Done, reports::rung};
+pub(crate) use self::shares::{ShareEvent, ShareOrder};
+use self::{
+    logins::Done,
+    reports::rung,
+    shares::{LOOK, Shares, logged_out},
+};
 use super::{
     Order, RefreshHandle, Setup,
     assignment::{key, sessions},
@@ -60,6 +66,8 @@ pub(crate) struct Refresher {
     /// Which login each task is, and since when.
     under_way: HashMap<task::Id, (Login, Instant)>,
     next_full_look: Instant,
+    /// Where the accounts are shared with other hosts.
+    shares: Option<Shares>,
     ready_said: bool,
 }
 
@@ -78,6 +86,7 @@ impl Refresher {
             provider,
             rules,
             accounts,
+            shared,
         } = setup;
         let (sender, orders) = mpsc::unbounded_channel();
         let mut refresher = Self {
@@ -95,10 +104,12 @@ impl Refresher {
             under_way: HashMap::new(),
             // Reports that came while no supervisor was there.
             next_full_look: clock::now(),
+            shares: shared.map(Shares::new),
             ready_said: false,
         };
         refresher.heed_manner();
         refresher.tally(|logins| logins.begin(boot_millis()));
+        refresher.note_what_is_here();
         refresher.adopt(&accounts);
         // Before more are taken: those that turn out to be empty are good for others.
         refresher.wipe_retired();
@@ -149,6 +160,7 @@ impl Refresher {
                 self.look_at_all();
             }
             self.wipe_retired();
+            self.look_at_leaving();
             let plan = self.handle.ledger().schedule.plan(clock::now());
             plan.ended.into_iter().for_each(|slot| self.ended(slot));
             plan.start.into_iter().for_each(|login| self.start(login));
@@ -159,6 +171,9 @@ impl Refresher {
             if self.farewells.are_waited_for() {
                 next_look = next_look.min(self.farewells.next_look());
             }
+            if self.awaits_holders() {
+                next_look = next_look.min(clock::now() + LOOK);
+            }
             tokio::select! {
                 Some(done) = self.logins.join_next_with_id() => {
                     self.done(done);
@@ -167,6 +182,7 @@ impl Refresher {
                         self.done(done);
                     }
                 }
+                at = logged_out(&mut self.shares) => self.note_logged_out(at),
                 // Most rings are not for us.
                 () = rung(&mut self.bell, &self.stock) => {
                     self.look_at_reported();
@@ -200,9 +216,11 @@ impl Refresher {
         for slot in leaving {
             self.part_from(slot, None);
         }
-        self.handle
+        let empty = self
+            .handle
             .ledger()
             .reclaim_retired(|slot| self.stock.wipe(SlotIndex::new(slot)));
+        empty.into_iter().for_each(|slot| self.note_reclaimed(slot));
     }
 
     /// Lends the token of `slot` no more.

@@ -65,6 +65,15 @@ impl Schedule {
         true
     }
 
+    /// Takes note that `login` was not begun, and is not to be before `then`.
+    pub fn put_off(&mut self, login: &Login, then: Instant) {
+        if self.finish(login).is_some()
+            && let Some(slot) = self.slots.get_mut(&login.slot)
+        {
+            slot.not_before = slot.not_before.max(then);
+        }
+    }
+
     /// Takes note that the server, busy, asks the user of `slot` to wait for so long after a login that failed; an hour at most.
     pub fn asked_to_wait(&mut self, slot: u32, wait: Duration, now: Instant) {
         if let Some(slot) = self.slots.get_mut(&slot) {

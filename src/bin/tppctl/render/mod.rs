@@ -3,6 +3,7 @@
 mod certificates;
 mod gateway;
 mod holders;
+mod hosts;
 mod pools;
 mod report;
 mod slow;
@@ -15,6 +16,7 @@ mod workers;
 pub(crate) use self::{
     gateway::{backends, backends_grid, domains, domains_grid},
     holders::{holders, holders_grid},
+    hosts::hosts,
     pools::{pools, pools_grid},
     report::report,
     status::status,

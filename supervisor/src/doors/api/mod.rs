@@ -132,6 +132,7 @@ const ROUTES: &[Route] = &[
     ("/health", || get(service::health)),
     ("/generation", || get(service::generation)),
     ("/workers", || get(service::workers)),
+    ("/hosts", || get(service::hosts)),
     ("/metrics", || get(service::metrics)),
     ("/events", || get(events::events)),
     ("/openapi.json", || get(service::description)),

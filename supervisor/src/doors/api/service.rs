@@ -31,6 +31,17 @@ pub(super) async fn workers(State(api): State<Arc<Api>>) -> axum::Json<Value> {
     axum::Json(json!(api.outlook.workers()))
 }
 
+/// The hosts that share sessions.
+pub(super) async fn hosts(State(api): State<Arc<Api>>) -> Result<axum::Json<Value>, Problem> {
+    match api.orders.hosts_status() {
+        Some(hosts) => Ok(axum::Json(json!(hosts))),
+        None => {
+            let detail = "this host is alone: its configuration has no [hosts]";
+            Err(Problem::new(StatusCode::NOT_FOUND, detail))
+        }
+    }
+}
+
 /// Which plan is in force, and who acts on it.
 pub(super) async fn generation(State(api): State<Arc<Api>>) -> axum::Json<Value> {
     let generation = api.generation();

@@ -83,6 +83,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         gateway: tpp::control::GatewayStatus::default(),
         slow: tpp::control::Slow::default(),
+        hosts: None,
         numbers: Numbers {
             idle_leases: 0,
             all_refused: None,

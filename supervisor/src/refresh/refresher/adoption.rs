@@ -40,6 +40,15 @@ impl Refresher {
     /// What a predecessor left in `slot`. A token of another server is out of use, and as good as none.
     fn legacy(&self, slot: SlotIndex) -> Legacy {
         let legacy = self.stock.legacy(slot);
+        if self.shares.is_none() && self.stock.tenure(slot).is_some() {
+            // Of the time when this host was one of several: its deadline is nobody's to move any more.
+            self.stock.take_out_of_use(slot);
+            return Legacy {
+                account: None,
+                is_usable: false,
+                ..legacy
+            };
+        }
         if !legacy.is_usable || self.places.may_have(legacy.origin) {
             return legacy;
         }

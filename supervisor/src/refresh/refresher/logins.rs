@@ -9,7 +9,7 @@ use tpp::{
 };
 use tracing::{debug, error, info, warn};
 
-use super::Refresher;
+use super::{Refresher, shares::PUT_OFF};
 use crate::{
     provider::{Grant, LoginError, Outcome},
     refresh::{assignment, clock},
@@ -22,6 +22,10 @@ pub(super) type Done = (Origin, Result<Grant, LoginError>);
 impl Refresher {
     pub(super) fn start(&mut self, login: Login) {
         let slot = login.slot;
+        if self.is_too_late(slot) {
+            let then = clock::now() + PUT_OFF;
+            return self.handle.ledger().schedule.put_off(&login, then);
+        }
         let Some(account) = self.handle.ledger().owner(slot as usize).cloned() else {
             // The schedule knows no slot that is nobody's.
             return error!(slot, "a login for a slot without an account");
@@ -88,7 +92,7 @@ impl Refresher {
     fn logged_in(&mut self, login: Login, grant: &Grant, origin: Origin) {
         // The slot may have been given to another account meanwhile.
         if !self.handle.ledger().schedule.expects(&login) {
-            return;
+            return self.throw_away(login.slot, &grant.secret);
         }
         if !self.places.have(origin) {
             let reason = "the upstream has moved meanwhile".to_owned();
@@ -109,6 +113,7 @@ impl Refresher {
                 self.handle
                     .ledger()
                     .logged_in(login, version, grant, &self.provider, now);
+                self.tell_lent(slot);
                 self.say_ready();
             }
             // The region was made for the longest token that the configuration then allowed.
@@ -129,6 +134,7 @@ impl Refresher {
         let counters = self.stock.region().supervisors();
         match failure {
             Failure::Refused => {
+                self.tell_refused(user);
                 warn!(slot, user, reason, "login refused: the account rests");
                 counters.logins_refused.add(1);
                 self.tally(|logins| {

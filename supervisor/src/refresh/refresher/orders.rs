@@ -24,6 +24,7 @@ impl Refresher {
             } => {
                 let _ = answer.send(self.reconfigure(*setup, places));
             }
+            Order::Share(order) => self.share(order),
             // Its end is the end of it all.
             Order::LogOut { .. } | Order::Leave { .. } => {}
             Order::Relocate { places, answer } => {
@@ -89,6 +90,8 @@ impl Refresher {
             provider,
             rules,
             accounts,
+            // That is for as long as the supervisor lives.
+            shared: _,
         } = setup;
         self.wipe_retired();
         self.check_room(&accounts)?;

@@ -28,7 +28,11 @@ impl Refresher {
                 _ => self.stock.read_token(from, &mut Zeroizing::default()).1,
             };
             match self.stock.copy(from, to, origin) {
-                Ok(version) => self.handle.ledger().copied(copy, version),
+                Ok(version) => {
+                    let slot = copy.to;
+                    self.handle.ledger().copied(copy, version);
+                    self.tell_lent(slot);
+                }
                 // It fits where it stands already.
                 Err(error) => error!(slot = copy.to, %error, "a token does not fit into its pool"),
             }
@@ -125,7 +129,7 @@ impl Refresher {
     }
 
     /// Whether a slot that is somebody's holds that token.
-    fn is_elsewhere_too(&self, token: &Token) -> bool {
+    pub(super) fn is_elsewhere_too(&self, token: &Token) -> bool {
         let fingerprint = Some(token.fingerprint());
         let book = self.handle.ledger();
         let mut slots = book.assigned().map(|(slot, _)| slot);

@@ -1,4 +1,5 @@
 mod leaving;
+mod shares;
 mod sharing;
 
 use std::{
@@ -126,6 +127,7 @@ impl Scene {
 
     fn setup(&self, password: &str, sessions: usize) -> Setup {
         Setup {
+            shared: None,
             provider: Arc::clone(&self.provider) as Arc<dyn Provider>,
             rules: Rules {
                 ttl: Duration::from_secs(3600),
