@@ -2,8 +2,11 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+
+from network import send
 
 ROGUE = """
 import http.client, json, sys, threading
@@ -83,7 +86,7 @@ class Apart(Plant):
 
 
 class Hasty(Plant):
-    """Others take the sessions of a host that lives, without patience."""
+    """Others take the sessions of a host whose supervisor has just been stopped, without patience: its workers lend them."""
 
     sign = "at work, and owns"
 
@@ -93,11 +96,13 @@ class Hasty(Plant):
 
     def __call__(self, scene):
         scene.rest(2)
-        for _ in range(6):
-            key, value = next((key, value) for _, _, key, _, value in reversed(scene.recorder.all()) if "/g/host1" in key)
-            record = json.loads(value)
-            scene.store.write(key, json.dumps(record | {"gen": record["gen"] + 1, "quiet": 0}))
-            scene.rest(3)
+        host = scene.hosts[0]
+        send(host.supervisor(), signal.SIGSTOP)
+        key, value = next((key, value) for _, _, key, _, value in reversed(scene.recorder.all()) if "/g/host1" in key)
+        record = json.loads(value)
+        scene.store.write(key, json.dumps(record | {"gen": record["gen"] + 1, "quiet": 0}))
+        scene.rest(scene.plan.takeover)
+        send(host.supervisor(), signal.SIGCONT)
 
 
 class Late(Plant):
