@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from judge import rows
 from scene import Scene
 
 
@@ -79,24 +80,26 @@ def wait_for(condition, seconds=180):
         time.sleep(0.1)
 
 
-def logins(scene):
-    return (scene.directory / "seen").read_text().count('"login"')
+def drawn(scene, since=0.0):
+    """For whom a token was drawn since then."""
+    return {row[3] for row in rows(scene.directory / "seen") if row[1] == "login" and row[0] >= since}
 
 
 def many(scene, begun):
     """From the first process of all to the last token, and what a crash costs then."""
     wait_for(lambda: not scene.lost())
     claimed = time.monotonic() - begun
-    wait_for(lambda: logins(scene) >= len(scene.plan.accounts))
+    wait_for(lambda: len(drawn(scene)) == len(scene.plan.accounts))
     counts = [owned(scene, host) for host in scene.hosts]
     print(f"numbers: {len(scene.plan.accounts)} accounts over {len(scene.hosts)} hosts at start: claimed after {claimed:.1f} s, ", end="")
     print(f"logged in after {time.monotonic() - begun:.1f} s; they have {', '.join(map(str, counts))}")
-    dead, began, before = scene.hosts[0], time.monotonic(), logins(scene)
+    dead, began = scene.hosts[0], time.monotonic()
+    theirs = {user for user, had in scene.counted().items() if had[dead.name]}
     scene.down(dead)
     dead.kill()
     wait_for(lambda: not owned(scene, dead) and not scene.lost())
     claimed = time.monotonic() - began
-    wait_for(lambda: logins(scene) >= before + counts[0])
+    wait_for(lambda: theirs <= drawn(scene, began))
     print(f"numbers: one of them killed: its {counts[0]} sessions are others' after {claimed:.1f} s, and logged in after {time.monotonic() - began:.1f} s")
 
 
