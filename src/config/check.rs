@@ -145,7 +145,7 @@ fn api(reader: &mut Reader<'_>, top: &Table<'_>) -> (Option<Api>, Option<ApiToke
 
 /// Notes what entries have wrong with each other, but for what has been found wrong by itself.
 fn note_conflicts(reader: &mut Reader<'_>, root: &Node, config: &Config) {
-    let conflicts = config.gateway.check().into_iter();
+    let conflicts = config.conflicts(&config.gateway).into_iter();
     for conflict in conflicts.chain(of_front(config)) {
         let field = conflict.field();
         if reader
@@ -169,8 +169,7 @@ fn of_front(config: &Config) -> Vec<Conflict> {
         listen: &config.listen,
         others,
     };
-    let (front, gateway) = (&config.front, &config.gateway);
-    front.check(&elsewhere, &config.trusted_proxies, gateway)
+    config.front.check(&elsewhere, &config.trusted_proxies)
 }
 
 /// Where the key stands, or its entry if it does not.

@@ -28,7 +28,7 @@ mod text;
 
 pub use describe::{KeyDescription, describe};
 pub use diff::Diff;
-pub use front::{Front, OwnHost};
+pub use front::Front;
 pub use gateway::{
     Conflict, Entry, Gateway, Overlay, Rule,
     plain::{PLAIN_BACKEND, PLAIN_TAG},
@@ -137,6 +137,14 @@ impl Config {
 
     /// All addresses on which clients connect: of `listen`, then of the listeners, each in its order.
     #[must_use]
+    /// All that the entries of `gateway` have wrong with each other, and with this file's front door.
+    #[must_use]
+    pub fn conflicts(&self, gateway: &Gateway) -> Vec<Conflict> {
+        let mut found = gateway.check();
+        found.extend(self.front.check_hosts(&self.listen, gateway));
+        found
+    }
+
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let listeners = self.front.listeners.iter().map(|one| one.address);
         self.listen.iter().copied().chain(listeners).collect()

@@ -23,8 +23,8 @@ pub struct CertificateStatus {
 pub struct Renewal {
     /// `waiting` for its time, `ordering`, or `failing`: the last try was in vain.
     pub state: String,
-    /// When the next one is ordered, Unix seconds; `None`: never, as things are.
-    pub next_at: Option<u64>,
+    /// When the next one is ordered, Unix seconds.
+    pub next_at: u64,
     /// Tries in vain, one after another.
     pub failures: u32,
     /// Why the last one was, in the authority's words.

@@ -409,7 +409,7 @@ fn nothing_foreign_reaches_the_terminal_raw() {
             error: Some(evil.into()),
             renewal: Some(Renewal {
                 state: evil.into(),
-                next_at: None,
+                next_at: 0,
                 failures: 1,
                 error: Some(evil.into()),
             }),

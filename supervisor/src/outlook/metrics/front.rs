@@ -99,7 +99,7 @@ mod tests {
             error: None,
             renewal: Some(Renewal {
                 state: "waiting".to_owned(),
-                next_at: None,
+                next_at: 0,
                 failures: 0,
                 error: error.map(str::to_owned),
             }),
