@@ -104,6 +104,7 @@ fn each_protocol_brings_the_spans_of_a_request_as_the_log_has_it() {
                 ("server.address", "tpp.test"),
                 ("client.address", "127.0.0.1"),
                 ("tpp.proxy", "default"),
+                ("network.protocol.version", "1.1"),
             ],
         );
         assert_attributes(
@@ -114,6 +115,7 @@ fn each_protocol_brings_the_spans_of_a_request_as_the_log_has_it() {
                 ("server.address", &backend.ip().to_string()),
                 ("server.port", &backend.port().to_string()),
                 ("url.full", &format!("http://{backend}/delay/50")),
+                ("network.protocol.version", "1.1"),
                 ("tpp.backend", "upstream"),
             ],
         );
