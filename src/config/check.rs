@@ -14,6 +14,7 @@ use super::{
         credentials,
         listen::{self, Listen},
         metrics::{self, Metrics},
+        telemetry::Telemetry,
         token::Token,
         upstream::{self, Upstream},
     },
@@ -75,7 +76,7 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     let client = section::read(reader, top);
     let token = Token::read_table(reader, &token_table, None);
     let lease = section::read(reader, top);
-    let telemetry = section::read(reader, top);
+    let telemetry: Telemetry = section::read(reader, top);
     let metrics_table = section::open::<Metrics>(reader, top);
     let metrics = Metrics::read_table(reader, &metrics_table, None);
     let has_inline_token = metrics_table.find(&metrics::TOKEN).is_some();
@@ -90,6 +91,8 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     let front = Front::read(reader, top);
     let has_inline_key =
         front.acme.eab_hmac_key.is_some() && front.acme.eab_hmac_key_file.is_none();
+    let has_inline_headers =
+        telemetry.otlp_headers.is_some() && telemetry.otlp_headers_file.is_none();
     let config = Config {
         listen: listen.listen,
         trust_forwarded: listen.trust_forwarded,
@@ -113,7 +116,10 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     };
     Checked {
         config,
-        inline_passwords: accounts.inline_passwords || has_inline_token || has_inline_key,
+        inline_passwords: accounts.inline_passwords
+            || has_inline_token
+            || has_inline_key
+            || has_inline_headers,
     }
 }
 

@@ -49,6 +49,7 @@ pub use section::{
     listener::{CaFile, ClientCertificates, Listener},
     login::{ClientAuth, FeishuApp, FeishuToken, Inject, Login, LoginMethod, Ok as LoginOk},
     metrics::Metrics,
+    otlp_headers::OtlpHeaders,
     outlier::Outlier,
     pool::{DEFAULT_POOL, Pool},
     provider::Provider,
@@ -131,12 +132,11 @@ impl Config {
                 list.extend(own.warnings(&format!("backend {}", backend.id)));
             }
         }
+        list.extend(self.telemetry.warnings());
         list.extend(self.front.warnings(&self.gateway, unix_seconds()));
         list
     }
 
-    /// All addresses on which clients connect: of `listen`, then of the listeners, each in its order.
-    #[must_use]
     /// All that the entries of `gateway` have wrong with each other, and with this file's front door.
     #[must_use]
     pub fn conflicts(&self, gateway: &Gateway) -> Vec<Conflict> {
@@ -145,6 +145,8 @@ impl Config {
         found
     }
 
+    /// All addresses on which clients connect: of `listen`, then of the listeners, each in its order.
+    #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let listeners = self.front.listeners.iter().map(|one| one.address);
         self.listen.iter().copied().chain(listeners).collect()
