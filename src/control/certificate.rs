@@ -9,6 +9,12 @@ pub struct CertificateStatus {
     pub name: String,
     /// Host names and addresses that it is for.
     pub hosts: Vec<String>,
+    /// Who vouches for it, as it stands there; empty: there is none yet.
+    #[serde(default)]
+    pub issuer: String,
+    /// Where it comes from: its file, or the directory of the authority that tpp asks.
+    #[serde(default)]
+    pub source: String,
     /// Until when it is good, Unix seconds; 0: there is none yet.
     pub not_after: i64,
     /// Why its files, as they are now, cannot be taken; the certificate is an older one then.

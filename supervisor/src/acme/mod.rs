@@ -130,6 +130,8 @@ impl Acme {
                 CertificateStatus {
                     name: name_of(domain),
                     hosts: about.map_or_else(|| vec![domain.clone()], |about| about.names.clone()),
+                    issuer: about.map_or_else(String::new, |about| about.issuer.clone()),
+                    source: inner.settings.url().to_owned(),
                     not_after: about.map_or(0, |about| about.not_after),
                     error: None,
                     renewal: Some(host.renewal(inner.settings.url(), &with)),

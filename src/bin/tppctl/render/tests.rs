@@ -405,6 +405,8 @@ fn nothing_foreign_reaches_the_terminal_raw() {
         certificates: vec![CertificateStatus {
             name: evil.into(),
             hosts: vec![evil.into()],
+            issuer: evil.into(),
+            source: evil.into(),
             not_after: 0,
             error: Some(evil.into()),
             renewal: Some(Renewal {

@@ -95,6 +95,8 @@ mod tests {
         CertificateStatus {
             name: format!("acme:{host}"),
             hosts: vec![host.to_owned()],
+            issuer: String::new(),
+            source: String::new(),
             not_after,
             error: None,
             renewal: Some(Renewal {
