@@ -18,9 +18,10 @@ import tempfile
 import threading
 import time
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 
-from stage import PLAYWRIGHT, install, start
+from stage import PLAYWRIGHT, certificate, certify, head, install, keys, start
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "target" / "console"
@@ -62,35 +63,37 @@ def serve():
 
 
 def configuration(directory, keyed, a, b):
-    """A pool of one key before `keyed`, and a host before `a` or `b`."""
+    """A pool of one key before `keyed`, and a host before `a` or `b` that waits for a certificate of its own from nobody."""
+    certify(directory)
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        nobody = one.getsockname()[1]
     lines = [f"{role}:{role}:{hashlib.sha256(token.encode()).hexdigest()}" for role, token in TOKENS.items()]
     (directory / "tokens").write_text("\n".join(lines) + "\n")
     backend = '[[backends]]\nid = "{}"\naddress = "127.0.0.1:{}"\ntags = ["{}"]\npool = "{}"\n'.format
     host = '[[virtual_hosts]]\ndomain = "{}"\nenabled_backends_tag = "{}"\n'.format
     path = directory / "tpp.toml"
     path.write_text(
-        f"""state_directory = "{directory}"
-listen = "127.0.0.1:0"
-health_listen = "127.0.0.1:0"
-control_socket = "{directory}/control.sock"
-[workers]
-count = 2
+        f"""{head(directory)}
 [health_check]
 interval_seconds = 1
 [api]
 listen = "127.0.0.1:0"
 tokens_file = "tokens"
-[[pools]]
-name = "keys"
-provider = "static"
-[[pools.credentials]]
-key = "secret"
-"""
+[[listeners]]
+address = "127.0.0.1:0"
+tls = true
+[acme]
+enabled = true
+accept_terms = true
+directory = "https://127.0.0.1:{nobody}/directory"
+{certificate("ecdsa")}{keys(1)}"""
         + backend("keyed", keyed, "k", "keys")
         + backend("web-a", a, "a", "none")
         + backend("web-b", b, "b", "none")
         + host("db.test", "k")
         + host("web.test", "a")
+        + 'certificate = "acme"\n'
     )
     return path
 
@@ -245,6 +248,21 @@ def pauses_and_cuts_off(scene, holder, waiting):
     scene.wait("what was slow is told", lambda: "was held for" in page.locator("#slow").inner_text())
 
 
+def tells_of_certificates(scene):
+    cell = lambda key, column: scene.cell("certificates", key, column)
+    assert cell("ecdsa", "For") == "localhost, 127.0.0.1"
+    assert cell("ecdsa", "Issuer") == "CN=authority"
+    assert cell("ecdsa", "From").endswith("/ecdsa.pem")
+    assert cell("ecdsa", "Days left") == "1" and cell("ecdsa", "State") == "ends soon"
+    ends = datetime.fromisoformat(cell("ecdsa", "Good until"))
+    assert 0 < (ends - datetime.now()).total_seconds() < 3 * 24 * 3600, ends
+    own = "acme:web.test"
+    scene.wait("the try in vain is told", lambda: cell(own, "State").startswith("failing: "))
+    assert cell(own, "For") == "web.test" and cell(own, "Days left") == "–"
+    assert cell(own, "From").startswith("https://127.0.0.1:")
+    scene.wait("so do the errors", lambda: f"Certificate {own}" in scene.page.locator("#errors").inner_text())
+
+
 def is_for_everybody(scene):
     page = scene.page
     nameless = """() => [...document.querySelectorAll("button, input, select, figure[role=img]")]
@@ -290,6 +308,7 @@ def drive(executable, shots):
                     drains_a_backend(scene)
                     switches_a_host(scene)
                     pauses_and_cuts_off(scene, *held)
+                    tells_of_certificates(scene)
                     is_for_everybody(scene)
                     keeps_to_itself(scene)
                 except BaseException:
@@ -300,7 +319,7 @@ def drive(executable, shots):
         finally:
             tpp.send_signal(signal.SIGTERM)
             tpp.wait(60)
-    print("console: opened, logged in, a wait grew, refused without the role, drained, switched, paused, cut off, dark, light, phone: passed")
+    print("console: opened, logged in, a wait grew, refused without the role, drained, switched, paused, cut off, certificates, dark, light, phone: passed")
 
 
 def main():

@@ -19,7 +19,7 @@ import threading
 import time
 from pathlib import Path
 
-from stage import PLAYWRIGHT, install, start
+from stage import PLAYWRIGHT, certificate, certify, head, install, keys, start
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "proof" / "front"
@@ -83,46 +83,16 @@ def wanted(method, path, length, via, scheme):
     return f"{method} {path} {length} by {via} over {scheme}"
 
 
-def certify(directory):
-    """An authority, and certificates that it signed: one for clients that take an ECDSA key, and one for the others."""
-
-    def openssl(*words):
-        subprocess.run(["openssl", *words], cwd=directory, check=True, capture_output=True)
-
-    (directory / "own").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
-    kinds = {"ecdsa": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}
-    for name, kind in ({"ca": kinds["ecdsa"]} | kinds).items():
-        request = ["req", "-newkey", *kind, "-nodes", "-keyout", f"{name}.key", "-subj", f"/CN={'localhost' if name in kinds else 'authority'}"]
-        if name == "ca":
-            openssl(*request, "-x509", "-days", "2", "-out", "ca.pem")
-            continue
-        openssl(*request, "-out", f"{name}.csr")
-        signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "own"]
-        openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.pem")
-    return directory / "ca.pem"
-
-
 def configuration(directory, port):
-    keys = "".join(f'[[pools.credentials]]\nkey = "key-{number}"\n' for number in range(TOKENS))
     listeners = "".join(
         f'[[listeners]]\naddress = "127.0.0.1:0"\n{kind}\n' for kind in ["tls = true", "tls = true\nhttp2 = false", "http2 = true"]
     )
-    certificate = '[[certificates]]\nname = "{0}"\ncert_file = "{0}.pem"\nkey_file = "{0}.key"\n'.format
     path = directory / "tpp.toml"
     path.write_text(
-        f"""state_directory = "{directory}"
-listen = "127.0.0.1:0"
-health_listen = "127.0.0.1:0"
-control_socket = "{directory}/control.sock"
-[workers]
-count = {WORKERS}
+        f"""{head(directory, WORKERS)}
 [tls]
 default_certificate = "ecdsa"
-{listeners}{certificate("ecdsa")}{certificate("rsa")}
-[[pools]]
-name = "keys"
-provider = "static"
-{keys}
+{listeners}{certificate("ecdsa")}{certificate("rsa")}{keys(TOKENS)}
 [[backends]]
 id = "one"
 address = "127.0.0.1:{port}"

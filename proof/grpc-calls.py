@@ -8,16 +8,14 @@ grpcio is installed into target/grpc; with --install that is all that is done. E
 
 import concurrent.futures
 import os
-import re
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 
-from stage import install
+from stage import head, install, keys, start
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "target" / "grpc"
@@ -101,19 +99,12 @@ def options():
 
 
 def configuration(directory, port):
-    keys = "".join(f'[[pools.credentials]]\nkey = "key-{number}"\n' for number in range(TOKENS))
-    text = f"""state_directory = "{directory}"
-listen = "127.0.0.1:0"
-health_listen = "127.0.0.1:0"
-control_socket = "{directory}/control.sock"
-[workers]
-count = 2
+    path = directory / "tpp.toml"
+    path.write_text(
+        f"""{head(directory)}
 [[listeners]]
-address = "127.0.0.1:{free_port()}"
-[[pools]]
-name = "keys"
-provider = "static"
-{keys}
+address = "127.0.0.1:0"
+{keys(TOKENS)}
 [[backends]]
 id = "one"
 address = "127.0.0.1:{port}"
@@ -135,26 +126,17 @@ requests = 1
 per_seconds = 3600
 burst = 1
 """
-    path = Path(directory) / "tpp.toml"
-    path.write_text(text)
-    return path, int(re.search(r'listeners\]\]\naddress = "127.0.0.1:(\d+)', text).group(1))
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    )
+    return path
 
 
 class Channel:
-    def __init__(self, port, host=None):
+    def __init__(self, address, host=None):
         import grpc
 
         self.grpc = grpc
         more = [("grpc.default_authority", host)] if host else []
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=options() + more)
+        self.channel = grpc.insecure_channel(address, options=options() + more)
         self.echo = self.channel.unary_unary("/t.T/Echo")
         self.fail = self.channel.unary_unary("/t.T/Fail")
         self.sleep = self.channel.unary_unary("/t.T/Sleep")
@@ -163,11 +145,11 @@ class Channel:
         self.talk = self.channel.stream_stream("/t.T/Talk")
 
 
-def check(server, tpp, port):
+def check(server, tpp, address):
     """All that is claimed, one after another."""
     import grpc
 
-    channel = Channel(port)
+    channel = Channel(address)
     answer, call = channel.echo.with_call(b"hello", metadata=(("x-own", "mine"),), timeout=PATIENCE, wait_for_ready=True)
     assert answer == b"hello"
     assert ("x-first", "mine") in call.initial_metadata(), call.initial_metadata()
@@ -203,7 +185,7 @@ def check(server, tpp, port):
     assert server.cancelled.wait(PATIENCE), "the server learns of the cancelled call"
     print("failures: status, message and trailing metadata as the server says; a cancelled call is cancelled")
 
-    limited = Channel(port, "limited.example")
+    limited = Channel(address, "limited.example")
     limited.echo(b"", timeout=PATIENCE)
     try:
         limited.echo(b"", timeout=PATIENCE)
@@ -237,12 +219,12 @@ def said(turn):
 
 def run(executable):
     server = Server()
-    with tempfile.TemporaryDirectory(dir=ROOT / "target") as directory, open(Path(directory) / "log", "w") as log:
-        config, port = configuration(directory, server.port)
-        tpp = subprocess.Popen([executable, "--config", config], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory(dir=ROOT / "target") as place, open(Path(place) / "log", "w") as log:
+        # The first one is that of `listen`, where HTTP/1.1 alone is spoken.
+        tpp, _, address = start(executable, configuration(Path(place), server.port), log, "clients", "clients")
         failed = True
         try:
-            check(server, tpp, port)
+            check(server, tpp, address)
             failed = tpp.poll() is not None
         finally:
             if failed:

@@ -1,4 +1,4 @@
-"""What proofs in Python share: packages of PyPI's in an environment of their own, and a tpp that has begun to listen."""
+"""What proofs in Python share: packages of PyPI's in an environment of their own, what stands in their tpp.toml, and a tpp that has begun to listen."""
 
 import re
 import subprocess
@@ -20,6 +20,47 @@ def install(home, program, *wanted):
             return None
         marker.write_text("\n".join(wanted))
     return program
+
+
+def certify(directory):
+    """An authority, and certificates for localhost that it signed: one for clients that take an ECDSA key, and one for the others."""
+
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=directory, check=True, capture_output=True)
+
+    (directory / "own").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
+    kinds = {"ecdsa": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}
+    for name, kind in ({"ca": kinds["ecdsa"]} | kinds).items():
+        request = ["req", "-newkey", *kind, "-nodes", "-keyout", f"{name}.key", "-subj", f"/CN={'localhost' if name in kinds else 'authority'}"]
+        if name == "ca":
+            openssl(*request, "-x509", "-days", "2", "-out", "ca.pem")
+            continue
+        openssl(*request, "-out", f"{name}.csr")
+        signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "own"]
+        openssl("x509", "-req", "-in", f"{name}.csr", *signed, "-out", f"{name}.pem")
+    return directory / "ca.pem"
+
+
+def head(directory, workers=2):
+    """How a tpp.toml begins: all that tpp writes stays in `directory`, and it listens where there is room."""
+    return f"""state_directory = "{directory}"
+listen = "127.0.0.1:0"
+health_listen = "127.0.0.1:0"
+control_socket = "{directory}/control.sock"
+[workers]
+count = {workers}
+"""
+
+
+def certificate(name):
+    """The table of a certificate that `certify` made."""
+    return f'[[certificates]]\nname = "{name}"\ncert_file = "{name}.pem"\nkey_file = "{name}.key"\n'
+
+
+def keys(count):
+    """A pool called `keys` of so many that need no login."""
+    each = "".join(f'[[pools.credentials]]\nkey = "key-{number}"\n' for number in range(count))
+    return f'[[pools]]\nname = "keys"\nprovider = "static"\n{each}'
 
 
 def start(executable, config, log, *listeners):

@@ -34,6 +34,8 @@ pub struct About {
     pub names: Vec<String>,
     /// Addresses that it is for.
     pub addresses: Vec<IpAddr>,
+    /// Who vouches for it, as it stands there: `CN=R13, O=…`.
+    pub issuer: String,
     /// From when it is good, Unix seconds.
     pub not_before: i64,
     /// Until when it is good, Unix seconds.
@@ -168,6 +170,7 @@ impl About {
         Ok(Self {
             names,
             addresses,
+            issuer: first.issuer().to_string(),
             not_before: first.validity().not_before.timestamp(),
             not_after: first.validity().not_after.timestamp(),
             is_chain_in_order: parsed.windows(2).all(is_next),
@@ -259,6 +262,7 @@ mod tests {
         ] {
             assert!(!about.covers(host.as_bytes()), "{host}");
         }
+        assert!(about.issuer.starts_with("CN="), "{}", about.issuer);
         assert!(about.not_before < about.not_after);
         let end = u64::try_from(about.not_after).unwrap();
         assert_eq!(about.days_left(end - 3 * 24 * 3600 - 5), 3);

@@ -135,26 +135,17 @@ fn one_lease_a_connection_keeps_one_account() {
 #[test]
 fn workers_are_replaced_and_no_request_fails() {
     let (upstream, proxy, address) = start(4, "");
-    let (stop, done) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU64::new(0)),
-    );
-    let load = {
-        let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
-        std::thread::spawn(move || runtime().block_on(load(address, &stop, &done, false)))
-    };
+    let load = Load::begin(address, Lost::Never);
     for round in 1..=2 {
         let before: Vec<_> = proxy.workers().iter().map(|worker| worker.pid).collect();
-        let served = done.load(SeqCst);
-        wait_until("requests go on", || done.load(SeqCst) > served + 50);
+        load.goes_on();
         proxy.signal_supervisor(Signal::SIGUSR1);
         wait_until(&format!("round {round}: others are at work"), || {
             let now = proxy.ready_workers();
             now.len() == 2 && now.iter().all(|worker| !before.contains(&worker.pid))
         });
     }
-    stop.store(true, SeqCst);
-    load.join().expect("no request failed");
+    load.end();
     proxy.wait_until_all_is_back(4);
     upstream.assert_clean();
 }
@@ -162,17 +153,9 @@ fn workers_are_replaced_and_no_request_fails() {
 #[test]
 fn killed_workers_give_back_what_their_streams_held() {
     let (upstream, proxy, address) = start(4, "");
-    let (stop, done) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU64::new(0)),
-    );
-    let load = {
-        let (stop, done) = (Arc::clone(&stop), Arc::clone(&done));
-        std::thread::spawn(move || runtime().block_on(load(address, &stop, &done, true)))
-    };
+    let load = Load::begin(address, Lost::WithItsWorker);
     for round in 1..=3 {
-        let served = done.load(SeqCst);
-        wait_until("requests go on", || done.load(SeqCst) > served + 50);
+        load.goes_on();
         let doomed = proxy.ready_workers()[0].pid;
         processes::send(doomed, Signal::SIGKILL);
         wait_until(&format!("round {round}: it is replaced"), || {
@@ -180,8 +163,7 @@ fn killed_workers_give_back_what_their_streams_held() {
             now.len() == 2 && now.iter().all(|worker| worker.pid != doomed)
         });
     }
-    stop.store(true, SeqCst);
-    load.join().expect("no answer was wrong");
+    load.end();
     proxy.wait_until_all_is_back(4);
     // What a worker had asked for when it was killed, nobody knows: it may still be at work.
     drop(upstream.oracle().take_overlaps());
@@ -238,8 +220,47 @@ fn streams_and_connections_stand_in_one_line_in_order_of_arrival() {
     upstream.assert_clean();
 }
 
-/// Eight at a time, on a new connection whenever the old one says that it ends, or where it may just end.
-async fn load(address: SocketAddr, stop: &AtomicBool, done: &AtomicU64, may_end: bool) {
+/// When a request of a load may fail.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    Never,
+    /// Where its connection broke: its worker was killed.
+    WithItsWorker,
+}
+
+/// Requests, one after another, until it is ended.
+struct Load {
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicU64>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Load {
+    fn begin(address: SocketAddr, lost: Lost) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let done = Arc::new(AtomicU64::new(0));
+        let (stops, counts) = (Arc::clone(&stop), Arc::clone(&done));
+        let thread = std::thread::spawn(move || {
+            runtime().block_on(ask_on(address, &stops, &counts, lost));
+        });
+        Self { stop, done, thread }
+    }
+
+    /// Waits until some more were answered.
+    fn goes_on(&self) {
+        let served = self.done.load(SeqCst);
+        wait_until("requests go on", || self.done.load(SeqCst) > served + 50);
+    }
+
+    /// Ends it; all was answered as it should be.
+    fn end(self) {
+        self.stop.store(true, SeqCst);
+        self.thread.join().expect("no request failed");
+    }
+}
+
+/// Eight at a time, on a new connection whenever the old one says that it ends, or where it may be lost.
+async fn ask_on(address: SocketAddr, stop: &AtomicBool, done: &AtomicU64, lost: Lost) {
     let mut conn = 0;
     while !stop.load(SeqCst) {
         let client = Http2::connect(address).await;
@@ -251,7 +272,11 @@ async fn load(address: SocketAddr, stop: &AtomicBool, done: &AtomicU64, may_end:
             for answer in join_all(asked.collect()).await {
                 match answer {
                     Ok(answer) => assert_eq!(answer.head.status(), 200),
-                    Err(error) if may_end || is_for_another_connection(&error) => may_go_on = false,
+                    Err(error)
+                        if lost == Lost::WithItsWorker || is_for_another_connection(&error) =>
+                    {
+                        may_go_on = false;
+                    }
                     Err(error) => panic!("{error}"),
                 }
                 done.fetch_add(1, SeqCst);

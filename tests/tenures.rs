@@ -21,17 +21,55 @@ use tpp::{
 };
 
 use common::{
-    message::Request, processes, proxy::Proxy, settings::Settings, upstream::Upstream, wait_until,
+    client::Client, message::Request, processes, proxy::Proxy, settings::Settings,
+    upstream::Upstream, wait_until,
 };
 
 const HOUR: u64 = 3_600_000;
 
-/// One worker, one session; nobody but the kernel ends a worker that is stopped.
-fn one_session(upstream: &Upstream) -> Settings {
-    Settings::in_front_of(upstream)
-        .accounts(upstream, 1)
-        .workers(1)
-        .set("workers.worker_timeout_seconds", 600)
+/// One worker, and one session, which is a floating one.
+struct Scene {
+    upstream: Upstream,
+    proxy: Proxy,
+    worker: u32,
+    stock: Stock,
+}
+
+impl Scene {
+    /// Nobody but the kernel ends the worker while it is stopped.
+    fn start() -> Self {
+        let upstream = Upstream::start();
+        let settings = Settings::in_front_of(&upstream)
+            .accounts(&upstream, 1)
+            .workers(1)
+            .set("workers.worker_timeout_seconds", 600);
+        let proxy = Proxy::start(&settings);
+        let stock = region_of(&proxy);
+        Self {
+            worker: the_worker(&proxy),
+            upstream,
+            proxy,
+            stock,
+        }
+    }
+
+    /// The same with a supervisor that is stopped.
+    fn without_a_supervisor() -> Self {
+        let scene = Self::start();
+        scene.proxy.signal_supervisor(Signal::SIGSTOP);
+        share(&scene.stock);
+        scene
+    }
+
+    /// A client whose request the upstream keeps.
+    fn held(&self) -> Client {
+        let mut client = self.proxy.client(&self.upstream);
+        client.send(&Request::get("/gate/held"));
+        wait_until("the upstream has the request", || {
+            self.upstream.gates().waiting_at("held") == 1
+        });
+        client
+    }
 }
 
 /// The region of a tpp, as a supervisor that takes over gets it from a worker.
@@ -79,21 +117,18 @@ fn the_worker(proxy: &Proxy) -> u32 {
 
 #[test]
 fn a_stopped_worker_is_ended_by_the_kernel_before_its_session_may_be_anothers() {
-    let upstream = Upstream::start();
-    let proxy = Proxy::start(&one_session(&upstream));
-    let worker = the_worker(&proxy);
-    let stock = region_of(&proxy);
-    proxy.signal_supervisor(Signal::SIGSTOP);
-    share(&stock);
-    let kill_at = lend_for(&stock, [5_000, 6_000, 7_000]);
-    let mut client = proxy.client(&upstream);
-    client.send(&Request::get("/gate/held"));
-    wait_until("the upstream has the request", || {
-        upstream.gates().waiting_at("held") == 1
-    });
-    processes::stop(worker);
-    assert!(processes::is_alive(worker));
-    wait_until("the kernel ends it", || !processes::is_alive(worker));
+    let scene = Scene::without_a_supervisor();
+    let Scene {
+        upstream,
+        proxy,
+        worker,
+        stock,
+    } = &scene;
+    let kill_at = lend_for(stock, [5_000, 6_000, 7_000]);
+    let client = scene.held();
+    processes::stop(*worker);
+    assert!(processes::is_alive(*worker));
+    wait_until("the kernel ends it", || !processes::is_alive(*worker));
     assert!(boot_millis() >= kill_at, "not before its time");
     upstream.gates().open("held");
     proxy.signal_supervisor(Signal::SIGCONT);
@@ -102,28 +137,29 @@ fn a_stopped_worker_is_ended_by_the_kernel_before_its_session_may_be_anothers() 
         proxy
             .ready_workers()
             .first()
-            .is_some_and(|next| next.pid != worker)
+            .is_some_and(|next| next.pid != *worker)
     });
 }
 
 #[test]
 fn a_worker_that_holds_nothing_shared_outlives_any_stop() {
-    let upstream = Upstream::start();
-    let proxy = Proxy::start(&one_session(&upstream));
-    let worker = the_worker(&proxy);
-    let stock = region_of(&proxy);
-    proxy.signal_supervisor(Signal::SIGSTOP);
-    share(&stock);
-    lend_for(&stock, [HOUR, HOUR, HOUR]);
-    proxy.client(&upstream).get("/who").ok();
+    let scene = Scene::without_a_supervisor();
+    let Scene {
+        upstream,
+        proxy,
+        worker,
+        stock,
+    } = &scene;
+    lend_for(stock, [HOUR, HOUR, HOUR]);
+    proxy.client(upstream).get("/who").ok();
     wait_until("it is given back", || stock.pool().census().in_use == 0);
-    let kill_at = lend_for(&stock, [0, 0, 500]);
-    processes::stop(worker);
+    let kill_at = lend_for(stock, [0, 0, 500]);
+    processes::stop(*worker);
     wait_until("its time is over", || boot_millis() > kill_at + 500);
-    processes::send(worker, Signal::SIGCONT);
-    lend_for(&stock, [HOUR, HOUR, HOUR]);
-    proxy.client(&upstream).get("/who").ok();
-    assert!(processes::is_alive(worker));
+    processes::send(*worker, Signal::SIGCONT);
+    lend_for(stock, [HOUR, HOUR, HOUR]);
+    proxy.client(upstream).get("/who").ok();
+    assert!(processes::is_alive(*worker));
     proxy.signal_supervisor(Signal::SIGCONT);
     proxy.wait_until_all_is_back(1);
     upstream.assert_clean();
@@ -131,29 +167,26 @@ fn a_worker_that_holds_nothing_shared_outlives_any_stop() {
 
 #[test]
 fn deadlines_hold_while_the_supervisor_is_stopped() {
-    let upstream = Upstream::start();
-    let proxy = Proxy::start(&one_session(&upstream));
-    let worker = the_worker(&proxy);
-    let stock = region_of(&proxy);
-    proxy.signal_supervisor(Signal::SIGSTOP);
-    share(&stock);
-    lend_for(&stock, [2_000, 3_000, HOUR]);
-    let mut client = proxy.client(&upstream);
-    client.send(&Request::get("/gate/held"));
-    wait_until("the upstream has the request", || {
-        upstream.gates().waiting_at("held") == 1
-    });
+    let scene = Scene::without_a_supervisor();
+    let Scene {
+        upstream,
+        proxy,
+        worker,
+        stock,
+    } = &scene;
+    lend_for(stock, [2_000, 3_000, HOUR]);
+    let mut client = scene.held();
     assert_eq!(client.read_to_close(), b"", "cut off in the middle of it");
-    assert!(processes::is_alive(worker), "who runs is not killed");
+    assert!(processes::is_alive(*worker), "who runs is not killed");
     upstream.gates().open("held");
-    let mut next = proxy.client(&upstream);
+    let mut next = proxy.client(upstream);
     next.send(&Request::get("/who"));
     wait_until("it waits", || stock.pool().census().waiting == 1);
     proxy.signal_supervisor(Signal::SIGCONT);
     wait_until("it is counted", || {
         proxy.metric("tpp_connections_cut_total{reason=\"hosts\"}") == Some(1.0)
     });
-    lend_for(&stock, [HOUR, HOUR, HOUR]);
+    lend_for(stock, [HOUR, HOUR, HOUR]);
     next.read_answer().ok();
     drop(next);
     proxy.wait_until_all_is_back(1);
@@ -161,25 +194,27 @@ fn deadlines_hold_while_the_supervisor_is_stopped() {
 
 #[test]
 fn a_request_that_comes_while_the_worker_is_stopped_is_not_sent_too_late() {
-    let upstream = Upstream::start();
-    let proxy = Proxy::start(&one_session(&upstream));
-    let worker = the_worker(&proxy);
-    let stock = region_of(&proxy);
-    share(&stock);
-    lend_for(&stock, [HOUR, HOUR, HOUR]);
-    let mut client = proxy.client(&upstream);
+    let Scene {
+        upstream,
+        proxy,
+        worker,
+        stock,
+    } = &Scene::start();
+    share(stock);
+    lend_for(stock, [HOUR, HOUR, HOUR]);
+    let mut client = proxy.client(upstream);
     client.get("/who").ok();
     let seen = upstream.seen().len();
-    processes::stop(worker);
+    processes::stop(*worker);
     client.send(&Request::get("/who"));
     // Of what it holds, and of the time left until it is killed, it knows only what it read.
-    lend_for(&stock, [0, HOUR, HOUR]);
-    processes::send(worker, Signal::SIGCONT);
+    lend_for(stock, [0, HOUR, HOUR]);
+    processes::send(*worker, Signal::SIGCONT);
     wait_until("it waits for another session", || {
         stock.pool().census().waiting == 1
     });
     assert_eq!(upstream.seen().len(), seen);
-    lend_for(&stock, [HOUR, HOUR, HOUR]);
+    lend_for(stock, [HOUR, HOUR, HOUR]);
     client.read_answer().ok();
     drop(client);
     proxy.wait_until_all_is_back(1);

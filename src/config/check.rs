@@ -14,6 +14,7 @@ use super::{
         credentials,
         listen::{self, Listen},
         metrics::{self, Metrics},
+        telemetry::Telemetry,
         token::Token,
         upstream::{self, Upstream},
     },
@@ -75,7 +76,7 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     let client = section::read(reader, top);
     let token = Token::read_table(reader, &token_table, None);
     let lease = section::read(reader, top);
-    let telemetry = section::read(reader, top);
+    let telemetry: Telemetry = section::read(reader, top);
     let metrics_table = section::open::<Metrics>(reader, top);
     let metrics = Metrics::read_table(reader, &metrics_table, None);
     let has_inline_token = metrics_table.find(&metrics::TOKEN).is_some();
@@ -90,6 +91,8 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     let front = Front::read(reader, top);
     let has_inline_key =
         front.acme.eab_hmac_key.is_some() && front.acme.eab_hmac_key_file.is_none();
+    let has_inline_headers =
+        telemetry.otlp_headers.is_some() && telemetry.otlp_headers_file.is_none();
     let config = Config {
         listen: listen.listen,
         trust_forwarded: listen.trust_forwarded,
@@ -113,7 +116,10 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
     };
     Checked {
         config,
-        inline_passwords: accounts.inline_passwords || has_inline_token || has_inline_key,
+        inline_passwords: accounts.inline_passwords
+            || has_inline_token
+            || has_inline_key
+            || has_inline_headers,
     }
 }
 
@@ -145,7 +151,7 @@ fn api(reader: &mut Reader<'_>, top: &Table<'_>) -> (Option<Api>, Option<ApiToke
 
 /// Notes what entries have wrong with each other, but for what has been found wrong by itself.
 fn note_conflicts(reader: &mut Reader<'_>, root: &Node, config: &Config) {
-    let conflicts = config.gateway.check().into_iter();
+    let conflicts = config.conflicts(&config.gateway).into_iter();
     for conflict in conflicts.chain(of_front(config)) {
         let field = conflict.field();
         if reader
@@ -169,8 +175,7 @@ fn of_front(config: &Config) -> Vec<Conflict> {
         listen: &config.listen,
         others,
     };
-    let (front, gateway) = (&config.front, &config.gateway);
-    front.check(&elsewhere, &config.trusted_proxies, gateway)
+    config.front.check(&elsewhere, &config.trusted_proxies)
 }
 
 /// Where the key stands, or its entry if it does not.

@@ -21,8 +21,6 @@ use super::{
 
 mod own;
 
-pub use own::OwnHost;
-
 /// What a host's `certificate` says when no certificate is named.
 const BY_ITS_NAMES: &str = "auto";
 /// The same of one that it is to get by itself.
@@ -43,6 +41,12 @@ pub struct Front {
     pub acme: Acme,
     /// `[http2]`.
     pub http2: Http2,
+}
+
+/// What a host asks for and cannot have.
+struct Lack {
+    found: String,
+    allowed: &'static str,
 }
 
 /// Where else sockets are opened.
@@ -105,12 +109,11 @@ impl Front {
         certificates.any(|one| one.certified.about().covers(name.as_bytes()))
     }
 
-    /// What is wrong between its entries, with the sockets `elsewhere`, and with the hosts of `gateway`.
+    /// What is wrong between its entries, and with the sockets `elsewhere`.
     pub(super) fn check(
         &self,
         elsewhere: &Elsewhere<'_>,
         trusted: &TrustedProxies,
-        gateway: &Gateway,
     ) -> Vec<Conflict> {
         let mut found = self.overlaps(elsewhere);
         for (index, listener) in self.listeners.iter().enumerate() {
@@ -120,7 +123,6 @@ impl Front {
             }));
         }
         found.extend(self.names());
-        found.extend(self.certificates_of_hosts(elsewhere.listen, gateway));
         found
     }
 
@@ -199,32 +201,48 @@ impl Front {
         found
     }
 
-    fn certificates_of_hosts(&self, listen: &[SocketAddr], gateway: &Gateway) -> Vec<Conflict> {
-        let mut found = Vec::new();
-        for (index, host) in gateway.virtual_hosts.iter().enumerate() {
-            let named = host.certificate.as_str();
-            if named == ITS_OWN {
-                let place = (VirtualHost::NAME, index, "certificate");
-                found.extend(
-                    self.obstacle(listen, host)
-                        .map(|one| conflict(Rule::NoCertificate, place, one.found, one.allowed)),
-                );
-                continue;
-            }
-            let is_known = self.has_one_for(host);
-            if named != BY_ITS_NAMES && !is_known {
-                let what = format!("\"{named}\", which is no certificate");
-                let place = (VirtualHost::NAME, index, "certificate");
-                let allowed = "\"auto\", \"acme\" or a name of [[certificates]]";
-                found.push(conflict(Rule::NoCertificate, place, what, allowed));
-            } else if host.http_to_https && !is_known {
-                let what = format!("true, without a certificate for \"{}\"", host.domain);
-                let place = (VirtualHost::NAME, index, "http_to_https");
-                let allowed = "false, or a certificate for the host";
-                found.push(conflict(Rule::NoCertificate, place, what, allowed));
-            }
+    /// What hosts of `gateway` ask of it and it has not. `listen` are addresses besides the listeners.
+    pub(super) fn check_hosts(&self, listen: &[SocketAddr], gateway: &Gateway) -> Vec<Conflict> {
+        let hosts = gateway.virtual_hosts.iter().enumerate();
+        hosts
+            .filter_map(|(index, host)| {
+                let (rule, key, lack) = self.lack_of(listen, host)?;
+                let place = (VirtualHost::NAME, index, key);
+                Some(conflict(rule, place, lack.found, lack.allowed))
+            })
+            .collect()
+    }
+
+    fn lack_of(
+        &self,
+        listen: &[SocketAddr],
+        host: &VirtualHost,
+    ) -> Option<(Rule, &'static str, Lack)> {
+        let named = host.certificate.as_str();
+        if named == ITS_OWN {
+            let lack = self.obstacle(listen, host)?;
+            return Some((Rule::NoCertificate, "certificate", lack));
         }
-        found
+        let asks_for_one = named != BY_ITS_NAMES || host.http_to_https;
+        if !asks_for_one || self.has_one_for(host) {
+            return None;
+        }
+        if named != BY_ITS_NAMES {
+            let lack = Lack {
+                found: format!("\"{named}\", which is no certificate"),
+                allowed: "\"auto\", \"acme\" or a name of [[certificates]]",
+            };
+            return Some((Rule::NoCertificate, "certificate", lack));
+        }
+        let rule = match self.has_tls() {
+            true => Rule::NoCertificate,
+            false => Rule::NotYet,
+        };
+        let lack = Lack {
+            found: format!("true, without a certificate for \"{}\"", host.domain),
+            allowed: "false, or a certificate for the host",
+        };
+        Some((rule, "http_to_https", lack))
     }
 
     /// What an administrator should know at `now`, Unix seconds, though it is no error.

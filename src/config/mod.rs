@@ -28,7 +28,7 @@ mod text;
 
 pub use describe::{KeyDescription, describe};
 pub use diff::Diff;
-pub use front::{Front, OwnHost};
+pub use front::Front;
 pub use gateway::{
     Conflict, Entry, Gateway, Overlay, Rule,
     plain::{PLAIN_BACKEND, PLAIN_TAG},
@@ -49,6 +49,7 @@ pub use section::{
     listener::{CaFile, ClientCertificates, Listener},
     login::{ClientAuth, FeishuApp, FeishuToken, Inject, Login, LoginMethod, Ok as LoginOk},
     metrics::Metrics,
+    otlp_headers::OtlpHeaders,
     outlier::Outlier,
     pool::{DEFAULT_POOL, Pool},
     provider::Provider,
@@ -131,8 +132,17 @@ impl Config {
                 list.extend(own.warnings(&format!("backend {}", backend.id)));
             }
         }
+        list.extend(self.telemetry.warnings());
         list.extend(self.front.warnings(&self.gateway, unix_seconds()));
         list
+    }
+
+    /// All that the entries of `gateway` have wrong with each other, and with this file's front door.
+    #[must_use]
+    pub fn conflicts(&self, gateway: &Gateway) -> Vec<Conflict> {
+        let mut found = gateway.check();
+        found.extend(self.front.check_hosts(&self.listen, gateway));
+        found
     }
 
     /// All addresses on which clients connect: of `listen`, then of the listeners, each in its order.

@@ -4,7 +4,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    Client, Format, Lease, Token, Upstream, describe, section,
+    Client, Format, Lease, Token, Upstream, describe,
+    section::{self, Section as _},
     text::{
         key::{Default, Effect, Key, Kind},
         notation::parse,
@@ -243,7 +244,7 @@ fn each_word_of_a_choice_is_read_and_published_as_it_is_written() {
                 "upstream": config.upstream,
                 "token": config.token,
                 "lease": config.lease,
-                "telemetry": config.telemetry,
+                "telemetry": config.telemetry.write_table(),
             });
             assert_eq!(sections[key.section()][key.leaf()], *word, "{}", key.path);
         }

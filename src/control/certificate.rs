@@ -9,6 +9,12 @@ pub struct CertificateStatus {
     pub name: String,
     /// Host names and addresses that it is for.
     pub hosts: Vec<String>,
+    /// Who vouches for it, as it stands there; empty: there is none yet.
+    #[serde(default)]
+    pub issuer: String,
+    /// Where it comes from: its file, or the directory of the authority that tpp asks.
+    #[serde(default)]
+    pub source: String,
     /// Until when it is good, Unix seconds; 0: there is none yet.
     pub not_after: i64,
     /// Why its files, as they are now, cannot be taken; the certificate is an older one then.
@@ -23,8 +29,8 @@ pub struct CertificateStatus {
 pub struct Renewal {
     /// `waiting` for its time, `ordering`, or `failing`: the last try was in vain.
     pub state: String,
-    /// When the next one is ordered, Unix seconds; `None`: never, as things are.
-    pub next_at: Option<u64>,
+    /// When the next one is ordered, Unix seconds.
+    pub next_at: u64,
     /// Tries in vain, one after another.
     pub failures: u32,
     /// Why the last one was, in the authority's words.

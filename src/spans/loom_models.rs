@@ -2,35 +2,13 @@
 
 use loom::{sync::Arc, thread};
 
-use super::{Record, Span, SpanKind, SpanRing};
-
-/// A span in which each word says which one it is.
-fn numbered(id: u64) -> Record {
-    Record::of(&Span {
-        kind: SpanKind::Attempt,
-        trace: u128::from(id),
-        id,
-        parent: id,
-        began: id,
-        lasted: id,
-        status: 200,
-        port: 0,
-        resends: 0,
-        is_tls: false,
-        method: b"",
-        error: b"",
-        name: b"",
-        host: b"",
-        client: b"",
-        path: b"",
-    })
-}
+use super::{Record, SpanRing};
 
 /// The numbers of what is taken; each record must be one that was written, whole.
 fn taken(ring: &SpanRing) -> Vec<u64> {
     let whole = |record: Record| {
         let id = record.span().map_or(0, |span| span.id);
-        assert_eq!(record, numbered(id), "a record of two halves");
+        assert_eq!(record, SpanRing::numbered(id), "a record of two halves");
         id
     };
     ring.take(2).into_iter().map(whole).collect()
@@ -42,7 +20,8 @@ fn loom_a_reader_sees_whole_records_in_order_and_none_is_lost_unsaid() {
         let ring: Arc<SpanRing> = Arc::from_std(SpanRing::empty().into());
         let other = Arc::clone(&ring);
         // One more than there is room for, so that it writes over what was read, or drops it.
-        let writer = thread::spawn(move || (1..=3).for_each(|id| other.push(&numbered(id))));
+        let writer =
+            thread::spawn(move || (1..=3).for_each(|id| other.push(&SpanRing::numbered(id))));
         let mut seen = taken(&ring);
         seen.extend(taken(&ring));
         writer.join().unwrap();

@@ -9,5 +9,5 @@ mod loom_models;
 mod record;
 mod ring;
 
-pub use record::{Record, Span, SpanKind};
+pub use record::{Record, Span, SpanKind, Version};
 pub use ring::SpanRing;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Words of a record; the models make do without long texts.
 pub(super) const WORDS: usize = if cfg!(tpp_loom) { 10 } else { 48 };
 const BYTES: usize = WORDS * size_of::<u64>();
-/// Bytes before the texts: seven words, then status, port, resends, kind, and the lengths of the texts.
+/// Bytes before the texts: six words, then status, port, resends, kind, whether by TLS, version, and the lengths of the texts.
 const HEAD: usize = 72;
 const TEXTS: usize = 6;
 /// Most bytes of one text, so that a long one leaves room for the others.
@@ -34,6 +34,41 @@ impl SpanKind {
     ];
 }
 
+/// Which HTTP was spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Version {
+    /// Not known: nobody was heard.
+    #[default]
+    Unknown,
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Version {
+    const ALL: [Self; 4] = [Self::Unknown, Self::Http10, Self::Http11, Self::Http2];
+
+    /// As a request's line has it; empty: it is not known.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        }
+    }
+
+    /// Its number alone.
+    #[must_use]
+    pub fn number(self) -> &'static str {
+        self.word().trim_start_matches("HTTP/")
+    }
+}
+
 /// A span. Texts are as clients and configuration have them; a long one is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span<'a> {
@@ -57,6 +92,8 @@ pub struct Span<'a> {
     pub resends: u8,
     /// It was asked by TLS.
     pub is_tls: bool,
+    /// By which HTTP.
+    pub version: Version,
     /// Of the request.
     pub method: &'a [u8],
     /// Why it failed, in a word; empty: it did not.
@@ -90,6 +127,7 @@ impl Record {
         bytes[52] = span.resends;
         bytes[53] = span.kind as u8;
         bytes[54] = span.is_tls.into();
+        bytes[55] = span.version as u8;
         let texts = [
             span.method,
             span.error,
@@ -135,6 +173,11 @@ impl Record {
             port: half(50),
             resends: self.0[52],
             is_tls: self.0[54] != 0,
+            // What another tpp wrote has none.
+            version: Version::ALL
+                .get(usize::from(self.0[55]))
+                .copied()
+                .unwrap_or_default(),
             method,
             error,
             name,
@@ -181,6 +224,7 @@ mod tests {
             port: 8848,
             resends: 1,
             is_tls: true,
+            version: Version::Http2,
             method: b"GET",
             error: b"upstream_lost",
             name: b"web-v1",

@@ -77,20 +77,10 @@ impl SpanRing {
         })
     }
 
-    fn at(&self, number: u64) -> &[AtomicU64; WORDS] {
-        // Below `RECORDS`.
-        &self.records[(number % RECORDS as u64) as usize]
-    }
-}
-
-#[cfg(all(test, not(tpp_loom)))]
-mod tests {
-    use std::thread;
-
-    use super::*;
-    use crate::spans::{Span, SpanKind};
-
-    fn numbered(id: u64) -> Record {
+    /// A record in which each word says which one it is, for tests.
+    #[cfg(test)]
+    pub(super) fn numbered(id: u64) -> Record {
+        use super::{Span, SpanKind, Version};
         Record::of(&Span {
             kind: SpanKind::Server,
             trace: u128::from(id),
@@ -102,7 +92,8 @@ mod tests {
             port: 0,
             resends: 0,
             is_tls: false,
-            method: b"GET",
+            version: Version::Http11,
+            method: b"",
             error: b"",
             name: b"",
             host: b"",
@@ -110,6 +101,18 @@ mod tests {
             path: b"",
         })
     }
+
+    fn at(&self, number: u64) -> &[AtomicU64; WORDS] {
+        // Below `RECORDS`.
+        &self.records[(number % RECORDS as u64) as usize]
+    }
+}
+
+#[cfg(all(test, not(tpp_loom)))]
+mod tests {
+    use std::thread;
+
+    use super::*;
 
     fn ids(records: &[Record]) -> Vec<u64> {
         let spans = records.iter().map(|one| one.span().expect("a span"));
@@ -121,11 +124,11 @@ mod tests {
         let ring = SpanRing::empty();
         let room = RECORDS as u64;
         for id in 1..=room + 7 {
-            ring.push(&numbered(id));
+            ring.push(&SpanRing::numbered(id));
         }
         assert_eq!(ring.dropped(), 7);
         assert_eq!(ids(&ring.take(10)), (1..=10).collect::<Vec<_>>());
-        ring.push(&numbered(5000));
+        ring.push(&SpanRing::numbered(5000));
         let rest = ids(&ring.take(usize::MAX));
         assert_eq!(rest.len() as u64, room - 10 + 1);
         assert_eq!((rest[0], rest.last()), (11, Some(&5000)));
@@ -139,7 +142,8 @@ mod tests {
         let most: u64 = if cfg!(miri) { 300 } else { 50_000 };
         let mut seen = 0;
         thread::scope(|scope| {
-            let writer = scope.spawn(|| (1..=most).for_each(|id| ring.push(&numbered(id))));
+            let writer =
+                scope.spawn(|| (1..=most).for_each(|id| ring.push(&SpanRing::numbered(id))));
             let mut last = 0;
             loop {
                 let is_over = writer.is_finished();
@@ -161,10 +165,10 @@ mod tests {
     #[test]
     fn damaged_numbers_lead_nowhere_and_are_mended() {
         let ring = SpanRing::empty();
-        ring.push(&numbered(1));
+        ring.push(&SpanRing::numbered(1));
         ring.read.store(77, Relaxed);
         assert!(ring.take(usize::MAX).is_empty());
-        ring.push(&numbered(2));
+        ring.push(&SpanRing::numbered(2));
         assert_eq!(ids(&ring.take(usize::MAX)), [2]);
     }
 }

@@ -14,7 +14,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use crate::config::Upstream;
+use crate::config::{CaFile, Upstream};
 use verify::{TrustAnyone, TrustOwn, Verifier};
 
 /// Why nobody can be trusted.
@@ -44,7 +44,7 @@ pub enum TrustError {
         source: rustls::Error,
     },
     /// TLS is asked for, and this machine has no trusted roots.
-    #[error("no trusted roots on this system: install ca-certificates or set upstream.ca_file")]
+    #[error("no trusted roots on this system: install ca-certificates or name a ca_file")]
     NoRoots,
     /// The TLS library would not take its settings.
     #[error("TLS settings")]
@@ -122,11 +122,26 @@ fn roots_of_file(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'stat
     Ok((roots, own))
 }
 
+/// Those of a file, or this machine's.
+///
+/// # Errors
+/// If there are none, or one is none that can be trusted as a root.
+pub fn roots_of(file: Option<&CaFile>) -> Result<RootCertStore, TrustError> {
+    let Some(file) = file else {
+        return roots_of_system();
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in &file.certificates {
+        roots.add(certificate.clone())?;
+    }
+    Ok(roots)
+}
+
 /// This machine's. Some may be unreadable or odd; what is left counts, as long as it is not nothing.
 ///
 /// # Errors
 /// If there are none.
-pub fn roots_of_system() -> Result<RootCertStore, TrustError> {
+fn roots_of_system() -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {

@@ -1,8 +1,11 @@
 //! What is asked of whom: hosts that the certificate does not cover, hosts that are served with TLS alone, and what backends and
 //! clients are told of it.
 
+use serde_json::{Value, json};
+
 use super::{
     browser::{Browser, ask, dial},
+    common::{client::Client, message::Request},
     scene::{DEFAULT_HOST, Scene, secure},
 };
 
@@ -109,4 +112,62 @@ fn who_came_by_tls_to_a_proxy_that_is_believed_is_not_sent_in_a_circle() {
         let answer = ask(&mut plain, "a.test", path.trim_end()).expect("an answer");
         assert_eq!(answer.status, status, "{told}");
     }
+}
+
+#[test]
+fn the_api_makes_no_host_that_sends_its_clients_where_nobody_is_served() {
+    let (scene, _) = Scene::new("", DEFAULT_HOST).certificate("one", &["a.test"]);
+    let scene = scene.set("api.listen", "\"127.0.0.1:0\"");
+    let proxy = scene.set("api.allow_hosts", "[\"tpp.test\"]").start();
+    let api = proxy.status().api_listen.expect("there is an API");
+    let api = api.parse().expect("an address");
+    let order = |method: &str, path: &str, body: &Value| {
+        let request = Request::new(method, path).field("Content-Type", "application/json");
+        Client::connect(api).ask(&request.with_body(body.to_string()))
+    };
+    let made = |domain: &str, key: &str, value: Value| {
+        let body = json!({"domain": domain, "enabled_backends_tag": "a", key: value});
+        order("POST", "/api/v1/domains", &body)
+    };
+    for (domain, key, value, why) in [
+        (
+            "b.test",
+            "http_to_https",
+            json!(true),
+            "true, without a certificate for \"b.test\"",
+        ),
+        (
+            "b.test",
+            "certificate",
+            json!("two"),
+            "\"two\", which is no certificate",
+        ),
+        (
+            "b.test",
+            "certificate",
+            json!("acme"),
+            "\"acme\", while acme.enabled is false",
+        ),
+    ] {
+        let refused = made(domain, key, value);
+        assert_eq!(refused.status, 400, "{}", refused.text());
+        let said = refused.json();
+        assert_eq!(
+            (&said["field"], &said["problems"][0]["found"]),
+            (&json!(key), &json!(why))
+        );
+    }
+    assert_eq!(made("a.test", "http_to_https", json!(true)).status, 201);
+    // What is there is held to it as well.
+    let other = json!({"certificate": "two"});
+    let named = order("PATCH", "/api/v1/domains/a.test", &other);
+    assert_eq!(
+        (named.status, &named.json()["field"]),
+        (400, &json!("certificate"))
+    );
+    let mut plain = dial(proxy.address()).expect("connect");
+    assert_eq!(
+        ask(&mut plain, "a.test", "/").expect("an answer").status,
+        308
+    );
 }

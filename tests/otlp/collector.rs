@@ -28,6 +28,9 @@ use super::common::{
 const GRPC_TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const GRPC_METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 
+/// What it may be told in an export's head.
+const FIELDS: [&str; 2] = ["api-key", "x-tenant"];
+
 /// What it has taken so far.
 #[derive(Debug, Default)]
 struct Taken {
@@ -35,6 +38,8 @@ struct Taken {
     resources: Vec<Resource>,
     /// The last export of each, whole.
     metrics: Vec<Metric>,
+    /// Of each export the fields that are asked for besides.
+    told: Vec<[Option<String>; 2]>,
     /// Exports that are answered with "unavailable" before any is taken.
     busy: VecDeque<()>,
     refused: usize,
@@ -70,6 +75,11 @@ impl Collector {
     /// Answers the next `count` exports with "unavailable".
     pub(super) fn be_busy(&self, count: usize) {
         self.taken().busy.extend(std::iter::repeat_n((), count));
+    }
+
+    /// What stood in [`FIELDS`] of each export so far.
+    pub(super) fn told(&self) -> Vec<[Option<String>; 2]> {
+        self.taken().told.clone()
     }
 
     /// How many exports it has turned down.
@@ -154,6 +164,8 @@ fn serve_connection(mut stream: TcpStream, taken: &Mutex<Taken>) -> io::Result<(
         })?;
         let kind = head.field("content-type");
         assert_eq!(kind, Some("application/x-protobuf"), "{head:?}");
+        let told = FIELDS.map(|name| head.field(name).map(str::to_owned));
+        taken.lock().expect("no panic").told.push(told);
         let is_traces = match head.line.as_str() {
             "POST /v1/traces HTTP/1.1" => true,
             "POST /v1/metrics HTTP/1.1" => false,
@@ -207,6 +219,12 @@ async fn answer_call(
     assert_eq!(request.method(), "POST");
     assert_eq!(request.headers()["content-type"], "application/grpc");
     assert_eq!(request.headers()["te"], "trailers");
+    let headers = request.headers();
+    let told = FIELDS.map(|name| {
+        let value = headers.get(name)?;
+        Some(value.to_str().expect("text").to_owned())
+    });
+    taken.lock().expect("no panic").told.push(told);
     let is_traces = match request.uri().path() {
         GRPC_TRACES => true,
         GRPC_METRICS => false,

@@ -10,6 +10,7 @@ use super::{
         upstream::Upstream, wait_until,
     },
     scene::{Way, ask, attribute, before, exporting, line_of, millis, one, trace_of},
+    tls::TlsDoor,
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -103,6 +104,7 @@ fn each_protocol_brings_the_spans_of_a_request_as_the_log_has_it() {
                 ("url.path", "/delay/50"),
                 ("server.address", "tpp.test"),
                 ("client.address", "127.0.0.1"),
+                ("network.protocol.version", "1.1"),
                 ("tpp.proxy", "default"),
             ],
         );
@@ -113,6 +115,7 @@ fn each_protocol_brings_the_spans_of_a_request_as_the_log_has_it() {
                 ("http.response.status_code", "200"),
                 ("server.address", &backend.ip().to_string()),
                 ("server.port", &backend.port().to_string()),
+                ("network.protocol.version", "1.1"),
                 ("url.full", &format!("http://{backend}/delay/50")),
                 ("tpp.backend", "upstream"),
             ],
@@ -136,6 +139,37 @@ fn each_protocol_brings_the_spans_of_a_request_as_the_log_has_it() {
         let expected = format!("00-{}-{}-01", trace_of(&line), hex(&attempt.span_id));
         assert_eq!(parent, Some(expected));
         assert_resource(&collector, &proxy);
+    }
+}
+
+#[test]
+fn a_collector_with_a_certificate_of_its_own_is_told_a_key_that_shows_nowhere() {
+    for way in [Way::Http, Way::Grpc] {
+        let (upstream, collector) = (Upstream::start(), Collector::start());
+        let behind = match way {
+            Way::Http => collector.http,
+            Way::Grpc => collector.grpc,
+        };
+        let door = TlsDoor::to(behind, "localhost");
+        let endpoint = format!("\"https://localhost:{}\"", door.address().port());
+        let settings = before(&upstream, 1, &collector, way)
+            .set("telemetry.otlp_endpoint", endpoint)
+            .set("telemetry.otlp_ca_file", "\"collector.pem\"")
+            .set("telemetry.otlp_headers_file", "\"headers\"")
+            .file("collector.pem", door.authority())
+            .file("headers", "Api-Key=hidden words\nx-tenant=a%2Cb\n");
+        let proxy = Proxy::start(&settings);
+        assert_eq!(ask(&proxy, "/who", &[]), 200);
+        collector.spans_of(trace_of(&line_of(&proxy, "/who")), 2);
+        let expected = ["hidden words", "a,b"].map(|value| Some(value.to_owned()));
+        assert!(
+            collector.told().iter().all(|told| *told == expected),
+            "{:?}",
+            collector.told()
+        );
+        let shown = [&["status", "--json"][..], &["gateway", "export"]];
+        let shown = shown.map(|arguments| proxy.ctl(arguments).out).concat();
+        assert!(!(shown + &proxy.log()).contains("hidden"));
     }
 }
 

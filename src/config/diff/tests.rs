@@ -95,6 +95,9 @@ fn another(path: &str) -> &'static str {
         "http2.lease" => "\"connection\"",
         "telemetry.log_format" => "\"json\"",
         "telemetry.otlp_protocol" => "\"grpc\"",
+        "telemetry.otlp_ca_file" => "\"tests/fixtures/config/files/ca.pem\"",
+        "telemetry.otlp_headers" => "\"api-key=other\"",
+        "telemetry.otlp_headers_file" => "\"tests/fixtures/config/files/otlp-headers\"",
         "telemetry.otlp_endpoint" => "\"http://other\"",
         path => match section::keys()
             .find(|key| key.path == path)

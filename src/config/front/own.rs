@@ -1,53 +1,29 @@
-//! Hosts that are to have certificates of their own: which can get one, and why another cannot.
+//! Hosts that are to have certificates of their own: which they are, and why one can get none.
 
 use std::net::SocketAddr;
 
-use super::{Front, ITS_OWN};
+use super::{Front, ITS_OWN, Lack};
 use crate::config::{
-    Config, Gateway,
+    Gateway,
     section::{
         acme::Challenge,
         virtual_host::{DEFAULT_DOMAIN, VirtualHost},
     },
 };
 
-/// A host that is to have a certificate of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnHost {
-    /// Its domain.
-    pub domain: String,
-    /// Why it cannot get one, if it cannot.
-    pub obstacle: Option<String>,
-}
-
-/// Why a host can get no certificate of its own.
-pub(super) struct Obstacle {
-    pub(super) found: String,
-    pub(super) allowed: &'static str,
-}
-
-impl Config {
-    /// The hosts of `gateway` that are to have certificates of their own.
-    #[must_use]
-    pub fn own_hosts(&self, gateway: &Gateway) -> Vec<OwnHost> {
-        let hosts = gateway.virtual_hosts.iter();
-        let hosts = hosts.filter(|host| host.certificate == ITS_OWN);
-        hosts
-            .map(|host| {
-                let obstacle = self.front.obstacle(&self.listen, host);
-                OwnHost {
-                    domain: host.domain.clone(),
-                    obstacle: obstacle.map(|one| format!("{}; {}", one.found, one.allowed)),
-                }
-            })
-            .collect()
+impl Gateway {
+    /// Domains of the hosts that are to have certificates of their own.
+    pub fn own_hosts(&self) -> impl Iterator<Item = &str> {
+        let hosts = self.virtual_hosts.iter();
+        let own = hosts.filter(|host| host.certificate == ITS_OWN);
+        own.map(|host| host.domain.as_str())
     }
 }
 
 impl Front {
     /// Why `host` cannot get a certificate of its own. `listen` are addresses besides the listeners.
-    pub(super) fn obstacle(&self, listen: &[SocketAddr], host: &VirtualHost) -> Option<Obstacle> {
-        let obstacle = |found: String, allowed| Some(Obstacle { found, allowed });
+    pub(super) fn obstacle(&self, listen: &[SocketAddr], host: &VirtualHost) -> Option<Lack> {
+        let obstacle = |found: String, allowed| Some(Lack { found, allowed });
         if !self.acme.enabled {
             let found = "\"acme\", while acme.enabled is false".to_owned();
             return obstacle(

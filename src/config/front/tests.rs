@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use tempfile::TempDir;
 
-use crate::config::{self, Config, Effect, Format};
+use crate::config::{self, Config, Effect, Format, Rule, VirtualHost};
 
 const TOP: &str = "[upstream]\nhost = 'h'\n[[credentials]]\nusername = 'u'\npassword = 'p'\n";
 const ONE: &str = "[[certificates]]\nname = 'one'\ncert_file = 'one.pem'\nkey_file = 'one.key'\n";
@@ -245,9 +245,49 @@ fn hosts_that_can_get_no_certificate_of_their_own_are_told_why() {
         !warnings.iter().any(|line| line.contains("a.test")),
         "{warnings:?}"
     );
-    let wanted = config.own_hosts(&config.gateway);
-    assert_eq!(wanted.len(), 1);
-    assert_eq!((&*wanted[0].domain, &wanted[0].obstacle), ("a.test", &None));
+    let wanted: Vec<_> = config.gateway.own_hosts().collect();
+    assert_eq!(wanted, ["a.test"]);
+}
+
+#[test]
+fn hosts_that_come_later_are_held_to_the_same_front_door() {
+    let host = |change: fn(&mut VirtualHost)| {
+        let mut host = VirtualHost::of("c.test", "default");
+        change(&mut host);
+        host
+    };
+    let lacks = |tables: &str, host: &VirtualHost| -> Vec<_> {
+        let config = read(
+            &directory(),
+            &format!("listen = '0.0.0.0:80'\n{TOP}{tables}"),
+        )
+        .unwrap();
+        let mut gateway = config.gateway.clone();
+        gateway.virtual_hosts.push(host.clone());
+        let conflicts = config.conflicts(&gateway).into_iter();
+        conflicts
+            .map(|one| (one.rule, one.key, one.index))
+            .collect()
+    };
+    let redirected = host(|host| host.http_to_https = true);
+    let own = host(|host| host.certificate = "acme".to_owned());
+    let named = host(|host| host.certificate = "two".to_owned());
+    let (none, tls, with_acme) = ("", format!("{ONE}{TLS}"), format!("{ACME}{TLS}"));
+    let lack = |rule, key| vec![(rule, key, 1)];
+    for (tables, host, expected) in [
+        (none, &redirected, lack(Rule::NotYet, "http_to_https")),
+        (
+            &tls,
+            &redirected,
+            lack(Rule::NoCertificate, "http_to_https"),
+        ),
+        (&tls, &own, lack(Rule::NoCertificate, "certificate")),
+        (&tls, &named, lack(Rule::NoCertificate, "certificate")),
+        (&with_acme, &own, Vec::new()),
+        (none, &host(|_| {}), Vec::new()),
+    ] {
+        assert_eq!(lacks(tables, host), expected, "{tables} {host:?}");
+    }
 }
 
 #[test]

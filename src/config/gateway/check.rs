@@ -51,6 +51,8 @@ pub enum Rule {
     OneAddress,
     /// A host that sends its clients to TLS, or names a certificate, has it.
     NoCertificate,
+    /// The same, as long as no listener has TLS and nobody is sent anywhere. It is wrong in a file, where a listener can be added with it.
+    NotYet,
     /// Nothing else listens at a listener's address, and what it is to do can be done.
     Listener,
 }

@@ -30,6 +30,7 @@ pub(super) mod listen;
 pub(super) mod listener;
 pub(super) mod login;
 pub(super) mod metrics;
+pub(super) mod otlp_headers;
 pub(super) mod outlier;
 pub(super) mod pool;
 pub(super) mod provider;

@@ -2,7 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{YEAR, section};
+use super::{
+    YEAR,
+    listener::CaFile,
+    otlp_headers::{OTLP_HEADERS, OTLP_HEADERS_FILE, OtlpHeaders},
+    section,
+};
 use crate::config::text::{
     choice::choice,
     key::{Default, Effect, Key, Kind},
@@ -14,7 +19,7 @@ use crate::config::text::{
 
 section! {
     /// `[telemetry]`: what is said about the running system.
-    #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Telemetry in "telemetry" {
         /// A `tracing` filter, such as `info` or `info,tpp_worker=debug`.
         pub log_filter: String = Key::text(
@@ -43,6 +48,18 @@ section! {
             Default::Unset,
         )
         .takes(Effect::Restart);
+        /// Who vouches for it; `None`: those whom this machine trusts.
+        pub otlp_ca_file: Option<CaFile> = Key::text(
+            "telemetry.otlp_ca_file",
+            "the path of a PEM file",
+            shape::file_path,
+            Default::Unset,
+        )
+        .takes(Effect::Restart);
+        /// What it wants to see in the head of each export besides.
+        pub otlp_headers: Option<OtlpHeaders> = OTLP_HEADERS;
+        /// The file that they come from.
+        pub otlp_headers_file: Option<PathBuf> = OTLP_HEADERS_FILE;
         /// How often metrics are sent there; `None`: never.
         pub otlp_metrics_interval: Option<Duration> =
             Key::number("telemetry.otlp_metrics_interval_seconds", (0, YEAR), 60)
@@ -184,6 +201,26 @@ impl Write for Option<OtlpProtocol> {
 const GRPC_PORT: u16 = 4317;
 
 impl Telemetry {
+    /// What an administrator should know though it is no error.
+    pub(in crate::config) fn warnings(&self) -> Vec<String> {
+        let endpoint = self.otlp_endpoint.as_deref();
+        let is_plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let mut list = Vec::new();
+        if is_plain && self.otlp_ca_file.is_some() {
+            list.push("telemetry.otlp_ca_file has no effect on a collector without TLS".to_owned());
+        }
+        if is_plain && self.otlp_headers.is_some() {
+            list.push("telemetry.otlp_headers go to the collector without TLS".to_owned());
+        }
+        if endpoint.is_none() && (self.otlp_ca_file.is_some() || self.otlp_headers.is_some()) {
+            list.push(
+                "telemetry.otlp_ca_file and otlp_headers have no effect without otlp_endpoint"
+                    .to_owned(),
+            );
+        }
+        list
+    }
+
     /// How the collector at `port` is spoken to.
     #[must_use]
     pub fn protocol_at(&self, port: Option<u16>) -> OtlpProtocol {

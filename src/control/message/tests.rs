@@ -218,6 +218,8 @@ fn certificate() -> CertificateStatus {
     CertificateStatus {
         name: "example".into(),
         hosts: vec!["example.com".into()],
+        issuer: "CN=authority".into(),
+        source: "/etc/tpp/example.pem".into(),
         not_after: 1_800_000_000,
         error: Some("it is broken".into()),
         renewal: None,
@@ -269,7 +271,7 @@ fn the_status_has_one_encoding() {
     let json = concat!(
         r#"{"status":"degraded","reasons":["1 of 2 workers is ready"],"#,
         r#""pool":{"total":200,"in_use":150,"available":50,"waiting":0},"configured_tokens":201,"#,
-        r#""version":"0.1.0","pid":99,"uptime_seconds":3600,"listen":["0.0.0.0:8080"],"certificates":[{"name":"example","hosts":["example.com"],"not_after":1800000000,"error":"it is broken"}],"#,
+        r#""version":"0.1.0","pid":99,"uptime_seconds":3600,"listen":["0.0.0.0:8080"],"certificates":[{"name":"example","hosts":["example.com"],"issuer":"CN=authority","source":"/etc/tpp/example.pem","not_after":1800000000,"error":"it is broken"}],"#,
         r#""health_listen":"0.0.0.0:9090","api_listen":"127.0.0.1:8081","#,
         r#""upstream":"db.example.com:8848","upstream_addresses":["192.0.2.1:8848"],"#,
         r#""config_file":"/etc/tpp/tpp.toml","config_generation":2,"config_loaded_at":1700000000,"#,

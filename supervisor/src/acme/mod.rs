@@ -47,8 +47,6 @@ struct Inner {
 #[derive(Debug)]
 struct Host {
     record: Record,
-    /// Why it can get none, as things are.
-    obstacle: Option<String>,
     is_ordering: bool,
     /// The tries in vain before the one that is under way.
     before: Option<Trouble>,
@@ -90,27 +88,22 @@ impl Acme {
 
     /// What is wanted from now on. It reads the files of hosts that are new.
     fn take(&self, state: &State) {
-        let wanted = state.file.own_hosts(&state.gateway);
+        let wanted = || state.gateway.own_hosts();
         let store = self.inner().store.clone();
         let known = |domain: &str| self.inner().hosts.contains_key(domain);
-        let new = wanted.iter().filter(|one| !known(&one.domain));
+        let new = wanted().filter(|domain| !known(domain));
         // Without the lock: whoever asks how things are does not wait for a disk.
-        let mut loaded: BTreeMap<_, _> = new
-            .map(|one| (one.domain.clone(), store.load(&one.domain)))
-            .collect();
+        let mut loaded: BTreeMap<_, _> = new.map(|domain| (domain, store.load(domain))).collect();
         let mut inner = self.inner();
         let mut before = std::mem::take(&mut inner.hosts);
         inner.settings = state.file.front.acme.clone();
-        for one in wanted {
-            let host = before.remove(&one.domain);
-            let host = host.unwrap_or_else(|| Host {
-                record: loaded.remove(&one.domain).unwrap_or_default(),
-                obstacle: None,
+        for domain in wanted() {
+            let host = before.remove(domain).unwrap_or_else(|| Host {
+                record: loaded.remove(domain).unwrap_or_default(),
                 is_ordering: false,
                 before: None,
             });
-            let obstacle = one.obstacle;
-            inner.hosts.insert(one.domain, Host { obstacle, ..host });
+            inner.hosts.insert(domain.to_owned(), host);
         }
     }
 
@@ -137,6 +130,8 @@ impl Acme {
                 CertificateStatus {
                     name: name_of(domain),
                     hosts: about.map_or_else(|| vec![domain.clone()], |about| about.names.clone()),
+                    issuer: about.map_or_else(String::new, |about| about.issuer.clone()),
+                    source: inner.settings.url().to_owned(),
                     not_after: about.map_or(0, |about| about.not_after),
                     error: None,
                     renewal: Some(host.renewal(inner.settings.url(), &with)),
@@ -155,11 +150,7 @@ impl Acme {
     fn next(&self) -> Option<(u64, Step, String)> {
         let inner = self.inner();
         let with = with(&inner.settings);
-        let able = inner
-            .hosts
-            .iter()
-            .filter(|(_, host)| host.obstacle.is_none());
-        let steps = able.flat_map(|(domain, host)| {
+        let steps = inner.hosts.iter().flat_map(|(domain, host)| {
             let case = host.record.case(inner.settings.url(), &with);
             let order = (case.order_at(), Step::Order, domain.clone());
             let ask = case.ask_at().map(|at| (at, Step::Ask, domain.clone()));
@@ -191,14 +182,6 @@ fn with(settings: &config::Acme) -> String {
 
 impl Host {
     fn renewal(&self, authority: &str, with: &str) -> Renewal {
-        if let Some(obstacle) = &self.obstacle {
-            return Renewal {
-                state: "failing".to_owned(),
-                next_at: None,
-                failures: 0,
-                error: Some(obstacle.clone()),
-            };
-        }
         let trouble = if self.is_ordering {
             self.before.as_ref()
         } else {
@@ -211,7 +194,7 @@ impl Host {
         };
         Renewal {
             state: state.to_owned(),
-            next_at: Some(self.record.case(authority, with).order_at()),
+            next_at: self.record.case(authority, with).order_at(),
             failures: trouble.map_or(0, |trouble| trouble.failures),
             error: trouble.map(|trouble| trouble.words.clone()),
         }

@@ -12,7 +12,6 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use reqwest::{Client, redirect, retry};
-use rustls::RootCertStore;
 use tpp::{config, tls};
 
 /// For a connection with its handshake.
@@ -93,16 +92,7 @@ impl HttpClient for Speaker {
 
 /// A proxy is used as the environment says.
 fn client(settings: &config::Acme) -> anyhow::Result<Client> {
-    let roots = match &settings.ca_file {
-        None => tls::roots_of_system()?,
-        Some(file) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in &file.certificates {
-                roots.add(certificate.clone())?;
-            }
-            roots
-        }
-    };
+    let roots = tls::roots_of(settings.ca_file.as_ref())?;
     let mut builder = Client::builder();
     if is_here(settings.url()) {
         // One elsewhere would look for it on its own machine.

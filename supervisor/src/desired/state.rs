@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tpp::config::{Backend, Config, Conflict, Gateway, Place, Problem, VirtualHost};
+use tpp::config::{Backend, Config, Conflict, Gateway, Place, Problem, Rule, VirtualHost};
 
 use super::{
     lay::{Laid, lay},
@@ -83,7 +83,7 @@ impl State {
 
     /// The file alone goes together, so that something of the overlay is at fault in each conflict.
     fn set_aside_what_conflicts(&mut self) {
-        while let Some(conflict) = self.gateway.check().into_iter().next() {
+        while let Some(conflict) = conflicts(&self.file, &self.gateway).into_iter().next() {
             let at = conflict.index;
             let backends = self.gateway.backends.get(at);
             let domains = self.gateway.virtual_hosts.get(at);
@@ -167,13 +167,13 @@ impl State {
     /// `changed` is the entry that problems need not name.
     fn next(&self, file: Arc<Config>, laid: Laid, changed: &str) -> Result<Self, Vec<Problem>> {
         // What is wrong already (the last backend of a tag was taken away by force) keeps nobody from putting it right.
-        let known = self.gateway.check();
+        let known = conflicts(&self.file, &self.gateway);
         let is_known = |new: &Conflict| {
             let same = |old: &Conflict| (old.rule, &old.found) == (new.rule, &new.found);
             known.iter().any(same)
         };
-        let conflicts = laid.gateway.check().into_iter();
-        let new: Vec<_> = conflicts
+        let new: Vec<_> = conflicts(&file, &laid.gateway)
+            .into_iter()
             .filter(|conflict| !is_known(conflict))
             .map(|conflict| problem_of(&conflict, &laid.gateway, changed))
             .collect();
@@ -218,6 +218,13 @@ impl State {
             self.rejected.clone(),
         )
     }
+}
+
+/// What is wrong with `gateway` under `file`, by the rules of a file, but for what harms nobody until the file has TLS.
+fn conflicts(file: &Config, gateway: &Gateway) -> Vec<Conflict> {
+    let mut all = file.conflicts(gateway);
+    all.retain(|conflict| conflict.rule != Rule::NotYet);
+    all
 }
 
 fn find<'a, T: Resource>(list: &'a [T], name: &str) -> Option<&'a T> {

@@ -5,7 +5,7 @@
 
 use std::{fmt, time::Duration};
 
-use axum::http::{self, HeaderMap, StatusCode, header};
+use axum::http::{self, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::{BodyExt, Limited};
 use opentelemetry_proto::tonic::collector::{
@@ -15,7 +15,7 @@ use prost::Message;
 use reqwest::{Client, Url, redirect, retry};
 use rustls::RootCertStore;
 use tpp::{
-    config::{OtlpProtocol, Telemetry},
+    config::{OtlpHeaders, OtlpProtocol, Telemetry},
     tls,
 };
 
@@ -77,6 +77,8 @@ pub(super) enum SetupError {
     Url(String),
     #[error("telemetry.otlp_endpoint: {0}")]
     Trust(#[from] tls::TrustError),
+    #[error("telemetry.otlp_headers: {0}")]
+    Header(#[from] http::Error),
     #[error("HTTP client: {0}")]
     Client(#[from] reqwest::Error),
 }
@@ -137,7 +139,7 @@ impl Collector {
         }
         let protocol = telemetry.protocol_at(endpoint.port_or_known_default());
         let roots = match endpoint.scheme() {
-            "https" => tls::roots_of_system()?,
+            "https" => tls::roots_of(telemetry.otlp_ca_file.as_ref())?,
             _ => RootCertStore::empty(),
         };
         let mut tls = tls::config_of(roots)?;
@@ -156,6 +158,7 @@ impl Collector {
             .referer(false)
             .timeout(TIMEOUT)
             .user_agent(concat!("tpp/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers_of(telemetry)?)
             .build()?;
         Ok(Self {
             client,
@@ -201,6 +204,19 @@ impl Collector {
         };
         Ok(signal.refused(said))
     }
+}
+
+/// What it is told in each head besides. They show in no log.
+fn headers_of(telemetry: &Telemetry) -> Result<HeaderMap, SetupError> {
+    let fields = telemetry.otlp_headers.iter().flat_map(OtlpHeaders::iter);
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(http::Error::from)?;
+        let mut value = HeaderValue::from_str(value.expose()).map_err(http::Error::from)?;
+        value.set_sensitive(true);
+        headers.append(name, value);
+    }
+    Ok(headers)
 }
 
 /// A message of gRPC, not compressed.

@@ -122,6 +122,7 @@ fn of_server(span: &Span<'_>) -> Vec<KeyValue> {
         list.push(text("server.address", host));
     }
     list.extend(port.map(|port| number("server.port", port)));
+    list.extend(of_version(span));
     list.extend(of_status(span));
     list
 }
@@ -144,6 +145,7 @@ fn of_attempt(span: &Span<'_>) -> Vec<KeyValue> {
     if span.resends > 0 {
         list.push(number("http.request.resend_count", span.resends));
     }
+    list.extend(of_version(span));
     list.extend(of_status(span));
     list
 }
@@ -162,6 +164,11 @@ fn of_method(span: &Span<'_>) -> Vec<KeyValue> {
 fn of_status(span: &Span<'_>) -> Option<KeyValue> {
     let is_said = !matches!(span.status, 0 | CLIENT_GONE);
     is_said.then(|| number("http.response.status_code", span.status))
+}
+
+fn of_version(span: &Span<'_>) -> Option<KeyValue> {
+    let number = span.version.number();
+    (!number.is_empty()).then(|| text("network.protocol.version", number))
 }
 
 fn scheme(span: &Span<'_>) -> &'static str {

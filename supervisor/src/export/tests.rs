@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::{
     trace::v1::{Span as Exported, span::SpanKind as Role, status::StatusCode},
 };
 use prost::Message;
-use tpp::spans::{Record, Span, SpanKind};
+use tpp::spans::{Record, Span, SpanKind, Version};
 
 use super::*;
 use crate::outlook::{metrics::families, snapshot::examples};
@@ -22,6 +22,7 @@ fn span() -> Span<'static> {
         port: 8848,
         resends: 0,
         is_tls: false,
+        version: Version::Http11,
         method: b"GET",
         error: b"",
         name: b"default",
@@ -70,6 +71,7 @@ fn a_request_is_a_server_span_with_the_conventions_names() {
         ("client.address", Some("192.0.2.1")),
         ("server.address", Some("[::1]")),
         ("server.port", Some("8080")),
+        ("network.protocol.version", Some("1.1")),
         ("http.response.status_code", Some("200")),
         ("error.type", None),
     ] {
@@ -125,6 +127,7 @@ fn an_attempt_names_the_server_and_how_often_it_was_sent() {
         host: b"::1",
         resends: 2,
         is_tls: true,
+        version: Version::Http2,
         ..span()
     });
     for (key, value) in [
@@ -132,10 +135,22 @@ fn an_attempt_names_the_server_and_how_often_it_was_sent() {
         ("server.address", "::1"),
         ("server.port", "8848"),
         ("http.request.resend_count", "2"),
+        ("network.protocol.version", "2"),
         ("tpp.backend", "default"),
     ] {
         assert_eq!(said(&attempt.attributes, key).as_deref(), Some(value));
     }
+}
+
+#[test]
+fn of_an_attempt_that_was_never_answered_no_version_is_told() {
+    let attempt = exported(&Span {
+        kind: SpanKind::Attempt,
+        version: Version::Unknown,
+        status: 0,
+        ..span()
+    });
+    assert_eq!(said(&attempt.attributes, "network.protocol.version"), None);
 }
 
 #[test]

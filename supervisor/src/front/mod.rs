@@ -172,6 +172,8 @@ impl FrontDoor {
                 CertificateStatus {
                     name: one.files.name.clone(),
                     hosts: about.names.iter().cloned().chain(addresses).collect(),
+                    issuer: about.issuer.clone(),
+                    source: one.files.cert_file.display().to_string(),
                     not_after: about.not_after,
                     error: state.broken.get(&one.files.name).cloned(),
                     renewal: None,

@@ -6,6 +6,8 @@
 
 use std::{io::Write as _, time::Duration};
 
+use tpp::spans::Version;
+
 /// A request, as it is told.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Line<'a> {
@@ -44,7 +46,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) method: &'a [u8],
     /// Path and query.
     pub(crate) target: &'a [u8],
-    pub(crate) protocol: &'a str,
+    pub(crate) version: Version,
     pub(crate) referer: Option<&'a [u8]>,
     pub(crate) user_agent: Option<&'a [u8]>,
 }
@@ -114,7 +116,7 @@ impl Line<'_> {
         put_text("path", asked.map(|asked| path(asked.target)), out);
         put_text(
             "protocol",
-            asked.map(|asked| asked.protocol.as_bytes()),
+            asked.map(|asked| asked.version.word().as_bytes()),
             out,
         );
         let tls: &[u8] = if self.tls { b"true" } else { b"false" };
@@ -147,7 +149,7 @@ impl Line<'_> {
             out.push(b' ');
             put_plainly(path(asked.target), out);
             out.push(b' ');
-            put_plainly(asked.protocol.as_bytes(), out);
+            put_plainly(asked.version.word().as_bytes(), out);
         } else {
             out.push(b'-');
         }
@@ -260,7 +262,7 @@ mod tests {
             asked: Some(Asked {
                 method: b"GET",
                 target: b"/a?password=secret",
-                protocol: "HTTP/1.1",
+                version: Version::Http11,
                 referer: Some(b"http://a.example/b?token=secret"),
                 user_agent: Some(b"curl/8"),
             }),

@@ -67,7 +67,8 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
         }
         let head = attempt.head(flight).await;
         let status = head.as_ref().ok().map(Answered::status);
-        flight.client.notes.has_head(status);
+        let answer = status.map(|status| (status, &*attempt.wire));
+        flight.client.notes.has_head(answer);
         let broke = match judge(flight, &mut attempt, head).await? {
             Verdict::Again => continue,
             Verdict::Broke(cause) => cause,

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 use tpp::{
     lending::Entered,
-    spans::{SpanKind, SpanRing},
+    spans::{SpanKind, SpanRing, Version},
 };
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     request_id::{self, Ids, RequestId},
     trace::{Parent, Trace},
     view::{backend::Backend, site::Site},
-    wire::Traffic,
+    wire::{Traffic, Wire},
 };
 
 /// Status of a request that nobody waited for, as its host's metrics have it.
@@ -234,12 +234,12 @@ impl Notes {
         }
     }
 
-    /// An answer's head came, of this status, or none will: what is made of it is not the upstream's time.
-    pub(crate) fn has_head(&mut self, status: Option<u16>) {
+    /// An answer's head came, of this status on this wire, or none will: what is made of it is not the upstream's time.
+    pub(crate) fn has_head(&mut self, answer: Option<(u16, &Wire)>) {
         if let Some(entry) = self.entry() {
             entry.leaves_upstream();
-            if let (Some(spans), Some(status)) = (&mut entry.spans, status) {
-                spans.answered(status);
+            if let (Some(spans), Some((status, wire))) = (&mut entry.spans, answer) {
+                spans.answered(status, wire.version());
             }
         }
     }
@@ -329,10 +329,10 @@ fn asked(head: &Head) -> Asked<'_> {
     Asked {
         method: head.method(),
         target: head.path(),
-        protocol: match (head.is_http2, head.is_old) {
-            (true, _) => "HTTP/2",
-            (false, true) => "HTTP/1.0",
-            (false, false) => "HTTP/1.1",
+        version: match (head.is_http2, head.is_old) {
+            (true, _) => Version::Http2,
+            (false, true) => Version::Http10,
+            (false, false) => Version::Http11,
         },
         referer: head.named(b"referer"),
         user_agent: head.named(b"user-agent"),

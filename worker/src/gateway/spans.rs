@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use tpp::spans::{Record, Span, SpanKind, SpanRing};
+use tpp::spans::{Record, Span, SpanKind, SpanRing, Version};
 
 use crate::{
     access_log::line::{Line, path},
@@ -26,6 +26,7 @@ struct Part {
     /// Of an attempt.
     backend: Option<Arc<Backend>>,
     status: u16,
+    version: Version,
 }
 
 /// The request as a whole, at its end.
@@ -51,6 +52,7 @@ impl Spans {
             ended: Some(now),
             backend: None,
             status: 0,
+            version: Version::Unknown,
         });
     }
 
@@ -64,6 +66,7 @@ impl Spans {
             ended: None,
             backend: Some(Arc::clone(backend)),
             status: 0,
+            version: Version::Unknown,
         });
         id
     }
@@ -82,9 +85,9 @@ impl Spans {
     }
 
     /// The attempt was answered so.
-    pub(crate) fn answered(&mut self, status: u16) {
+    pub(crate) fn answered(&mut self, status: u16, version: Version) {
         if let Some(attempt) = self.attempt() {
-            attempt.status = status;
+            (attempt.status, attempt.version) = (status, version);
         }
     }
 
@@ -113,6 +116,7 @@ impl Spans {
             port: 0,
             resends: 0,
             is_tls: line.tls,
+            version: asked.map_or(Version::Unknown, |asked| asked.version),
             method: asked.map_or(b"", |asked| asked.method),
             error,
             name: line.proxy_name.unwrap_or_default().as_bytes(),
@@ -154,6 +158,7 @@ impl Part {
             port: upstream.map_or(0, |upstream| upstream.port),
             resends,
             is_tls: upstream.is_some_and(|upstream| upstream.tls),
+            version: self.version,
             name: backend.map_or(server.name, |backend| backend.plan.id.as_bytes()),
             host: upstream.map_or(b"", |upstream| upstream.host.as_bytes()),
             client: b"",

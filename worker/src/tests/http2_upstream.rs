@@ -25,24 +25,24 @@ async fn stage(slots: usize) -> Stage {
     .await
 }
 
-type Asked = (Request<RecvStream>, SendResponse<Bytes>);
+pub(super) type Asked = (Request<RecvStream>, SendResponse<Bytes>);
 
 /// The upstream's side of a connection.
-struct Server(Connection<TcpStream, Bytes>);
+pub(super) struct Server(Connection<TcpStream, Bytes>);
 
 impl Server {
-    async fn accept(stage: &Stage, bounds: &h2::server::Builder) -> Self {
+    pub(super) async fn accept(stage: &Stage, bounds: &h2::server::Builder) -> Self {
         let socket = stage.upstream_socket().await;
         let connection = soon("HTTP/2 begins", bounds.handshake(socket)).await;
         Self(connection.unwrap())
     }
 
-    async fn asked(&mut self) -> Asked {
+    pub(super) async fn asked(&mut self) -> Asked {
         soon("a request", self.0.accept()).await.unwrap().unwrap()
     }
 
     /// Answers 200, and sends it.
-    async fn answer(&mut self, mut to: SendResponse<Bytes>, said: &'static str) {
+    pub(super) async fn answer(&mut self, mut to: SendResponse<Bytes>, said: &'static str) {
         let mut body = to.send_response(Response::new(()), false).unwrap();
         body.send_data(said.into(), true).unwrap();
         self.carry().await;
@@ -56,7 +56,7 @@ impl Server {
     }
 }
 
-fn defaults() -> h2::server::Builder {
+pub(super) fn defaults() -> h2::server::Builder {
     h2::server::Builder::new()
 }
 

@@ -19,6 +19,7 @@ mod memory;
 mod origin;
 pub(crate) mod play;
 mod refresh;
+mod spans;
 mod take_back;
 mod tenures;
 mod tls;

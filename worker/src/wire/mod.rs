@@ -23,8 +23,10 @@ use std::{
 use bytes::{Buf, BytesMut};
 use pingora_core::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tpp::spans::Version;
 
 use self::{tcp::Tcp, tls::Tls};
+use crate::http2::branch::Branch;
 
 /// Bytes that may wait to be sent before no more are read.
 pub(crate) const HIGH_WATER: usize = 64 * 1024;
@@ -174,6 +176,14 @@ impl Wire {
         let stream = self.stream.as_any();
         let under_tls = || Some(stream.downcast_ref::<Tls>()?.tcp());
         stream.downcast_ref().or_else(under_tls)
+    }
+
+    /// Which HTTP is spoken on it to an upstream.
+    pub(crate) fn version(&self) -> Version {
+        match self.stream.as_any().is::<Branch>() {
+            true => Version::Http2,
+            false => Version::Http11,
+        }
     }
 
     /// Room for a message head, so that it is not built by many small growths.

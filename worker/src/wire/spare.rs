@@ -34,7 +34,9 @@ pub(super) fn take_back(buffer: &mut BytesMut) {
         return;
     }
     let mut buffer = std::mem::take(buffer);
-    // What was used of it counts again: the bytes before its begin are nobody's.
+    // What was used of it counts again: the bytes before its begin are nobody's. They are looked for only where the rest is too
+    // little; false: the rest is all there is.
+    let _ = buffer.try_reclaim(buffer.capacity() + 1);
     if !buffer.try_reclaim(FIRST_CAPACITY) || buffer.capacity() > LARGEST {
         return;
     }
@@ -67,6 +69,16 @@ mod tests {
         provide(&mut second);
         assert_eq!((second.as_ptr(), second.len(), spare()), (place, 0, 0));
         assert!(second.capacity() >= FIRST_CAPACITY);
+    }
+
+    #[test]
+    fn a_large_buffer_that_is_nearly_used_up_is_not_kept() {
+        let mut large = BytesMut::zeroed(2 * LARGEST);
+        bytes::Buf::advance(&mut large, 2 * LARGEST - 2 * FIRST_CAPACITY);
+        large.clear();
+        assert!(large.capacity() <= LARGEST);
+        take_back(&mut large);
+        assert_eq!((large.capacity(), spare()), (0, 0));
     }
 
     #[test]

@@ -79,16 +79,21 @@ fn a_share_that_is_dropped_without_a_look_at_its_host_is_found() {
     );
 }
 
+/// Two hosts with a session each, of which the second needs more.
+fn crowded(rules: Rules) -> World {
+    let mut world = settled(&[4, 4], 2, rules);
+    crowd(&mut world, 1, true);
+    world
+}
+
 #[test]
 fn a_session_that_is_given_while_it_is_lent_is_found() {
     let rules = Rules {
         give_what_is_out: false,
         ..Rules::KEPT
     };
-    let mut world = settled(&[4, 4], 2, rules);
-    crowd(&mut world, 1, true);
     found(
-        world,
+        crowded(rules),
         Budget {
             steps: 4,
             demands: 1,
@@ -103,10 +108,8 @@ fn a_session_that_is_lent_on_after_a_lost_answer_is_found() {
         ambiguous_is_given: false,
         ..Rules::KEPT
     };
-    let mut world = settled(&[4, 4], 2, rules);
-    crowd(&mut world, 1, true);
     found(
-        world,
+        crowded(rules),
         Budget {
             steps: 4,
             faults: 2,
@@ -143,11 +146,9 @@ fn nothing_of_it_is_found_with_all_rules_kept() {
         .wrong
         .is_none()
     );
-    let mut world = settled(&[4, 4], 2, Rules::KEPT);
-    crowd(&mut world, 1, true);
     assert!(
         search(
-            world,
+            crowded(Rules::KEPT),
             Budget {
                 steps: 4,
                 faults: 1,

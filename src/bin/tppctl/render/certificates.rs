@@ -50,13 +50,10 @@ fn good_until(one: &CertificateStatus, now: u64) -> (String, Tone) {
 
 /// What tpp does for it.
 fn how_it_stands(renewal: &Renewal, now: u64) -> String {
-    let mut line = match (&*renewal.state, renewal.next_at) {
-        ("ordering", _) => "; being ordered".to_owned(),
-        (_, None) => "; not ordered".to_owned(),
-        (_, Some(at)) => match at.checked_sub(now) {
-            None | Some(0) => "; ordered now".to_owned(),
-            Some(left) => format!("; ordered in {}", span(left)),
-        },
+    let mut line = match renewal.next_at.saturating_sub(now) {
+        _ if renewal.state == "ordering" => "; being ordered".to_owned(),
+        0 => "; ordered now".to_owned(),
+        left => format!("; ordered in {}", span(left)),
     };
     if let Some(error) = &renewal.error {
         if renewal.failures > 0 {

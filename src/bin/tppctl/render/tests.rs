@@ -405,11 +405,13 @@ fn nothing_foreign_reaches_the_terminal_raw() {
         certificates: vec![CertificateStatus {
             name: evil.into(),
             hosts: vec![evil.into()],
+            issuer: evil.into(),
+            source: evil.into(),
             not_after: 0,
             error: Some(evil.into()),
             renewal: Some(Renewal {
                 state: evil.into(),
-                next_at: None,
+                next_at: 0,
                 failures: 1,
                 error: Some(evil.into()),
             }),

@@ -21,8 +21,13 @@ enabled_backends_tag = "a"
 "#;
 
 fn file(text: &str) -> Arc<Config> {
+    file_in(Path::new("/"), text)
+}
+
+/// A file with `text` in `directory`, where the files are that it names.
+fn file_in(directory: &Path, text: &str) -> Arc<Config> {
     let none = BTreeMap::<String, String>::new();
-    let (path, directory) = (Path::new("tpp.toml"), Path::new("/"));
+    let path = Path::new("tpp.toml");
     let config = config::parse(text, path, Format::Toml, directory, &none);
     Arc::new(config.unwrap())
 }
@@ -244,4 +249,41 @@ fn a_file_that_does_not_go_with_what_the_api_made_is_refused() {
     );
     let kept = succeeded(&state, &without);
     assert_eq!(kept.rejected.len(), 1, "a start goes on without it");
+}
+
+#[test]
+fn what_a_host_asks_of_the_front_door_is_there_or_it_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["b.example".to_owned()]).unwrap();
+    for (name, text) in [
+        ("b.pem", made.cert.pem()),
+        ("b.key", made.signing_key.serialize_pem()),
+    ] {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+    let tls = format!(
+        "{FILE}[[certificates]]\nname = \"b\"\ncert_file = \"b.pem\"\nkey_file = \"b.key\"\n\
+         [[listeners]]\naddress = \"127.0.0.1:443\"\ntls = true\n"
+    );
+    let with_tls = State::restored(file_in(directory.path(), &tls), None);
+    let redirected = |state: &State, domain: &str| {
+        let body = json!({"domain": domain, "enabled_backends_tag": "a", "http_to_https": true});
+        state.create::<VirtualHost>(&body).map(|(state, _)| state)
+    };
+    let own = json!({"certificate": "acme"});
+    let own = |state: &State| state.edit::<VirtualHost>("a.example", subset(&own), None);
+    assert_eq!(key_at_fault(own(&state())), "certificate");
+    assert_eq!(key_at_fault(own(&with_tls)), "certificate");
+    assert_eq!(
+        key_at_fault(redirected(&with_tls, "c.example")),
+        "http_to_https"
+    );
+    let covered = redirected(&with_tls, "b.example").unwrap();
+    // Without TLS nobody is sent anywhere, and it waits for a file with TLS.
+    let waiting = redirected(&state(), "b.example").unwrap();
+    assert!(waiting.under(file_in(directory.path(), &tls)).is_ok());
+    let waiting = redirected(&state(), "c.example").unwrap();
+    let problems = waiting.under(file_in(directory.path(), &tls)).unwrap_err();
+    assert_eq!(problems[0].key, "virtual_hosts[c.example].http_to_https");
+    assert!(covered.under(file(FILE)).is_ok());
 }

@@ -95,11 +95,13 @@ mod tests {
         CertificateStatus {
             name: format!("acme:{host}"),
             hosts: vec![host.to_owned()],
+            issuer: String::new(),
+            source: String::new(),
             not_after,
             error: None,
             renewal: Some(Renewal {
                 state: "waiting".to_owned(),
-                next_at: None,
+                next_at: 0,
                 failures: 0,
                 error: error.map(str::to_owned),
             }),

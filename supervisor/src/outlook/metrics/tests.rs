@@ -73,6 +73,8 @@ fn certificate() -> CertificateStatus {
     CertificateStatus {
         name: "one".to_owned(),
         hosts: vec!["a.test".to_owned()],
+        issuer: "CN=authority".to_owned(),
+        source: "one.pem".to_owned(),
         not_after: 1_800_000_000,
         error: None,
         renewal: None,

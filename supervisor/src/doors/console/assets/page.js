@@ -108,6 +108,12 @@ export function terms(id, pairs) {
 
 const two = (number) => String(number).padStart(2, "0");
 
+/** The day of a Unix time, where whoever looks is. */
+export function day(seconds) {
+  const at = new Date(seconds * 1000);
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}
+
 /** A span of seconds in its two largest units. */
 export function span(seconds) {
   const s = Math.max(0, Math.floor(seconds));

@@ -1,6 +1,6 @@
 // A picture of tpp, shown.
 import * as acts from "./acts.js";
-import { at, count, fill, list, say, several, short, span, terms } from "./page.js";
+import { at, count, day, fill, list, say, several, short, span, terms } from "./page.js";
 
 const TONES = { healthy: "good", degraded: "warn", unhealthy: "bad" };
 
@@ -15,6 +15,7 @@ export function show(picture) {
   holders(picture);
   domains(picture);
   backends(picture);
+  certificates(picture);
   workers(picture);
   list("slow", slow(picture.slow ?? {}), "Nothing is.");
   list("errors", errors(picture), "None.");
@@ -128,6 +129,35 @@ function backends({ backends = [] }) {
   ]);
 }
 
+const DAY = 86400;
+/** From so many days before its end on a certificate that nobody renews is worth a look. */
+const SOON = 21;
+
+function standing({ error, not_after: end, renewal }, left, now) {
+  if (error) return [`an older one, for ${error}`, "bad"];
+  if (renewal?.state === "ordering") return ["being ordered", "warn"];
+  if (renewal?.error) return [`failing: ${renewal.error}`, "bad"];
+  if (!end) return ["none yet", "warn"];
+  if (left < 0) return ["expired", "bad"];
+  if (renewal) return [`renewed in ${span(renewal.next_at - now)}`, "good"];
+  return left <= SOON ? ["ends soon", "warn"] : ["good", "good"];
+}
+
+function certificates({ certificates = [], at_ms }) {
+  const now = at_ms / 1000;
+  const left = (one) => Math.floor((one.not_after - now) / DAY);
+  const columns = [
+    ["Certificate", "", (one) => one.name],
+    ["For", "text", (one) => one.hosts.join(", ")],
+    ["Issuer", "text", (one) => one.issuer || null],
+    ["Good until", "", (one) => (one.not_after ? day(one.not_after) : null)],
+    ["Days left", "number", (one) => (one.not_after ? count(left(one)) : null)],
+    ["From", "text", (one) => one.source],
+    ["State", "text", (one) => standing(one, left(one), now)],
+  ];
+  fill("certificates", columns, certificates, (one) => one.name);
+}
+
 function workers({ workers }) {
   const tone = { ready: "good", stalled: "bad", backoff: "bad" };
   const columns = [
@@ -156,11 +186,12 @@ function slow({ longest_hold: hold, longest_ended_hold: ended, slowest_backend: 
   return told;
 }
 
-function errors({ slow: { failing_accounts: accounts = [] } = {}, backends = [], workers, set_aside: aside = [], last_reload: reload }) {
+function errors({ slow: { failing_accounts: accounts = [] } = {}, backends = [], certificates = [], workers, set_aside: aside = [], last_reload: reload }) {
   return [
     ...accounts.map((one) => `Account ${one.user} of pool ${one.pool}: ${one.last_error} (${several(one.errors, "error")})`),
     ...backends.filter((one) => one.health?.last_error).map((one) => `Backend ${one.id}: ${one.health.last_error}`),
     ...backends.filter((one) => one.ejected).map((one) => `Backend ${one.id} is left out: ${one.ejected.reason}`),
+    ...certificates.filter((one) => one.error ?? one.renewal?.error).map((one) => `Certificate ${one.name}: ${one.error ?? one.renewal.error}`),
     ...workers.filter((one) => one.last_exit).map((one) => `Worker in seat ${one.seat}: ${one.last_exit}`),
     ...(reload?.startsWith("refused") ? [`Reload ${reload}`] : []),
     ...aside,
