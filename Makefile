@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 BENCH_ARGS ?=
+# Tests of whole programs mostly wait for them: four at once, however few processors there are.
+export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 4 : n)))
 
 .PHONY: help demo test unit watching acme console coverage house crash-points torture chaos clients front-clients front-scan hosts mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
 

@@ -13,6 +13,7 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CRATES = {"tpp": "src", "tpp_hosts": "hosts/src", "tpp_supervisor": "supervisor/src", "tpp_worker": "worker/src", "tpp_standin": "standin/src"}
+PROGRAMS = "tests/programs.rs"
 MOST_LINES = 400
 MOST_TEST_LINES = 500
 UNSAFE_ROOMS = 4
@@ -117,11 +118,12 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 
 def unlisted_tests() -> list[str]:
-    """Whole-program tests that no manifest lists: cargo would not run them."""
+    """Whole-program tests that neither a manifest nor the joint program lists: cargo would not run them."""
     listed = set()
     for manifest in ("Cargo.toml", "tests/Cargo.toml"):
         tests = tomllib.loads((ROOT / manifest).read_text())["test"]
         listed |= {str((ROOT / manifest).parent / test["path"]) for test in tests}
+    listed |= {str(ROOT / f"tests/{name}.rs") for name in re.findall(r"^mod (\w+);", (ROOT / PROGRAMS).read_text(), re.M)}
     there = [*(ROOT / "tests").glob("*.rs"), *(ROOT / "tests").glob("*/main.rs")]
     return sorted(str(path.relative_to(ROOT)) for path in there if str(path) not in listed)
 

@@ -1,10 +1,8 @@
 //! Clients that break off, shut one side, crawl, leave the line or send nonsense harm nobody but themselves.
 
-mod common;
-
 use std::{thread, time::Duration};
 
-use common::{
+use crate::common::{
     client::Client, dice::Dice, load::all_at_once, message::Request, proxy::Proxy,
     settings::Settings, upstream::Upstream, wait_until,
 };

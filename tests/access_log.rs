@@ -1,7 +1,5 @@
 //! A line for each request: true in every field, in a file that may be moved away, and never waited for.
 
-mod common;
-
 use std::{
     fs,
     io::{Read, Write},
@@ -10,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     client::Client, origin::Origin, processes, proxy::Proxy, settings::Settings,
     upstream::Upstream, wait_for, wait_until,
 };

@@ -3,11 +3,9 @@
 //! tpp runs in a mount namespace whose `/etc/hosts` is the test's. Where the system does not let us have one, nothing is checked,
 //! and that is said.
 
-mod common;
-
 use std::{collections::HashSet, fs, net::SocketAddr, path::Path, process::Command};
 
-use common::{
+use crate::common::{
     client::Client,
     load::while_clients_work,
     proxy::Proxy,

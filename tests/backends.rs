@@ -1,14 +1,12 @@
 //! Several hosts and tagged backends: who serves whom, after a reload, when one goes down, and when it comes back.
 
-mod common;
-
 use std::{
     collections::BTreeSet,
     io::{Read, Write},
     net::TcpStream,
 };
 
-use common::{origin::Origin, proxy::Proxy, settings::Settings, wait_until};
+use crate::common::{origin::Origin, proxy::Proxy, settings::Settings, wait_until};
 
 /// Checks that come soon, and two hosts: `a.test` is served by tag `a`, all others by tag `b`.
 fn settings(a_is_served_by: &str, tables: &str) -> Settings {

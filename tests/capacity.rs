@@ -1,8 +1,6 @@
 //! Many slots, many who wait, and what happens where the system gives no more.
 
-mod common;
-
-use common::{
+use crate::common::{
     client::Client, message::Request, proxy::Proxy, settings::Settings, upstream::Upstream,
     wait_until,
 };
@@ -50,7 +48,8 @@ fn a_thousand_wait_and_are_served_or_leave() {
     });
     wait_until("five hundred wait", || proxy.pool().waiting == 500);
     drop(holder);
-    let all = common::load::each_at_once(line, |mut client| client.read_answer().ok().status);
+    let all =
+        crate::common::load::each_at_once(line, |mut client| client.read_answer().ok().status);
     assert_eq!(all, vec![200; 500]);
     proxy.wait_until_all_is_back(1);
     upstream.assert_clean();

@@ -1,10 +1,8 @@
 //! `tppctl` tells people and programs what goes on, and exits as documented.
 
-mod common;
-
 use std::{fs, process::Command};
 
-use common::{
+use crate::common::{
     built::built,
     command::{Outcome, run},
     proxy::Proxy,

@@ -1,10 +1,8 @@
 //! Processes that die or stand still: what they held comes back, and the others go on.
 
-mod common;
-
 use std::{collections::HashSet, io, time::Instant};
 
-use common::{
+use crate::common::{
     client::Client,
     dice::Dice,
     load::{all_at_once, while_clients_work},

@@ -1,10 +1,8 @@
 //! More connections than tokens: replacing workers throws nobody out of the line.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{
+use crate::common::{
     client::Client, message::Request, processes, proxy::Proxy, settings::Settings,
     upstream::Upstream, wait_until,
 };

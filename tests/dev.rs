@@ -1,13 +1,11 @@
 //! `tpp dev`: the whole thing on loopback, for a first look.
 
-mod common;
-
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
 };
 
-use common::{client::Client, message::Request, proxy::Proxy, wait_until};
+use crate::common::{client::Client, message::Request, proxy::Proxy, wait_until};
 use nix::sys::signal::Signal;
 
 fn execute(client: &mut Client, script: &str) -> String {

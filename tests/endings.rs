@@ -1,15 +1,13 @@
 //! Nothing that holds a token waits without a bound, and no token is at work for two: readers that stop, drips, clients
 //! that end their side or leave while the upstream works for them.
 
-mod common;
-
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::Duration,
 };
 
-use common::{
+use crate::common::{
     client::Client, http::pattern, message::Request, proxy::Proxy, settings::Settings,
     upstream::Upstream, wait_until,
 };

@@ -1,7 +1,5 @@
 //! What is exact over all workers, counted where it counts: at the server behind them. Workers are killed meanwhile.
 
-mod common;
-
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -19,7 +17,7 @@ use nix::sys::{
     socket::{MsgFlags, recv},
 };
 
-use common::{processes, proxy::Proxy, settings::Settings, wait_until};
+use crate::common::{processes, proxy::Proxy, settings::Settings, wait_until};
 
 /// A server that counts how many requests it has at once.
 struct Counting {
@@ -85,6 +83,15 @@ impl Counting {
 
     fn asked(&self) -> usize {
         self.state.asked.load(SeqCst)
+    }
+
+    /// Answers nobody, until as many are under way as `may` be.
+    fn fill(&self, may: usize) {
+        self.state.holds.store(true, SeqCst);
+        wait_until("as many are under way as may be", || {
+            self.state.most.load(SeqCst) == may
+        });
+        self.state.holds.store(false, SeqCst);
     }
 
     /// A tpp of four workers before it, whose only host has `keys`.
@@ -157,8 +164,12 @@ fn ask(address: SocketAddr) -> Option<(u16, String)> {
     Some((status, answer))
 }
 
-/// Asks from `clients` threads until told to stop, while workers are killed; how often each status came.
-fn ask_while_workers_die(proxy: &Proxy, clients: usize) -> [usize; 2] {
+/// Asks from `clients` threads while workers are killed, once `server` has seen `may` under way at once; how often each status came.
+fn ask_while_workers_die(
+    proxy: &Proxy,
+    clients: usize,
+    (server, may): (&Counting, usize),
+) -> [usize; 2] {
     let (stop, counts) = (
         AtomicBool::new(false),
         [(); 2].map(|()| AtomicUsize::new(0)),
@@ -181,6 +192,7 @@ fn ask_while_workers_die(proxy: &Proxy, clients: usize) -> [usize; 2] {
                 }
             });
         }
+        server.fill(may);
         for _ in 0..4 {
             let before = counts[0].load(SeqCst);
             wait_until("it serves", || counts[0].load(SeqCst) > before + 20);
@@ -200,7 +212,7 @@ fn ask_while_workers_die(proxy: &Proxy, clients: usize) -> [usize; 2] {
 fn never_one_more_than_may_be_under_way_although_workers_are_killed() {
     let server = Counting::start();
     let proxy = server.behind("max_concurrent = 5", "");
-    let [served, refused] = ask_while_workers_die(&proxy, 32);
+    let [served, refused] = ask_while_workers_die(&proxy, 32, (&server, 5));
     assert_eq!(server.state.most.load(SeqCst), 5, "{served} served");
     assert!(refused > 0, "{served} served, and nobody refused");
 }
@@ -209,7 +221,7 @@ fn never_one_more_than_may_be_under_way_although_workers_are_killed() {
 fn a_backends_own_limit_holds_over_all_workers_although_they_are_killed() {
     let server = Counting::start();
     let proxy = server.with("max_concurrent = 3", "", "");
-    let [served, refused] = ask_while_workers_die(&proxy, 24);
+    let [served, refused] = ask_while_workers_die(&proxy, 24, (&server, 3));
     assert_eq!(server.state.most.load(SeqCst), 3, "{served} served");
     assert!(refused > 0, "{served} served, and nobody refused");
 }
@@ -252,7 +264,7 @@ fn in_a_queue_nobody_is_refused_and_never_one_too_many_is_under_way() {
     let server = Counting::start();
     let queue = "max_concurrent = 5\nqueue = { max_waiting = 1000, wait_timeout_seconds = 30 }";
     let proxy = server.behind(queue, "");
-    let [_, refused] = ask_while_workers_die(&proxy, 24);
+    let [_, refused] = ask_while_workers_die(&proxy, 24, (&server, 5));
     assert_eq!((server.state.most.load(SeqCst), refused), (5, 0));
 }
 

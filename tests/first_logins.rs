@@ -1,10 +1,8 @@
 //! How all the accounts come in: when, how many at once, and what clients see meanwhile.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{
+use crate::common::{
     message::Request,
     proxy::Proxy,
     settings::Settings,

@@ -1,8 +1,6 @@
 //! Requests and answers pass through as they are, in both directions, but for what a proxy must change.
 
-mod common;
-
-use common::{
+use crate::common::{
     http::{Head, pattern},
     message::Request,
     proxy::Proxy,

@@ -1,8 +1,6 @@
 //! Requests whose end two servers could see in two places.
 
-mod common;
-
-use common::{
+use crate::common::{
     client::Client,
     proxy::Proxy,
     refusal::{are_refused, exchange},

@@ -1,8 +1,6 @@
 //! The harness holds what the other tests build on: its judge sees what is wrong, and only that.
 
-mod common;
-
-use common::{
+use crate::common::{
     client::Client,
     message::Request,
     settings::password_of,
@@ -204,7 +202,7 @@ fn an_upstream_that_went_down_comes_back_on_its_port() {
 fn bodies_come_back_whole_in_either_framing() {
     let upstream = upstream_with(&["a"]);
     let bearer = format!("Bearer {}", log_in(&upstream, "a"));
-    let body = common::http::pattern(300_000);
+    let body = crate::common::http::pattern(300_000);
     let mut client = Client::connect_watched(upstream.address(), &upstream);
     let chunks: Vec<&[u8]> = body.chunks(70_001).collect();
     for request in [
@@ -217,6 +215,6 @@ fn bodies_come_back_whole_in_either_framing() {
     let answer = client
         .ask(&Request::get("/bytes/100000").field("Authorization", &bearer))
         .ok();
-    assert!(answer.body == common::http::pattern(100_000));
+    assert!(answer.body == crate::common::http::pattern(100_000));
     upstream.assert_clean();
 }

@@ -1,10 +1,8 @@
 //! What the health endpoint says is true, and says nothing that is secret.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{
+use crate::common::{
     client::Client,
     message::Request,
     processes::{self, proc_text},
@@ -174,7 +172,7 @@ fn parse_metrics(text: &str) -> BTreeMap<String, f64> {
 fn the_whole_is_the_sum_of_its_parts_at_every_look() {
     let upstream = Upstream::start();
     let proxy = Proxy::start(&Settings::in_front_of(&upstream).accounts(&upstream, 4));
-    let (looks, rounds) = common::load::while_clients_work(
+    let (looks, rounds) = crate::common::load::while_clients_work(
         12,
         |_| drop(proxy.client(&upstream).get("/who").ok()),
         || {

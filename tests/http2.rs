@@ -1,9 +1,5 @@
 //! Clients that speak HTTP/2 to real workers: what they are answered, whose token they get, and that they notice nothing.
 
-mod common;
-#[path = "common/http2.rs"]
-mod speaks;
-
 use std::{
     net::SocketAddr,
     sync::{
@@ -16,7 +12,7 @@ use std::{
 use http::Method;
 use nix::sys::signal::Signal;
 
-use common::{
+use crate::common::{
     client::{Client, next_conn},
     message::Request,
     patience, processes,
@@ -25,7 +21,7 @@ use common::{
     upstream::Upstream,
     wait_until,
 };
-use speaks::{Http2, is_for_another_connection, join_all, runtime};
+use crate::speaks::{Http2, is_for_another_connection, join_all, runtime};
 
 /// tpp with so many tokens, an address where HTTP/2 may be spoken, and `further` configuration.
 fn start(tokens: usize, further: &str) -> (Upstream, Proxy, SocketAddr) {

@@ -1,8 +1,6 @@
 //! A lease is exclusive and whole, and it ends when its connection ends, however that ends.
 
-mod common;
-
-use common::{
+use crate::common::{
     client::Client,
     load::{all_at_once, each_at_once},
     message::Request,
@@ -199,10 +197,10 @@ fn both_workers_lend_from_one_pool() {
     let [first, second] = [0, 1].map(|place| proxy.ready_workers()[place].pid);
     // A stopped worker accepts nothing, so that each connection is sure to go to the other one.
     let through_worker = |stopped, user_seen: &mut Vec<String>| {
-        common::processes::stop(stopped);
+        crate::common::processes::stop(stopped);
         let mut client = proxy.client(&upstream);
         let user = client.get("/who").ok().json()["user"].to_string();
-        common::processes::send(stopped, nix::sys::signal::Signal::SIGCONT);
+        crate::common::processes::send(stopped, nix::sys::signal::Signal::SIGCONT);
         user_seen.push(user);
         client
     };

@@ -1,10 +1,8 @@
 //! How long clients may wait, how many, and what those are told who may not.
 
-mod common;
-
 use std::net::Ipv4Addr;
 
-use common::{
+use crate::common::{
     client::Client,
     load::all_at_once,
     message::{Answer, Request},

@@ -1,10 +1,8 @@
 //! Other addresses on the same port, wider or narrower than those before: no client is refused or lost on the way.
 
-mod common;
-
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
-use common::{
+use crate::common::{
     client::Client, load::while_clients_work, proxy::Proxy, settings::Settings, upstream::Upstream,
     wait_until,
 };

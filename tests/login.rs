@@ -1,8 +1,6 @@
 //! Whatever the login server does, tpp runs on, says what is wrong, and takes no harm.
 
-mod common;
-
-use common::{
+use crate::common::{
     processes,
     proxy::Proxy,
     settings::{PASSWORD_MARK, Settings},

@@ -1,8 +1,6 @@
 //! Requests that break the grammar.
 
-mod common;
-
-use common::refusal::are_refused;
+use crate::common::refusal::are_refused;
 
 fn get(head: &str) -> Vec<u8> {
     format!("GET /malformed HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n").into_bytes()

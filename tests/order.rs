@@ -1,8 +1,6 @@
 //! First come, first served, over all workers.
 
-mod common;
-
-use common::{
+use crate::common::{
     client::Client,
     load::each_at_once,
     message::Request,

@@ -1,11 +1,9 @@
 //! A token goes to the server it was drawn from, and nowhere else: not one request with another's, whatever a reload,
 //! a login or a supervisor's death does meanwhile. The upstreams know their own tokens and judge.
 
-mod common;
-
 use std::{thread, time::Duration};
 
-use common::{
+use crate::common::{
     client::Client,
     load::while_clients_work,
     proxy::Proxy,

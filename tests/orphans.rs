@@ -1,16 +1,14 @@
 //! As process 1 of a container tpp inherits the processes that lose their parent there. A subreaper (prctl(2)) inherits them
 //! in the same way, and can be one anywhere.
 
-mod common;
-
 use std::{env, fs, os::unix::process::CommandExt, process::Command};
 
-use common::{processes, proxy::Proxy, settings::Settings, upstream::Upstream, wait_until};
+use crate::common::{processes, proxy::Proxy, settings::Settings, upstream::Upstream, wait_until};
 use nix::sys::{prctl, signal::Signal};
 
 /// The words of `sh` that become [`become_a_subreaper`], and that what comes after them: the executable, `--config`, a file.
 const BECOME: &str =
-    "export BECOME=\"$1\" CONFIG=\"$3\"; exec \"$0\" --ignored --exact become_a_subreaper";
+    "export BECOME=\"$1\" CONFIG=\"$3\"; exec \"$0\" --ignored --exact orphans::become_a_subreaper";
 /// Its children, and theirs.
 const FAMILIES: usize = 5;
 

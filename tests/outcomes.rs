@@ -1,8 +1,6 @@
 //! Busy, trouble, refused: what each failed login, and each 401, comes to for clients.
 
-mod common;
-
-use common::{
+use crate::common::{
     message::Request,
     proxy::Proxy,
     settings::Settings,

@@ -1,14 +1,12 @@
 //! A backend that keeps failing real requests is left out for a while, never too many of them, and by all workers at once.
 
-mod common;
-
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::TcpStream,
 };
 
-use common::{origin::Origin, proxy::Proxy, settings::Settings, wait_until};
+use crate::common::{origin::Origin, proxy::Proxy, settings::Settings, wait_until};
 use tpp::control::EjectionStatus;
 
 const NAMES: [&str; 3] = ["one", "two", "three"];

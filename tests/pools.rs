@@ -1,13 +1,11 @@
 //! Several pools: each has its accounts, at its own backends. Sessions that are bound to a backend are spread over those that are up.
 
-mod common;
-
 use std::{
     io::{Read, Write},
     net::TcpStream,
 };
 
-use common::{
+use crate::common::{
     proxy::Proxy,
     settings::{Settings, password_of},
     upstream::Upstream,

@@ -1,16 +1,11 @@
 //! Backends and upstreams behind an HTTP proxy: requests, health checks and logins go through it, and names that only it knows are
 //! enough.
 
-mod common;
-// Not in `common/mod.rs`: no other test program uses it.
-#[path = "common/connect_proxy.rs"]
-mod connect_proxy;
-
-use common::{
+use crate::common::{
     client::Client, origin::Origin, proxy::Proxy, settings::Settings, upstream::Upstream,
     wait_until,
 };
-use connect_proxy::ConnectProxy;
+use crate::connect_proxy::ConnectProxy;
 
 /// One backend called so, reached by `proxy`.
 fn settings(address: &str, proxy: &str) -> Settings {

@@ -1,8 +1,6 @@
 //! Tokens expire; clients do not notice.
 
-mod common;
-
-use common::{
+use crate::common::{
     client::Client,
     http::pattern,
     load::all_at_once,

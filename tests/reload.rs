@@ -1,8 +1,6 @@
 //! Another configuration is put in force while all goes on: all of it, or nothing.
 
-mod common;
-
-use common::{
+use crate::common::{
     client::Client, command::Outcome, message::Request, processes, proxy::Proxy,
     settings::Settings, upstream::Upstream, wait_until,
 };

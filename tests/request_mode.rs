@@ -1,10 +1,8 @@
 //! `lease.mode = "request"`: a connection holds a token only while a request is served.
 
-mod common;
-
 use std::collections::HashSet;
 
-use common::{
+use crate::common::{
     client::Client,
     load::all_at_once,
     message::Request,

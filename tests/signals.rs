@@ -1,10 +1,8 @@
 //! Signals come whenever they like, from the first instruction on.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{processes, proxy::Proxy, settings::Settings, upstream::Upstream, wait_until};
+use crate::common::{processes, proxy::Proxy, settings::Settings, upstream::Upstream, wait_until};
 use nix::sys::signal::Signal;
 
 #[test]

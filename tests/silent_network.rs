@@ -3,11 +3,9 @@
 //! The test runs itself again in a network namespace, where it may swallow packets. Where the system does not let us have one,
 //! nothing is checked, and that is said.
 
-mod common;
-
 use std::{env, net::SocketAddr, process::Command};
 
-use common::{message::Request, proxy::Proxy, settings::Settings, upstream::Upstream};
+use crate::common::{message::Request, proxy::Proxy, settings::Settings, upstream::Upstream};
 
 /// Set for the run within.
 const WITHIN: &str = "TPP_TEST_WITHIN_NAMESPACE";
@@ -31,7 +29,8 @@ fn a_request_into_a_silent_network_is_given_up_though_no_key_bounds_it() {
         println!("NOT CHECKED: no network of our own, or no iptables in it, is to be had");
         return;
     }
-    let name = "a_request_into_a_silent_network_is_given_up_though_no_key_bounds_it";
+    let name =
+        "silent_network::a_request_into_a_silent_network_is_given_up_though_no_key_bounds_it";
     let own = env::current_exe().expect("the own executable");
     let status = in_own_network(&format!("exec \"$0\" --exact {name} --nocapture"))
         .arg(own)

@@ -1,10 +1,8 @@
 //! What tpp can be started with: files, variables, formats.
 
-mod common;
-
 use std::process::Command;
 
-use common::{
+use crate::common::{
     built::built,
     client::Client,
     command::run,

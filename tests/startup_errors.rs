@@ -1,10 +1,8 @@
 //! What tpp says when it cannot start, and how it exits.
 
-mod common;
-
 use std::{fs, net::TcpListener, path::Path};
 
-use common::{
+use crate::common::{
     command::{Outcome, run, tpp_command},
     proxy::Proxy,
     settings::{DIRECTORY, Settings},

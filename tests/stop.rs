@@ -1,8 +1,6 @@
 //! tpp stops as it is told, and leaves nothing behind.
 
-mod common;
-
-use common::{
+use crate::common::{
     client::Client, message::Request, processes, proxy::Proxy, settings::Settings,
     upstream::Upstream, wait_until,
 };

@@ -1,8 +1,6 @@
 //! Bodies stream in both directions, of any size, and whatever else needs both at once works.
 
-mod common;
-
-use common::{
+use crate::common::{
     client::Client,
     http::pattern,
     message::{Answer, Request},

@@ -1,10 +1,8 @@
 //! A supervisor that dies, or makes way for another executable, is followed by one that goes on where it ended.
 
-mod common;
-
 use std::{fs, net::TcpStream, os::unix::net::UnixListener};
 
-use common::{
+use crate::common::{
     client::Client, message::Request, processes, proxy::Proxy, settings::Settings,
     upstream::Upstream, wait_until,
 };

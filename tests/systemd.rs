@@ -1,8 +1,6 @@
 //! What tpp tells systemd and gives it to keep, and what the next supervisor makes of it. A socket plays systemd's part
 //! (sd_notify(3), sd_listen_fds(3)); `make systemd-test` runs the real one.
 
-mod common;
-
 use std::{
     io::{IoSliceMut, Write},
     mem::MaybeUninit,
@@ -17,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use common::{
+use crate::common::{
     client::Client, message::Request, processes, proxy::Proxy, settings::Settings,
     upstream::Upstream, wait_until,
 };

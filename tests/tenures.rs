@@ -1,8 +1,6 @@
 //! What a host shares with others is used no longer than it may: also where a worker is stopped, and where there is no
 //! supervisor to say so.
 
-mod common;
-
 use std::{io::Write as _, os::unix::net::UnixStream, sync::Arc};
 
 use nix::sys::signal::Signal;
@@ -20,7 +18,7 @@ use tpp::{
     shared::{Deadlines, Tenure},
 };
 
-use common::{
+use crate::common::{
     client::Client, message::Request, processes, proxy::Proxy, settings::Settings,
     upstream::Upstream, wait_until,
 };

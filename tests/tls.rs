@@ -1,17 +1,12 @@
 //! TLS to the upstream: verified, or not at all by explicit choice.
 
-mod common;
-// Not in `common/mod.rs`: the other test programs need not be built with a TLS library.
-#[path = "common/tls.rs"]
-mod door;
-
-use common::{
+use crate::common::{
     proxy::Proxy,
     settings::{DIRECTORY, Settings},
     upstream::Upstream,
     wait_until,
 };
-use door::TlsDoor;
+use crate::tls_door::TlsDoor;
 
 /// A tpp in front of a door of TLS, as `name`; what it trusts is still to be set.
 fn behind(door: &TlsDoor, upstream: &Upstream, name: &str) -> Settings {

@@ -1,8 +1,5 @@
 //! `tppctl top` as a process: on a terminal of its own, and in a pipe.
 
-#[path = "common/built.rs"]
-mod built;
-
 use std::{
     io::{Read, Write},
     os::unix::net::UnixListener,
@@ -10,7 +7,7 @@ use std::{
     thread,
 };
 
-use built::built;
+use crate::common::built::built;
 use serde_json::json;
 use tempfile::TempDir;
 use tpp::control::{

@@ -2,9 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "common/built.rs"]
-mod built;
-
 use std::{
     io::{BufRead, BufReader},
     os::unix::{net::UnixListener, process::ExitStatusExt},
@@ -14,7 +11,7 @@ use std::{
     thread,
 };
 
-use built::built;
+use crate::common::built::built;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

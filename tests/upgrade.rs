@@ -1,10 +1,8 @@
 //! Who has to do with a tpp while another executable takes its place.
 
-mod common;
-
 use std::{fs, os::unix::fs::PermissionsExt, thread};
 
-use common::{processes, proxy::Proxy, settings::Settings, upstream::Upstream, wait_until};
+use crate::common::{processes, proxy::Proxy, settings::Settings, upstream::Upstream, wait_until};
 
 #[test]
 fn whoever_waits_for_tpp_while_it_is_upgraded_is_answered_by_the_new_one() {

@@ -1,8 +1,6 @@
 //! An upstream that is down, slow or breaks off: the client hears of it, and the lease ends as it should.
 
-mod common;
-
-use common::{
+use crate::common::{
     message::{Answer, Request},
     processes,
     proxy::Proxy,

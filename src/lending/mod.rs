@@ -16,6 +16,8 @@ mod holds;
 #[cfg(not(tpp_loom))]
 mod lease;
 #[cfg(not(tpp_loom))]
+mod offers;
+#[cfg(not(tpp_loom))]
 mod oversight;
 #[cfg(not(tpp_loom))]
 mod passage;
@@ -31,6 +33,8 @@ mod settings;
 mod spans;
 #[cfg(not(tpp_loom))]
 mod stock;
+#[cfg(not(tpp_loom))]
+mod sweeping;
 #[cfg(not(tpp_loom))]
 mod tenancy;
 #[cfg(all(test, not(tpp_loom)))]

@@ -6,15 +6,15 @@ use std::{collections::HashSet, io};
 use zeroize::Zeroizing;
 
 use crate::{
-    clock::{boot_millis, monotonic_millis},
+    clock::monotonic_millis,
     ids::{Epoch, Origin, PoolId, SeatIndex, SlotIndex},
-    pool::{Bells, Holder, Pool, Reclaimed, Slot, pass_by, reclaim},
+    pool::{Bells, Holder, Pool, Reclaimed, pass_by, reclaim},
     region::{PoolGeometry, PoolParts, RegionError},
     roster::{Seat, SeatState, SeatWord},
     shared::Totals,
 };
 
-use super::{desk::unpoisoned, stock::Stock};
+use super::stock::Stock;
 
 impl Stock {
     /// Says that the plan of `generation` is in force: every worker has it, or will find it in its channel.
@@ -127,26 +127,6 @@ impl Stock {
             .iter()
             .map(|parts| self.region.pool_at(parts))
             .collect()
-    }
-
-    /// Mends what stopped or dead processes left half done, in every pool. To be called every now and then; an offer that is
-    /// open at two calls in a row was forgotten by its maker. Harmless at any time.
-    pub fn sweep(&self) {
-        let mut seen = unpoisoned(&self.open_offers);
-        let mut open = HashSet::new();
-        for parts in self.region.pools() {
-            let (id, pool) = (parts.id(), self.region.pool_at(&parts));
-            // A pause, or its end, of a supervisor that died half-way; a worker that held back what has more time meanwhile.
-            let terms = self.region.terms_at(&parts);
-            let is_lent = |slot: &Slot| terms.may_lend(slot.tenure(), boot_millis);
-            pool.hold_back(|slot| !is_lent(slot));
-            pool.let_go(is_lent);
-            // Tickets are never used twice in a pool: the same word is the same offer.
-            let found =
-                pool.sweep_offers(&*self.bells, |slot, word| seen.contains(&(id, slot, word)));
-            open.extend(found.into_iter().map(|(slot, word)| (id, slot, word)));
-        }
-        *seen = open;
     }
 
     /// Adds a pool, with no slot configured yet. `key` is any number to find it by, for a supervisor that takes over.

@@ -1,7 +1,6 @@
 //! The supervisor's half of a pool: it stocks slots with tokens, and says what may be lent, and until when.
 
 use std::{
-    collections::HashSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,13 +11,15 @@ use crate::{
     bells::BellBoard,
     clock::{boot_millis, monotonic_millis},
     ids::{Origin, PoolId, SlotIndex},
-    pool::{Bells, Holder, Pool, SlotWord},
+    pool::{Bells, Holder, Pool},
     region::{PoolParts, Region},
     shared::{
         Hopeless, Publication, Rest, Suspects, Terms, TokenWords, TooLong, publish_token,
         read_token,
     },
 };
+
+use super::offers::Sweeps;
 
 /// What a supervisor finds in a slot that another one stocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +46,7 @@ pub struct Stock {
     pub(super) region: Arc<Region>,
     pub(super) bells: Arc<BellBoard>,
     parts: PoolParts,
-    /// Offers that the last sweep saw, in any pool.
-    pub(super) open_offers: Arc<Mutex<HashSet<(PoolId, usize, SlotWord)>>>,
+    pub(super) sweeps: Arc<Mutex<Sweeps>>,
 }
 
 impl Stock {
@@ -57,7 +57,7 @@ impl Stock {
             parts: *region.default_pool(),
             region,
             bells: Arc::new(bells),
-            open_offers: Arc::default(),
+            sweeps: Arc::default(),
         }
     }
 
@@ -72,7 +72,7 @@ impl Stock {
             region: Arc::clone(&self.region),
             bells: Arc::clone(&self.bells),
             parts,
-            open_offers: Arc::clone(&self.open_offers),
+            sweeps: Arc::clone(&self.sweeps),
         }
     }
 

@@ -8,6 +8,29 @@ use crate::ids::SlotIndex;
 use super::{Pool, Slot, dispatch::Bells};
 
 impl Pool<'_> {
+    /// Holds back what is not lent, and lets go what is held back and lent.
+    pub(crate) fn settle_holds(&self, is_lent: impl Fn(&Slot) -> bool) {
+        for (index, slot) in self.slots.iter().enumerate() {
+            // The peek spares a write to each slot at each sweep.
+            match (slot.word().held_back, is_lent(slot)) {
+                (false, false) => self.hold_one_back(slot, index),
+                (true, true) => self.let_one_go(slot, index),
+                _ => {}
+            }
+        }
+    }
+
+    fn hold_one_back(&self, slot: &Slot, index: usize) {
+        slot.hold_back();
+        self.bitmap.clear(SlotIndex::new(index));
+    }
+
+    fn let_one_go(&self, slot: &Slot, index: usize) {
+        if slot.let_go() {
+            self.bitmap.set(SlotIndex::new(index));
+        }
+    }
+
     /// Lends nothing from now on. What is on offer is not taken up any more. Can be cut off and done again.
     pub fn pause(&self) {
         self.hold_back(|_| true);
@@ -16,10 +39,8 @@ impl Pool<'_> {
     /// The same for the slots that are `to_be_held`.
     pub fn hold_back(&self, to_be_held: impl Fn(&Slot) -> bool) {
         for (index, slot) in self.slots.iter().enumerate() {
-            // The peek spares a write to each slot at each sweep.
             if to_be_held(slot) && !slot.word().held_back {
-                slot.hold_back();
-                self.bitmap.clear(SlotIndex::new(index));
+                self.hold_one_back(slot, index);
             }
         }
     }
@@ -33,9 +54,8 @@ impl Pool<'_> {
     /// Lends those again that are `to_be_lent`; whoever calls serves the line then.
     pub(crate) fn let_go(&self, to_be_lent: impl Fn(&Slot) -> bool) {
         for (index, slot) in self.slots.iter().enumerate() {
-            // The peek spares a write to each slot at each sweep.
-            if slot.word().held_back && to_be_lent(slot) && slot.let_go() {
-                self.bitmap.set(SlotIndex::new(index));
+            if slot.word().held_back && to_be_lent(slot) {
+                self.let_one_go(slot, index);
             }
         }
     }

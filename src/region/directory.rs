@@ -11,7 +11,7 @@
 //! elements have another size, makes the region unreadable to it. Only the supervisor in charge writes.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     marker::PhantomData,
     sync::atomic::Ordering::{Acquire, Relaxed, Release},
 };
@@ -218,6 +218,15 @@ impl<'a> Directory<'a> {
     pub(super) fn of_pool(self, pool: PoolId) -> impl Iterator<Item = Entry> + 'a {
         self.entries()
             .filter(move |entry| entry.is_of_a_pool() && entry.pool == pool)
+    }
+
+    /// The sections of all pools, pool by pool.
+    pub(super) fn by_pool(self) -> BTreeMap<PoolId, Vec<Entry>> {
+        let mut pools: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for entry in self.entries().filter(Entry::is_of_a_pool) {
+            pools.entry(entry.pool).or_default().push(entry);
+        }
+        pools
     }
 
     /// Strikes the sections of `pool` out: their room is free. The one by which a pool counts goes first.

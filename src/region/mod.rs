@@ -194,7 +194,10 @@ impl Region {
         let directory = directory_of(&mapping);
         directory.check(bytes)?;
         let parts = Parts::find(directory)?;
-        let default = PoolParts::find(directory, PoolId::DEFAULT, parts.seats.count())?;
+        let default = {
+            let sections: Vec<_> = directory.of_pool(PoolId::DEFAULT).collect();
+            PoolParts::find(&sections, PoolId::DEFAULT, parts.seats.count())?
+        };
         Ok(Self {
             file,
             mapping,

@@ -37,26 +37,24 @@ impl Region {
     /// Where the parts of pool `id` lie; `None`: there is no such pool, or none that this version can use.
     #[must_use]
     pub fn find_pool(&self, id: PoolId) -> Option<PoolParts> {
-        let seats = self.parts.seats.count();
-        let parts = PoolParts::find(self.directory(), id, seats).ok()?;
+        let sections: Vec<_> = self.directory().of_pool(id).collect();
+        self.parts_of(id, &sections)
+    }
+
+    fn parts_of(&self, id: PoolId, sections: &[Entry]) -> Option<PoolParts> {
+        let parts = PoolParts::find(sections, id, self.parts.seats.count()).ok()?;
         // What was added after the region was opened has not been checked yet.
-        let lies_within = |entry: Entry| entry.end().is_some_and(|end| end <= self.bytes);
-        let mut sections = self.directory().entries().filter(|entry| entry.pool == id);
-        sections.all(lies_within).then_some(parts)
+        let lies_within = |entry: &Entry| entry.end().is_some_and(|end| end <= self.bytes);
+        sections.iter().all(lies_within).then_some(parts)
     }
 
     /// All pools, the default one first.
     #[must_use]
     pub fn pools(&self) -> Vec<PoolParts> {
-        let counted = self
-            .directory()
-            .entries()
-            .filter(|entry| entry.kind == Kind::PoolWords as u16);
-        let mut pools: Vec<_> = counted
-            .filter_map(|entry| self.find_pool(entry.pool))
-            .collect();
-        pools.sort_unstable_by_key(PoolParts::id);
+        let pools = self.directory().by_pool().into_iter();
         pools
+            .filter_map(|(id, sections)| self.parts_of(id, &sections))
+            .collect()
     }
 
     /// Adds a pool; only the supervisor may. `key` is any number to find it by, for a supervisor that takes over.
@@ -74,7 +72,8 @@ impl Region {
             return Err(full);
         };
         lay_out_pool(self.directory(), id, key, geometry, seats).ok_or(full)?;
-        PoolParts::find(self.directory(), id, seats)
+        let sections: Vec<_> = self.directory().of_pool(id).collect();
+        PoolParts::find(&sections, id, seats)
     }
 
     /// A number that no pool has, and that has not been given for as long as can be.

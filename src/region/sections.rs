@@ -113,9 +113,8 @@ impl PoolGeometry {
 }
 
 /// Where `kind` of `pool` lies, whose elements are `T`.
-fn span<T>(directory: Directory<'_>, kind: Kind, pool: PoolId) -> Result<Span<T>, RegionError> {
-    let entry = directory.find(kind, pool);
-    optional_span(entry)?.ok_or(RegionError::Damaged {
+fn span<T>(sections: &[Entry], kind: Kind) -> Result<Span<T>, RegionError> {
+    optional_span(section(sections, kind))?.ok_or(RegionError::Damaged {
         what: "section of a kind that must be there",
         found: 0,
         expected: kind as u64,
@@ -123,13 +122,16 @@ fn span<T>(directory: Directory<'_>, kind: Kind, pool: PoolId) -> Result<Span<T>
 }
 
 /// The same, where it may be missing: then it has no elements.
-fn span_or_none<T>(
-    directory: Directory<'_>,
-    kind: Kind,
-    pool: PoolId,
-) -> Result<Span<T>, RegionError> {
-    let span = optional_span(directory.find(kind, pool))?;
+fn span_or_none<T>(sections: &[Entry], kind: Kind) -> Result<Span<T>, RegionError> {
+    let span = optional_span(section(sections, kind))?;
     Ok(span.unwrap_or_else(|| Span::new(0, 0)))
+}
+
+fn section(sections: &[Entry], kind: Kind) -> Option<Entry> {
+    sections
+        .iter()
+        .find(|entry| entry.kind == kind as u16)
+        .copied()
 }
 
 pub(super) fn optional_span<T>(entry: Option<Entry>) -> Result<Option<Span<T>>, RegionError> {
@@ -184,13 +186,16 @@ impl Parts {
 
     /// Those that `directory` names.
     pub(super) fn find(directory: Directory<'_>) -> Result<Self, RegionError> {
-        let none = PoolId::DEFAULT;
+        let sections: Vec<_> = directory
+            .entries()
+            .filter(|entry| !entry.is_of_a_pool())
+            .collect();
         let parts = Self {
-            shared: span(directory, Kind::Shared, none)?,
-            seats: span(directory, Kind::Seats, none)?,
-            counters: span(directory, Kind::Counters, none)?,
-            history: span(directory, Kind::History, none)?,
-            clients: span(directory, Kind::Clients, none)?,
+            shared: span(&sections, Kind::Shared)?,
+            seats: span(&sections, Kind::Seats)?,
+            counters: span(&sections, Kind::Counters)?,
+            history: span(&sections, Kind::History)?,
+            clients: span(&sections, Kind::Clients)?,
         };
         must_be("shared words", parts.shared.count(), 1)?;
         must_be("counters", parts.counters.count(), parts.seats.count())?;
@@ -252,28 +257,22 @@ impl PoolParts {
         }
     }
 
-    /// Those that `directory` names for pool `id`; sizes that do not belong together are refused.
-    pub(super) fn find(
-        directory: Directory<'_>,
-        id: PoolId,
-        seats: usize,
-    ) -> Result<Self, RegionError> {
+    /// Those of pool `id`, whose `sections` they are; sizes that do not belong together are refused.
+    pub(super) fn find(sections: &[Entry], id: PoolId, seats: usize) -> Result<Self, RegionError> {
         let parts = Self {
             id,
-            key: directory
-                .find(Kind::PoolWords, id)
-                .map_or(0, |entry| entry.key),
-            words: span(directory, Kind::PoolWords, id)?,
-            slots: span(directory, Kind::Slots, id)?,
-            bitmap: span(directory, Kind::Bitmap, id)?,
-            lines: span(directory, Kind::Lines, id)?,
-            places: span(directory, Kind::Places, id)?,
+            key: section(sections, Kind::PoolWords).map_or(0, |entry| entry.key),
+            words: span(sections, Kind::PoolWords)?,
+            slots: span(sections, Kind::Slots)?,
+            bitmap: span(sections, Kind::Bitmap)?,
+            lines: span(sections, Kind::Lines)?,
+            places: span(sections, Kind::Places)?,
             window: 0,
-            line_seats: span(directory, Kind::LineSeats, id)?,
-            tokens: span_or_none(directory, Kind::Tokens, id)?,
-            token_bytes: span_or_none(directory, Kind::TokenBytes, id)?,
-            seats: span_or_none(directory, Kind::PoolSeats, id)?,
-            logins: span_or_none(directory, Kind::PoolLogins, id)?,
+            line_seats: span(sections, Kind::LineSeats)?,
+            tokens: span_or_none(sections, Kind::Tokens)?,
+            token_bytes: span_or_none(sections, Kind::TokenBytes)?,
+            seats: span_or_none(sections, Kind::PoolSeats)?,
+            logins: span_or_none(sections, Kind::PoolLogins)?,
             token_words: 0,
         };
         let slots = parts.slots.count();

@@ -38,6 +38,8 @@ use start::Started;
 
 /// How often the heartbeats are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// Slots that are looked at in a tick, so that many limits cost no more than one: a fraction of a millisecond.
+const SWEPT_AT_ONCE: usize = 16 * 1024;
 /// What a worker may take, beyond its time to drain, to end by itself.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
 
@@ -312,7 +314,7 @@ impl Fleet {
             self.replace_next(now);
             self.answer_if_settled();
         }
-        self.stock.sweep();
+        self.stock.sweep_some(SWEPT_AT_ONCE);
     }
 
     fn order_out(&mut self, worker: Worker, now: Instant) {

@@ -4,7 +4,7 @@
 
 #![allow(
     dead_code,
-    reason = "every test file is a crate of its own and uses its own part of the harness"
+    reason = "each test program is a crate of its own and uses its own part of the harness"
 )]
 
 use std::{
@@ -33,7 +33,7 @@ pub(crate) mod upstream;
 /// How long a condition may take to come true before the test fails. It is no measure of speed: it is long
 /// enough for a machine with much else to do, and `TPP_TEST_PATIENCE_SECONDS` makes it longer.
 pub(crate) fn patience() -> Duration {
-    seconds_from("TPP_TEST_PATIENCE_SECONDS", 30)
+    seconds_from("TPP_TEST_PATIENCE_SECONDS", 60)
 }
 
 /// A duration that a person may lengthen through the environment.

@@ -25,6 +25,7 @@ use crate::{
     access_log::AccessLog,
     clock::Clock,
     door::{
+        churn::Churn,
         gates::{Gate, Gates},
         limit::{Limit, MOST_HANDSHAKES, Place},
     },
@@ -78,6 +79,8 @@ pub(crate) struct Worker {
     /// Requests that try another backend.
     pub(crate) retries: Retries,
     connections: AtomicUsize,
+    /// Of connections.
+    pub(crate) churn: Churn,
     emptied: Notify,
     /// Who is let in.
     pub(crate) limit: Limit,
@@ -124,6 +127,7 @@ impl Worker {
             stop_told: Notify::new(),
             retries: Retries::default(),
             connections: AtomicUsize::new(0),
+            churn: Churn::default(),
             emptied: Notify::new(),
             limit,
             gates: Mutex::new(None),
@@ -316,6 +320,7 @@ impl Worker {
         let counters = self.counters();
         counters.connections_closed.add(1);
         counters.connection_duration.observe(life);
+        self.churn.note_end(self.clock.now());
         if self.connections.fetch_sub(1, Relaxed) == 1 {
             self.emptied.notify_one();
         }

@@ -121,3 +121,37 @@ fn the_sweep_mends_what_a_dead_process_left_half_done() {
     fixture.stock.sweep();
     assert!(fixture.desks[0].try_lease().is_some());
 }
+
+#[test]
+fn sweeps_of_a_part_come_to_every_pool_in_turn() {
+    let fixture = Fixture::new(1, 2);
+    let limits = [1, 2].map(|key| fixture.stock.add_limit(key, 4).unwrap());
+    let stocks = [&fixture.stock, &limits[0], &limits[1]];
+    // A supervisor died between holding slots back and saying so.
+    let hold_back = || {
+        for stock in stocks {
+            stock.pool().slots[0].hold_back();
+        }
+    };
+    let held_back = || {
+        stocks
+            .map(|stock| u32::from(stock.pool().slots[0].word().held_back))
+            .iter()
+            .sum::<u32>()
+    };
+    hold_back();
+    for left in [2, 1, 0] {
+        fixture.stock.sweep_some(1);
+        assert_eq!(held_back(), left);
+    }
+    // More than one pool's slots: the default pool has two.
+    hold_back();
+    fixture.stock.sweep_some(3);
+    assert_eq!(held_back(), 1);
+    fixture.stock.sweep_some(usize::MAX);
+    assert_eq!(held_back(), 0);
+    // Where the turn was stays good when its pool goes.
+    fixture.stock.sweep_some(1);
+    fixture.stock.remove_pool(limits[0].pool_id(), 0).unwrap();
+    fixture.stock.sweep_some(1);
+}

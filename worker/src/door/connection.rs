@@ -11,6 +11,7 @@ use crate::{
     clock::due,
     gateway::stamp::check_hops,
     gateway::{client::Client, exchange, flight::Next, journal, notes::Notes, record},
+    http1::body::Body,
     http1::line,
     http1::request::{self, Request},
     http2::lane::Lane,
@@ -51,7 +52,7 @@ async fn serve_requests(connection: &mut Connection) {
         journal::end(&mut connection.client, Some(&connection.head), "complete");
         match next {
             Next::Request => is_first = false,
-            Next::End => return connection.end().await,
+            Next::End => return connection.end_after(&request).await,
             Next::Drop => return,
             Next::Reset => return connection.client.wire.reset_at_close(),
         }
@@ -269,6 +270,17 @@ impl Connection {
         let said = client.say(reply, None, true).await;
         journal::end(client, None, "client_gone");
         if said.is_ok() {
+            self.end().await;
+        }
+    }
+
+    /// Ends the connection after its last answer. A client that said it asks no more, and sent no body, has nothing under way that
+    /// a close could cross: it is not waited for.
+    async fn end_after(&mut self, request: &Request) {
+        // First: a client that sees the end may come back at once.
+        self.client.held = None;
+        let is_last = !request.keep_alive && request.body == Body::EMPTY;
+        if !(is_last && self.client.wire.may_close_at_once()) {
             self.end().await;
         }
     }

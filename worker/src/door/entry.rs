@@ -24,7 +24,7 @@ use crate::{
 /// The alert `unrecognized_name`, fatal, as a record (RFC 6066, 3): rustls has no word for it before a handshake has settings.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
-/// A connection that was accepted, from `address`, which has its place.
+/// A connection that was accepted, from `address`, which has its place. It does not block.
 pub(crate) struct Newcomer {
     pub(crate) tcp: std::net::TcpStream,
     pub(crate) address: SocketAddr,
@@ -42,7 +42,6 @@ impl Newcomer {
             address,
             place,
         } = self;
-        tcp.set_nonblocking(true)?;
         let tcp = TcpStream::from_std(tcp)?;
         Ok(Box::new(wrapped(tcp, address, place)))
     }
@@ -71,7 +70,6 @@ impl Newcomer {
             mut address,
             mut place,
         } = self;
-        tcp.set_nonblocking(true)?;
         let mut tcp = TcpStream::from_std(tcp)?;
         if gate.proxy_protocol {
             if !worker.trusts(address.ip()) {

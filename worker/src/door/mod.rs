@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 mod challenges;
+pub(crate) mod churn;
 pub(crate) mod connection;
 pub(crate) mod entry;
 pub(crate) mod gates;

@@ -333,3 +333,26 @@ async fn an_idle_connection_is_a_small_task() {
     let bytes = std::mem::size_of_val(&task);
     assert!(bytes < 4096, "{bytes} bytes for each connection");
 }
+
+#[tokio::test]
+async fn who_asks_to_close_and_sends_no_more_is_not_waited_for() {
+    let stage = Stage::new(1, |_| {}).await;
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nsaid";
+    let get = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let old = "GET / HTTP/1.0\r\nHost: a\r\n\r\n";
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx";
+    let more = format!("{get}GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    // What it sends behind a body, or a last request, would reset the connection under the answer.
+    for (request, is_waited_for) in [(get, 0), (old, 0), (post, 1), (more.as_str(), 1)] {
+        let mut client = stage.client().await;
+        let mut upstream = stage.asked(&mut client, request).await;
+        upstream.send(answer).await;
+        let said = client.rest().await;
+        assert!(said.ends_with("said"), "{request}: {said}");
+        // The end was all that the worker had to do: it is through with it before anybody can have seen it.
+        assert_eq!(stage.worker.connections(), is_waited_for, "{request}");
+        assert_eq!(stage.census().in_use, 0, "{request}");
+        drop(client);
+        until("the last one is gone", || stage.worker.connections() == 0).await;
+    }
+}

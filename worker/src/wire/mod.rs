@@ -153,6 +153,13 @@ impl Wire {
         poll_fn(|cx| self.poll_end(cx)).await
     }
 
+    /// Whether closing it now takes nothing from the peer: all is sent, no more has come, and the bare stream's close is an orderly
+    /// end. Costs no system call unless something happened.
+    pub(crate) fn may_close_at_once(&mut self) -> bool {
+        let is_bare = self.stream.as_any().is::<Tcp>();
+        is_bare && !self.has_unsent() && (self.is_quiet() || self.ended && self.inbox.is_empty())
+    }
+
     /// Whether the peer, having ended its side, broke the connection off altogether. Costs a system call.
     pub(crate) fn is_broken(&self) -> bool {
         self.tcp().is_some_and(Tcp::is_broken)
