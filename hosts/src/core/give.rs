@@ -58,7 +58,7 @@ impl Core {
                 .map(|peer| peer.beat.free)
                 .sum::<u32>();
         let reserve = (standing.mine.iter().sum::<u32>() / 10).max(1);
-        let mut spare = idle.saturating_sub(reserve);
+        let mut left = idle;
         let mut needy: Vec<&Peer> = standing
             .peers
             .iter()
@@ -68,8 +68,11 @@ impl Core {
         for peer in needy {
             let part =
                 (u64::from(peer.needs()) * u64::from(idle)).div_ceil(u64::from(everywhere.max(1)));
-            let count = u32::try_from(part).unwrap_or(u32::MAX).min(spare);
-            spare -= self.give_some(standing, peer, Reason::Idle, count, now, orders);
+            // Whoever waits where there is nothing at all comes before those who may come here.
+            let kept = if peer.has == 0 { 0 } else { reserve };
+            let most = left.saturating_sub(kept);
+            let count = u32::try_from(part).unwrap_or(u32::MAX).min(most);
+            left -= self.give_some(standing, peer, Reason::Idle, count, now, orders);
         }
     }
 

@@ -349,6 +349,17 @@ fn a_store_that_was_restored_is_left_alone_until_an_operator_adopts_it() {
 }
 
 #[test]
+fn the_last_idle_session_goes_where_somebody_waits_and_nothing_is() {
+    let mut world = started(3, 1);
+    let without = (0..3).find(|host| world.lent_at(*host) == 0);
+    let without = without.expect("two sessions for three hosts");
+    world.hosts[without].waiting = 1;
+    world.pass(10, SECOND);
+    assert_eq!((world.lent_at(without), world.lent()), (1, 2));
+    right(&world);
+}
+
+#[test]
 fn an_operator_gives_and_releases() {
     let mut world = started(2, 10);
     let command = |world: &mut World, command: Command| {
