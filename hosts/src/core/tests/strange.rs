@@ -100,6 +100,8 @@ fn a_host_whose_life_ended_while_a_gift_was_unsettled_is_in_again() {
         }
     }
     assert!(cut && world.lent() == 0);
+    // Nobody asks for another gift.
+    crowd(&mut world, 1, false);
     apply(&mut world, Action::Hear(giver));
     world.settle();
     world.pass(10, STEP);
