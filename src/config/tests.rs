@@ -83,6 +83,7 @@ fn is_optional(key: &Key) -> bool {
         "tls",
         "certificates",
         "acme",
+        "hosts",
         "http2",
     ];
     let table = key.section().split('.').next();
@@ -155,7 +156,9 @@ fn what_the_example_comments_out_is_good_too() {
     let mut of_other_providers = false;
     for line in EXAMPLE.lines() {
         let good = |rest: &&str| {
-            let is_there = rest.starts_with("cert_file") || rest.starts_with("key_file");
+            let is_there = ["cert_file", "key_file", "password_file = \"etcd-password\""]
+                .iter()
+                .any(|file| rest.starts_with(file));
             rest.starts_with('[')
                 || rest.contains(" = ") && (is_there || !rest.contains("_file = "))
         };
@@ -177,6 +180,7 @@ fn what_the_example_comments_out_is_good_too() {
     let write = |name, text| std::fs::write(directory.path().join(name), text).unwrap();
     write("example.pem", made.cert.pem());
     write("example.key", made.signing_key.serialize_pem());
+    write("etcd-password", "secret\n".to_owned());
     let (name, base) = (Path::new("tpp.toml"), directory.path());
     let config = super::parse(&uncommented, name, Format::Toml, base, &none).unwrap();
     assert_eq!(config.front.certificates[0].files.name, "example");

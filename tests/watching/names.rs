@@ -6,7 +6,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{
-    common::{proxy::Proxy, within_patience},
+    common::{proxy::Proxy, settings::Settings, within_patience},
     scene::{BOARD, RULES, Scene},
 };
 
@@ -56,10 +56,17 @@ fn every_metric_that_the_rules_and_the_board_name_is_served() {
         used.extend(names);
     }
     let scene = Scene::start();
+    // One of many hosts, though it meets nobody.
+    let host = Settings::in_front_of(&scene.upstream)
+        .accounts(&scene.upstream, 1)
+        .set("hosts.endpoints", "[\"http://127.0.0.1:1\"]")
+        .set("hosts.cluster", "\"test\"")
+        .set("hosts.name", "\"one\"");
+    let host = Proxy::start_without_tokens(&host);
     let mut missing = used.clone();
     // Some are there only once a scrape has seen a request's end.
     let _ = within_patience(|| {
-        for proxy in [&scene.plain, &scene.gateway] {
+        for proxy in [&scene.plain, &scene.gateway, &host] {
             let served = served(proxy);
             missing.retain(|name| !served.contains(name));
         }

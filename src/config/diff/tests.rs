@@ -91,6 +91,15 @@ fn another(path: &str) -> &'static str {
         "acme.eab_kid" => "\"other\"",
         "acme.eab_hmac_key" => "\"b3RoZXI\"",
         "acme.eab_hmac_key_file" => "\"tests/fixtures/config/files/password\"",
+        "hosts.endpoints" => "[\"https://other\"]",
+        "hosts.cluster" | "hosts.name" | "hosts.upstream_id" | "hosts.username" => "\"other\"",
+        "hosts.prefix" => "\"/other/\"",
+        "hosts.ca_file" | "hosts.cert_file" | "hosts.key_file" => {
+            "\"tests/fixtures/config/files/ca.pem\""
+        }
+        "hosts.password_file" => "\"tests/fixtures/config/files/otlp-headers\"",
+        "hosts.home_takeover_seconds" => "77",
+        "hosts.takeover" => "\"expire\"",
         "tls.min_version" => "\"1.3\"",
         "http2.lease" => "\"connection\"",
         "telemetry.log_format" => "\"json\"",
@@ -133,16 +142,26 @@ fn with(key: Option<&Key>) -> Config {
     if key.is_none_or(|key| key.path != "api.listen") {
         *sections.entry("api").or_default() += "listen = \"unix:/api\"\n";
     }
-    let acme = sections.entry("acme").or_default();
     let together = [
-        ("accept_terms", "true"),
-        ("eab_kid", "\"k\""),
-        ("eab_hmac_key", "\"c2VjcmV0\""),
+        ("acme", "accept_terms", "true"),
+        ("acme", "eab_kid", "\"k\""),
+        ("acme", "eab_hmac_key", "\"c2VjcmV0\""),
+        ("hosts", "endpoints", "[\"https://e\"]"),
+        ("hosts", "cluster", "\"c\""),
+        ("hosts", "cert_file", "\"c.pem\""),
+        ("hosts", "key_file", "\"k.pem\""),
+        ("hosts", "username", "\"u\""),
+        (
+            "hosts",
+            "password_file",
+            "\"tests/fixtures/config/files/password\"",
+        ),
     ];
-    for (name, value) in together {
+    for (section, name, value) in together {
+        let lines = sections.entry(section).or_default();
         // Its file stands for the key.
-        if !acme.starts_with(name) {
-            *acme += &format!("{name} = {value}\n");
+        if !lines.starts_with(name) {
+            *lines += &format!("{name} = {value}\n");
         }
     }
     let sections = sections
