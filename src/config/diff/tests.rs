@@ -91,6 +91,20 @@ fn another(path: &str) -> &'static str {
         "acme.eab_kid" => "\"other\"",
         "acme.eab_hmac_key" => "\"b3RoZXI\"",
         "acme.eab_hmac_key_file" => "\"tests/fixtures/config/files/password\"",
+        "tls.min_version" => "\"1.3\"",
+        "http2.lease" => "\"connection\"",
+        "telemetry.log_format" => "\"json\"",
+        "telemetry.otlp_protocol" => "\"grpc\"",
+        "telemetry.otlp_ca_file" => "\"tests/fixtures/config/files/ca.pem\"",
+        "telemetry.otlp_headers" => "\"api-key=other\"",
+        "telemetry.otlp_headers_file" => "\"tests/fixtures/config/files/otlp-headers\"",
+        "telemetry.otlp_endpoint" => "\"http://other\"",
+        path => another_of_hosts(path),
+    }
+}
+
+fn another_of_hosts(path: &str) -> &'static str {
+    match path {
         "hosts.endpoints" => "[\"https://other\"]",
         "hosts.cluster" | "hosts.name" | "hosts.upstream_id" | "hosts.username" => "\"other\"",
         "hosts.prefix" => "\"/other/\"",
@@ -100,22 +114,18 @@ fn another(path: &str) -> &'static str {
         "hosts.password_file" => "\"tests/fixtures/config/files/otlp-headers\"",
         "hosts.home_takeover_seconds" => "77",
         "hosts.takeover" => "\"expire\"",
-        "tls.min_version" => "\"1.3\"",
-        "http2.lease" => "\"connection\"",
-        "telemetry.log_format" => "\"json\"",
-        "telemetry.otlp_protocol" => "\"grpc\"",
-        "telemetry.otlp_ca_file" => "\"tests/fixtures/config/files/ca.pem\"",
-        "telemetry.otlp_headers" => "\"api-key=other\"",
-        "telemetry.otlp_headers_file" => "\"tests/fixtures/config/files/otlp-headers\"",
-        "telemetry.otlp_endpoint" => "\"http://other\"",
-        path => match section::keys()
-            .find(|key| key.path == path)
-            .map(|key| key.default)
-        {
-            Some(Default::Flag(true)) => "false",
-            Some(Default::Flag(false)) => "true",
-            _ => "17",
-        },
+        path => another_of_its_kind(path),
+    }
+}
+
+fn another_of_its_kind(path: &str) -> &'static str {
+    match section::keys()
+        .find(|key| key.path == path)
+        .map(|key| key.default)
+    {
+        Some(Default::Flag(true)) => "false",
+        Some(Default::Flag(false)) => "true",
+        _ => "17",
     }
 }
 
