@@ -350,12 +350,19 @@ fn a_store_that_was_restored_is_left_alone_until_an_operator_adopts_it() {
 
 #[test]
 fn the_last_idle_session_goes_where_somebody_waits_and_nothing_is() {
-    let mut world = started(3, 1);
-    let without = (0..3).find(|host| world.lent_at(*host) == 0);
-    let without = without.expect("two sessions for three hosts");
+    let hosts = [0, 1].map(|index| Host::new(index, settings(index, 1, 1), Rules::KEPT, 4));
+    let mut world = World::new(hosts.into(), 1, 1);
+    world.start(0);
+    world.settle();
+    world.pass(2, SECOND);
+    world.start(1);
+    world.settle();
+    world.pass(20, SECOND);
+    let without = usize::from(world.lent_at(0) == 1);
+    assert_eq!((world.lent(), world.lent_at(without)), (1, 0));
     world.hosts[without].waiting = 1;
     world.pass(10, SECOND);
-    assert_eq!((world.lent_at(without), world.lent()), (1, 2));
+    assert_eq!((world.lent(), world.lent_at(without)), (1, 1));
     right(&world);
 }
 
