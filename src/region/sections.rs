@@ -112,7 +112,7 @@ impl PoolGeometry {
     }
 }
 
-/// Where `kind` of `pool` lies, whose elements are `T`.
+/// Where the section of `kind` lies, whose elements are `T`.
 fn span<T>(sections: &[Entry], kind: Kind) -> Result<Span<T>, RegionError> {
     optional_span(section(sections, kind))?.ok_or(RegionError::Damaged {
         what: "section of a kind that must be there",
