@@ -17,6 +17,7 @@ pub(crate) mod built;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod dice;
+pub(crate) mod etcd;
 pub(crate) mod http;
 pub(crate) mod journal;
 pub(crate) mod load;

@@ -2,7 +2,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod etcd;
 mod faults;
 mod outside;
 
@@ -12,10 +11,9 @@ use nix::sys::signal::Signal;
 use tpp::control::HostsStatus;
 
 use common::{
-    load::all_at_once, message::Request, proxy::Proxy, settings::Settings, upstream::Upstream,
-    wait_until,
+    etcd::Etcd, load::all_at_once, message::Request, proxy::Proxy, settings::Settings,
+    upstream::Upstream, wait_until,
 };
-use etcd::Etcd;
 
 /// Sessions that the account allows.
 const SESSIONS: u64 = 4;

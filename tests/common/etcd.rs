@@ -10,7 +10,7 @@ use std::{
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::common::{processes, wait_until};
+use super::{processes, wait_until};
 
 /// One that runs. Dropping it ends it.
 pub(crate) struct Etcd {
