@@ -1,6 +1,6 @@
 //! Where a request goes: a backend, and a connection to it, kept or new.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tpp::{
     config::{Affinity, Balance},
@@ -25,7 +25,7 @@ use crate::{
     message::reply::Reply,
     upstream::{Link, Upstream, transport::Unreachable},
     view::{member::Member, site::Group},
-    wire::attend::{AtEnd, attend},
+    wire::attend::{AtEnd, Interrupt, attend},
 };
 
 /// A connection to a backend for the next attempt.
@@ -186,8 +186,8 @@ async fn connect(
     let now = client.worker.clock.now();
     let dial = client.settings.upstream.connect_timeout;
     // The connect has limits of its own.
-    let limit: Option<Duration> = None;
-    attend(
+    let limit = client.bounded(None);
+    let connected = attend(
         &client.worker,
         &client.timer,
         &mut client.wire,
@@ -196,6 +196,12 @@ async fn connect(
         // Boxed, so that a connection that is made but once does not take its room in every task.
         Box::pin(upstream.connect(origin, dial, now)),
     )
-    .await
-    .map_err(Failure::from)
+    .await;
+    connected.map_err(|interrupt| match interrupt {
+        Interrupt::Late => {
+            let held = client.give_up_hold();
+            held.map_or_else(|| Failure::from(interrupt), Failure::Reply)
+        }
+        Interrupt::Gone | Interrupt::Cut => Failure::from(interrupt),
+    })
 }

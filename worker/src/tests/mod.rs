@@ -7,6 +7,7 @@ mod crowd;
 mod faults;
 mod framing;
 mod guards;
+mod holds;
 mod hosts;
 mod http2;
 mod http2_abuse;
