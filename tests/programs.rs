@@ -43,6 +43,7 @@ mod reload;
 mod request_mode;
 mod signals;
 mod silent_network;
+mod standstill;
 mod startup;
 mod startup_errors;
 mod stop;
