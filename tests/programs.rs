@@ -50,6 +50,7 @@ mod stop;
 mod streams;
 mod succession;
 mod systemd;
+mod taken_back;
 mod tenures;
 mod tls;
 mod top;
