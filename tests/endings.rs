@@ -103,8 +103,8 @@ fn in_mid_head(upstream: &Upstream, proxy: &Proxy) -> Client {
 fn who_ends_no_head_loses_his_token() {
     let (upstream, proxy) = one_token(|settings| settings.set("client.head_timeout_seconds", 1));
     let mut slow = in_mid_head(&upstream, &proxy);
-    the_next_is_served(&upstream, &proxy);
     assert_eq!(slow.read_answer().status, 408);
+    the_next_is_served(&upstream, &proxy);
     assert_ended(&proxy, "client_head", 1.0);
     upstream.assert_clean();
 }
@@ -120,8 +120,8 @@ fn who_ends_no_head_is_cut_when_the_token_was_held_for_long_enough() {
             .set("lease.max_hold_grace_seconds", 0)
     });
     let mut slow = in_mid_head(&upstream, &proxy);
-    the_next_is_served(&upstream, &proxy);
     assert_eq!(slow.read_answer().status, 408);
+    the_next_is_served(&upstream, &proxy);
     assert_ended(&proxy, "hold", 1.0);
     upstream.assert_clean();
 }
