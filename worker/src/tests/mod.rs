@@ -11,6 +11,7 @@ mod hosts;
 mod http2;
 mod http2_abuse;
 mod http2_tls;
+mod http2_turned_away;
 mod http2_upstream;
 mod keys;
 mod leases;
