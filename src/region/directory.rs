@@ -133,6 +133,12 @@ pub(super) fn grain_of(kind: u16) -> usize {
     } else {
         PAGE
     }
+
+    /// Whether it ends within a region of `bytes` bytes. What was added after a region was opened has not been checked with
+    /// its directory.
+    pub(super) fn lies_within(&self, bytes: usize) -> bool {
+        self.end().is_some_and(|end| end <= bytes)
+    }
 }
 
 /// A view of the directory's words.
@@ -233,9 +239,10 @@ impl<'a> Directory<'a> {
     }
 
     /// The sections of `pool`.
-    pub(super) fn of_pool(self, pool: PoolId) -> impl Iterator<Item = Entry> + 'a {
+    pub(super) fn of_pool(self, pool: PoolId) -> Vec<Entry> {
         self.entries()
-            .filter(move |entry| entry.is_of_a_pool() && entry.pool == pool)
+            .filter(|entry| entry.is_of_a_pool() && entry.pool == pool)
+            .collect()
     }
 
     /// The sections of all pools, pool by pool.

@@ -12,7 +12,7 @@ use tokio::{
 use tpp::{lending::WorkerSettings, shared::WaitEnd};
 
 use super::{
-    http2::{Client, STREAMS, connection},
+    http2_client::{Client, STREAMS, connection},
     play::{Stage, soon, until},
 };
 
