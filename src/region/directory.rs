@@ -124,6 +124,12 @@ impl Entry {
             .and_then(|bytes| self.offset.checked_add(bytes))
             .and_then(|end| end.checked_next_multiple_of(self.grain()))
     }
+
+    /// Whether it ends within a region of `bytes` bytes. What was added after a region was opened has not been checked with
+    /// its directory.
+    pub(super) fn lies_within(&self, bytes: usize) -> bool {
+        self.end().is_some_and(|end| end <= bytes)
+    }
 }
 
 /// What the begin of a section of that kind is a multiple of, bytes. Tokens lie on pages of their own, which are locked into memory.
@@ -132,12 +138,6 @@ pub(super) fn grain_of(kind: u16) -> usize {
         GRAIN
     } else {
         PAGE
-    }
-
-    /// Whether it ends within a region of `bytes` bytes. What was added after a region was opened has not been checked with
-    /// its directory.
-    pub(super) fn lies_within(&self, bytes: usize) -> bool {
-        self.end().is_some_and(|end| end <= bytes)
     }
 }
 

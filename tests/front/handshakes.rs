@@ -128,7 +128,8 @@ fn many_who_say_nothing_hold_up_nobody() {
     let (scene, _) = Scene::new("", DEFAULT_HOST).certificate("one", &["a.test"]);
     // Longer than anything is waited for: none of them is let go for its time.
     let scene = scene.set("tls.handshake_timeout_seconds", 3600);
-    let proxy = scene.set("workers.count", 1).start();
+    let scene = scene.set("workers.count", 1);
+    let proxy = scene.start();
     let silent: Vec<_> = (0..400)
         .map(|_| dial(secure(&proxy)).expect("connect"))
         .collect();
