@@ -127,7 +127,7 @@ fn a_handshake_that_never_ends_is_let_go_and_disturbs_nobody() {
 fn many_who_say_nothing_hold_up_nobody() {
     let (scene, _) = Scene::new("", DEFAULT_HOST).certificate("one", &["a.test"]);
     // Longer than anything is waited for: none of them is let go for its time.
-    let scene = scene.set("tls.handshake_timeout_seconds", 3600);
+    let scene = scene.set("tls.handshake_timeout_seconds", 300);
     let scene = scene.set("workers.count", 1);
     let proxy = scene.start();
     let silent: Vec<_> = (0..400)

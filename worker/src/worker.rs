@@ -191,12 +191,9 @@ impl Worker {
 
     /// Resolves once a plan newer than `generation` is in hand.
     pub(crate) async fn plan_after(&self, generation: u64) {
+        let mut changes = self.generation.subscribe();
         // The sender is ours, and so lives.
-        let _ = self
-            .generation
-            .subscribe()
-            .wait_for(|now| *now > generation)
-            .await;
+        let _ = changes.wait_for(|now| *now > generation).await;
     }
 
     /// Asks the supervisor to resolve the upstream's name again: a few times a second at most, however many fail.
