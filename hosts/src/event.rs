@@ -71,6 +71,8 @@ pub enum Command {
         /// The silent host.
         name: String,
     },
+    /// `tppctl hosts drain --end`: after [`Event::Leave`] it stays, or is in again. What was given stays given.
+    Stay,
     /// `tppctl hosts adopt`: the store is another, or an older, and is right: begin anew in it. Only when no host lends from
     /// what the store knew before: all are drained, or `home_takeover` is over.
     Adopt,

@@ -188,6 +188,34 @@ fn whoever_leaves_gives_everything_away_once() {
 }
 
 #[test]
+fn whoever_stays_after_all_lends_nothing_that_a_late_leave_gives_away() {
+    let budget = Budget {
+        steps: 4,
+        faults: 1,
+        leaves: 2,
+        ..NOTHING
+    };
+    let dying = Budget {
+        deaths: 1,
+        steps: 3,
+        ..budget
+    };
+    let world = settled(&[4, 5], 2, Rules::KEPT);
+    holds("one of two leaves and stays", world, budget);
+    holds("the only one, and another comes", alone(Rules::KEPT), dying);
+}
+
+/// A host with its session; the other one has not begun.
+pub(super) fn alone(rules: Rules) -> World {
+    let mut world = World::small(&[4, 4], 1, rules);
+    world.start(0);
+    world.settle();
+    world.pass(3, STEP);
+    assert_eq!(world.lent_at(0), 1);
+    world
+}
+
+#[test]
 fn a_store_that_forgot_is_believed_by_nobody() {
     let mut world = settled(&[4, 5], 1, Rules::KEPT);
     world.backup = Some(world.store.clone());

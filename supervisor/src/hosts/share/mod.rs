@@ -178,8 +178,14 @@ impl Share {
     fn grant(&mut self, wish: Wish) {
         match wish {
             Wish::Command(command, answer) => {
+                let stays = command == Command::Stay;
                 let outcome = self.core.command(command, boot_nanos());
-                let outcome = outcome.map(|orders| self.carry_out(orders));
+                let outcome = outcome.map(|orders| {
+                    if stays {
+                        (self.is_over, self.has_left) = (false, false);
+                    }
+                    self.carry_out(orders);
+                });
                 let _ = answer.send(outcome.map_err(|denied| denied.to_string()));
             }
             Wish::Leave(answer) => {
