@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-mod asking;
+pub(crate) mod asking;
 pub(crate) mod built;
 pub(crate) mod client;
 pub(crate) mod command;

@@ -1,5 +1,6 @@
 //! Several hosts with one set of accounts, before one server and around one etcd: no session is used by two of them.
 
+mod access;
 #[path = "../common/mod.rs"]
 mod common;
 mod etcd;
@@ -160,6 +161,15 @@ fn a_drained_host_is_not_ready_and_its_clients_are_served_by_the_other() {
     busy.get("/who").ok();
     drop(busy);
     wait_until("all is at the other one", || two.pool().total == SESSIONS);
+    wait_until("it has left", || {
+        shown(&two).pools["default"].hosts.len() == 1
+    });
+    let told = one.ctl(&["hosts", "drain", "--end"]);
+    assert_eq!(told.code, Some(0), "{told:?}");
+    ask(&one, &upstream);
+    wait_until("it is ready again", || one.health("/readyz").status == 200);
+    let told = one.ctl(&["hosts", "drain", "--end"]);
+    assert!(told.err.contains("not drained"), "{told:?}");
     upstream.assert_clean();
 }
 

@@ -130,7 +130,7 @@ impl Hosts {
         let state: &Path = &config.state_directory;
         std::fs::create_dir_all(state).with_context(|| state.display().to_string())?;
         let common = Arc::new(Common {
-            engine: Etcd::new(&wanted, config.hosts_password.as_ref())?,
+            engine: Etcd::new(&wanted)?,
             machine: identity::machine(state).context("read or make the id of this machine")?,
             lock: LifeLock::take(state)?,
             seen: Mutex::default(),
