@@ -53,9 +53,10 @@ for purpose in "$@"; do
         need h2load nghttp2-client
         need openssl openssl
         ;;
-    watching)
+    watching) # one alert is of an etcd that does not answer
         need prometheus prometheus
         need promtool prometheus
+        need etcd etcd-server
         ;;
     acme)
         need pebble pebble

@@ -12,11 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) mod asking;
+mod asking;
 pub(crate) mod built;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod dice;
+pub(crate) mod etcd;
 pub(crate) mod http;
 pub(crate) mod journal;
 pub(crate) mod load;

@@ -15,8 +15,10 @@ use tempfile::TempDir;
 
 use crate::{
     SESSIONS, ask,
-    common::{proxy::Proxy, settings::Settings, upstream::Upstream, wait_until, within_patience},
-    etcd::Etcd,
+    common::{
+        etcd::Etcd, proxy::Proxy, settings::Settings, upstream::Upstream, wait_until,
+        within_patience,
+    },
     host, shown,
 };
 

@@ -4,8 +4,13 @@ use nix::sys::signal::Signal;
 
 use crate::{
     SESSIONS, ask,
-    common::{processes, proxy::Proxy, upstream::Upstream, wait_until},
-    etcd::{Etcd, free_port},
+    common::{
+        etcd::{Etcd, free_port},
+        processes,
+        proxy::Proxy,
+        upstream::Upstream,
+        wait_until,
+    },
     host, lent, shown, two_hosts,
 };
 

@@ -3,7 +3,6 @@
 mod access;
 #[path = "../common/mod.rs"]
 mod common;
-mod etcd;
 mod faults;
 mod outside;
 
@@ -13,10 +12,9 @@ use nix::sys::signal::Signal;
 use tpp::control::HostsStatus;
 
 use common::{
-    load::all_at_once, message::Request, proxy::Proxy, settings::Settings, upstream::Upstream,
-    wait_until,
+    etcd::Etcd, load::all_at_once, message::Request, proxy::Proxy, settings::Settings,
+    upstream::Upstream, wait_until,
 };
-use etcd::Etcd;
 
 /// Sessions that the account allows.
 const SESSIONS: u64 = 4;

@@ -6,11 +6,11 @@ use crate::{
     SESSIONS, USER, ask,
     common::{
         command::{run, tpp_command},
+        etcd::Etcd,
         proxy::Proxy,
         settings::{PASSWORD_MARK, Settings},
         upstream::{TOKEN_MARK, Upstream},
     },
-    etcd::Etcd,
     host, shown,
 };
 

@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use super::{
     common::{
-        client::Client, message::Request, processes, proxy::Proxy, settings::Settings, wait_for,
-        wait_until,
+        client::Client, etcd::Etcd, message::Request, processes, proxy::Proxy, settings::Settings,
+        upstream::Upstream, wait_for, wait_until,
     },
     names::expressions,
     scene::{BOARD, RULES, Scene, good_for},
@@ -112,7 +112,7 @@ impl Drop for Prometheus {
 
 /// The rules without their patience.
 fn hasty(rules: &str) -> String {
-    let rules = Regex::new(r"for: [0-9]+m")
+    let rules = Regex::new(r"for: [0-9]+[ms]")
         .expect("a pattern")
         .replace_all(rules, "for: 0s");
     let wait = "tpp_longest_wait_seconds > 30";
@@ -228,5 +228,33 @@ fn each_alert_fires_in_its_state_and_none_before() {
     let another = Prometheus::start(&[metrics_of(&poor)]);
     another.wait_until_fires("TppNoToken");
     untold.remove("TppNoToken");
+
+    for alert in of_a_lost_etcd(&scene.upstream) {
+        assert!(untold.remove(alert).is_some(), "{alert}");
+    }
     assert!(untold.is_empty(), "never driven into: {untold:?}");
+}
+
+/// Of one of many hosts: the alerts that fire, each when it ought to, while its etcd answers nobody.
+fn of_a_lost_etcd(upstream: &Upstream) -> [&'static str; 2] {
+    let etcd = Etcd::start().expect("etcd (make watching installs it)");
+    let host = Settings::in_front_of(upstream)
+        .account(upstream, "wanderer", 1)
+        .set("hosts.endpoints", format!("[\"{}\"]", etcd.endpoint()))
+        .set("hosts.cluster", "\"test\"")
+        .set("hosts.name", "\"one\"")
+        .set("hosts.home_percent", 0);
+    let host = Proxy::start(&host);
+    let prometheus = Prometheus::start(&[metrics_of(&host)]);
+    prometheus.wait_until_up(1);
+    let alerts = ["TppHostLosesEtcd", "TppHostLapsed"];
+    let states = wait_for("all rules are looked at", || prometheus.alerts());
+    for alert in alerts {
+        assert_eq!(states[alert], "inactive", "{alert}");
+    }
+    etcd.stop();
+    alerts.map(|alert| {
+        prometheus.wait_until_fires(alert);
+        alert
+    })
 }

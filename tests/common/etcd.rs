@@ -11,7 +11,7 @@ use std::{
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::common::{asking::value_of, client::Client, processes, wait_until};
+use super::{asking::value_of, client::Client, processes, wait_until};
 
 /// One that runs. Dropping it ends it.
 pub(crate) struct Etcd {
