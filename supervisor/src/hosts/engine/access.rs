@@ -82,6 +82,18 @@ impl Access {
         Ok(options)
     }
 
+    /// What is said of a connection that broke off. A member that wants a certificate may close before its word for that arrives.
+    pub(super) fn explained(&self, endpoint: &str, why: String) -> String {
+        let says_nothing = !["ertificate", "refused"]
+            .iter()
+            .any(|word| why.contains(word));
+        if says_nothing && self.identity.is_none() && endpoint.starts_with("https://") {
+            format!("{why}; this host shows no certificate (hosts.cert_file)")
+        } else {
+            why
+        }
+    }
+
     async fn tls(&self) -> Result<TlsOptions, UnreadableFile> {
         let mut tls = TlsOptions::new();
         tls = match &self.ca_file {
@@ -156,6 +168,26 @@ fn with_causes(what: &str, error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_shows_no_certificate_is_told_so_where_that_may_be_why() {
+        let mut access = Access {
+            ca_file: None,
+            identity: None,
+            user: None,
+        };
+        let said = |access: &Access, endpoint, why: &str| access.explained(endpoint, why.into());
+        let broken = said(&access, "https://a:1", "broken pipe");
+        assert!(broken.contains("hosts.cert_file"), "{broken}");
+        for (endpoint, why) in [
+            ("http://a:1", "broken pipe"),
+            ("https://a:1", "connection refused"),
+        ] {
+            assert_eq!(said(&access, endpoint, why), why);
+        }
+        access.identity = Some(("a".into(), "b".into()));
+        assert_eq!(said(&access, "https://a:1", "broken pipe"), "broken pipe");
+    }
 
     #[test]
     fn what_is_behind_an_error_is_said_and_nothing_twice() {

@@ -148,6 +148,12 @@ impl Members {
         let outcome = timeout(within, asked)
             .await
             .unwrap_or(Err(EngineError::Late));
+        let outcome = outcome.map_err(|error| match error {
+            EngineError::Said(why) => {
+                EngineError::Said(self.access.explained(&self.members[at].endpoint, why))
+            }
+            error => error,
+        });
         self.count(op, outcome.is_ok());
         match &outcome {
             Ok(_) => self.note_refusal(at, op, None),
