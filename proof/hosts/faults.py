@@ -76,12 +76,16 @@ def split(scene, which, _):
 
 
 def slow_etcd(scene, which, how):
-    """Packets from and to one member, or all of them, wait for up to half a second, and are lost where they would for longer."""
-    chosen = [pick(scene.store.members, which)] if which % 3 else scene.store.members
+    """Packets from and to members that do not lead wait for up to half a second, and are lost where they would for longer.
+
+    What the leader takes is to be seen without delay, else nobody could tell what a host may know by then."""
     if not scene.plan.has_queues:
         return None
+    leader = scene.store.leader()
+    others = [member for member in scene.store.members if member is not leader]
+    chosen = [pick(others, which)] if which % 3 else others
     for member in chosen:
-        member.machine.slow(60 + how % 200, 50 + how // 2)
+        member.machine.slow(100 + how % 200, 50 + how // 2)
     return lambda: [member.machine.hasten() for member in chosen]
 
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from network import send
+from stage import head
 
 OUT_OF_ALL = 2
 
@@ -30,13 +31,7 @@ class Host:
         if not plan.is_alone:
             accounts += "[hosts]\n" + "".join(f"{key} = {value}\n" for key, value in table.items())
         (self.directory / "tpp.toml").write_text(
-            f"""state_directory = "{self.directory}"
-listen = "0.0.0.0:8080"
-health_listen = "0.0.0.0:9090"
-control_socket = "{self.directory}/s"
-[workers]
-count = {plan.workers}
-drain_timeout_seconds = 4
+            f"""{head(self.directory, plan.workers, "0.0.0.0:8080", "0.0.0.0:9090", "s")}drain_timeout_seconds = 4
 [upstream]
 host = "{upstream.address}"
 port = 8848

@@ -19,6 +19,9 @@ import time
 from itertools import islice
 from pathlib import Path
 
+# What all proofs share.
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
 import faults
 import network
 from judge import judge

@@ -5,6 +5,7 @@ mod access;
 mod common;
 mod faults;
 mod outside;
+mod pools;
 
 use std::collections::HashSet;
 
@@ -23,8 +24,13 @@ const USER: &str = "wanderer";
 
 /// A host of that name, of which `home_percent` are its own. The account is the same at each.
 fn host(upstream: &Upstream, etcd: &Etcd, name: &str, home_percent: u32) -> Settings {
-    Settings::in_front_of(upstream)
-        .account(upstream, USER, SESSIONS as usize)
+    let settings = Settings::in_front_of(upstream).account(upstream, USER, SESSIONS as usize);
+    of_hosts(settings, etcd, name, home_percent)
+}
+
+/// The same of a configuration that says the rest.
+fn of_hosts(settings: Settings, etcd: &Etcd, name: &str, home_percent: u32) -> Settings {
+    settings
         .workers(1)
         .set("hosts.endpoints", format!("[\"{}\"]", etcd.endpoint()))
         .set("hosts.cluster", "\"test\"")

@@ -1,7 +1,7 @@
 //! The life of a host, one event after the other.
 use super::host::{Host, account, settings};
 use super::world::World;
-use crate::deadlines::SECOND;
+use crate::deadlines::{Class, SECOND};
 use crate::event::{Command, Event};
 use crate::keys::{Keys, Place};
 use crate::order::{Denied, Note, Refusal};
@@ -218,6 +218,42 @@ fn whoever_leaves_hands_everything_over_and_the_last_leaves_nothing_behind() {
     assert!(world.hosts[1].left);
     let (_, keys) = world.store.list("/tpp/1/u/g/");
     assert!(keys.is_empty(), "{keys:?}");
+    right(&world);
+}
+
+#[test]
+fn what_a_pool_had_that_is_gone_is_lent_elsewhere_at_once() {
+    let mut world = started(2, 10);
+    assert!(world.lent_at(0) > 0);
+    // As the shell finds it: no lease, no token.
+    world.hosts[0].slots.clear();
+    world.tell(0, 1, Event::Gone);
+    world.settle();
+    world.pass(5, SECOND);
+    assert!(world.hosts[0].left);
+    assert_eq!((world.lent_at(0), world.lent_at(1)), (0, 20));
+    right(&world);
+}
+
+#[test]
+fn a_host_that_was_alone_keeps_no_more_home_sessions_than_the_others() {
+    let mut world = world(2, 20);
+    for host in &mut world.hosts {
+        host.settings.home_percent = 50;
+    }
+    world.start(0);
+    world.settle();
+    world.pass(60, SECOND);
+    let home = |world: &World, host: usize| {
+        let slots = world.hosts[host].slots.values();
+        slots.filter(|slot| slot.class == Class::Home).count()
+    };
+    assert_eq!((home(&world, 0), world.lent_at(0)), (20, 40));
+    world.start(1);
+    world.settle();
+    world.pass(300, SECOND);
+    let both = [home(&world, 0), home(&world, 1)];
+    assert!(both.iter().all(|home| (8..=12).contains(home)), "{both:?}");
     right(&world);
 }
 
