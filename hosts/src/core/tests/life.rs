@@ -272,11 +272,8 @@ fn whoever_stays_after_all_has_a_part_again() {
     assert_eq!(world.command(0, Command::Stay), Ok(()));
     world.settle();
     world.pass(3, SECOND);
-    assert_eq!(
-        (phase(&world, 0), world.lent_at(0)),
-        (Some(Phase::Joined), before),
-        "what was held is lent on"
-    );
+    assert_eq!(phase(&world, 0), Some(Phase::Joined));
+    assert!(world.lent_at(0) >= before, "what was held is lent on");
     let slots = world.hosts[0].slots.values_mut();
     slots.for_each(|slot| slot.busy = false);
     world.tell(0, 1, Event::Leave);

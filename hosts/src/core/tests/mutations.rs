@@ -1,6 +1,6 @@
 //! Rules that are broken one at a time: the searches that find nothing wrong with all rules kept find what each of them is for.
 use super::search::{Budget, crowd, search};
-use super::small_worlds::{NOTHING, alone, settled, settled_with};
+use super::small_worlds::{A_LATE_LEAVE, NOTHING, about_to_leave, settled, settled_with};
 use super::world::{STEP, World};
 use crate::event::Event;
 use crate::rules::Rules;
@@ -124,14 +124,7 @@ fn a_leave_that_arrives_after_its_host_has_stayed_is_found() {
         bar_leaves: false,
         ..Rules::KEPT
     };
-    let budget = Budget {
-        steps: 3,
-        faults: 1,
-        deaths: 1,
-        leaves: 2,
-        ..NOTHING
-    };
-    found(alone(rules), budget);
+    found(about_to_leave(rules), A_LATE_LEAVE);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::search::{Budget, Found, crowd, search};
 use super::world::{STEP, World};
 use crate::deadlines::SECOND;
+use crate::event::Event;
 use crate::rules::Rules;
 
 pub(super) const NOTHING: Budget = Budget {
@@ -195,24 +196,41 @@ fn whoever_stays_after_all_lends_nothing_that_a_late_leave_gives_away() {
         leaves: 2,
         ..NOTHING
     };
-    let dying = Budget {
-        deaths: 1,
-        steps: 3,
-        ..budget
-    };
     let world = settled(&[4, 5], 2, Rules::KEPT);
     holds("one of two leaves and stays", world, budget);
-    holds("the only one, and another comes", alone(Rules::KEPT), dying);
+    let world = about_to_leave(Rules::KEPT);
+    holds("the only one, and another comes", world, A_LATE_LEAVE);
 }
 
-/// A host with its session; the other one has not begun.
-pub(super) fn alone(rules: Rules) -> World {
+pub(super) const A_LATE_LEAVE: Budget = Budget {
+    steps: 3,
+    faults: 1,
+    deaths: 1,
+    leaves: 1,
+    ..NOTHING
+};
+
+/// A host that has given its session back, and whose records go with the next request that arrives. The other one has not begun.
+pub(super) fn about_to_leave(rules: Rules) -> World {
     let mut world = World::small(&[4, 4], 1, rules);
     world.start(0);
     world.settle();
     world.pass(3, STEP);
     assert_eq!(world.lent_at(0), 1);
-    world
+    world.tell(0, 1, Event::Leave);
+    let leaves = |world: &World| {
+        let request = world.fresh.front();
+        let transaction = request.and_then(|request| request.transaction.as_ref());
+        transaction.is_some_and(|it| it.writes.iter().all(|write| write.value.is_none()))
+    };
+    for _ in 0..100 {
+        match world.fresh.is_empty() {
+            true => world.advance(STEP, false),
+            false if leaves(&world) => return world,
+            false => drop(world.serve()),
+        }
+    }
+    panic!("it leaves");
 }
 
 #[test]
