@@ -304,26 +304,27 @@ fn follow(common: &Arc<Common>, pools: &Pools, shares: &mut Shares) {
         }
     }
     for (name, pool) in running {
+        // What the accounts were used for before has to end first.
+        let waits = is_shared_still(common, shares, &pool);
         match shares.get_mut(&name) {
             Some(share) if share.is_gone || share.running.is_as(&pool) => {}
             Some(share) => {
                 let _ = share.wishes.send(Wish::Changed(Box::new(pool.clone())));
                 share.running = pool;
             }
-            // What the accounts were used for before has to end first.
-            None if is_shared_still(common, shares, &pool) => {}
-            None => {
-                let (wishes, received) = mpsc::unbounded_channel();
-                let share = Share::run(Arc::clone(common), name.clone(), pool.clone(), received);
-                tokio::spawn(share);
-                let known = Known {
-                    wishes,
-                    running: pool,
-                    is_gone: false,
-                };
-                shares.insert(name, known);
-            }
+            None if waits => {}
+            None => drop(shares.insert(name.clone(), begin(common, name, pool))),
         }
+    }
+}
+
+fn begin(common: &Arc<Common>, name: String, pool: Running) -> Known {
+    let (wishes, received) = mpsc::unbounded_channel();
+    tokio::spawn(Share::run(Arc::clone(common), name, pool.clone(), received));
+    Known {
+        wishes,
+        running: pool,
+        is_gone: false,
     }
 }
 
