@@ -115,6 +115,12 @@ impl Entry {
             .and_then(|bytes| self.offset.checked_add(bytes))
             .and_then(|end| end.checked_next_multiple_of(PAGE))
     }
+
+    /// Whether it ends within a region of `bytes` bytes. What was added after a region was opened has not been checked with
+    /// its directory.
+    pub(super) fn lies_within(&self, bytes: usize) -> bool {
+        self.end().is_some_and(|end| end <= bytes)
+    }
 }
 
 /// A view of the directory's words.
@@ -215,9 +221,10 @@ impl<'a> Directory<'a> {
     }
 
     /// The sections of `pool`.
-    pub(super) fn of_pool(self, pool: PoolId) -> impl Iterator<Item = Entry> + 'a {
+    pub(super) fn of_pool(self, pool: PoolId) -> Vec<Entry> {
         self.entries()
-            .filter(move |entry| entry.is_of_a_pool() && entry.pool == pool)
+            .filter(|entry| entry.is_of_a_pool() && entry.pool == pool)
+            .collect()
     }
 
     /// The sections of all pools, pool by pool.

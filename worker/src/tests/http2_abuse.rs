@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    http2::{Client, STREAMS, connection},
+    http2_client::{Client, STREAMS, connection},
     play::{Stage, soon, until},
 };
 

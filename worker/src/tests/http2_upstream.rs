@@ -13,7 +13,7 @@ use tpp::{
 };
 
 use super::{
-    http2::{Client, whole},
+    http2_client::{Client, whole},
     play::{GET, ORIGIN, Stage, soon, until},
 };
 
