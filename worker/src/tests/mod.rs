@@ -12,6 +12,7 @@ mod http2;
 mod http2_abuse;
 mod http2_client;
 mod http2_tls;
+mod http2_turned_away;
 mod http2_upstream;
 mod keys;
 mod leases;
