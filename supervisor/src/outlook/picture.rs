@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tpp::{
     clock::unix_millis,
-    control::{Hold, PoolSummary, Status},
+    control::{Hold, HostsStatus, PoolSummary, Status},
 };
 
 use super::{Outlook, slow, status::status};
@@ -22,6 +22,9 @@ pub(crate) struct Picture {
     held: usize,
     /// Those that are held longest, as far as there is room.
     holders: Vec<Hold>,
+    /// The hosts that share sessions; left out where this one is alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosts: Option<HostsStatus>,
     /// The pools, in more words than the status has.
     pools: Vec<PoolSummary>,
     #[serde(flatten)]
@@ -31,7 +34,8 @@ pub(crate) struct Picture {
 impl Outlook {
     /// The whole as it is now, with `pools` in it.
     pub(crate) fn picture(&self, pools: Vec<PoolSummary>) -> Picture {
-        let mut status = status(&self.snapshot());
+        let snapshot = self.snapshot();
+        let mut status = status(&snapshot);
         // Left out there: `pools` says more.
         status.gateway.pools.clear();
         let running = self.plans.pools().all();
@@ -47,6 +51,7 @@ impl Outlook {
             generation: self.stock.region().plan_generation(),
             held,
             holders,
+            hosts: snapshot.hosts.map(|(hosts, _)| hosts),
             pools,
             status,
         }
