@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 use tpp::{
-    config::{Affinity, BackendState, VirtualHost},
+    config::{Affinity, BackendState, Balance, HashKey, Selector, TrustedProxies, VirtualHost},
     ids::Origin,
     lending::{RowKeys, row_key},
     plan::{BackendPlan, HostPlan, Place, Plan},
@@ -277,7 +277,7 @@ async fn a_split_sends_some_elsewhere_and_keeps_them_there_when_it_grows() {
             plan.backends[1].tags = vec!["b".to_owned()];
             let host = &mut plan.hosts[0].host;
             host.split = [("b".to_owned(), percent)].into();
-            host.split_by = tpp::config::Selector::Header("x-key".to_owned());
+            host.split_by = Selector::Header("x-key".to_owned());
         });
     };
     split(30);
@@ -298,6 +298,45 @@ async fn a_split_sends_some_elsewhere_and_keeps_them_there_when_it_grows() {
     }
     split(100);
     assert_eq!(soon("all", servers.who()).await, "two -");
+}
+
+/// Who answers each of so many clients of one proxy, each of them twice in a row.
+async fn behind_a_proxy(servers: &Servers, clients: u8) -> Vec<String> {
+    let mut proxy = servers.client().await;
+    let mut answered = Vec::new();
+    for client in 0..clients {
+        let fields = format!("X-Forwarded-For: 203.0.113.{client}\r\n");
+        let (_, who) = ask(&mut proxy, &fields).await;
+        assert_eq!(ask(&mut proxy, &fields).await.1, who, "{fields}");
+        answered.push(who);
+    }
+    answered
+}
+
+#[tokio::test]
+async fn clients_behind_a_believed_proxy_are_told_apart_by_their_own_addresses() {
+    let servers = Servers::new(&["one", "two"]).await;
+    let believe = |networks: &[&str]| {
+        let networks = networks.iter().map(|one| one.parse().unwrap()).collect();
+        servers.change(|plan| plan.settings.trusted_proxies = TrustedProxies::From(networks));
+    };
+    let share_of_one = |answered: &[String]| answered.iter().filter(|who| *who == "one -").count();
+    servers.change(|plan| plan.hosts[0].host.balance = Balance::Hash(HashKey::Address));
+    believe(&["127.0.0.0/8"]);
+    let hashed = share_of_one(&behind_a_proxy(&servers, 40).await);
+    assert!((5..=35).contains(&hashed), "{hashed}");
+    servers.change(|plan| {
+        plan.backends[1].tags = vec!["b".to_owned()];
+        let host = &mut plan.hosts[0].host;
+        host.split = [("b".to_owned(), 50)].into();
+        host.split_by = Selector::Address;
+    });
+    let split = share_of_one(&behind_a_proxy(&servers, 40).await);
+    assert!((5..=35).contains(&split), "{split}");
+    // Of one that is not believed, all are one client: itself.
+    believe(&[]);
+    let alone = share_of_one(&behind_a_proxy(&servers, 40).await);
+    assert!(alone == 0 || alone == 40, "{alone}");
 }
 
 #[tokio::test]
