@@ -64,6 +64,14 @@ pub struct BackendPlan {
     pub slow_start: Duration,
 }
 
+impl BackendPlan {
+    /// Whether it takes new clients, as far as checks and operators have a say.
+    #[must_use]
+    pub fn takes_new(&self) -> bool {
+        self.is_healthy && self.state == BackendState::Ready && self.weight > 0
+    }
+}
+
 /// An HTTP proxy.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxyAt {

@@ -49,6 +49,8 @@ fn a_backend_that_is_left_out_says_since_when_until_when_and_why() {
         Client::connect(proxy.address()).get("/who");
         shown()["ejected"].is_object()
     });
+    let domain = asking.get("/domains/default").ok().json();
+    assert_eq!(domain["healthy_backends"], 1, "{domain}");
     let told = shown()["ejected"].clone();
     assert_eq!(number(&told, "until") - number(&told, "since"), 600);
     assert!(number(&told, "remaining_seconds") <= 600, "{told}");

@@ -11,7 +11,7 @@ use tpp::config::{self, BackendState, Config};
 use tracing::{error, info, warn};
 
 use super::{
-    edit::Refusal,
+    edit::{Refusal, tagged},
     resource::Resource,
     state::{State, shown},
     store::Store,
@@ -111,7 +111,10 @@ impl Desired {
         who: &str,
         body: Value,
     ) -> Result<(Done, String), Refusal> {
-        let what = format!("create {}", T::KIND);
+        let what = |name: Option<&String>| match name {
+            Some(name) => format!("create {} {name}", T::KIND),
+            None => format!("create {}", T::KIND),
+        };
         self.change(who, what, move |state| state.create::<T>(&body))
             .await
     }
@@ -128,9 +131,11 @@ impl Desired {
         expected: Option<u64>,
     ) -> Result<Done, Refusal> {
         let (what, name) = (format!("change {} {name}", T::KIND), name.to_owned());
-        self.change(who, what, move |state| {
-            Ok((state.edit::<T>(&name, (&body, how), expected)?, ()))
-        })
+        self.change(
+            who,
+            |_| what,
+            move |state| Ok((state.edit::<T>(&name, (&body, how), expected)?, ())),
+        )
         .await
         .map(|(done, ())| done)
     }
@@ -147,9 +152,11 @@ impl Desired {
         force: bool,
     ) -> Result<Done, Refusal> {
         let (what, name) = (format!("delete {} {name}", T::KIND), name.to_owned());
-        self.change(who, what, move |state| {
-            Ok((state.delete::<T>(&name, expected, force)?, ()))
-        })
+        self.change(
+            who,
+            |_| what,
+            move |state| Ok((state.delete::<T>(&name, expected, force)?, ())),
+        )
         .await
         .map(|(done, ())| done)
     }
@@ -169,16 +176,23 @@ impl Desired {
         let what = format!("switch {domain} to {tag}");
         let (domain, tag) = (domain.to_owned(), tag.to_owned());
         let plans = Arc::clone(&self.plans);
-        self.change(who, what, move |state| {
-            let next = state.switch(&domain, &tag, percent)?;
-            let plan = plans.in_force();
-            let mut of_tag = plan.backends.iter().filter(|one| one.tags.contains(&tag));
-            if require_healthy && !of_tag.any(|one| one.is_healthy) {
-                let reason = format!("no backend with the tag {tag:?} is healthy");
-                return Err(Refusal::Conflict(reason));
-            }
-            Ok((next, ()))
-        })
+        self.change(
+            who,
+            |_| what,
+            move |state| {
+                let next = state.switch(&domain, &tag, percent)?;
+                if require_healthy {
+                    let serving = plans.serving();
+                    if !tagged(&next.gateway, &tag).any(|one| serving.contains(&one.id)) {
+                        let reason = format!(
+                            "no backend with the tag {tag:?} is healthy and takes requests"
+                        );
+                        return Err(Refusal::Conflict(reason));
+                    }
+                }
+                Ok((next, ()))
+            },
+        )
         .await
         .map(|(done, ())| done)
     }
@@ -194,9 +208,11 @@ impl Desired {
         state: BackendState,
     ) -> Result<Done, Refusal> {
         let (what, id) = (format!("backend {id} {}", state.word()), id.to_owned());
-        self.change(who, what, move |before| {
-            Ok((before.set_state(&id, state)?, ()))
-        })
+        self.change(
+            who,
+            |_| what,
+            move |before| Ok((before.set_state(&id, state)?, ())),
+        )
         .await
         .map(|(done, ())| done)
     }
@@ -205,12 +221,13 @@ impl Desired {
     async fn change<R: Send + 'static>(
         self: &Arc<Self>,
         who: &str,
-        what: String,
+        what: impl FnOnce(Option<&R>) -> String + Send + 'static,
         make: impl FnOnce(&State) -> Result<(State, R), Refusal> + Send + 'static,
     ) -> Result<(Done, R), Refusal> {
         let (desired, who) = (Arc::clone(self), who.to_owned());
         let changing = tokio::spawn(async move {
             let outcome = desired.turn().await.change(make).await;
+            let what = what(outcome.as_ref().ok().map(|(_, told)| told));
             match &outcome {
                 Ok((done, _)) => {
                     let generation = done.reached.generation;

@@ -193,10 +193,14 @@ fn domain(
         .filter(|(_, status)| status.breaker != BreakerWord::Closed);
     let backends = tagged.get(host.enabled_backends_tag.as_str());
     let backends = backends.map_or(&[][..], Vec::as_slice);
+    let is_out = |id: &str| seeing.met.get(id).is_some_and(|met| met.out.is_some());
     DomainStatus {
         domain: host.domain.clone(),
         enabled_backends_tag: host.enabled_backends_tag.clone(),
-        healthy_backends: backends.iter().filter(|one| one.is_healthy).count(),
+        healthy_backends: backends
+            .iter()
+            .filter(|one| one.takes_new() && !is_out(&one.id))
+            .count(),
         backends: backends.iter().map(|one| one.id.clone()).collect(),
         in_flight,
         waiting,

@@ -10,6 +10,7 @@ pub mod health;
 pub mod metrics;
 mod numbers;
 mod picture;
+mod served;
 pub(crate) mod slow;
 pub mod snapshot;
 pub mod status;
@@ -229,6 +230,7 @@ impl Outlook {
             orders: self.acme.orders(),
             upstream: format!("{}:{}", upstream.host, upstream.port),
             upstream_addresses: self.upstream_addresses(),
+            unserved: served::unserved(&plan, &self.plans.serving()),
             checks,
             met: self.plans.met(),
             hosts: self.hosts(&plan),

@@ -85,6 +85,8 @@ pub struct Details {
     pub upstream: String,
     /// Addresses that its name resolves to.
     pub upstream_addresses: Vec<SocketAddr>,
+    /// A line for each tag in use of which no backend takes new clients.
+    pub unserved: Vec<String>,
     /// What health checks know of each backend that has some.
     pub checks: BTreeMap<String, Seen>,
     /// What requests met at each backend that may be left out for it.

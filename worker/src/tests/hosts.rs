@@ -201,6 +201,14 @@ async fn who_is_down_or_drains_is_not_asked_and_a_backup_only_then() {
         head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After: "),
         "{head}"
     );
+    let why =
+        "no backend with the tag \\\"a\\\" takes requests: 1 down, 1 draining, 1 in maintenance";
+    assert!(body.contains(why), "{body}");
+    servers.change(|plan| {
+        let others = plan.backends[1..].iter_mut();
+        others.for_each(|one| (one.state, one.is_healthy) = (BackendState::Ready, false));
+    });
+    let (_, body) = ask(&mut client, "").await;
     assert!(
         body.contains("all backends with the tag \\\"a\\\" are down"),
         "{body}"

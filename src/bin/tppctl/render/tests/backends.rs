@@ -59,6 +59,18 @@ fn one_that_is_down_is_named() {
 }
 
 #[test]
+fn one_that_takes_nothing_new_does_not_serve() {
+    let (mut drains, mut rests) = (backend("a2", true), backend("a3", true));
+    drains.state = "drain".to_owned();
+    rests.weight = 0;
+    let line = line_of(
+        vec![backend("a1", true), drains, rests],
+        vec![domain("x.example", 1)],
+    );
+    assert_eq!(line, "backends  1 of 3 can serve; nothing new for a2, a3");
+}
+
+#[test]
 fn a_host_that_nobody_serves_is_named() {
     let line = line_of(
         vec![backend("a1", false), backend("a2", false)],
