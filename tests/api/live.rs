@@ -85,7 +85,11 @@ fn what_is_under_way_is_shown_of_hosts_and_backends() {
     let mut clients: Vec<_> = (0..3).map(|_| begin(proxy.address())).collect();
     wait_until("two are under way and one waits", || {
         let shown = asking.get("/domains/default").ok().json();
-        (number(&shown, "in_flight"), number(&shown, "waiting")) == (3, 1)
+        (number(&shown, "in_flight"), number(&shown, "waiting")) == (2, 1)
+    });
+    let of_default = |name: &str| sample(&asking, &format!("{name}{{proxy=\"default\"}}"));
+    wait_until("metrics say the same", || {
+        ["tpp_proxy_in_flight", "tpp_proxy_waiting"].map(of_default) == [Some(2.0), Some(1.0)]
     });
     let backends = asking.get("/backends").ok().json();
     let each = backends.as_array().expect("a list").iter();

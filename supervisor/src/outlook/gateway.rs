@@ -159,13 +159,13 @@ fn backend_under_way(seeing: &Seeing<'_>, backend: &BackendPlan) -> (u64, u64) {
         return (plain_under_way(seeing.stock).0, 0);
     }
     let waiting = backend.permits.map(|pool| seeing.stock.waiting_for(pool));
-    (
-        seeing.stock.backend_in_flight(backend.row),
-        waiting.unwrap_or(0),
-    )
+    let waiting = waiting.unwrap_or(0);
+    let chosen = seeing.stock.backend_in_flight(backend.row);
+    // Whoever waits for leave to go there has been counted in.
+    (chosen.saturating_sub(waiting), waiting)
 }
 
-/// The same of a plain configuration, of whose requests each has a token or waits for one: nothing else is counted of them.
+/// The same where nothing is counted: of a plain configuration's requests each has a token or waits for one.
 fn plain_under_way(stock: &Stock) -> (u64, u64) {
     let census = stock.pool().census();
     let in_use = census.in_use.saturating_sub(stock.idle_leases());
