@@ -2,11 +2,15 @@
 
 use std::{net::SocketAddr, thread};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    asking::{Asking, gateway, host},
-    common::{client::Client, message::Request, origin::Origin, proxy::Proxy, wait_until},
+    asking::{Asking, gateway, host, settings},
+    common::{
+        client::Client, message::Request, origin::Origin, processes, proxy::Proxy,
+        upstream::Upstream, wait_until,
+    },
 };
 
 const BREAKER: &str =
@@ -134,6 +138,83 @@ fn what_is_under_way_is_shown_of_hosts_and_backends() {
         let counts = ["one", "two"].map(|id| took(id).unwrap_or(0.0));
         counts.iter().sum::<f64>() == 3.0
     });
+}
+
+#[test]
+fn a_plain_file_is_the_host_default_and_counted_as_any_host_is() {
+    let upstream = Upstream::start();
+    let proxy = Proxy::start(&settings(&upstream).accounts(&upstream, 3));
+    let asking = Asking::of(&proxy);
+    let of_default = |name: &str, labels: &str| {
+        let series = format!("{name}{{proxy=\"default\"{labels}}}");
+        sample(&asking, &series)
+    };
+    let mut client = proxy.client(&upstream);
+    client.get("/who").ok();
+    wait_until("it is counted", || {
+        let answered = of_default("tpp_proxy_requests_total", ",code=\"200\"");
+        let took = "tpp_proxy_upstream_duration_seconds_count";
+        [answered, of_default(took, ",backend=\"upstream\"")] == [Some(1.0); 2]
+    });
+    client.send(&Request::get("/gate/first"));
+    wait_until("it is under way", || {
+        let shown = ["/domains/default", "/backends/upstream"].map(|path| asking.get(path).json());
+        shown.iter().all(|one| number(one, "in_flight") == 1)
+    });
+    let bounds = json!({"max_concurrent": 1, "circuit_breaker": {"enabled": true}});
+    asking.ask("PATCH", "/domains/default", Some(bounds)).ok();
+    let mut permitted = proxy.client(&upstream);
+    permitted.send(&Request::get("/gate/second"));
+    wait_until("it has the one permit", || {
+        upstream.gates().waiting_at("second") == 1
+    });
+    assert_eq!(proxy.client(&upstream).get("/who").status, 429);
+    wait_until("limit and breaker are told of", || {
+        let refused = of_default("tpp_limit_rejections_total", ",kind=\"concurrency\"");
+        let breaker = of_default("tpp_circuit_breaker_state", ",backend=\"upstream\"");
+        (refused, breaker) == (Some(1.0), Some(0.0))
+    });
+    let gates = ["first", "second"];
+    gates.iter().for_each(|gate| upstream.gates().open(gate));
+    client.read_answer().ok();
+    permitted.read_answer().ok();
+}
+
+#[test]
+fn a_queue_is_served_in_order_of_arrival_over_all_workers() {
+    let one = Origin::start("one");
+    let bounds = "max_concurrent = 1\nqueue = { max_waiting = 40 }\n";
+    let tables = one.table("\"a\"", "") + &host("default", "a") + bounds;
+    // The stops that make the turns must not look like hanging.
+    let settings = gateway(&tables).set("workers.worker_timeout_seconds", 120);
+    let proxy = Proxy::start_without_tokens(&settings);
+    let asking = Asking::of(&proxy);
+    proxy.wait_until_ready(2);
+    let workers: Vec<_> = proxy.workers().iter().map(|one| one.pid).collect();
+    let waiting = || number(&asking.get("/domains/default").json(), "waiting");
+    one.hold(true);
+    let mut holder = begin(proxy.address());
+    wait_until("one is under way", || one.asked().len() == 1);
+    let mut line = Vec::new();
+    for place in 1..=20 {
+        // By turns in one worker and the other: one that stands still accepts nobody.
+        let stopped = workers[place % workers.len()];
+        processes::stop(stopped);
+        let mut client = Client::connect(proxy.address());
+        client.send(&Request::new("GET", &format!("/{place}")));
+        wait_until("one more waits", || waiting() == place as u64);
+        processes::send(stopped, Signal::SIGCONT);
+        line.push(client);
+    }
+    one.hold(false);
+    drop(holder.read_answer().ok());
+    line.iter_mut()
+        .for_each(|client| drop(client.read_answer().ok()));
+    let asked = one.asked();
+    let paths = asked[1..].iter().map(|head| head.split(' ').nth(1));
+    let expected: Vec<_> = (1..=20).map(|place| format!("/{place}")).collect();
+    let paths: Vec<_> = paths.map(|path| path.expect("a path")).collect();
+    assert_eq!(paths, expected);
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn by_tag(plan: &Plan) -> BTreeMap<&str, Vec<&BackendPlan>> {
 
 /// Requests under way to a backend, and those that wait for leave.
 fn backend_under_way(seeing: &Seeing<'_>, backend: &BackendPlan) -> (u64, u64) {
-    if seeing.plan.is_plain() {
+    if !seeing.plan.counts_hosts() {
         return (plain_under_way(seeing.stock).0, 0);
     }
     let waiting = backend.permits.map(|pool| seeing.stock.waiting_for(pool));
@@ -181,10 +181,7 @@ fn domain(
     let state = seeing.state;
     let (in_flight, waiting) = match planned {
         None => (0, 0),
-        Some(_) if seeing.plan.is_plain() => {
-            let (in_use, waiting) = plain_under_way(seeing.stock);
-            (in_use + waiting, waiting)
-        }
+        Some(_) if !seeing.plan.counts_hosts() => plain_under_way(seeing.stock),
         Some(plan) => seeing.stock.host_under_way(plan.row),
     };
     let of_backends = breakers.map_or(&[][..], |one| &one.backends);

@@ -253,7 +253,7 @@ impl Outlook {
 
     /// What was counted of each virtual host of `plan`.
     fn hosts(&self, plan: &Plan) -> BTreeMap<String, HostTotals> {
-        let hosts = plan.hosts.iter().filter(|_| !plan.is_plain());
+        let hosts = plan.hosts.iter().filter(|_| plan.counts_hosts());
         hosts
             .map(|host| (host.host.domain.clone(), self.stock.host_totals(host.row)))
             .collect()

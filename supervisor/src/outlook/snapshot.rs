@@ -91,7 +91,7 @@ pub struct Details {
     pub checks: BTreeMap<String, Seen>,
     /// What requests met at each backend that may be left out for it.
     pub met: BTreeMap<String, Met>,
-    /// What was counted of each virtual host; none of the one of a plain configuration.
+    /// What was counted of each virtual host; none where nothing is ([`tpp::plan::Plan::counts_hosts`]).
     pub hosts: BTreeMap<String, HostTotals>,
     /// How long backends took to answer: of each host and backend that were used together.
     pub pairs: Vec<(String, String, LatencyCounts)>,
