@@ -335,7 +335,7 @@ pub struct TokenStatus {
     pub slot: u32,
     /// User it was drawn for.
     pub user: String,
-    /// empty, free, leased, offered, suspect, refused or retiring.
+    /// empty, free, leased, offered, paused, renewing, suspect, expired, refused or retiring.
     pub state: String,
     /// Seconds since its login; `None` without a token.
     pub age_seconds: Option<u64>,

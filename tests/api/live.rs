@@ -67,7 +67,7 @@ fn a_backend_that_is_left_out_says_since_when_until_when_and_why() {
 }
 
 /// A sample of the metrics that the API serves.
-fn sample(asking: &Asking, series: &str) -> Option<f64> {
+pub(crate) fn sample(asking: &Asking, series: &str) -> Option<f64> {
     let text = asking.get("/metrics").ok().text();
     let line = text
         .lines()

@@ -77,10 +77,29 @@ fn say_dropped(state: &State) {
 impl Desired {
     /// With `state` in force.
     pub(crate) fn new(plans: Arc<Plans>, state: State) -> Self {
-        Self {
+        let desired = Self {
             plans,
             store: Mutex::new(store_of(&state.file)),
             state: watch::Sender::new(Arc::new(state)),
+        };
+        desired.hold_to_pauses();
+        desired
+    }
+
+    /// Has those pools lend nothing that are to be paused, and the others lend: a pool may be in a new region, or be left half-way. Of
+    /// none that was kept it is as a predecessor has left it.
+    fn hold_to_pauses(&self) {
+        let state = self.state();
+        let Some(paused) = &state.paused else {
+            return;
+        };
+        for (name, pool) in self.plans.pools().all() {
+            let is_paused = pool.stock.terms().is_paused();
+            match (paused.contains(&name), is_paused) {
+                (true, false) => pool.stock.pause(),
+                (false, true) => pool.stock.resume(),
+                _ => {}
+            }
         }
     }
 
@@ -217,6 +236,37 @@ impl Desired {
         .map(|(done, ())| done)
     }
 
+    /// Has the pool `name` lend nothing, or lend again: from now on, over restarts as well. False: there is no such pool.
+    ///
+    /// # Errors
+    /// If it cannot be kept; then nothing has changed.
+    pub(crate) async fn set_paused(
+        self: &Arc<Self>,
+        who: &str,
+        name: &str,
+        is_paused: bool,
+    ) -> Result<bool, String> {
+        let (desired, who, name) = (Arc::clone(self), who.to_owned(), name.to_owned());
+        let changing = tokio::spawn(async move {
+            let outcome = desired.turn().await.set_paused(&name, is_paused).await;
+            let what = format!(
+                "pool {name}: {}",
+                if is_paused { "pause" } else { "resume" }
+            );
+            match &outcome {
+                Ok(true) => {
+                    let generation = desired.plans.in_force().generation;
+                    info!(who, what, generation, "changed by API");
+                }
+                Ok(false) => {}
+                Err(reason) => info!(who, what, reason, "change by API refused"),
+            }
+            outcome
+        });
+        let broken = |error| Err(format!("the change broke down: {error}"));
+        changing.await.unwrap_or_else(broken)
+    }
+
     /// Makes a change as a task of its own: whoever asked for it may go, and it is made all the same, or not at all.
     async fn change<R: Send + 'static>(
         self: &Arc<Self>,
@@ -266,6 +316,27 @@ impl DoorTurn<'_> {
             warn!(reason, "changes made by API are not kept as they are now");
         }
         self.desired.state.send_replace(Arc::new(state));
+        self.desired.hold_to_pauses();
+    }
+
+    async fn set_paused(self, name: &str, is_paused: bool) -> Result<bool, String> {
+        let pool = self.desired.plans.pools().all().remove(name);
+        let Some(pool) = pool else {
+            return Ok(false);
+        };
+        let before = self.desired.state();
+        let next = before.with_paused(name, is_paused);
+        if next.paused != before.paused {
+            // First of all: whoever finds us dead half-way goes on.
+            self.keep(&next).await?;
+            self.desired.state.send_replace(Arc::new(next));
+        }
+        if is_paused {
+            pool.stock.pause();
+        } else {
+            pool.stock.resume();
+        }
+        Ok(true)
     }
 
     async fn change<R>(

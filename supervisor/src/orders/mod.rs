@@ -94,11 +94,11 @@ impl Operator for Orders {
             Command::Hosts => self.show_hosts(),
             Command::OrderHosts(order) => self.order_hosts(order).await,
             Command::Pause { pool } => {
-                let paused = self.pause_pool(&pool);
+                let paused = self.set_paused(gateway::WHO, &pool, true).await;
                 said(paused.map(|()| format!("pool {pool} lends nothing until it is resumed")))
             }
             Command::Resume { pool } => {
-                let resumed = self.resume_pool(&pool);
+                let resumed = self.set_paused(gateway::WHO, &pool, false).await;
                 said(resumed.map(|()| format!("pool {pool} lends again")))
             }
             Command::EndLease { pool, slot } => {

@@ -288,6 +288,9 @@ impl Outlook {
         let totals = self.stock.totals();
         let running = self.plans.pools().all();
         let done = tallies(&running);
+        let each = numbers::each(&running);
+        let paused = each.iter().filter(|(_, pool)| pool.paused);
+        let paused: Vec<_> = paused.map(|(name, _)| name.clone()).collect();
         let pools: Vec<_> = running.into_values().map(|pool| pool.stock).collect();
         Snapshot {
             details,
@@ -306,6 +309,9 @@ impl Outlook {
                 access_log_dropped: totals.access_log_dropped,
                 totals,
                 pools: done,
+                all_paused: !each.is_empty() && paused.len() == each.len(),
+                paused,
+                each,
                 exports: numbers::exports(&self.stock),
                 refreshes: numbers::refreshes(region.supervisors()),
                 worker_restarts: region.supervisors().worker_restarts.get(),

@@ -54,10 +54,24 @@ pub struct Numbers {
     pub refreshes: Refreshes,
     /// What each pool has done.
     pub pools: Vec<PoolTally>,
+    /// What each pool has, by name.
+    pub(crate) each: BTreeMap<String, OfPool>,
+    /// Pools that an operator has paused.
+    pub paused: Vec<String>,
+    /// Those are all pools that there are.
+    pub all_paused: bool,
     /// Times a worker ended unplanned.
     pub worker_restarts: u64,
     /// Since the supervisor began.
     pub uptime: Duration,
+}
+
+/// A pool of tokens, as a few words of the region show it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OfPool {
+    pub(crate) numbers: PoolStatus,
+    pub(crate) paused: bool,
+    pub(crate) longest_wait: Duration,
 }
 
 /// What costs a walk over accounts, or text.
