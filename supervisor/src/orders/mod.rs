@@ -24,7 +24,7 @@ use crate::{
 
 pub(crate) use drain::NotEmpty;
 pub(crate) use pools::PoolRefusal;
-pub(crate) use reload::Reload;
+pub(crate) use reload::{NotReloaded, Reload};
 pub(crate) use upgrade::Upgrade;
 
 /// Everything that can be asked and ordered.
@@ -37,8 +37,11 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    /// Reads the configuration file again.
-    pub(crate) async fn reload(&self) -> Reply {
+    /// Reads the configuration file again; returns what has changed.
+    ///
+    /// # Errors
+    /// Why nothing has.
+    pub(crate) async fn reload(&self) -> Result<String, NotReloaded> {
         self.reload.run().await
     }
 
@@ -107,7 +110,10 @@ impl Operator for Orders {
             }
             Command::Refresh { user } => self.refresh(user).await,
             Command::Restart => self.restart().await,
-            Command::Reload => self.reload().await,
+            Command::Reload => match self.reload().await {
+                Ok(changes) => Reply::Done(changes),
+                Err(refusal) => refusal.into(),
+            },
             Command::Upgrade { path } => self.upgrade(path, Some(caller)).await,
         }
     }
