@@ -1,6 +1,7 @@
 //! Replies as text: pure functions of the reply, the width and the colours.
 
 mod certificates;
+mod changes;
 mod gateway;
 mod holders;
 mod hosts;

@@ -6,7 +6,7 @@ use tpp::{
 };
 
 use super::{
-    Page, Tone, certificates, slow,
+    Page, Tone, certificates, changes, slow,
     text::{counted, grouped, short_span, span, visible, wrap},
     workers,
 };
@@ -79,6 +79,7 @@ fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
     } else {
         fields.push(upstream(status));
     }
+    fields.extend(changes::lines(&status.gateway));
     fields.extend(slow::slow(&status.slow));
     fields.push((
         "listen",

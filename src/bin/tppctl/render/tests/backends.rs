@@ -97,6 +97,37 @@ fn one_that_is_left_out_says_since_when_until_when_and_why() {
 }
 
 #[test]
+fn what_is_not_as_the_file_has_it_is_named() {
+    let mut changed = [backend("a1", true), backend("a2", true)];
+    changed[1].source = "override".to_owned();
+    let mut made = domain("x.example", 2);
+    made.source = "api".to_owned();
+    let gateway = GatewayStatus {
+        backends: changed.into(),
+        domains: vec![made, domain("y.example", 2)],
+        set_aside: vec!["domain z.example, made by API: the file declares it now".to_owned()],
+        ..GatewayStatus::default()
+    };
+    let of_all = Status {
+        gateway,
+        ..healthy()
+    };
+    let shown = status(&of_all, NOW, PLAIN);
+    for line in [
+        "overrides backend a2",
+        "by API    domain x.example",
+        "set aside domain z.example, made by API: the file declares it now",
+    ] {
+        assert!(shown.lines().any(|one| one == line), "{line} in {shown}");
+    }
+    let plain = told(vec![backend("a1", true)], vec![domain("y.example", 1)]);
+    assert!(
+        !plain.contains("overrides") && !plain.contains("by API"),
+        "{plain}"
+    );
+}
+
+#[test]
 fn one_backend_alone_is_the_upstream() {
     let shown = told(vec![backend("upstream", true)], Vec::new());
     assert!(shown.contains("\nupstream  192.0.2.7:8848\n"), "{shown}");
