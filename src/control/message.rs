@@ -13,6 +13,7 @@ use super::{
     hosts::{HostsOrder, HostsStatus},
     report::PoolTally,
     slow::{FailingAccount, Hold, HoldEnded, Slow},
+    times::TimesTally,
 };
 use crate::config::BackendState;
 
@@ -73,6 +74,8 @@ pub enum Command {
     Pools,
     /// What each pool has done.
     Report,
+    /// How long waits and answers took.
+    Times,
     /// Have backends of another tag serve a virtual host.
     Switch {
         /// Its domain.
@@ -151,6 +154,8 @@ pub enum Reply {
     Pools(Vec<PoolSummary>),
     /// To [`Command::Report`].
     Report(Vec<PoolTally>),
+    /// To [`Command::Times`].
+    Times(Vec<TimesTally>),
     /// To [`Command::Hosts`].
     Hosts(Box<HostsStatus>),
     /// To [`Command::Export`].

@@ -80,6 +80,7 @@ impl Operator for Orders {
             Command::Tokens => Reply::Tokens(self.outlook.tokens()),
             Command::Pools => Reply::Pools(self.list_pools()),
             Command::Report => Reply::Report(self.outlook.tallies()),
+            Command::Times => Reply::Times(self.outlook.times()),
             Command::Switch {
                 domain,
                 tag,

@@ -26,10 +26,10 @@ use std::{
 
 use tpp::{
     clock::unix_seconds,
-    control::{GatewayStatus, PoolTally, Slow, TokenStatus, WorkerStatus},
+    control::{GatewayStatus, PoolTally, Slow, TimesTally, TokenStatus, Took, WorkerStatus},
     lending::Stock,
     plan::Plan,
-    shared::{HostTotals, LatencyCounts},
+    shared::{Histogram, HostTotals, Latency, LatencyCounts},
 };
 
 use crate::{
@@ -144,6 +144,24 @@ impl Outlook {
     pub(crate) fn tallies(&self) -> Vec<PoolTally> {
         let pools = self.plans.pools().all();
         tallies(&pools)
+    }
+
+    /// How long waits for a token took, answers of each host, and each backend: of what there was any of.
+    pub(crate) fn times(&self) -> Vec<TimesTally> {
+        let plan = self.plans.in_force();
+        let waits = self.stock.totals().acquisition_wait;
+        let bounds = &Histogram::BOUNDS;
+        let waits = TimesTally::of(Took::Wait, bounds, &waits.buckets, waits.sum_micros);
+        let of = |took, counts: LatencyCounts| {
+            TimesTally::of(took, &Latency::BOUNDS, &counts.buckets, counts.sum_micros)
+        };
+        let hosts = self.hosts(&plan).into_iter();
+        let hosts = hosts.map(|(proxy, totals)| of(Took::Answer { proxy }, totals.duration));
+        let pairs = self.pairs(&plan).into_iter();
+        let pairs =
+            pairs.map(|(proxy, backend, counts)| of(Took::Backend { proxy, backend }, counts));
+        let all = std::iter::once(waits).chain(hosts).chain(pairs);
+        all.filter(|one| one.count() > 0).collect()
     }
 
     /// Each worker.

@@ -19,7 +19,7 @@ pub(crate) use self::{
     holders::{holders, holders_grid},
     hosts::hosts,
     pools::{pools, pools_grid},
-    report::report,
+    report::{report, times},
     status::status,
     table::{Grid, Kind},
     text::{counted, short_span, span, visible},
