@@ -199,8 +199,16 @@ fn a_change_may_be_made_to_need_a_version() {
         asking.ask("PUT", "/domains/default", change.clone()).status,
         428
     );
-    assert_eq!(asking.ask("PATCH", "/domains/default", change).status, 428);
+    assert_eq!(
+        asking
+            .ask("PATCH", "/domains/default", change.clone())
+            .status,
+        428
+    );
     assert_eq!(asking.ask("DELETE", "/domains/default", None).status, 428);
+    // What is not there has no version.
+    assert_eq!(asking.ask("PUT", "/domains/no.test", change).status, 404);
+    assert_eq!(asking.ask("DELETE", "/backends/none", None).status, 404);
 }
 
 #[test]
