@@ -1,12 +1,18 @@
 //! Virtual hosts, and the backends behind their tags: without tokens, so that nothing else decides where a request goes.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
 
 use tokio::net::TcpListener;
 use tpp::{
     config::{Affinity, BackendState, Balance, HashKey, Selector, TrustedProxies, VirtualHost},
     ids::Origin,
-    lending::{RowKeys, row_key},
+    lending::{NO_ROW, RowKeys, row_key},
     plan::{BackendPlan, HostPlan, Place, Plan},
     shared::{Failing, code_label},
 };
@@ -237,6 +243,85 @@ async fn who_cannot_be_reached_costs_the_client_nothing_as_long_as_another_can()
         failed += usize::from(head.starts_with("HTTP/1.1 502 "));
     }
     assert_eq!(failed, 2);
+}
+
+#[tokio::test]
+async fn no_more_than_the_budget_try_again_at_once() {
+    let mut servers = Servers::new(&["one", "two"]).await;
+    let unused = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
+    let nobody = unused().await.local_addr().unwrap();
+    let silent = unused().await;
+    let address = silent.local_addr().unwrap();
+    let reached = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&reached);
+    servers.stage.play(async move {
+        let mut open = Vec::new();
+        loop {
+            open.push(silent.accept().await.unwrap());
+            count.fetch_add(1, SeqCst);
+        }
+    });
+    let budget = |percent| {
+        servers.change(|plan| {
+            plan.backends[0].places[0].address = nobody;
+            plan.backends[1].places[0].address = address;
+            plan.settings.retry.budget_percent = percent;
+        });
+    };
+    let mut clients = Vec::new();
+    // Many come to the one that is not there first. A few may always try again, and are under way for as long as nobody answers.
+    for (percent, count, some_are_refused) in
+        [(1, 3, false), (1, 8, true), (100, 8, false), (0, 8, true)]
+    {
+        budget(percent);
+        let mut refused = 0;
+        for _ in 0..count {
+            let mut client = servers.client().await;
+            client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+            let before = reached.load(SeqCst);
+            tokio::select! {
+                head = client.head() => {
+                    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+                    refused += 1;
+                }
+                () = until("it is answered or waits", || reached.load(SeqCst) > before) => {}
+            }
+            clients.push(client);
+        }
+        assert_eq!(refused > 0, some_are_refused, "{percent} %: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_drawn_by_lot_the_less_busy_one_is_asked() {
+    let servers = Servers::new(&["one", "two"]).await;
+    let keys = RowKeys {
+        backends: vec![row_key(&["one"]), row_key(&["two"])],
+        ..RowKeys::default()
+    };
+    let rows = servers.stage.stock.give_rows(9, &keys).unwrap().backends;
+    servers.change(|plan| {
+        plan.hosts[0].host.balance = Balance::RandomTwo;
+        for (backend, row) in plan.backends.iter_mut().zip(&rows) {
+            backend.row = *row;
+        }
+    });
+    let desk = &servers.stage.worker.desk;
+    let busy: Vec<_> = (0..5).map(|_| desk.send(rows[0], NO_ROW)).collect();
+    let share_of_one = async || {
+        let mut client = servers.client().await;
+        let mut share = 0;
+        for _ in 0..120 {
+            share += usize::from(ask(&mut client, "").await.1 == "one -");
+        }
+        share
+    };
+    // Where both draws fall on it: a quarter.
+    let share = share_of_one().await;
+    assert!((5..=55).contains(&share), "{share}");
+    drop(busy);
+    let share = share_of_one().await;
+    assert!((30..=90).contains(&share), "{share}");
 }
 
 #[tokio::test]
