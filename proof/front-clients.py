@@ -199,8 +199,8 @@ def clients(stage):
         yield "Java, with an upgrade to HTTP/2", java, ["2"], plain, "1.1"
     if stage.has("go"):
         places = {"GOCACHE": str(HOME / "go"), "GOPATH": str(HOME / "go"), "GO111MODULE": "off"}
-        run(["go", "build", "-o", stage.directory / "ask-go", HERE / "ask.go"], env=os.environ | places)
-        go = script(stage.directory / "ask-go")
+        run(["go", "build", "-o", stage.directory / "ask-go", ROOT / "tests/clients/client.go"], env=os.environ | places)
+        go = script(stage.directory / "ask-go", "answers")
         yield from [("Go", go, [version], secure, version) for version in ["1.1", "2"]]
     if stage.has("nghttp"):
         yield from [("nghttp", nghttp, [], door, "2") for door in [secure, plain]]

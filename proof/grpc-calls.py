@@ -147,9 +147,13 @@ class Channel:
 
 def check(server, tpp, address):
     """All that is claimed, one after another."""
-    import grpc
-
     channel = Channel(address)
+    check_answers(channel)
+    check_failures(server, channel, address)
+    check_a_crowd(server, tpp, channel)
+
+
+def check_answers(channel):
     answer, call = channel.echo.with_call(b"hello", metadata=(("x-own", "mine"),), timeout=PATIENCE, wait_for_ready=True)
     assert answer == b"hello"
     assert ("x-first", "mine") in call.initial_metadata(), call.initial_metadata()
@@ -170,6 +174,10 @@ def check(server, tpp, address):
     turn.release()
     assert list(replies) == []
     print("talk: 200 turns, each heard before the next is said")
+
+
+def check_failures(server, channel, address):
+    import grpc
 
     try:
         channel.fail(b"", timeout=PATIENCE)
@@ -194,6 +202,8 @@ def check(server, tpp, address):
         assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and error.details(), error
     print("refusals of tpp's own are statuses of gRPC")
 
+
+def check_a_crowd(server, tpp, channel):
     calls = [channel.echo.future(str(number).encode(), timeout=PATIENCE) for number in range(1000)]
     assert [int(call.result()) for call in calls] == list(range(1000))
     print(f"1,000 calls at once on one channel over {TOKENS} tokens")

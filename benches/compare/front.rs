@@ -6,8 +6,8 @@ use crate::{
     Result,
     comparison::{self, Plan},
     load::Load,
-    secure::{CIPHER, Shown},
     servers::{self, Server, TPP_NAMES, TppSettings},
+    shown::{CIPHER, Shown},
 };
 
 /// Connections that have a handshake at once.

@@ -1,27 +1,21 @@
-//! The two loads of the comparison: as much as goes (wrk), and a fixed rate (a generator of our own).
+//! The loads of the comparison: as much as goes (wrk, h2load), and a fixed rate (a generator of our own).
+
+mod paced;
+mod secure;
+mod wrk;
 
 use std::{
     collections::VecDeque,
-    fs,
-    io::{self, Write},
     net::{SocketAddr, TcpStream},
-    os::fd::AsFd,
     path::Path,
-    process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, ppoll},
-    sys::{prctl, time::TimeSpec},
-};
+pub(crate) use wrk::{host, run as run_wrk};
 
 use crate::{
     Result,
     http::{self, Answer},
-    process, secure,
-    servers::find,
     stats::percentile,
 };
 
@@ -53,18 +47,6 @@ pub(crate) struct Outcome {
     pub(crate) p99: Duration,
 }
 
-/// Prints wrk's result in a form that needs no guessing at units.
-const WRK_SCRIPT: &str = r#"
-function done(summary, latency, requests)
-    local e = summary.errors
-    io.write(string.format("result %d %d %d %d %d\n", summary.requests, summary.duration,
-        latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
-end
-"#;
-
-/// Lua that ends each connection with its answer.
-const CLOSING: &str = "wrk.headers[\"Connection\"] = \"close\"\n";
-
 impl Load {
     /// Puts this load on `target` for `duration`.
     ///
@@ -86,182 +68,17 @@ impl Load {
             Self::Handshakes { resumed } => {
                 secure::run_handshakes(target, connections, duration, resumed, dir)
             }
-            Self::Paced(rate) => run_paced(target, connections, duration, rate),
-            Self::Anew => run_wrk(target, connections, duration, CLOSING, dir),
-            Self::Hosts(count) => run_wrk(target, connections, duration, &requests_to(count), dir),
-        }
-    }
-}
-
-/// The name of a host.
-pub(crate) fn host(number: usize) -> String {
-    format!("host-{number}.example")
-}
-
-/// Lua that asks for one host after another, of requests made beforehand.
-fn requests_to(hosts: usize) -> String {
-    let names = (0..hosts).map(|number| format!("\"{}\"", host(number)));
-    let names: Vec<_> = names.collect();
-    format!(
-        "local heads, next = {{}}, 0
-function init()
-    for at, name in ipairs({{ {} }}) do
-        heads[at] = wrk.format(\"GET\", \"/\", {{ Host = name }})
-    end
-end
-function request()
-    next = next % #heads + 1
-    return heads[next]
-end
-",
-        names.join(", ")
-    )
-}
-
-/// wrk with two threads; `requests` is Lua that says what to ask for, `GET /` when it is empty.
-pub(crate) fn run_wrk(
-    target: SocketAddr,
-    connections: usize,
-    duration: Duration,
-    requests: &str,
-    dir: &Path,
-) -> Result<Outcome> {
-    let command = Command::new(find("wrk")?);
-    run_wrk_at(
-        command,
-        &format!("http://{target}/"),
-        connections,
-        duration,
-        requests,
-        dir,
-    )
-}
-
-/// The same of `url`, with what the command has already.
-pub(crate) fn run_wrk_at(
-    mut command: Command,
-    url: &str,
-    connections: usize,
-    duration: Duration,
-    requests: &str,
-    dir: &Path,
-) -> Result<Outcome> {
-    let script = dir.join("wrk.lua");
-    fs::write(&script, format!("{requests}{WRK_SCRIPT}"))?;
-    command
-        .args([
-            "-t",
-            "2",
-            "-c",
-            &connections.to_string(),
-            "-d",
-            &format!("{}s", duration.as_secs().max(1)),
-            "-s",
-        ])
-        .arg(script)
-        .arg(url);
-    let output = process::run(&mut command)?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let numbers: Vec<u64> = text
-        .lines()
-        .find_map(|line| line.strip_prefix("result "))
-        .map(|line| {
-            line.split(' ')
-                .filter_map(|word| word.parse().ok())
-                .collect()
-        })
-        .unwrap_or_default();
-    let [requests, elapsed, p50, p99, errors] = numbers[..] else {
-        return Err(format!(
-            "wrk: {}\n{text}\n{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        )
-        .into());
-    };
-    if errors > 0 {
-        return Err(format!("wrk: {errors} of {requests} requests failed:\n{text}").into());
-    }
-    Ok(Outcome {
-        requests,
-        elapsed: Duration::from_micros(elapsed),
-        p50: Duration::from_micros(p50),
-        p99: Duration::from_micros(p99),
-    })
-}
-
-/// A connection that waits for its answer.
-#[derive(Debug)]
-struct Busy {
-    stream: TcpStream,
-    answer: Answer,
-    due: Instant,
-}
-
-/// One thread keeps the schedule. Latency counts from the instant a request was due, so that a proxy that
-/// stalls is charged for the requests it kept from being sent.
-fn run_paced(
-    target: SocketAddr,
-    connections: usize,
-    duration: Duration,
-    rate: f64,
-) -> Result<Outcome> {
-    // By default the kernel may wake a sleeper 50 µs late, as much as a request takes.
-    prctl::set_timerslack(1)?;
-    let request = http::request("/", "");
-    let interval = Duration::from_secs_f64(1.0 / rate);
-    let mut idle = open(target, connections, &request)?;
-    let mut busy: VecDeque<Busy> = VecDeque::new();
-    let mut latencies = Vec::new();
-    let start = Instant::now();
-    let mut due = start;
-    loop {
-        let now = Instant::now();
-        while due <= now && due < start + duration {
-            let Some((stream, mut answer)) = idle.pop_front() else {
-                break;
-            };
-            answer.clear();
-            (&stream).write_all(&request)?;
-            busy.push_back(Busy {
-                stream,
-                answer,
-                due,
-            });
-            due += interval;
-        }
-        if busy.is_empty() && due >= start + duration {
-            break;
-        }
-        if now > start + 2 * duration {
-            // It cannot keep the rate: the rate it did keep says so.
-            break;
-        }
-        let wake = if idle.is_empty() {
-            start + 2 * duration
-        } else {
-            due
-        };
-        for ready in wait_readable(&busy, wake.saturating_duration_since(Instant::now()))?
-            .into_iter()
-            .rev()
-        {
-            let waiting = &mut busy[ready];
-            if !waiting.answer.read_some(&mut &waiting.stream)? {
-                continue;
+            Self::Paced(rate) => paced::run(target, connections, duration, rate),
+            Self::Anew => run_wrk(target, connections, duration, wrk::CLOSING, dir),
+            Self::Hosts(count) => {
+                run_wrk(target, connections, duration, &wrk::requests_to(count), dir)
             }
-            if waiting.answer.status() != 200 {
-                return Err(format!("{target} answered {}", waiting.answer.status()).into());
-            }
-            latencies.push(waiting.due.elapsed());
-            idle.extend(busy.remove(ready).map(|done| (done.stream, done.answer)));
         }
     }
-    outcome(latencies, start.elapsed()).ok_or_else(|| format!("no answer from {target}").into())
 }
 
 /// `None`: there was no answer.
-pub(crate) fn outcome(mut latencies: Vec<Duration>, elapsed: Duration) -> Option<Outcome> {
+fn outcome(mut latencies: Vec<Duration>, elapsed: Duration) -> Option<Outcome> {
     latencies.sort_unstable();
     Some(Outcome {
         requests: latencies.len() as u64,
@@ -286,18 +103,4 @@ pub(crate) fn open(
         opened.push_back((stream, answer));
     }
     Ok(opened)
-}
-
-/// Indices of the connections with something to read, in rising order; empty when the time is over.
-fn wait_readable(busy: &VecDeque<Busy>, timeout: Duration) -> Result<Vec<usize>> {
-    let mut polled: Vec<PollFd<'_>> = busy
-        .iter()
-        .map(|connection| PollFd::new(connection.stream.as_fd(), PollFlags::POLLIN))
-        .collect();
-    match ppoll(&mut polled, Some(TimeSpec::from_duration(timeout)), None) {
-        Ok(_) | Err(Errno::EINTR) => {}
-        Err(error) => return Err(io::Error::from(error).into()),
-    }
-    let ready = |(index, poll): (usize, &PollFd<'_>)| (poll.any() == Some(true)).then_some(index);
-    Ok(polled.iter().enumerate().filter_map(ready).collect())
 }

@@ -97,16 +97,15 @@ impl Front {
         if host.certificate == ITS_OWN {
             return self.acme.enabled;
         }
-        if host.certificate != BY_ITS_NAMES {
-            return certificates.any(|one| one.files.name == host.certificate);
-        }
-        if host.domain == DEFAULT_DOMAIN {
-            // For names that nobody has written down.
-            return certificates.len() > 0;
-        }
         // For all below a name: what one of them is covered by.
         let name = host.domain.replacen('*', "x", 1);
-        certificates.any(|one| one.certified.about().covers(name.as_bytes()))
+        certificates.any(|one| {
+            let is_meant = host.certificate == BY_ITS_NAMES || one.files.name == host.certificate;
+            // `default` is for names that nobody has written down.
+            let is_covered =
+                host.domain == DEFAULT_DOMAIN || one.certified.about().covers(name.as_bytes());
+            is_meant && is_covered
+        })
     }
 
     /// What is wrong between its entries, and with the sockets `elsewhere`.
@@ -223,16 +222,16 @@ impl Front {
             let lack = self.obstacle(listen, host)?;
             return Some((Rule::NoCertificate, "certificate", lack));
         }
-        let asks_for_one = named != BY_ITS_NAMES || host.http_to_https;
-        if !asks_for_one || self.has_one_for(host) {
-            return None;
-        }
-        if named != BY_ITS_NAMES {
+        let mut certificates = self.certificates.iter();
+        if named != BY_ITS_NAMES && certificates.all(|one| one.files.name != named) {
             let lack = Lack {
                 found: format!("\"{named}\", which is no certificate"),
                 allowed: "\"auto\", \"acme\" or a name of [[certificates]]",
             };
             return Some((Rule::NoCertificate, "certificate", lack));
+        }
+        if !host.http_to_https || self.has_one_for(host) {
+            return None;
         }
         let rule = match self.has_tls() {
             true => Rule::NoCertificate,

@@ -133,7 +133,8 @@ impl Config {
         for backend in &self.gateway.backends {
             // What a backend took over from the top has been said there.
             let (own, top) = (&backend.upstream, &self.upstream);
-            if (own.tls, own.verify, &own.ca_file) != (top.tls, top.verify, &top.ca_file) {
+            let of = |one: &Upstream| (one.tls, one.verify, one.ca_file.clone(), one.http2);
+            if of(own) != of(top) {
                 list.extend(own.warnings(&format!("backend {}", backend.id)));
             }
         }

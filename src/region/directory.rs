@@ -16,6 +16,8 @@ use std::{
     sync::atomic::Ordering::{Acquire, Relaxed, Release},
 };
 
+use crossbeam_utils::CachePadded;
+
 use crate::{
     ids::PoolId,
     sync::{AtomicU64, fence},
@@ -28,8 +30,11 @@ pub(super) const MAGIC: u64 = u64::from_be_bytes(*b"\x89tppregn");
 /// Raised whenever a word that is there already changes its meaning, or the directory its form. A new kind of section, or a new
 /// word in what was reserved, does not raise it.
 pub const LAYOUT_VERSION: u64 = 4;
-/// Sections begin on pages, so that what is never touched is never there.
+/// Where the sections of no pool begin, so that what is never touched is never there.
 pub(super) const PAGE: usize = 4096;
+/// Where those of pools begin, close behind one another. On pages, the first lines of all of them would have the few places of a
+/// processor's cache that go by the lowest bits of an address: a hundred limits that are asked in turn drove each other out.
+pub(super) const GRAIN: usize = align_of::<CachePadded<u64>>();
 /// Bytes at the region's begin that are the directory's.
 pub(super) const DIRECTORY_BYTES: usize = 32 * PAGE;
 /// Words before the first entry.
@@ -108,12 +113,31 @@ impl Entry {
         self.kind >= Kind::OF_POOLS
     }
 
-    /// Where it ends, rounded up to a page; `None`: nowhere.
+    fn grain(&self) -> usize {
+        grain_of(self.kind)
+    }
+
+    /// Where it ends, rounded up to where another may begin; `None`: nowhere.
     pub(super) fn end(&self) -> Option<usize> {
         (self.size as usize)
             .checked_mul(self.count)
             .and_then(|bytes| self.offset.checked_add(bytes))
-            .and_then(|end| end.checked_next_multiple_of(PAGE))
+            .and_then(|end| end.checked_next_multiple_of(self.grain()))
+    }
+
+    /// Whether it ends within a region of `bytes` bytes. What was added after a region was opened has not been checked with
+    /// its directory.
+    pub(super) fn lies_within(&self, bytes: usize) -> bool {
+        self.end().is_some_and(|end| end <= bytes)
+    }
+}
+
+/// What the begin of a section of that kind is a multiple of, bytes. Tokens lie on pages of their own, which are locked into memory.
+pub(super) fn grain_of(kind: u16) -> usize {
+    if kind >= Kind::OF_POOLS && kind != Kind::TokenBytes as u16 {
+        GRAIN
+    } else {
+        PAGE
     }
 }
 
@@ -193,7 +217,7 @@ impl<'a> Directory<'a> {
             count,
             key,
         };
-        entry.offset = self.room_for(entry.end()?)?;
+        entry.offset = self.room_for(&entry)?;
         let used = self.used();
         let free = (0..used).find(|&at| self.entry(at).is_none());
         let at = free.or_else(|| (used < MOST_ENTRIES).then_some(used))?;
@@ -215,9 +239,10 @@ impl<'a> Directory<'a> {
     }
 
     /// The sections of `pool`.
-    pub(super) fn of_pool(self, pool: PoolId) -> impl Iterator<Item = Entry> + 'a {
+    pub(super) fn of_pool(self, pool: PoolId) -> Vec<Entry> {
         self.entries()
-            .filter(move |entry| entry.is_of_a_pool() && entry.pool == pool)
+            .filter(|entry| entry.is_of_a_pool() && entry.pool == pool)
+            .collect()
     }
 
     /// The sections of all pools, pool by pool.
@@ -243,8 +268,9 @@ impl<'a> Directory<'a> {
         }
     }
 
-    /// The first gap of `bytes` bytes between sections, or behind the last.
-    fn room_for(self, bytes: usize) -> Option<usize> {
+    /// Where `entry` fits in: the first gap between sections, or behind the last.
+    fn room_for(self, entry: &Entry) -> Option<usize> {
+        let (bytes, grain) = (entry.end()?, entry.grain());
         let mut taken: Vec<_> = self
             .entries()
             .map(|entry| (entry.offset, entry.end()))
@@ -252,10 +278,10 @@ impl<'a> Directory<'a> {
         taken.sort_unstable();
         let mut at = DIRECTORY_BYTES;
         for (offset, end) in taken {
-            if offset.checked_sub(at)? >= bytes {
+            if offset.saturating_sub(at) >= bytes {
                 return Some(at);
             }
-            at = end?;
+            at = end?.checked_next_multiple_of(grain)?;
         }
         (self.bytes().checked_sub(at)? >= bytes).then_some(at)
     }
@@ -281,7 +307,7 @@ impl<'a> Directory<'a> {
         let (mut at, mut seen) = (DIRECTORY_BYTES, HashSet::new());
         for entry in entries {
             let (found, expected) = (entry.offset as u64, at as u64);
-            if entry.offset < at || entry.offset % PAGE != 0 {
+            if entry.offset < at || !entry.offset.is_multiple_of(entry.grain()) {
                 return Err(damaged("section offset", found, expected));
             }
             let end = entry.end().filter(|&end| end <= length);

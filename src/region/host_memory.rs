@@ -30,8 +30,7 @@ impl Region {
 
     fn find_host_memory(&self, pool: PoolId) -> Result<Option<Span<AtomicU64>>, RegionError> {
         let entry = self.directory().find(Kind::HostMemory, pool);
-        // What was added after the region was opened has not been checked yet.
-        let entry = entry.filter(|entry| entry.end().is_some_and(|end| end <= self.bytes));
+        let entry = entry.filter(|entry| entry.lies_within(self.bytes));
         let span = optional_span(entry)?;
         // Of another version with another size: nothing of it can be used.
         Ok(span.filter(|span| span.count() == WORDS))

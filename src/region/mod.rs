@@ -194,10 +194,8 @@ impl Region {
         let directory = directory_of(&mapping);
         directory.check(bytes)?;
         let parts = Parts::find(directory)?;
-        let default = {
-            let sections: Vec<_> = directory.of_pool(PoolId::DEFAULT).collect();
-            PoolParts::find(&sections, PoolId::DEFAULT, parts.seats.count())?
-        };
+        let sections = directory.of_pool(PoolId::DEFAULT);
+        let default = PoolParts::find(&sections, PoolId::DEFAULT, parts.seats.count())?;
         Ok(Self {
             file,
             mapping,

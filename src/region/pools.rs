@@ -37,15 +37,15 @@ impl Region {
     /// Where the parts of pool `id` lie; `None`: there is no such pool, or none that this version can use.
     #[must_use]
     pub fn find_pool(&self, id: PoolId) -> Option<PoolParts> {
-        let sections: Vec<_> = self.directory().of_pool(id).collect();
-        self.parts_of(id, &sections)
+        self.parts_of(id, &self.directory().of_pool(id))
     }
 
     fn parts_of(&self, id: PoolId, sections: &[Entry]) -> Option<PoolParts> {
         let parts = PoolParts::find(sections, id, self.parts.seats.count()).ok()?;
-        // What was added after the region was opened has not been checked yet.
-        let lies_within = |entry: &Entry| entry.end().is_some_and(|end| end <= self.bytes);
-        sections.iter().all(lies_within).then_some(parts)
+        let mut sections = sections.iter();
+        sections
+            .all(|entry| entry.lies_within(self.bytes))
+            .then_some(parts)
     }
 
     /// All pools, the default one first.
@@ -72,8 +72,7 @@ impl Region {
             return Err(full);
         };
         lay_out_pool(self.directory(), id, key, geometry, seats).ok_or(full)?;
-        let sections: Vec<_> = self.directory().of_pool(id).collect();
-        PoolParts::find(&sections, id, seats)
+        PoolParts::find(&self.directory().of_pool(id), id, seats)
     }
 
     /// A number that no pool has, and that has not been given for as long as can be.

@@ -184,10 +184,9 @@ impl Region {
         }
         let (directory, none) = (self.directory(), PoolId::DEFAULT);
         let parts = RowParts::find(directory, self.parts.seats.count()).ok()??;
-        // What was added after the region was opened has not been checked yet.
         let mut sections = directory.entries().filter(|entry| entry.pool == none);
         sections
-            .all(|entry| entry.end().is_some_and(|end| end <= self.bytes))
+            .all(|entry| entry.lies_within(self.bytes))
             .then(|| self.rows.get_or_init(|| parts))
     }
 

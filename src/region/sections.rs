@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     RegionError,
-    directory::{DIRECTORY_BYTES, Directory, Entry, PAGE, Span},
+    directory::{DIRECTORY_BYTES, Directory, Entry, GRAIN, Span, grain_of},
     kind::{Kind, SharedWords},
 };
 
@@ -360,9 +360,17 @@ pub(super) fn bytes_for(geometry: Geometry) -> Result<usize, RegionError> {
         + bytes_of(pool.sections(geometry.seats)))
 }
 
+/// The most that they take, wherever each begins. Those of no pool follow one another, page after page.
 pub(super) fn bytes_of(sections: impl IntoIterator<Item = (Kind, usize)>) -> usize {
     let sections = sections.into_iter();
     sections
-        .map(|(kind, count)| (kind.size() * count).next_multiple_of(PAGE))
+        .map(|(kind, count)| {
+            let grain = grain_of(kind as u16);
+            let before = match kind {
+                Kind::TokenBytes => grain - GRAIN,
+                _ => 0,
+            };
+            (kind.size() * count).next_multiple_of(grain) + before
+        })
         .sum()
 }

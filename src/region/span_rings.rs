@@ -29,8 +29,7 @@ impl Region {
 
     fn find_span_rings(&self) -> Result<Option<Span<SpanRing>>, RegionError> {
         let entry = self.directory().find(Kind::SpanRings, PoolId::DEFAULT);
-        // What was added after the region was opened has not been checked yet.
-        let entry = entry.filter(|entry| entry.end().is_some_and(|end| end <= self.bytes));
+        let entry = entry.filter(|entry| entry.lies_within(self.bytes));
         let Some(rings) = optional_span(entry)? else {
             return Ok(None);
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::counter::Counter;
+use super::counter::{self, Counter};
 use super::waits::{WaitsEnded, WaitsEndedCounts};
 
 /// What the supervisors of one region have done, one after the other. Only the one in charge writes.
@@ -59,11 +59,7 @@ impl Histogram {
 
     /// Counts one duration. Only the seat's worker may call it.
     pub fn observe(&self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        let bucket = Self::BOUNDS.partition_point(|&bound| bound < seconds);
-        self.buckets[bucket].add(1);
-        self.sum_micros
-            .add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        counter::observe(&Self::BOUNDS, &self.buckets, &self.sum_micros, duration);
     }
 
     /// The counts now.

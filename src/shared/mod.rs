@@ -1,6 +1,7 @@
 //! Values that lie in shared memory beside the words that are fought over: bytes that one process publishes, numbers that
 //! one process counts, what a slot's token is. Over any memory; they know nobody.
 
+mod causes;
 mod counter;
 mod counters;
 mod drawn;

@@ -7,7 +7,10 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use crate::sync::AtomicU64;
 
-use super::counter::Counter;
+use super::{
+    causes::causes,
+    counter::{self, Counter},
+};
 
 /// A number that rises and falls. It has one writer, as [`Counter`] has.
 #[repr(transparent)]
@@ -67,11 +70,7 @@ impl Latency {
 
     /// Counts one duration.
     pub fn observe(&self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        let bucket = Self::BOUNDS.partition_point(|&bound| bound < seconds);
-        self.buckets[bucket].add(1);
-        self.sum_micros
-            .add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        counter::observe(&Self::BOUNDS, &self.buckets, &self.sum_micros, duration);
     }
 
     pub(super) fn add_to(&self, counts: &mut LatencyCounts) {
@@ -102,29 +101,6 @@ pub fn code_label(at: usize) -> String {
         Some(status) => status.to_string(),
         None => format!("{}xx", at + 1 - STATUSES.len()),
     }
-}
-
-macro_rules! causes {
-    ($(#[doc = $type_doc:literal])+ $type:ident { $($(#[doc = $doc:literal])+ $name:ident = $label:literal),+ $(,)? }) => {
-        $(#[doc = $type_doc])+
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $type {
-            $($(#[doc = $doc])+ $name,)+
-        }
-
-        impl $type {
-            /// All of them.
-            pub const ALL: [Self; [$($label),+].len()] = [$(Self::$name),+];
-
-            /// As metrics and log lines name it.
-            #[must_use]
-            pub fn label(self) -> &'static str {
-                match self {
-                    $(Self::$name => $label,)+
-                }
-            }
-        }
-    };
 }
 
 causes! {

@@ -1,55 +1,35 @@
 //! Waits that were ended because their bound was over, counted by who had kept them waiting.
 
-use super::counter::Counter;
+use super::{causes::causes, counter::Counter};
 
-macro_rules! wait_ends {
-    ($($(#[doc = $doc:literal])+ $name:ident = $label:literal),+ $(,)?) => {
-        /// Why a wait was ended.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum WaitEnd {
-            $($(#[doc = $doc])+ $name,)+
-        }
-
-        impl WaitEnd {
-            /// All of them.
-            pub const ALL: [Self; [$($label),+].len()] = [$(Self::$name),+];
-
-            /// As metrics and log lines name it.
-            #[must_use]
-            pub fn label(self) -> &'static str {
-                match self {
-                    $(Self::$name => $label,)+
-                }
-            }
-        }
-    };
-}
-
-wait_ends! {
-    /// The client did not end a request head in time (`client.head_timeout_seconds`).
-    ClientHead = "client_head",
-    /// The client sent nothing of the body it had announced (`client.stall_timeout_seconds`).
-    ClientSendsNothing = "client_sends_nothing",
-    /// The client sent its body too slowly (`client.min_rate_bytes_per_second`).
-    ClientSendsSlowly = "client_sends_slowly",
-    /// The client read nothing of its answer (`client.stall_timeout_seconds`).
-    ClientReadsNothing = "client_reads_nothing",
-    /// The client read its answer too slowly (`client.min_rate_bytes_per_second`).
-    ClientReadsSlowly = "client_reads_slowly",
-    /// The upstream did not begin to answer (`upstream.response_header_timeout_seconds`).
-    UpstreamHead = "upstream_head",
-    /// The upstream did not take the request (the same bounds as for its answer).
-    UpstreamReadsNothing = "upstream_reads_nothing",
-    /// The upstream fell silent in mid-answer (`upstream.read_timeout_seconds`).
-    UpstreamSendsNothing = "upstream_sends_nothing",
-    /// Both sides of a tunnel were silent (`upstream.tunnel_timeout_seconds`).
-    Tunnel = "tunnel",
-    /// The lease was held too long (`lease.max_hold_seconds` and `lease.max_hold_grace_seconds`).
-    Hold = "hold",
-    /// A client that had ended its side got no answer in time (`lease.abandoned_wait_seconds`).
-    HalfClosed = "half_closed",
-    /// The answer to a client that had left did not end in time (`lease.abandoned_wait_seconds`).
-    Abandoned = "abandoned",
+causes! {
+    /// Why a wait was ended.
+    WaitEnd {
+        /// The client did not end a request head in time (`client.head_timeout_seconds`).
+        ClientHead = "client_head",
+        /// The client sent nothing of the body it had announced (`client.stall_timeout_seconds`).
+        ClientSendsNothing = "client_sends_nothing",
+        /// The client sent its body too slowly (`client.min_rate_bytes_per_second`).
+        ClientSendsSlowly = "client_sends_slowly",
+        /// The client read nothing of its answer (`client.stall_timeout_seconds`).
+        ClientReadsNothing = "client_reads_nothing",
+        /// The client read its answer too slowly (`client.min_rate_bytes_per_second`).
+        ClientReadsSlowly = "client_reads_slowly",
+        /// The upstream did not begin to answer (`upstream.response_header_timeout_seconds`).
+        UpstreamHead = "upstream_head",
+        /// The upstream did not take the request (the same bounds as for its answer).
+        UpstreamReadsNothing = "upstream_reads_nothing",
+        /// The upstream fell silent in mid-answer (`upstream.read_timeout_seconds`).
+        UpstreamSendsNothing = "upstream_sends_nothing",
+        /// Both sides of a tunnel were silent (`upstream.tunnel_timeout_seconds`).
+        Tunnel = "tunnel",
+        /// The lease was held too long (`lease.max_hold_seconds` and `lease.max_hold_grace_seconds`).
+        Hold = "hold",
+        /// A client that had ended its side got no answer in time (`lease.abandoned_wait_seconds`).
+        HalfClosed = "half_closed",
+        /// The answer to a client that had left did not end in time (`lease.abandoned_wait_seconds`).
+        Abandoned = "abandoned",
+    }
 }
 
 /// Room for reasons to come, so that a new one changes no layout.

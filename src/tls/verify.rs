@@ -35,17 +35,20 @@ const OLD_VERSION: &str = "the upstream's certificate is of X.509 version 1, it 
 const NOT_IN_FILE: &str = "the upstream's certificate calls itself an authority (CA:TRUE): it is good for a server only if it \
     stands itself in upstream.ca_file";
 
+/// What a server showed in a handshake, for which name and when.
+#[derive(Debug)]
+pub(super) struct Shown<'a> {
+    end_entity: &'a CertificateDer<'a>,
+    intermediates: &'a [CertificateDer<'a>],
+    server_name: &'a ServerName<'a>,
+    ocsp_response: &'a [u8],
+    now: UnixTime,
+}
+
 /// Who is taken for the upstream.
 pub(super) trait Trust: fmt::Debug + Send + Sync {
-    /// Whether `end_entity` will do for `server_name`.
-    fn judge(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error>;
+    /// Whether what the server showed will do for its name.
+    fn judge(&self, shown: &Shown<'_>) -> Result<ServerCertVerified, Error>;
 }
 
 /// Checks certificates as `T` has it, and that their holder owns their key.
@@ -73,8 +76,13 @@ impl<T: Trust> ServerCertVerifier for Verifier<T> {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.trust
-            .judge(end_entity, intermediates, server_name, ocsp_response, now)
+        self.trust.judge(&Shown {
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        })
     }
 
     fn verify_tls12_signature(
@@ -117,20 +125,14 @@ impl TrustOwn {
 }
 
 impl Trust for TrustOwn {
-    fn judge(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+    fn judge(&self, shown: &Shown<'_>) -> Result<ServerCertVerified, Error> {
+        let end_entity = shown.end_entity;
         let verdict = self.chains.verify_server_cert(
             end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
+            shown.intermediates,
+            shown.server_name,
+            shown.ocsp_response,
+            shown.now,
         );
         let Err(error) = verdict else { return verdict };
         // webpki looks at the dates before it looks at this, so they fit.
@@ -139,7 +141,7 @@ impl Trust for TrustOwn {
                 return Err(advice(NOT_IN_FILE));
             }
             let certificate = ParsedCertificate::try_from(end_entity)?;
-            return verify_server_name(&certificate, server_name)
+            return verify_server_name(&certificate, shown.server_name)
                 .map(|()| ServerCertVerified::assertion())
                 .map_err(explained);
         }
@@ -179,14 +181,7 @@ fn explained(error: Error) -> Error {
 pub(super) struct TrustAnyone;
 
 impl Trust for TrustAnyone {
-    fn judge(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+    fn judge(&self, _shown: &Shown<'_>) -> Result<ServerCertVerified, Error> {
         Ok(ServerCertVerified::assertion())
     }
 }

@@ -108,7 +108,7 @@ def commands(folder: pathlib.Path, wanted: list[str]):
         else:
             program = folder / "go-client"
             subprocess.run(["go", "build", "-o", program, HERE / "client.go"], check=True)
-            yield name, [program]
+            yield name, [program, "time"]
 
 
 def outcome_of_ab(text: str) -> dict:

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use tpp::config::{Config, Format, Problems, Vars};
 
 mod files;
+mod full;
 mod gateway;
 mod hostile;
 mod messages;

@@ -124,6 +124,25 @@ fn a_handshake_that_never_ends_is_let_go_and_disturbs_nobody() {
 }
 
 #[test]
+fn many_who_say_nothing_hold_up_nobody() {
+    let (scene, _) = Scene::new("", DEFAULT_HOST).certificate("one", &["a.test"]);
+    // Longer than anything is waited for: none of them is let go for its time.
+    let scene = scene.set("tls.handshake_timeout_seconds", 300);
+    let scene = scene.set("workers.count", 1);
+    let proxy = scene.start();
+    let silent: Vec<_> = (0..400)
+        .map(|_| dial(secure(&proxy)).expect("connect"))
+        .collect();
+    let browser = Browser::trusting(&scene.authority);
+    let mut client = browser.connect(secure(&proxy), "a.test").expect("a.test");
+    assert_eq!(client.get("a.test", "/").expect("an answer").status, 200);
+    wait_until("the oldest made room", || {
+        proxy.metric(FAILED) >= Some(400.0 - 256.0)
+    });
+    drop(silent);
+}
+
+#[test]
 fn a_stop_does_not_wait_for_a_handshake() {
     let (scene, _) = Scene::new("", DEFAULT_HOST).certificate("one", &["a.test"]);
     let scene = scene
@@ -205,4 +224,21 @@ fn clients_show_certificates_where_they_must() {
     assert!(reaches(&Browser::showing(&scene.authority, &own)));
     assert!(reaches(&Browser::trusting(&scene.authority)));
     assert!(!reaches(&Browser::showing(&scene.authority, &foreign)));
+}
+
+#[test]
+fn what_the_default_host_names_is_not_shown_to_those_who_ask_for_another_name() {
+    let host = DEFAULT_HOST.replace(
+        "domain = \"default\"",
+        "domain = \"default\"\ncertificate = \"one\"",
+    );
+    let (scene, _) = Scene::new("", &host).certificate("one", &["a.test"]);
+    let (scene, two) = scene.certificate("two", &["b.test"]);
+    let proxy = scene.start();
+    let browser = Browser::trusting(&scene.authority);
+    let client = browser.connect(secure(&proxy), "b.test");
+    assert_eq!(client.expect("a handshake").shown(), two.der);
+    let refused = browser.connect(secure(&proxy), "c.test").err();
+    let refused = refused.expect("it is refused").to_string();
+    assert!(refused.contains("UnrecognisedName"), "{refused}");
 }

@@ -1,7 +1,7 @@
 //! Bodies whose end two servers could see in two places.
 
 use crate::{
-    Fate::{Cut, OneRequest, Refused},
+    Fate::{self, Cut, OneRequest, Refused},
     HIDDEN,
     common::{client::Client, proxy::Proxy, settings::Settings, upstream::Upstream},
     get, meet_their_fates, post,
@@ -12,148 +12,115 @@ fn chunks(body: &str) -> Vec<u8> {
     post("Transfer-Encoding: chunked", body)
 }
 
+/// The same of one whole chunk, the last one, and a hidden request.
+fn before_another(chunk: &str) -> Vec<u8> {
+    chunks(&format!("{chunk}0\r\n\r\n{HIDDEN}"))
+}
+
+/// Cases of one fate, made alike.
+#[track_caller]
+fn each(fate: Fate, make: impl Fn(&str) -> Vec<u8>, cases: &[(&str, &str)]) {
+    let cases: Vec<_> = cases
+        .iter()
+        .map(|(what, said)| (fate, *what, make(said)))
+        .collect();
+    meet_their_fates(&cases);
+}
+
 #[test]
 fn a_coding_in_disguise_is_refused() {
     let rest = format!("0\r\n\r\n{HIDDEN}");
     let alone = |fields: &str| post(fields, &rest);
-    meet_their_fates(&[
-        (
-            Refused,
-            "chunked, then another field",
-            alone("Transfer-Encoding: chunked\r\nTransfer-encoding: x"),
-        ),
-        (
-            Refused,
-            "another field, then chunked",
-            alone("Transfer-Encoding: x\r\nTransfer-Encoding: chunked"),
-        ),
-        (
-            Refused,
-            "chunked twice",
-            alone("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
-        ),
-        (
-            Refused,
-            "chunked twice in a list",
-            alone("Transfer-Encoding: chunked, chunked"),
-        ),
-        (
-            Refused,
-            "gzip, chunked",
-            alone("Transfer-Encoding: gzip, chunked"),
-        ),
-        (
-            Refused,
-            "an empty element",
-            alone("Transfer-Encoding: ,chunked"),
-        ),
-        (
-            Refused,
-            "a parameter",
-            alone("Transfer-Encoding: chunked;q=1"),
-        ),
-        (Refused, "quotes", alone("Transfer-Encoding: \"chunked\"")),
-        (Refused, "an empty value", alone("Transfer-Encoding:")),
-        (Refused, "identity", alone("Transfer-Encoding: identity")),
-        (
-            Refused,
-            "a form feed",
-            alone("Transfer-Encoding: \u{c}chunked"),
-        ),
-        (
-            Refused,
-            "a byte above ASCII",
-            alone("Transfer-Encoding: chunked\u{a0}"),
-        ),
-    ]);
+    each(
+        Refused,
+        alone,
+        &[
+            (
+                "chunked, then another field",
+                "Transfer-Encoding: chunked\r\nTransfer-encoding: x",
+            ),
+            (
+                "another field, then chunked",
+                "Transfer-Encoding: x\r\nTransfer-Encoding: chunked",
+            ),
+            (
+                "chunked twice",
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            ),
+            (
+                "chunked twice in a list",
+                "Transfer-Encoding: chunked, chunked",
+            ),
+            ("gzip, chunked", "Transfer-Encoding: gzip, chunked"),
+            ("an empty element", "Transfer-Encoding: ,chunked"),
+            ("a parameter", "Transfer-Encoding: chunked;q=1"),
+            ("quotes", "Transfer-Encoding: \"chunked\""),
+            ("an empty value", "Transfer-Encoding:"),
+            ("identity", "Transfer-Encoding: identity"),
+            ("a form feed", "Transfer-Encoding: \u{c}chunked"),
+            ("a byte above ASCII", "Transfer-Encoding: chunked\u{a0}"),
+        ],
+    );
 }
 
 #[test]
 fn a_coding_field_in_disguise_is_refused() {
     let rest = format!("0\r\n\r\n{HIDDEN}");
     let alone = |fields: &str| post(fields, &rest);
-    meet_their_fates(&[
-        (
-            Refused,
-            "a lone LF before the field",
-            alone("X: y\nTransfer-Encoding: chunked"),
-        ),
-        (
-            Refused,
-            "a lone CR before the field",
-            alone("X: y\rTransfer-Encoding: chunked"),
-        ),
-        (
-            Refused,
-            "a space before the field",
-            alone(" Transfer-Encoding: chunked"),
-        ),
-        (
-            Refused,
-            "a name on one line, its colon on the next",
-            alone("Transfer-Encoding\r\n : chunked"),
-        ),
-        (
-            Refused,
-            "a NUL in the name",
-            alone("Transfer-Encoding\0: chunked"),
-        ),
-    ]);
+    each(
+        Refused,
+        alone,
+        &[
+            (
+                "a lone LF before the field",
+                "X: y\nTransfer-Encoding: chunked",
+            ),
+            (
+                "a lone CR before the field",
+                "X: y\rTransfer-Encoding: chunked",
+            ),
+            ("a space before the field", " Transfer-Encoding: chunked"),
+            (
+                "a name on one line, its colon on the next",
+                "Transfer-Encoding\r\n : chunked",
+            ),
+            ("a NUL in the name", "Transfer-Encoding\0: chunked"),
+        ],
+    );
 }
 
 #[test]
 fn a_coding_beside_a_length_is_refused() {
     let rest = format!("0\r\n\r\n{HIDDEN}");
     let refused = |fields: &str| post(&format!("{fields}\r\nContent-Length: 5"), &rest);
-    meet_their_fates(&[
-        (
-            Refused,
-            "beside a length, after it",
-            refused("Transfer-Encoding: chunked"),
-        ),
-        (
-            Refused,
-            "beside a length, in capitals",
-            refused("TRANSFER-ENCODING: CHUNKED"),
-        ),
-        (
-            Refused,
-            "beside a length, after a tab",
-            refused("Transfer-Encoding:\tchunked"),
-        ),
-        (
-            Refused,
-            "beside a length, empty",
-            refused("Transfer-Encoding: "),
-        ),
-    ]);
+    each(
+        Refused,
+        refused,
+        &[
+            ("beside a length, after it", "Transfer-Encoding: chunked"),
+            ("beside a length, in capitals", "TRANSFER-ENCODING: CHUNKED"),
+            (
+                "beside a length, after a tab",
+                "Transfer-Encoding:\tchunked",
+            ),
+            ("beside a length, empty", "Transfer-Encoding: "),
+        ],
+    );
 }
 
 #[test]
 fn white_space_around_a_coding_and_its_case_change_nothing() {
     let body = "3\r\nabc\r\n0\r\n\r\n";
-    meet_their_fates(&[
-        (
-            OneRequest,
-            "a tab before",
-            post("Transfer-Encoding:\tchunked", body),
-        ),
-        (
-            OneRequest,
-            "spaces behind",
-            post("Transfer-Encoding: chunked  ", body),
-        ),
-        (
-            OneRequest,
-            "capitals",
-            post("TRANSFER-ENCODING: ChUnKeD", body),
-        ),
-        (
-            OneRequest,
-            "no space",
-            post("Transfer-Encoding:chunked", body),
-        ),
-    ]);
+    each(
+        OneRequest,
+        |fields| post(fields, body),
+        &[
+            ("a tab before", "Transfer-Encoding:\tchunked"),
+            ("spaces behind", "Transfer-Encoding: chunked  "),
+            ("capitals", "TRANSFER-ENCODING: ChUnKeD"),
+            ("no space", "Transfer-Encoding:chunked"),
+        ],
+    );
 }
 
 #[test]
@@ -231,81 +198,35 @@ fn names_that_only_resemble_a_length_or_a_coding_frame_nothing() {
 
 #[test]
 fn chunk_sizes_with_two_meanings_end_the_request() {
-    let next = format!("0\r\n\r\n{HIDDEN}");
-    meet_their_fates(&[
-        (
-            Cut,
-            "a size line that ends with LF",
-            chunks(&format!("3\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "a size line that ends with CR",
-            chunks(&format!("3\rabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "a space after the size",
-            chunks(&format!("3 \r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "a space before the size",
-            chunks(&format!(" 3\r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "an underscore",
-            chunks(&format!("0_3\r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "a letter behind",
-            chunks(&format!("3x\r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "a size of 2^64 + 3",
-            chunks(&format!("10000000000000003\r\nabc\r\n{next}")),
-        ),
-    ]);
+    each(
+        Cut,
+        before_another,
+        &[
+            ("a size line that ends with LF", "3\nabc\r\n"),
+            ("a size line that ends with CR", "3\rabc\r\n"),
+            ("a space after the size", "3 \r\nabc\r\n"),
+            ("a space before the size", " 3\r\nabc\r\n"),
+            ("an underscore", "0_3\r\nabc\r\n"),
+            ("a letter behind", "3x\r\nabc\r\n"),
+            ("a size of 2^64 + 3", "10000000000000003\r\nabc\r\n"),
+        ],
+    );
 }
 
 #[test]
 fn chunk_extensions_with_two_meanings_end_the_request() {
-    let next = format!("0\r\n\r\n{HIDDEN}");
-    meet_their_fates(&[
-        (
-            Cut,
-            "LF within an extension",
-            chunks(&format!("3;a\nb\r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "CR within an extension",
-            chunks(&format!("3;a\rb\r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "NUL within an extension",
-            chunks(&format!("3;a\0b\r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "an extension without a name",
-            chunks(&format!("3;\r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "an extension with an open quote",
-            chunks(&format!("3;a=\"b\r\nabc\r\n{next}")),
-        ),
-        (
-            Cut,
-            "an extension of other bytes",
-            chunks(&format!("3;bad[=x\r\nabc\r\n{next}")),
-        ),
-    ]);
+    each(
+        Cut,
+        before_another,
+        &[
+            ("LF within an extension", "3;a\nb\r\nabc\r\n"),
+            ("CR within an extension", "3;a\rb\r\nabc\r\n"),
+            ("NUL within an extension", "3;a\0b\r\nabc\r\n"),
+            ("an extension without a name", "3;\r\nabc\r\n"),
+            ("an extension with an open quote", "3;a=\"b\r\nabc\r\n"),
+            ("an extension of other bytes", "3;bad[=x\r\nabc\r\n"),
+        ],
+    );
 }
 
 #[test]

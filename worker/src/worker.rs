@@ -10,7 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tpp::{
     clients::Full,
     clock::boot_millis,
@@ -27,7 +27,8 @@ use crate::{
     door::{
         churn::Churn,
         gates::{Gate, Gates},
-        limit::{Limit, MOST_HANDSHAKES, Place},
+        handshakes::Handshakes,
+        limit::{Limit, Place},
     },
     gateway::{budget::Retries, doubts::Doubts},
     leash::Looks,
@@ -88,8 +89,8 @@ pub(crate) struct Worker {
     gates: Mutex<Option<Arc<Gates>>>,
     /// Whether a request may be an authority's that checks on a host: a request looks at no more, as long as none is.
     pub(crate) has_answers: AtomicBool,
-    /// Whose turn it is to shake hands.
-    pub(crate) handshakes: Semaphore,
+    /// Those under way.
+    pub(crate) handshakes: Handshakes,
     /// Which tokens may be stale.
     pub(crate) doubts: Doubts,
     /// Of what the upstream does to requests.
@@ -132,7 +133,7 @@ impl Worker {
             limit,
             gates: Mutex::new(None),
             has_answers: AtomicBool::new(false),
-            handshakes: Semaphore::new(MOST_HANDSHAKES),
+            handshakes: Handshakes::default(),
             doubts: Doubts::default(),
             muffler: Muffler::default(),
             wait_muffler: Muffler::default(),
@@ -190,12 +191,9 @@ impl Worker {
 
     /// Resolves once a plan newer than `generation` is in hand.
     pub(crate) async fn plan_after(&self, generation: u64) {
+        let mut changes = self.generation.subscribe();
         // The sender is ours, and so lives.
-        let _ = self
-            .generation
-            .subscribe()
-            .wait_for(|now| *now > generation)
-            .await;
+        let _ = changes.wait_for(|now| *now > generation).await;
     }
 
     /// Asks the supervisor to resolve the upstream's name again: a few times a second at most, however many fail.

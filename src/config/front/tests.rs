@@ -102,6 +102,7 @@ fn names_that_lead_nowhere_are_named() {
         &[
             "virtual_hosts[2].http_to_https: found true, without a certificate for \"c.test\"",
             "virtual_hosts[3].certificate: found \"two\", which is no certificate",
+            "virtual_hosts[4].http_to_https: found true, without a certificate for \"e.test\"",
         ],
     );
 }
@@ -170,13 +171,16 @@ fn what_is_odd_about_certificates_and_hosts_is_told() {
     let is_of_key = |line: &String| line.contains("one.key holds a private key");
     assert!(warnings.iter().all(is_of_key), "{warnings:?}");
     let host = "[[virtual_hosts]]\ndomain = 'c.test'\nenabled_backends_tag = 'default'\n";
-    let config = read(&directory, &format!("{TOP}{ONE}{TLS}{host}"));
-    let warnings = config.unwrap().warnings();
-    let told = "no certificate is for the virtual host c.test";
-    assert!(
-        warnings.iter().any(|line| line.contains(told)),
-        "{warnings:?}"
-    );
+    // To name one does not make it cover the host.
+    for named in ["", "certificate = 'one'\n"] {
+        let config = read(&directory, &format!("{TOP}{ONE}{TLS}{host}{named}"));
+        let warnings = config.unwrap().warnings();
+        let told = "no certificate is for the virtual host c.test";
+        assert!(
+            warnings.iter().any(|line| line.contains(told)),
+            "{warnings:?}"
+        );
+    }
     let hsts = format!("{TOP}{host}hsts_seconds = 60\n");
     let warnings = read(&directory, &hsts).unwrap().warnings();
     assert_eq!(

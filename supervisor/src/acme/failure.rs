@@ -57,8 +57,9 @@ impl Failure {
         }
     }
 
-    /// The same of an answer to an order, to which an account is unauthorized only if it was deactivated or revoked (RFC 8555, 7.3.6).
-    pub(super) fn of_new_order(error: &Error, spared: Option<Duration>) -> Self {
+    /// The same of an answer to an order or to a change of the account, for which one is unauthorized only if it was deactivated or revoked
+    /// (RFC 8555, 7.3.6).
+    pub(super) fn of_account(error: &Error, spared: Option<Duration>) -> Self {
         let is_unauthorized = match error {
             Error::Api(problem) => {
                 let what = problem.r#type.as_deref().unwrap_or_default();
@@ -145,7 +146,7 @@ mod tests {
         let gone = problem("accountDoesNotExist", 400);
         assert!(Failure::of(&gone, None).has_no_account);
         let deactivated = problem("unauthorized", 401);
-        assert!(Failure::of_new_order(&deactivated, None).has_no_account);
+        assert!(Failure::of_account(&deactivated, None).has_no_account);
         // Of a challenge: the proof was a wrong one.
         assert!(!Failure::of(&deactivated, None).has_no_account);
     }

@@ -82,7 +82,7 @@ impl With {
         let speaker = self.speaker()?;
         let account = self.account(&speaker).await?;
         let order = begin(&account, host, before).await;
-        let mut order = order.map_err(|error| Failure::of_new_order(&error, speaker.spared()))?;
+        let mut order = order.map_err(|error| Failure::of_account(&error, speaker.spared()))?;
         let outcome = self.follow(&mut order, host, show).await;
         let (chain, key) = outcome.map_err(|failure| Failure {
             spared: failure.spared.or(speaker.spared()),
@@ -131,7 +131,8 @@ impl With {
                 .await
                 .map_err(failed)?;
             if kept.email.as_deref() != email {
-                account.update_contacts(&contact).await.map_err(failed)?;
+                let updated = account.update_contacts(&contact).await;
+                updated.map_err(|error| Failure::of_account(&error, speaker.spared()))?;
                 kept.email = email.map(str::to_owned);
                 self.keep(kept).await?;
             }

@@ -92,6 +92,24 @@ async fn an_account_that_was_deactivated_is_replaced_by_a_new_one_and_used_from_
 }
 
 #[tokio::test]
+async fn an_account_that_was_deactivated_is_replaced_when_its_address_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::start(|path, _| match path {
+        "/account/1" => Some(Said::problem(401, "unauthorized", None)),
+        "/order" => Some(Said::problem(400, "rejectedIdentifier", None)),
+        _ => None,
+    });
+    let authority = authority.await;
+    order(&authority, &directory).await.unwrap_err();
+    let mut with = with(&authority, &directory);
+    with.settings.email = Some("others@a.test".to_owned());
+    let failure = with.order("a.test", None, &Noted::default()).await;
+    let words = failure.unwrap_err().words;
+    assert_eq!(words, "so it is (rejectedIdentifier)");
+    assert_eq!(authority.asked("/account"), 2, "another one was made");
+}
+
+#[tokio::test]
 async fn an_authority_that_takes_no_account_is_asked_for_one_once_a_try() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::start(|path, _| {

@@ -4,6 +4,7 @@ mod json;
 mod oauth2;
 pub(crate) mod server;
 mod standin;
+mod tls;
 mod transport;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

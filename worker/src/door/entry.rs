@@ -1,22 +1,24 @@
 //! A client's way in where it is not a plain one: the header of the proxy that brings it, then the handshake. Both together
 //! have one bound, and whoever is not in by then is let go.
 
-use std::{io, net::SocketAddr, os::fd::AsRawFd};
+use std::{io, net::SocketAddr, os::fd::AsRawFd, sync::Arc};
 
 use pingora_core::protocols::{SocketDigest, Stream};
 use rustls::server::Acceptor;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
-use tpp::config::VirtualHost;
+use tpp::config::DEFAULT_DOMAIN;
 use tracing::debug;
 
 use crate::{
     door::{
         gates::{Choice, Gate, Shop},
+        handshakes::Handshake,
         limit::Place,
         proxy_protocol,
         refuse::note_refused,
     },
+    timers::Timer,
     wire::{tcp::Tcp, tls::Tls},
     worker::Worker,
 };
@@ -50,7 +52,7 @@ impl Newcomer {
     pub(crate) async fn through(self, worker: &Worker, gate: &Gate) -> Option<Stream> {
         let address = self.address;
         let timer = worker.timers.add_here().await;
-        let admitted = self.admitted(worker, gate);
+        let admitted = self.admitted(worker, gate, &timer);
         match timer
             .within(&worker.clock, Some(gate.patience), admitted)
             .await
@@ -64,7 +66,12 @@ impl Newcomer {
         None
     }
 
-    async fn admitted(self, worker: &Worker, gate: &Gate) -> io::Result<Stream> {
+    async fn admitted(
+        self,
+        worker: &Worker,
+        gate: &Gate,
+        timer: &Arc<Timer>,
+    ) -> io::Result<Stream> {
         let Self {
             tcp,
             mut address,
@@ -90,6 +97,7 @@ impl Newcomer {
                 let shaking = Shaking {
                     worker,
                     is_over: false,
+                    _under_way: worker.handshakes.begin(timer),
                 };
                 Ok(Box::new(shaking.with(tcp, shop).await?))
             }
@@ -109,6 +117,7 @@ fn wrapped(tcp: TcpStream, address: SocketAddr, place: Place) -> Tcp {
 struct Shaking<'w> {
     worker: &'w Worker,
     is_over: bool,
+    _under_way: Handshake<'w>,
 }
 
 impl Shaking<'_> {
@@ -139,11 +148,6 @@ impl Drop for Shaking<'_> {
 
 /// The handshake. `None`: it was all that the client wanted, an authority that checks on a host.
 async fn shake(worker: &Worker, tcp: Tcp, shop: &Shop) -> io::Result<Option<Tls>> {
-    let _turn = worker
-        .handshakes
-        .acquire()
-        .await
-        .map_err(io::Error::other)?;
     let mut hello = LazyConfigAcceptor::new(Acceptor::default(), tcp);
     let start = (&mut hello).await?;
     if let Some(settings) = shop.challenges.proof(&start.client_hello()) {
@@ -170,9 +174,9 @@ fn choose(worker: &Worker, hello: &rustls::server::ClientHello<'_>, shop: &Shop)
     let host = hello
         .server_name()
         .and_then(|name| view.routes.find(Some(name.as_bytes())));
-    let named = host.map(|site| &site.plan.host);
-    shop.choose(
-        hello,
-        named.map(|host: &VirtualHost| host.certificate.as_str()),
-    )
+    let named = host
+        .map(|site| &site.plan.host)
+        // That one is for names that nobody has written down: what it names need not be for this one.
+        .filter(|host| host.domain != DEFAULT_DOMAIN);
+    shop.choose(hello, named.map(|host| host.certificate.as_str()))
 }

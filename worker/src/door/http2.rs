@@ -1,7 +1,7 @@
 //! A client's connection that speaks HTTP/2: its streams, each served as a connection of its own, and its end.
 //!
 //! What it holds is bounded as that of any connection is: it counts once among those of `[client]`, is closed when no stream has been open for
-//! as long as a connection may be idle, and each stream has the times of an HTTP/1.1 connection. When the worker drains it is told so at once
+//! as long as a connection may be idle, or when a head takes longer than one may, and each stream has the times of an HTTP/1.1 connection. When the worker drains it is told so at once
 //! (GOAWAY) and ends with its last stream. Who opens streams only to take them back is told to go (ENHANCE_YOUR_CALM).
 
 use std::{
@@ -20,13 +20,19 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
 };
-use tpp::config::{Http2, Http2Lease};
+use tpp::{
+    config::{Http2, Http2Lease},
+    shared::WaitEnd,
+};
 use tracing::debug;
 
 use crate::{
+    clock::{NEVER, due},
     door::connection,
+    gateway::record,
     http2::{
         bounds,
+        heads_begun::{Begun, Watched},
         lane::{Arrival, Lane, Whence},
         resets::{Forbearance, Resets},
     },
@@ -50,6 +56,8 @@ where
         Http2Lease::Stream => terms.max_streams,
         Http2Lease::Connection => 1,
     };
+    let stream = Watched::new(stream);
+    let begun = stream.begun();
     let handshake = bounds::of_clients(streams).handshake(stream);
     let limit = settings.client.head_timeout;
     match timer.within(&worker.clock, limit, handshake).await {
@@ -68,6 +76,9 @@ where
                 only: None,
                 resets: Arc::default(),
                 forbearance: Forbearance::new(streams, worker.clock.now()),
+                idle_until: NEVER,
+                begun,
+                head: None,
                 is_resting: false,
                 is_leaving: false,
                 is_sent_away: false,
@@ -107,7 +118,7 @@ impl Drop for Stream {
 
 struct Door<T> {
     worker: Arc<Worker>,
-    connection: server::Connection<T, Bytes>,
+    connection: server::Connection<Watched<T>, Bytes>,
     whence: Whence,
     open: Arc<Open>,
     lease: Http2Lease,
@@ -116,6 +127,11 @@ struct Door<T> {
     /// Streams that its client took back, and what is left of those it may.
     resets: Arc<Resets>,
     forbearance: Forbearance,
+    /// When it ends for want of streams, by the worker's clock.
+    idle_until: u64,
+    begun: Begun,
+    /// The head that is under way: its number, and until when it may be.
+    head: Option<(u64, u64)>,
     /// No stream is open.
     is_resting: bool,
     /// The client was told that the connection ends.
@@ -140,7 +156,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Door<T> {
                     self.connection.graceful_shutdown();
                     self.is_resting = false;
                 }
-                Poll::Pending => return self.rest(),
+                Poll::Pending => return self.rest(cx),
             }
         }
     }
@@ -188,31 +204,51 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Door<T> {
     fn is_to_leave(&self) -> bool {
         let timer = &self.open.timer;
         let has_lost_its_lane = self.only.as_ref().is_some_and(mpsc::Sender::is_closed);
-        let is_idle = self.is_resting && timer.is_due(&self.worker.clock);
+        let is_idle = self.is_resting && self.idle_until <= self.worker.clock.now();
         !self.is_leaving
             && (timer.is_cut() || self.worker.is_draining() || has_lost_its_lane || is_idle)
     }
 
     /// Nothing can be done now. Ready: it has waited long enough for nothing.
-    fn rest(&mut self) -> Poll<()> {
-        let (worker, timer) = (&*self.worker, &*self.open.timer);
+    fn rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.worker.clock.now();
         let is_idle = self.open.streams.load(Relaxed) == 0;
+        let standing = &self.open.timer.standing;
         if is_idle && !self.is_resting {
-            timer.standing.rest(worker.clock.now(), None);
+            standing.rest(now, None);
             let limit = if self.is_leaving {
                 Some(FAREWELL_LIMIT)
             } else {
-                worker.view().settings.lease.idle_timeout
+                self.worker.view().settings.lease.idle_timeout
             };
-            timer.set(&worker.clock, limit);
+            self.idle_until = due(now, limit);
         } else if !is_idle && self.is_resting {
-            timer.standing.rise();
-            timer.set(&worker.clock, None);
+            standing.rise();
+            self.idle_until = NEVER;
         }
         self.is_resting = is_idle;
-        if is_idle && self.is_leaving && timer.is_due(&worker.clock) {
+        let head_until = self.head_until(now);
+        self.open.timer.set_due(self.idle_until.min(head_until));
+        if head_until <= now {
+            record::wait_ended(&self.worker, None, WaitEnd::ClientHead);
+            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            // Whether it is told or not.
+            let _ = self.connection.poll_accept(cx);
+            return Poll::Ready(());
+        }
+        if is_idle && self.is_leaving && self.idle_until <= now {
             return Poll::Ready(());
         }
         Poll::Pending
+    }
+
+    /// Until when the head that is under way may be.
+    fn head_until(&mut self, now: u64) -> u64 {
+        let begun = self.begun.head();
+        if self.head.map(|(number, _)| number) != begun {
+            let limit = self.worker.view().settings.client.head_timeout;
+            self.head = begun.map(|number| (number, due(now, limit)));
+        }
+        self.head.map_or(NEVER, |(_, until)| until)
     }
 }

@@ -24,9 +24,6 @@ const LINGERING_SHARE: usize = 16;
 /// What a worker has open besides connections, region and bells.
 const OWN: usize = 32;
 
-/// Handshakes of one worker that are under way at once; others wait for their turn, with nothing read from them.
-pub(crate) const MOST_HANDSHAKES: usize = 256;
-
 /// The limits as far as they are this process's own.
 #[derive(Debug)]
 pub(crate) struct Limit {

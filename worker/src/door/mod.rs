@@ -6,6 +6,7 @@ pub(crate) mod churn;
 pub(crate) mod connection;
 pub(crate) mod entry;
 pub(crate) mod gates;
+pub(crate) mod handshakes;
 pub(crate) mod http2;
 pub(crate) mod limit;
 pub(crate) mod preface;

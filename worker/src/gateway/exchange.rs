@@ -1,10 +1,8 @@
 //! The way of a request, top to bottom. Each step is a file of its name; a new rule is a new step, and a line here.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use crate::{
     gateway::{
-        access, breaker,
+        access, breaker, challenge,
         choose::choose,
         client::Client,
         flight::{Failure, Flight, Next},
@@ -30,7 +28,7 @@ use crate::{
 /// Takes a request its way: to the upstream's answer, or to one of tpp's own.
 pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> Next {
     client.worker.counters().requests.add(1);
-    if let Some(proof) = proof(client, head) {
+    if let Some(proof) = challenge::proof(client, head) {
         return answer_at_once(client, (request, head), &proof).await;
     }
     let found = match route(client, head) {
@@ -80,17 +78,6 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
         // Boxed: what few requests come to takes no room in every task.
         return Err(Box::pin(fail(flight, attempt, broke)).await);
     }
-}
-
-/// What an authority is answered that checks on a host: whatever the host is, and before it is sent elsewhere or kept out.
-fn proof(client: &Client, head: &Head) -> Option<Reply> {
-    // Relaxed: one thread sets and reads it.
-    if !client.worker.has_answers.load(Relaxed) || !matches!(head.method(), b"GET" | b"HEAD") {
-        return None;
-    }
-    let gates = client.worker.gates()?;
-    let text = gates.challenges.answer(head.path())?;
-    Some(Reply::proof(text.to_owned()))
 }
 
 /// Answers a request that is for no host here. A body that comes with it is not waited for.

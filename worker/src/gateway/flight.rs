@@ -33,6 +33,8 @@ pub(crate) struct Flight<'a> {
     pub(crate) may_reuse: bool,
     /// The upstream has refused a token of this request already.
     pub(crate) was_refused: bool,
+    /// A backend has said that it did not even look at it.
+    pub(crate) was_turned_away: bool,
     /// What its host counts of it, if it counts.
     pub(crate) tally: Option<Tally>,
     /// When that token was drawn, if this very request was sent again because of it.
@@ -82,6 +84,7 @@ impl<'a> Flight<'a> {
             upload: Upload::new(request),
             may_reuse: true,
             was_refused: false,
+            was_turned_away: false,
             tally: None,
             refused_token: None,
             tried: Vec::new(),

@@ -6,6 +6,7 @@ mod asker;
 pub(crate) mod attempt;
 mod breaker;
 pub(crate) mod budget;
+mod challenge;
 mod choose;
 pub(crate) mod client;
 mod conduct;

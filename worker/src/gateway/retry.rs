@@ -1,8 +1,19 @@
-//! Whether a request that reached no backend may try another one.
+//! Whether a request that reached no backend, or that none has looked at, may try another one.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
-use crate::{gateway::flight::Flight, view::backend::Backend};
+use tpp::shared::Failing;
+
+use crate::{
+    gateway::{
+        attempt::Attempt,
+        conduct,
+        flight::{Failure, Flight},
+    },
+    http2,
+    message::reply::Reply,
+    view::backend::Backend,
+};
 
 /// `backend` could not be reached: whether another one may be tried.
 pub(super) fn may_retry(flight: &mut Flight<'_>, backend: &Arc<Backend>) -> bool {
@@ -20,4 +31,32 @@ pub(super) fn may_retry(flight: &mut Flight<'_>, backend: &Arc<Backend>) -> bool
         flight.tried.push(Arc::clone(backend));
     }
     flight.retrying.is_some()
+}
+
+/// Whether `error` says that the request was not even looked at, and it is to be sent again, whatever it asks for: on another
+/// connection, and then to another backend, as if this one had not been reached.
+pub(super) fn was_turned_away(
+    flight: &mut Flight<'_>,
+    attempt: &Attempt,
+    error: &io::Error,
+) -> bool {
+    if attempt.state.heard || !flight.upload.can_replay() || !http2::is_unprocessed(error) {
+        return false;
+    }
+    let backend = &attempt.backend;
+    backend.upstream.leave(attempt.address);
+    if !flight.was_turned_away {
+        flight.was_turned_away = true;
+        return true;
+    }
+    if !may_retry(flight, backend) {
+        return false;
+    }
+    if let Some(tally) = &flight.tally {
+        tally.failed(Failing::Reset);
+    }
+    conduct::note_failure(flight, backend);
+    let reply = Reply::bad_gateway("the upstream refused the request's stream");
+    flight.unreachable = Some(Failure::Reply(reply));
+    true
 }

@@ -12,7 +12,7 @@ use crate::{
         flight::{Failure, Flight, Next},
         journal, leftover, record,
         renew::Refusal,
-        rest,
+        rest, retry,
     },
     http1::answer::{Answer, Head},
     http1::body::{Body, Frame},
@@ -45,11 +45,14 @@ pub(crate) async fn judge(
             flight.may_reuse = false;
             return Ok(Verdict::Again);
         }
+        Err(Break::UpstreamLost(error)) if retry::was_turned_away(flight, attempt, &error) => {
+            return Ok(Verdict::Again);
+        }
         Err(cause) => return Ok(Verdict::Broke(cause)),
     };
     match head {
-        Head::Final(Answer { status, .. })
-            if attempt.version != 0 && flight.client.is_refusal(status) =>
+        Head::Final(Answer { meaning, .. })
+            if attempt.version != 0 && flight.client.is_refusal(meaning) =>
         {
             let refusal = Refusal {
                 version: attempt.version,

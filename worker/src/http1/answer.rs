@@ -8,6 +8,7 @@ use crate::{
     http1::body::{Body, Frame},
     http1::request::Request,
     message::field::Field,
+    message::grpc,
     message::headers::{FIELD_LIMIT, HEAD_LIMIT, Options, content_length, list},
 };
 
@@ -15,6 +16,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// The status by which it is judged: that of gRPC, if it is a trailer alone.
+    pub(crate) meaning: u16,
     /// Its body, as the upstream sends it.
     pub(crate) body: Body,
     /// How the body is written to the client.
@@ -43,7 +46,7 @@ pub(crate) enum Head {
 impl Head {
     /// Whether it says that the server failed, not the client.
     pub(crate) fn is_failure(&self) -> bool {
-        matches!(self, Self::Final(answer) if answer.status >= 500)
+        matches!(self, Self::Final(answer) if answer.meaning >= 500)
     }
 
     /// Its status; of a head before the answer's the one that such a head is passed on with.
@@ -92,6 +95,7 @@ pub(crate) struct AnswerHead<'a> {
     /// It names the coding that is none, which newer servers may not.
     is_identity: bool,
     pub(crate) has_date: bool,
+    of_grpc: Option<u16>,
     keep_for: Option<Duration>,
 }
 
@@ -128,6 +132,7 @@ pub(crate) fn read<'a>(
         is_chunked: false,
         is_identity: false,
         has_date: false,
+        of_grpc: None,
         keep_for: None,
     };
     let known = &mut room.known[..fields.len()];
@@ -190,6 +195,7 @@ impl<'a> AnswerHead<'a> {
             }
             Field::KeepAlive => self.keep_for = keep_for(value).or(self.keep_for),
             Field::Date => self.has_date = true,
+            Field::GrpcStatus => self.of_grpc = grpc::status_of_http(value),
             _ => {}
         }
         Ok(())
@@ -229,6 +235,10 @@ impl<'a> AnswerHead<'a> {
             || is_bare && announces_body;
         Answer {
             status: self.status,
+            meaning: match self.status {
+                200 => self.of_grpc.unwrap_or(200),
+                status => status,
+            },
             body,
             frame: if is_measured || request.is_old {
                 Frame::Plain

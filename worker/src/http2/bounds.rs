@@ -6,10 +6,13 @@
 
 use h2::{client, server};
 
-use crate::message::headers::HEAD_LIMIT;
+use crate::message::headers::{FIELD_LIMIT, HEAD_LIMIT};
 
 /// What a stream may have sent that nobody has read: as much as is read ahead of an HTTP/1.1 client.
 const STREAM_WINDOW: u32 = 65_535;
+/// What a client's head may be. A larger one the `h2` crate answers with a bare 431; below it the gateway does, as it answers any head that
+/// is too large: with words, in the form that its client reads. Each field counts 32 bytes more here (RFC 9113, 6.5.2).
+const CLIENTS_HEAD: usize = 2 * (HEAD_LIMIT + 32 * FIELD_LIMIT);
 /// What may wait to be sent on one stream.
 const SEND_BUFFER: usize = 64 * 1024;
 
@@ -34,7 +37,7 @@ pub(crate) fn of_clients(streams: u32) -> server::Builder {
         .initial_window_size(STREAM_WINDOW)
         // All streams may be full: those that wait for a token must not keep those from being read that hold one.
         .initial_connection_window_size(STREAM_WINDOW.saturating_mul(streams).min(i32::MAX as u32))
-        .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(CLIENTS_HEAD).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER);
     bounds
 }

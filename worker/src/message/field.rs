@@ -15,6 +15,7 @@ pub(crate) enum Field {
     ForwardedFor,
     ForwardedHost,
     ForwardedProto,
+    GrpcStatus,
     Host,
     KeepAlive,
     /// Of a request: read as another field by a CGI program (RFC 3875, 4.1.18), to which `_` is `-`; or as the
@@ -64,6 +65,7 @@ impl Field {
             18 if is(b"proxy-authenticate") => Self::HopByHop,
             19 if is(b"proxy-authorization") => Self::HopByHop,
             25 if is(b"proxy-authentication-info") => Self::HopByHop,
+            11 if is(b"grpc-status") => Self::GrpcStatus,
             11.. if sounds_like(&name[..11], b"x-forwarded") => Self::forwarded(&name[11..]),
             9..=24 if is_claim(name) => Self::Forwarded,
             _ => Self::Other,
@@ -166,7 +168,8 @@ pub(crate) fn may_trail(name: &[u8]) -> bool {
         b"sec-websocket-protocol",
         b"sec-websocket-extensions",
     ];
-    Field::of(name) == Field::Other && !NEVER.iter().any(|never| sounds_like(name, never))
+    matches!(Field::of(name), Field::GrpcStatus | Field::Other)
+        && !NEVER.iter().any(|never| sounds_like(name, never))
 }
 
 #[cfg(test)]

@@ -42,6 +42,23 @@ pub(crate) fn status(of_http: u16) -> u8 {
     }
 }
 
+/// The status of HTTP that says what one of gRPC does, by which an answer that is a trailer alone is judged: one of 200 all the same.
+pub(crate) fn status_of_http(of_grpc: &[u8]) -> Option<u16> {
+    let status: u8 = std::str::from_utf8(of_grpc).ok()?.trim().parse().ok()?;
+    Some(match status {
+        4 => 504,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        // UNKNOWN, INTERNAL and DATA_LOSS: it failed, and does not say how.
+        2 | 13 | 15 => 500,
+        14 => 503,
+        16 => 401,
+        // OK, or what the caller asked amiss.
+        _ => 200,
+    })
+}
+
 /// Appends a message: what is not printable, and the percent sign, are written by their numbers.
 pub(crate) fn put_message(text: &str, out: &mut BytesMut) {
     use std::fmt::Write as _;
@@ -64,6 +81,16 @@ mod tests {
         let mut out = BytesMut::new();
         put_message("100 % of \"a\"\n\u{e9}", &mut out);
         assert_eq!(&out[..], b"100 %25 of \"a\"%0A%C3%A9");
+    }
+
+    #[test]
+    fn a_status_of_grpc_is_judged_as_one_of_http_is() {
+        for (of_grpc, of_http) in [("0", 200), ("14", 503), ("16", 401), (" 13", 500)] {
+            assert_eq!(status_of_http(of_grpc.as_bytes()), Some(of_http));
+        }
+        for nonsense in [&b"x"[..], b"", b"-1", b"\xff"] {
+            assert_eq!(status_of_http(nonsense), None);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Clients of HTTP/2 that only make work: their connection ends, and nothing of theirs stays.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, time::Duration};
 
 use h2::Reason;
 use http::Request;
@@ -9,8 +9,10 @@ use tokio::{
     task::JoinHandle,
 };
 
+use tpp::{lending::WorkerSettings, shared::WaitEnd};
+
 use super::{
-    http2::{Client, STREAMS, connection},
+    http2_client::{Client, STREAMS, connection},
     play::{Stage, soon, until},
 };
 
@@ -204,5 +206,27 @@ async fn a_head_without_an_end_ends_the_connection() {
         assert_eq!(reason, Some(Reason::ENHANCE_YOUR_CALM), "{}", piece.len());
         assert!(stage.upstream_is_untouched().await);
         until("it has left", || stage.worker.connections() == 0).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_begun_and_not_gone_on_with_ends_the_connection() {
+    let bounds = |settings: &mut WorkerSettings| {
+        settings.client.head_timeout = Some(Duration::from_secs(1));
+        // Nothing else ends it.
+        settings.lease.idle_timeout = None;
+    };
+    for begun in [
+        &[0, 0][..],
+        &[0, 0, 6, HEADERS, END_STREAM, 0, 0, 0, 1, 0x82],
+    ] {
+        let mut stage = Stage::new(1, bounds).await;
+        let mut client = Raw::new(&mut stage).await;
+        client.out.write_all(begun).await.unwrap();
+        let (reason, _) = client.end().await;
+        assert_eq!(reason, Some(Reason::ENHANCE_YOUR_CALM));
+        until("it has left", || stage.worker.connections() == 0).await;
+        let ended = stage.worker.counters().waits_ended.read();
+        assert_eq!(ended[WaitEnd::ClientHead as usize], 1);
     }
 }

@@ -13,7 +13,7 @@ use tpp::{
 };
 
 use super::{
-    http2::{Client, whole},
+    http2_client::{Client, whole},
     play::{GET, ORIGIN, Stage, soon, until},
 };
 
@@ -48,8 +48,14 @@ impl Server {
         self.carry().await;
     }
 
+    /// Refuses a stream, and sees that no other one comes on this connection.
+    pub(super) async fn refuse(mut self, mut to: SendResponse<Bytes>) {
+        to.send_reset(Reason::REFUSED_STREAM);
+        assert!(soon("it is left", self.0.accept()).await.is_none());
+    }
+
     /// Sends what there is to send.
-    async fn carry(&mut self) {
+    pub(super) async fn carry(&mut self) {
         let moment = std::time::Duration::from_millis(50);
         let more = tokio::time::timeout(moment, self.0.accept()).await;
         assert!(more.is_err(), "nothing else comes");

@@ -6,7 +6,7 @@ use tpp::{
 };
 
 use super::{
-    http2::{Client, STREAMS, whole},
+    http2_client::{Client, STREAMS, whole},
     http2_upstream::{Server, defaults},
     play::{GET, Stage, until},
 };

@@ -237,6 +237,13 @@ impl Upstream {
         self.leave_all();
     }
 
+    /// Begins no more streams on what is open to `address`: its server refuses them, or is about to go.
+    pub(crate) fn leave(&self, address: SocketAddr) {
+        if let Some(http2) = &self.http2 {
+            http2.trunks.leave(|at| at != address);
+        }
+    }
+
     fn leave_all(&self) {
         self.idle.lock().clear();
         if let Some(http2) = &self.http2 {

@@ -215,6 +215,7 @@ fn put_fields(
             | Field::ForwardedFor
             | Field::ForwardedHost
             | Field::ForwardedProto
+            | Field::GrpcStatus
             | Field::Host
             | Field::Via => true,
             Field::Trailer => answer.is_some_and(|answer| {

@@ -109,7 +109,7 @@ fn put_fields(head: &Head, request: &Request, stamp: Stamp<'_>, out: &mut BytesM
     for line in head.lines() {
         let passes = match line.field {
             Field::Other => replaces_nothing || !stamp.stands_for(head.text(line.name)),
-            Field::Date | Field::Via => true,
+            Field::Date | Field::GrpcStatus | Field::Via => true,
             // HTTP/1.0 knows no expectations (RFC 9110, 10.1.1).
             Field::Expect => !head.is_old,
             Field::Trailer => matches!(request.body, Body::Chunked(_)),

@@ -4,14 +4,13 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     CipherSuite, ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
     client::Resumption,
@@ -20,60 +19,22 @@ use rustls::{
     version::TLS13,
 };
 
+use super::{Outcome, outcome, wrk};
 use crate::{
-    Result,
-    load::{self, Outcome},
-    process,
+    Result, process,
     servers::find,
+    shown::{CERTIFICATE, CIPHER, HOST},
 };
 
-/// Whom the certificate is for. It leads to 127.0.0.1.
-pub(crate) const HOST: &str = "localhost";
-/// What is spoken, as OpenSSL calls it.
-pub(crate) const CIPHER: &str = "TLS_AES_128_GCM_SHA256";
+/// [`CIPHER`], as rustls calls it.
 const SUITE: CipherSuite = CipherSuite::TLS13_AES_128_GCM_SHA256;
-const CERTIFICATE: &str = "front.pem";
-
-/// The certificate that all show, with an ECDSA key, in files.
-#[derive(Debug)]
-pub(crate) struct Shown {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
-    /// One after the other in one file.
-    pub(crate) both: PathBuf,
-}
-
-impl Shown {
-    /// A new one, in `dir`.
-    pub(crate) fn make(dir: &Path) -> Result<Self> {
-        let key = KeyPair::generate()?;
-        let params = CertificateParams::new(vec![HOST.to_owned()])?;
-        let certificate = params.self_signed(&key)?.pem();
-        let key = key.serialize_pem();
-        let file = |name: &str, text: &str| -> Result<PathBuf> {
-            let path = dir.join(name);
-            fs::write(&path, text)?;
-            Ok(path)
-        };
-        // By which OpenSSL's clients, whatever their own words, are kept to the cipher.
-        let section =
-            "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = own\n[own]\n";
-        let terms = format!("{section}MinProtocol = TLSv1.3\nCiphersuites = {CIPHER}\n");
-        file("openssl.cnf", &terms)?;
-        Ok(Self {
-            both: file("both.pem", &(certificate.clone() + &key))?,
-            certificate: file(CERTIFICATE, &certificate)?,
-            key: file("front.key", &key)?,
-        })
-    }
-}
 
 fn url(target: SocketAddr) -> String {
     format!("https://{HOST}:{}/", target.port())
 }
 
 /// wrk, over TLS.
-pub(crate) fn run_wrk(
+pub(super) fn run_wrk(
     target: SocketAddr,
     connections: usize,
     duration: Duration,
@@ -81,11 +42,11 @@ pub(crate) fn run_wrk(
 ) -> Result<Outcome> {
     let mut command = Command::new(find("wrk")?);
     command.env("OPENSSL_CONF", dir.join("openssl.cnf"));
-    load::run_wrk_at(command, &url(target), connections, duration, "", dir)
+    wrk::run_at(command, &url(target), connections, duration, "", dir)
 }
 
 /// h2load with two threads, so many `streams` at once on each connection.
-pub(crate) fn run_streams(
+pub(super) fn run_streams(
     target: SocketAddr,
     connections: usize,
     streams: usize,
@@ -130,11 +91,11 @@ pub(crate) fn run_streams(
         };
         latencies.push(Duration::from_micros(microseconds.parse()?));
     }
-    load::outcome(latencies, duration).ok_or_else(|| format!("no answer from {target}").into())
+    outcome(latencies, duration).ok_or_else(|| format!("no answer from {target}").into())
 }
 
 /// So many clients, each with a handshake for each request.
-pub(crate) fn run_handshakes(
+pub(super) fn run_handshakes(
     target: SocketAddr,
     clients: usize,
     duration: Duration,
@@ -154,8 +115,7 @@ pub(crate) fn run_handshakes(
         let came = thread.join().map_err(|_| "a client panicked")?;
         latencies.extend(came.map_err(|error| format!("{target}: {error}"))?);
     }
-    load::outcome(latencies, began.elapsed())
-        .ok_or_else(|| format!("no answer from {target}").into())
+    outcome(latencies, began.elapsed()).ok_or_else(|| format!("no answer from {target}").into())
 }
 
 /// What clients speak, who trust the certificate in `file`, and keep sessions or not.
