@@ -21,6 +21,7 @@ import urllib.request
 from datetime import datetime
 from pathlib import Path
 
+from console_hosts import shows_hosts
 from stage import PLAYWRIGHT, certificate, certify, head, install, keys, start
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -284,6 +285,22 @@ def is_for_everybody(scene):
     scene.shoot("phone")
 
 
+def knows_no_other_hosts(scene):
+    assert scene.page.locator("#h-peers").is_hidden(), "this tpp is alone"
+
+
+def shows_other_hosts(browser, executable, ports, place):
+    """What is to be said of it."""
+    page = browser.new_page(viewport={"width": 1100, "height": 800}, color_scheme="light")
+    scene = Scene(page, None, "", ports, None)
+    directory = Path(place) / "hosts"
+    directory.mkdir()
+    if not shows_hosts(page, executable, directory, ports[0]):
+        return "many hosts NOT CHECKED (Debian's etcd-server is not installed)"
+    assert not scene.faults, scene.faults
+    return "many hosts and an etcd that went away"
+
+
 def keeps_to_itself(scene):
     foreign = [url for url in scene.asked if not url.startswith(scene.base)]
     assert not foreign, foreign
@@ -310,7 +327,9 @@ def drive(executable, shots):
                     pauses_and_cuts_off(scene, *held)
                     tells_of_certificates(scene)
                     is_for_everybody(scene)
+                    knows_no_other_hosts(scene)
                     keeps_to_itself(scene)
+                    hosts = shows_other_hosts(browser, executable, ports, place)
                 except BaseException:
                     page.screenshot(path=HOME / "failed.png", full_page=True)
                     print("".join(Path(log.name).read_text().splitlines(keepends=True)[-20:]), scene.faults)
@@ -319,7 +338,7 @@ def drive(executable, shots):
         finally:
             tpp.send_signal(signal.SIGTERM)
             tpp.wait(60)
-    print("console: opened, logged in, a wait grew, refused without the role, drained, switched, paused, cut off, certificates, dark, light, phone: passed")
+    print(f"console: opened, logged in, a wait grew, refused without the role, drained, switched, paused, cut off, certificates, dark, light, phone, {hosts}: passed")
 
 
 def main():

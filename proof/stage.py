@@ -41,12 +41,12 @@ def certify(directory):
     return directory / "ca.pem"
 
 
-def head(directory, workers=2):
-    """How a tpp.toml begins: all that tpp writes stays in `directory`, and it listens where there is room."""
+def head(directory, workers=2, listen="127.0.0.1:0", health_listen="127.0.0.1:0", socket="control.sock"):
+    """How a tpp.toml begins: all that tpp writes stays in `directory`, and it listens where there is room, if nothing else is said."""
     return f"""state_directory = "{directory}"
-listen = "127.0.0.1:0"
-health_listen = "127.0.0.1:0"
-control_socket = "{directory}/control.sock"
+listen = "{listen}"
+health_listen = "{health_listen}"
+control_socket = "{directory}/{socket}"
 [workers]
 count = {workers}
 """

@@ -30,6 +30,8 @@ pub enum Event {
     /// The configuration was loaded anew. Name, machine, cluster, prefix and upstream are as before: a change of those is a
     /// leave and a start.
     Settings(Box<Settings>),
+    /// The pool is gone: no session of it is in use, and none has a token. As [`Event::Leave`], with nothing to wait for.
+    Gone,
     /// tpp is to end, or `tppctl hosts drain`: give all away. [`Order::Left`](crate::Order::Left) says when nothing is left.
     Leave,
 }
@@ -71,6 +73,8 @@ pub enum Command {
         /// The silent host.
         name: String,
     },
+    /// `tppctl hosts drain --end`: after [`Event::Leave`] it stays, or is in again. What was given stays given.
+    Stay,
     /// `tppctl hosts adopt`: the store is another, or an older, and is right: begin anew in it. Only when no host lends from
     /// what the store knew before: all are drained, or `home_takeover` is over.
     Adopt,

@@ -164,6 +164,12 @@ impl Local {
         }
     }
 
+    /// None is in use and none has a token. What is given at this moment is so until its record says what came of it.
+    pub(crate) fn empty(&mut self) {
+        self.held
+            .retain(|_, held| matches!(held.stage, Stage::Leaving(_, Way::Wiped)));
+    }
+
     /// A session is out.
     pub(crate) fn forget(&mut self, session: Session) {
         self.held.remove(&session);

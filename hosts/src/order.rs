@@ -122,6 +122,9 @@ pub enum Denied {
     /// This host has no part now.
     #[error("this host has no part in the cluster now: {0}")]
     NotIn(&'static str),
+    /// It gives nothing away.
+    #[error("this host is not drained")]
+    NotLeaving,
     /// Nothing speaks for another store.
     #[error("the store is the one that this host knows: there is nothing to adopt")]
     NothingToAdopt,
@@ -156,8 +159,11 @@ pub enum Reason {
 pub enum Note {
     /// This host is in, under this generation.
     Joined(u64),
-    /// The name is another machine's, which is silent: this one waits.
-    NameWaits,
+    /// The name is that of a host that may be alive: this one waits.
+    NameWaits {
+        /// It is an earlier life of this very machine.
+        own: bool,
+    },
     /// This host was fenced by another and is in again, under this generation.
     Fenced(u64),
     /// Floating sessions are not lent any more: no beat has succeeded for too long.

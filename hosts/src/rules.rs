@@ -13,6 +13,8 @@ pub(crate) struct Rules {
     pub(crate) give_what_is_out: bool,
     /// What may have been given is not ours until a write of ours says that it was not.
     pub(crate) ambiguous_is_given: bool,
+    /// Who stays after all first makes sure that no leave that it sent can be committed any more.
+    pub(crate) bar_leaves: bool,
 }
 
 impl Rules {
@@ -23,5 +25,6 @@ impl Rules {
         compare_generations: true,
         give_what_is_out: true,
         ambiguous_is_given: true,
+        bar_leaves: true,
     };
 }

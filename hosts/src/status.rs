@@ -96,6 +96,8 @@ pub struct Status {
     pub phase: Phase,
     /// For how much longer floating sessions are lent without another beat, ms.
     pub lend_margin_ms: u64,
+    /// For how long they are lent after a beat was sent, ms: what the margin is of.
+    pub lend_limit_ms: u64,
     /// The same of home sessions.
     pub home_margin_ms: u64,
     /// All hosts, this one included, by name.

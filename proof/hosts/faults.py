@@ -75,6 +75,20 @@ def split(scene, which, _):
     return cut(scene, pairs)
 
 
+def slow_etcd(scene, which, how):
+    """Packets from and to members that do not lead wait for up to half a second, and are lost where they would for longer.
+
+    What the leader takes is to be seen without delay, else nobody could tell what a host may know by then."""
+    if not scene.plan.has_queues:
+        return None
+    leader = scene.store.leader()
+    others = [member for member in scene.store.members if member is not leader]
+    chosen = [pick(others, which)] if which % 3 else others
+    for member in chosen:
+        member.machine.slow(100 + how % 200, 50 + how // 2)
+    return lambda: [member.machine.hasten() for member in chosen]
+
+
 # === Processes ===
 
 
@@ -167,6 +181,27 @@ def reload(scene, which, _):
     return signalled(scene, [pick(scene.hosts, which)], signal.SIGHUP)
 
 
+def drift(scene, which, how):
+    """A host is told of one account less than the others, or of one that allows less, and then of the same again."""
+    host = pick(scene.hosts, which)
+    user, accounts = pick(list(scene.plan.accounts), how), dict(scene.plan.accounts)
+    accounts[user] -= 1
+    scene.configure(host, {user: limit for user, limit in accounts.items() if limit})
+    reload_one(scene, host)
+
+    def agree():
+        scene.configure(host)
+        # One that does not run reads it when it begins.
+        scene.needed("the accounts are the same again", lambda: not host.is_wanted or reload_one(scene, host))
+
+    return agree
+
+
+def reload_one(scene, host):
+    signalled(scene, [host], signal.SIGHUP)
+    return scene.is_settled(host)
+
+
 def signalled(scene, hosts, number):
     for host in hosts:
         # A supervisor that has just begun does not know these signals yet, and would end by them.
@@ -219,12 +254,25 @@ def save(scene, _, __):
     scene.store.save(scene.snapshot)
 
 
-def restore(scene, _, __):
+def restore(scene, which, _):
     """etcd forgets what was written since a moment ago. Who lends then may go on, and no further; nobody does when it is taken for true."""
     if scene.snapshot.exists():
         scene.note("restored")
         scene.store.restore(scene.snapshot)
-        return lambda: start_over(scene)
+        return lambda: (adopt if which % 2 else start_over)(scene)
+
+
+def adopt(scene):
+    """What an operator does who ends nothing: waits until nobody lends by what etcd knew before, then has each host take the etcd that is there for right."""
+    for host in scene.hosts:
+        scene.struck(host, "down")
+    # Home sessions are lent for 8/15 of their time.
+    scene.needed("nobody lends", lambda: all(host.lends_nothing() for host in scene.hosts), scene.plan.home_takeover)
+    for host in scene.hosts:
+        said = host.ctl("hosts", "adopt")
+        if said is None or said.returncode:
+            scene.violations.append(f"{host.name} does not adopt: {said}")
+    scene.note("started over")
 
 
 def start_over(scene):
@@ -245,6 +293,7 @@ FAULTS = {
     cut_host_from_all: 4,
     cut_etcd: 4,
     split: 2,
+    slow_etcd: 4,
     kill_worker: 3,
     stop_worker: 4,
     kill_supervisor: 5,
@@ -257,6 +306,7 @@ FAULTS = {
     upgrade_all: 1,
     replace_workers: 2,
     reload: 1,
+    drift: 3,
     kill_members: 4,
     stop_members: 4,
     fill: 1,
@@ -284,5 +334,5 @@ def storms(seed):
             lasts = length - at if is_long or dice.random() < 0.25 else min(length - at, dice.uniform(0.3, 14))
             deeds.append(Deed(at, fault.__name__, dice.randrange(1000), dice.randrange(1000), lasts))
         if number % RESTORE_EVERY == 0:
-            deeds = [Deed(0, "save", 0, 0, 0), Deed(6, "restore", 0, 0, dice.uniform(4, 12))]
+            deeds = [Deed(0, "save", 0, 0, 0), Deed(6, "restore", number // RESTORE_EVERY, 0, dice.uniform(4, 12))]
         yield length, sorted(deeds)

@@ -1,11 +1,13 @@
 """A tpp on a machine of its own: what it is told, and what is done to its processes."""
 
 import http.client
+import json
 import signal
 import subprocess
 from pathlib import Path
 
 from network import send
+from stage import head
 
 OUT_OF_ALL = 2
 
@@ -18,23 +20,18 @@ class Host:
         self.process, self.clock, self.is_wanted = None, 0, False
         directory.mkdir(parents=True)
 
-    def configure(self, upstream, members, **hosts):
-        """`hosts`: what differs from the plan's table of that name; None: it has no such table."""
+    def configure(self, upstream, members, accounts=None, **hosts):
+        """`accounts`: others than the plan's; `hosts`: what differs from the plan's table of that name."""
         plan = self.plan
-        accounts = "".join(f'[[credentials]]\nusername = "{user}"\npassword = "p"\nsessions = {limit}\n' for user, limit in plan.accounts.items())
+        each = (accounts or plan.accounts).items()
+        accounts = "".join(f'[[credentials]]\nusername = "{user}"\npassword = "p"\nsessions = {limit}\n' for user, limit in each)
         urls = ", ".join(f'"{member.url}:2379"' for member in members)
         table = {"cluster": '"proof"', "name": f'"{self.name}"', "endpoints": f"[{urls}]", "insecure": "true", "takeover_seconds": plan.takeover}
         table |= {"home_takeover_seconds": plan.home_takeover, "home_percent": plan.home_percent} | hosts
         if not plan.is_alone:
             accounts += "[hosts]\n" + "".join(f"{key} = {value}\n" for key, value in table.items())
         (self.directory / "tpp.toml").write_text(
-            f"""state_directory = "{self.directory}"
-listen = "0.0.0.0:8080"
-health_listen = "0.0.0.0:9090"
-control_socket = "{self.directory}/s"
-[workers]
-count = {plan.workers}
-drain_timeout_seconds = 4
+            f"""{head(self.directory, plan.workers, "0.0.0.0:8080", "0.0.0.0:9090", "s")}drain_timeout_seconds = 4
 [upstream]
 host = "{upstream.address}"
 port = 8848
@@ -108,6 +105,18 @@ max_hold_seconds = 5
             return False
         finally:
             connection.close()
+
+    def told(self, *words):
+        """The same of what it tells as JSON, or None."""
+        said = self.ctl(*words, "--json", timeout=5)
+        return json.loads(said.stdout) if said is not None and said.stdout.startswith("{") else None
+
+    def lends_nothing(self):
+        """By what it knew of an etcd that is another one now: neither to anybody new nor to anybody still."""
+        hosts, status = self.told("hosts"), self.told("status")
+        pools = hosts["pools"].values() if hosts else []
+        silent = [pool["phase"] == "other_store" and pool["lend_margin_ms"] + pool["home_margin_ms"] == 0 for pool in pools]
+        return bool(silent) and all(silent) and status is not None and status["pool"]["in_use"] == 0
 
     def ctl(self, *words, timeout=20):
         """What tppctl comes to."""

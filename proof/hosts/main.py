@@ -5,8 +5,8 @@
 
 Storms of faults, drawn from the seed, alternate with quiet, in which everything must come back to whole. What was seen is judged at the end; exit 1 if
 anything was that must not be. --plant does that on purpose; all of them in turn, and each must be seen: --plant=all. --numbers measures instead.
---schedule prints what a seed does. --check tells whether it can be run here; exit 3: it cannot, and why. Clocks of other rates, jumps of the wall clock
-and packets that are slow rather than lost cannot be had on one machine, and are not tried.
+--schedule prints what a seed does. --check tells whether it can be run here; exit 3: it cannot, and why. Clocks of other rates and jumps of the wall clock
+cannot be had on one machine, and are not tried.
 """
 
 import random
@@ -18,6 +18,9 @@ import tempfile
 import time
 from itertools import islice
 from pathlib import Path
+
+# What all proofs share.
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 import faults
 import network
@@ -39,9 +42,10 @@ class Plan:
     patience, recovery = 40, 45
     is_alone = False
 
-    def __init__(self, seed, executable, has_clocks):
+    def __init__(self, seed, executable):
         dice = random.Random(f"{seed} plan")
-        self.seed, self.executable, self.has_clocks = seed, executable, has_clocks
+        self.seed, self.executable = seed, executable
+        self.has_clocks, self.has_queues = network.has_clocks(), network.has_queues()
         self.hosts = dice.randint(3, 5)
         self.mode = dice.choice(["request", "connection"])
         self.home_percent = dice.choice([0, 50, 50, 100])
@@ -145,9 +149,11 @@ def main():
     # All ends with us, however we end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     executable = Path(arguments[0] if arguments else ROOT / "target" / "debug" / "tpp").resolve()
-    plan, plant = Plan(seed, executable, network.has_clocks()), PLANTS.get(option("plant", ""))
+    plan, plant = Plan(seed, executable), PLANTS.get(option("plant", ""))
     if not plan.has_clocks:
         print("hosts: clocks of their own cannot be had here: all hosts have one")
+    if not plan.has_queues:
+        print("hosts: links cannot be made slow here (tc, with tbf): they are not")
     plan = plant.plan(plan) if plant else plan
     directory = Path(tempfile.mkdtemp(dir=ROOT / "target", prefix="hosts-"))
     code = measure(plan, directory) if "--numbers" in sys.argv else drive(plan, directory, seconds, plant)

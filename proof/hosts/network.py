@@ -46,6 +46,14 @@ def has_clocks():
     return subprocess.run(["unshare", "--time", "--boottime", "1000", "true"], capture_output=True).returncode == 0
 
 
+def has_queues():
+    """Whether links can be made slow."""
+    return bool(shutil.which("tc")) and subprocess.run([*unshare(), "sh", "-c", SLOW_TRIAL], capture_output=True).returncode == 0
+
+
+SLOW_TRIAL = "ip link add m0 type veth peer name m1 && tc qdisc add dev m0 root tbf rate 64kbit burst 3000 latency 400ms"
+
+
 def ip(*words):
     subprocess.run(["ip", *map(str, words)], check=True, capture_output=True, text=True)
 
@@ -60,6 +68,7 @@ class Machine:
         path = f"/proc/{os.getpid()}/fd/{self.fd}"
         self.enter = ["nsenter", f"--net={path}"]
         self.outer = f"m{number}"
+        self.slowed, self.ends = 0, [([], self.outer), (self.enter, "eth0")]
         ip("link", "add", self.outer, "type", "veth", "peer", "name", "eth0", "netns", path)
         ip("addr", "add", f"10.77.{number}.1/24", "dev", self.outer)
         ip("link", "set", self.outer, "up")
@@ -69,6 +78,18 @@ class Machine:
     def start(self, command, log, **more):
         """A process on it; it ends when this one does."""
         return subprocess.Popen([*self.enter, *map(str, command)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, **more)
+
+    def slow(self, kbits, millis):
+        """What it sends and gets waits until so much a second lets it through, and is dropped where it would wait for longer. Slow twice is hastened twice."""
+        self.slowed += 1
+        for place, device in self.ends:
+            queue = ["root", "tbf", "rate", f"{kbits}kbit", "burst", "3000", "latency", f"{millis}ms"]
+            subprocess.run([*place, "tc", "qdisc", "replace", "dev", device, *queue], check=True, capture_output=True)
+
+    def hasten(self):
+        self.slowed -= 1
+        for place, device in self.ends if self.slowed == 0 else []:
+            subprocess.run([*place, "tc", "qdisc", "del", "dev", device, "root"], check=True, capture_output=True)
 
     def processes(self):
         """The ids of all that runs on it."""

@@ -31,6 +31,10 @@ class Plant:
     def plan(self, plan):
         return plan
 
+    def __call__(self, scene):
+        """What is wrong is in the plan: it shows by itself."""
+        scene.rest(12)
+
     def last_login(self, scene, source=""):
         """User and token of the last one that was drawn, from a source if it is given."""
         rows = [json.loads(line) for line in (scene.directory / "seen").read_text().splitlines() if '"login"' in line]
@@ -68,9 +72,6 @@ class Alone(Plant):
         plan.is_alone = True
         return plan
 
-    def __call__(self, scene):
-        scene.rest(12)
-
 
 class Apart(Plant):
     """One of the hosts has another name for the server, so that what it has is not the others' business."""
@@ -80,9 +81,6 @@ class Apart(Plant):
     def plan(self, plan):
         plan.differs = lambda host: {"upstream_id": '"another"'} if host == "host1" else {}
         return plan
-
-    def __call__(self, scene):
-        scene.rest(12)
 
 
 class Hasty(Plant):

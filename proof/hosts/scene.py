@@ -37,10 +37,13 @@ class Scene:
         started = time.monotonic()
         self.run(self.upstream, "oracle.py", 8848, self.directory / "seen", *self.plan.accounts)
         for host in self.hosts:
-            host.configure(self.upstream, self.store.members, **self.plan.differs(host.name))
+            self.configure(host)
             self.down(host)
             self.up(host)
         return self.wait_until_whole("after the start"), time.monotonic() - started
+
+    def configure(self, host, accounts=None):
+        host.configure(self.upstream, self.store.members, accounts, **self.plan.differs(host.name))
 
     def begin_to_ask(self):
         addresses = [host.machine.address for host in self.hosts]
@@ -106,9 +109,9 @@ class Scene:
     def note(self, what):
         self.notes.append((what, time.monotonic()))
 
-    def needed(self, what, attempt):
+    def needed(self, what, attempt, within=10):
         """Something that must succeed for all to be whole: tried until it does."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + within
         while not attempt() and time.monotonic() < until:
             self.do_what_is_due()
             time.sleep(0.2)

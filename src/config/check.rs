@@ -4,7 +4,7 @@
 //! configuration that comes out counts only when nothing was noted.
 
 use super::{
-    Config, Secret,
+    Config,
     front::{Elsewhere, Front},
     gateway::{Conflict, plain::Top},
     section::{
@@ -94,7 +94,7 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
         front.acme.eab_hmac_key.is_some() && front.acme.eab_hmac_key_file.is_none();
     let has_inline_headers =
         telemetry.otlp_headers.is_some() && telemetry.otlp_headers_file.is_none();
-    let (hosts, hosts_password) = hosts(reader, top);
+    let hosts = hosts(reader, top);
     let config = Config {
         listen: listen.listen,
         trust_forwarded: listen.trust_forwarded,
@@ -115,7 +115,6 @@ fn sections(reader: &mut Reader<'_>, top: &Table<'_>) -> Checked {
         api,
         api_tokens,
         hosts,
-        hosts_password,
         load_warnings: Vec::new(),
     };
     Checked {
@@ -154,14 +153,14 @@ fn api(reader: &mut Reader<'_>, top: &Table<'_>) -> (Option<Api>, Option<ApiToke
 }
 
 /// There are none where nothing stands in the table.
-fn hosts(reader: &mut Reader<'_>, top: &Table<'_>) -> (Option<Hosts>, Option<Secret>) {
+fn hosts(reader: &mut Reader<'_>, top: &Table<'_>) -> Option<Hosts> {
     let table = section::open::<Hosts>(reader, top);
     if table.entries.is_empty() {
-        return (None, None);
+        return None;
     }
     let hosts = Hosts::read_table(reader, &table, None);
-    let password = hosts::password(reader, &table, &hosts);
-    (Some(hosts), password)
+    hosts::check_password(reader, &table, &hosts);
+    Some(hosts)
 }
 
 /// Notes what entries have wrong with each other, but for what has been found wrong by itself.

@@ -161,13 +161,7 @@ fn differing_api(old: &Config, new: &Config) -> Vec<&'static Key> {
 
 fn differing_hosts(old: &Config, new: &Config) -> Vec<&'static Key> {
     match (&old.hosts, &new.hosts) {
-        (Some(hosts), Some(other)) => {
-            let mut keys = hosts.differing(other);
-            if old.hosts_password != new.hosts_password && keys.is_empty() {
-                keys.push(const { &hosts::PASSWORD_FILE });
-            }
-            keys
-        }
+        (Some(hosts), Some(other)) => hosts.differing(other),
         (None, None) => Vec::new(),
         _ => vec![const { &hosts::ENDPOINTS }],
     }

@@ -117,8 +117,6 @@ pub struct Config {
     pub api_tokens: Option<ApiTokens>,
     /// `[hosts]`; `None`: this host is alone.
     pub hosts: Option<Hosts>,
-    /// What stands in `hosts.password_file`; `None`: there is no such file.
-    pub hosts_password: Option<Secret>,
     /// What was noticed while the files were read, such as passwords open to all users. [`Config::warnings`]
     /// gives these and more.
     pub load_warnings: Vec<String>,

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum HostsOrder {
     /// Give everything away, as it falls free.
     Drain,
+    /// Take part again after that.
+    Stay,
     /// Give so many sessions to a host.
     Give {
         /// How many.
@@ -50,6 +52,9 @@ pub struct SharedPoolStatus {
     pub waits_for: Option<String>,
     /// For how much longer floating sessions are lent without another sign of life, milliseconds.
     pub lend_margin_ms: u64,
+    /// How long they are lent after one, milliseconds; 0: not known yet.
+    #[serde(default)]
+    pub lend_limit_ms: u64,
     /// The same of home sessions.
     pub home_margin_ms: u64,
     /// Sessions that all accounts allow.

@@ -61,6 +61,11 @@ impl Running {
         self.of.pool.token.ttl
     }
 
+    /// Whether it was let go, its sessions are ended, and nobody holds anything of it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.task.is_finished() && self.stock.pool().census().in_use == 0
+    }
+
     /// Its accounts.
     pub(crate) fn accounts(&self) -> &[Credential] {
         &self.of.pool.credentials

@@ -66,14 +66,7 @@ impl Proxy {
 
     /// A metric's value; the name stands as in the text, labels included.
     pub(crate) fn metric(&self, name: &str) -> Option<f64> {
-        let text = self.health("/metrics").ok().text();
-        text.lines().find_map(|line| {
-            line.strip_prefix(name)?
-                .strip_prefix(' ')?
-                .trim()
-                .parse()
-                .ok()
-        })
+        value_of(name, &self.health("/metrics").ok().text())
     }
 
     /// Waits until nobody holds or awaits a token and each of the `slots` is free.
@@ -103,4 +96,15 @@ impl Proxy {
             self.ready_workers().len() == count
         });
     }
+}
+
+/// The value of a metric, by its name with labels, in the text of a scrape.
+pub(crate) fn value_of(name: &str, text: &str) -> Option<f64> {
+    text.lines().find_map(|line| {
+        line.strip_prefix(name)?
+            .strip_prefix(' ')?
+            .trim()
+            .parse()
+            .ok()
+    })
 }

@@ -1,6 +1,7 @@
 //! A real etcd of one member, on loopback.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     net::{TcpListener, TcpStream},
     path::Path,
@@ -10,11 +11,12 @@ use std::{
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::{processes, wait_until};
+use super::{asking::value_of, client::Client, processes, wait_until};
 
 /// One that runs. Dropping it ends it.
 pub(crate) struct Etcd {
     child: Child,
+    scheme: &'static str,
     port: u16,
     directory: TempDir,
 }
@@ -23,17 +25,28 @@ impl Etcd {
     /// Starts one; `None`: it is not installed here.
     pub(crate) fn start() -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
+        Self::start_with("http", directory, &[] as &[&str])
+    }
+
+    /// The same, that is spoken to by `scheme`, in a directory that is there already and with more words of its command line.
+    pub(crate) fn start_with(
+        scheme: &'static str,
+        directory: TempDir,
+        words: &[impl AsRef<OsStr>],
+    ) -> Option<Self> {
         let [port, peers] = [free_port(), free_port()];
-        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        let url = |scheme: &str, port: u16| format!("{scheme}://127.0.0.1:{port}");
+        let (clients, peers) = (url(scheme, port), url("http", peers));
         let log = File::create(directory.path().join("log")).expect("a file");
         let started = Command::new("etcd")
             .arg("--data-dir")
             .arg(directory.path().join("data"))
-            .args(["--listen-client-urls", &url(port)])
-            .args(["--advertise-client-urls", &url(port)])
-            .args(["--listen-peer-urls", &url(peers)])
-            .args(["--initial-advertise-peer-urls", &url(peers)])
-            .args(["--initial-cluster", &format!("default={}", url(peers))])
+            .args(["--listen-client-urls", &clients])
+            .args(["--advertise-client-urls", &clients])
+            .args(["--listen-peer-urls", &peers])
+            .args(["--initial-advertise-peer-urls", &peers])
+            .args(["--initial-cluster", &format!("default={peers}")])
+            .args(words)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a descriptor"))
             .stderr(log)
@@ -52,6 +65,7 @@ impl Etcd {
         };
         let etcd = Self {
             child,
+            scheme,
             port,
             directory,
         };
@@ -62,7 +76,7 @@ impl Etcd {
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     /// Where its data are.
@@ -73,6 +87,20 @@ impl Etcd {
     /// What it has said.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// How many calls of a method it has answered by a code of gRPC.
+    pub(crate) fn handled(&self, method: &str, code: &str) -> f64 {
+        let mut client = Client::connect(([127, 0, 0, 1], self.port).into());
+        let service = if method == "Authenticate" {
+            "Auth"
+        } else {
+            "KV"
+        };
+        let name = format!(
+            "grpc_server_handled_total{{grpc_code=\"{code}\",grpc_method=\"{method}\",grpc_service=\"etcdserverpb.{service}\",grpc_type=\"unary\"}}"
+        );
+        value_of(&name, &client.get("/metrics").ok().text()).unwrap_or(0.0)
     }
 
     /// It answers nobody until [`Self::go_on`].

@@ -1,9 +1,11 @@
 //! Several hosts with one set of accounts, before one server and around one etcd: no session is used by two of them.
 
+mod access;
 #[path = "../common/mod.rs"]
 mod common;
 mod faults;
 mod outside;
+mod pools;
 
 use std::collections::HashSet;
 
@@ -22,8 +24,13 @@ const USER: &str = "wanderer";
 
 /// A host of that name, of which `home_percent` are its own. The account is the same at each.
 fn host(upstream: &Upstream, etcd: &Etcd, name: &str, home_percent: u32) -> Settings {
-    Settings::in_front_of(upstream)
-        .account(upstream, USER, SESSIONS as usize)
+    let settings = Settings::in_front_of(upstream).account(upstream, USER, SESSIONS as usize);
+    of_hosts(settings, etcd, name, home_percent)
+}
+
+/// The same of a configuration that says the rest.
+fn of_hosts(settings: Settings, etcd: &Etcd, name: &str, home_percent: u32) -> Settings {
+    settings
         .workers(1)
         .set("hosts.endpoints", format!("[\"{}\"]", etcd.endpoint()))
         .set("hosts.cluster", "\"test\"")
@@ -158,6 +165,15 @@ fn a_drained_host_is_not_ready_and_its_clients_are_served_by_the_other() {
     busy.get("/who").ok();
     drop(busy);
     wait_until("all is at the other one", || two.pool().total == SESSIONS);
+    wait_until("it has left", || {
+        shown(&two).pools["default"].hosts.len() == 1
+    });
+    let told = one.ctl(&["hosts", "drain", "--end"]);
+    assert_eq!(told.code, Some(0), "{told:?}");
+    ask(&one, &upstream);
+    wait_until("it is ready again", || one.health("/readyz").status == 200);
+    let told = one.ctl(&["hosts", "drain", "--end"]);
+    assert!(told.err.contains("not drained"), "{told:?}");
     upstream.assert_clean();
 }
 

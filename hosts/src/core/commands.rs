@@ -5,6 +5,7 @@ use super::store::Store;
 use crate::event::Command;
 use crate::order::{Denied, Order, Reason};
 use crate::records::{Generation, Incarnation};
+use crate::status::Phase;
 use crate::view::View;
 
 impl Core {
@@ -17,6 +18,7 @@ impl Core {
         match command {
             Command::Give { count, to } => self.give_as_asked(&to, count, now, &mut orders)?,
             Command::Release { name } => self.release(&name, now, &mut orders)?,
+            Command::Stay => self.stay(&mut orders)?,
             Command::Adopt => self.adopt()?,
         }
         self.act(now, &mut orders);
@@ -75,6 +77,25 @@ impl Core {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Ends a leave. What is still held here is lent on; who has left begins another life.
+    fn stay(&mut self, orders: &mut Vec<Order>) -> Result<(), Denied> {
+        if !self.leaving || self.end.is_some_and(|end| end != Phase::Left) {
+            return Err(Denied::NotLeaving);
+        }
+        self.leaving = false;
+        if self.end.take().is_some() {
+            // Nothing was listened to since.
+            self.pending.clear();
+            self.locks.clear();
+            (self.store.listed, self.store.watching) = (false, false);
+        } else {
+            // A leave may be on its way: it is conditioned on the record that is written anew.
+            self.renewed &= self.me.is_none() || !self.rules.bar_leaves;
+            self.recall_leaving(orders);
+        }
+        Ok(())
     }
 
     /// Forgets the store that it knew, and begins anew, as another life, in the one that is there.

@@ -4,7 +4,7 @@ use super::peers::Standing;
 use super::pending::Edit;
 use crate::Session;
 use crate::bucket::Bucket;
-use crate::deadlines::SECOND;
+use crate::deadlines::{Class, SECOND};
 use crate::event::Use;
 use crate::local::{Stage, Way, Why};
 use crate::order::{Order, Reason};
@@ -36,6 +36,8 @@ pub(crate) struct Pace {
     pub(crate) planned: u64,
     pub(crate) settled_down: u64,
     pub(crate) levelled: u64,
+    /// Home sessions beyond those that this host ought to have.
+    pub(crate) spare_home: u32,
     /// Moves by choice.
     pub(crate) moves: Bucket,
 }
@@ -55,6 +57,7 @@ impl Core {
             return;
         }
         let standing = self.standing(now);
+        self.pace.spare_home = standing.mine[1].saturating_sub(standing.home_target);
         let mut edits = self.claims(&standing, now);
         let claimed = |edits: &[Edit], account| edits.iter().any(|edit| edit.account == account);
         for more in [self.settle_down(&standing, now), self.limits(&standing)] {
@@ -116,6 +119,10 @@ impl Core {
             .filter(|(session, held)| fits(held) && !self.locks.contains_key(&session.account));
         let mut found: Vec<_> = lent.map(|(session, held)| (held.class, session)).collect();
         found.sort_unstable();
+        let home = found.partition_point(|(class, _)| *class == Class::Floating);
+        let spare = usize::try_from(self.pace.spare_home).unwrap_or(usize::MAX);
+        let surplus = (found.len() - home).min(spare);
+        found[..home + surplus].rotate_right(surplus);
         found.into_iter().map(|(_, session)| session).collect()
     }
 

@@ -13,6 +13,8 @@ const TAKEOVER_MS: std::ops::RangeInclusive<u64> = 1_000..=31_536_000_000;
 /// The name is somebody's: what was seen of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Waits {
+    /// It is an earlier life of this very machine.
+    pub(super) own: bool,
     beat: i64,
     /// How often it beat meanwhile. One beat may have been under way when its process died.
     changes: u32,
@@ -121,14 +123,16 @@ impl Core {
             .map_or(0, |seen| seen.known);
         match &mut self.waits {
             None => {
-                self.waits = Some(Waits { beat, changes: 0 });
-                Self::note(orders, Note::NameWaits);
+                self.waits = Some(Waits {
+                    own: mine,
+                    beat,
+                    changes: 0,
+                });
+                Self::note(orders, Note::NameWaits { own: mine });
             }
             Some(waits) if waits.beat != beat => {
-                *waits = Waits {
-                    beat,
-                    changes: waits.changes + 1,
-                };
+                (waits.own, waits.beat) = (mine, beat);
+                waits.changes += 1;
                 if waits.changes > 1 {
                     self.refuse(
                         Refusal::NameInUse {

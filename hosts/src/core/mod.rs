@@ -224,6 +224,10 @@ impl Core {
                 self.config = fingerprint(&settings);
                 self.settings = Arc::from(settings);
             }
+            Event::Gone => {
+                self.leaving = true;
+                self.local.empty();
+            }
             Event::Leave => self.leaving = true,
         }
     }

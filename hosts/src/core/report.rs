@@ -1,6 +1,7 @@
 //! What there is to see.
 use super::Core;
 use super::peers::Peer;
+use crate::deadlines::Words;
 use crate::keys::Place;
 use crate::records::{Beat, Generation, Going};
 use crate::status::{HostRow, HostState, Phase, Status};
@@ -16,6 +17,7 @@ impl Core {
         Status {
             phase: self.phase(),
             lend_margin_ms: margin(deadlines.floating.lend_until),
+            lend_limit_ms: Words::after(0, self.takeover).lend_until / 1_000_000,
             home_margin_ms: margin(deadlines.home.lend_until),
             hosts: self.rows(now),
             sessions,
@@ -103,9 +105,13 @@ impl Core {
         if self.store.other {
             remarks.push("etcd is not the one this host knew, or was restored from a backup: nothing is taken from it; when no host lends any more: tppctl hosts adopt".to_owned());
         }
-        if self.phase() == Phase::Waiting {
+        if let (Phase::Waiting, Some(waits)) = (self.phase(), &self.waits) {
             let name = &self.settings.name;
-            remarks.push(format!("the name \"{name}\" is that of a host that was alive a short time ago: waiting until it is certainly not"));
+            remarks.push(if waits.own {
+                "this host's earlier life was seen a short time ago: waiting until nothing of it can be under way".to_owned()
+            } else {
+                format!("the name \"{name}\" is another machine's: waiting until that has been silent for hosts.home_takeover_seconds; give one of the two another hosts.name")
+            });
         }
         let terms = [
             ("takeover_seconds", self.settings.takeover, self.takeover),

@@ -230,6 +230,15 @@ impl Core {
         }
     }
 
+    /// What was withdrawn because this host was to leave, and is held still, stays.
+    pub(super) fn recall_leaving(&mut self, orders: &mut Vec<Order>) {
+        let leaves = Stage::Leaving(Why::Return(Reason::Left), Way::Withdrawn);
+        let leaving = self.local.all().filter(|(_, held)| held.stage == leaves);
+        for session in leaving.map(|(session, _)| session).collect::<Vec<_>>() {
+            self.local.recall(session, orders);
+        }
+    }
+
     /// How many of its sessions of an account this host should give back.
     pub(super) fn unwanted(&self, account: Account, now: u64) -> u32 {
         let counted: u32 = self.counted(account).iter().sum();

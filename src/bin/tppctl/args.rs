@@ -199,7 +199,11 @@ pub(crate) struct DrainOrder {
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum HostsAction {
     /// Give all sessions away as they fall free
-    Drain,
+    Drain {
+        /// Take part again instead
+        #[arg(long)]
+        end: bool,
+    },
     /// Give sessions to a host as they fall free
     Give {
         /// How many

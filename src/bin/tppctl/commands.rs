@@ -97,7 +97,8 @@ fn hosts(args: &Args, as_json: bool, action: Option<&HostsAction>) -> Result<(),
 
 fn hosts_order(action: &HostsAction) -> HostsOrder {
     match action {
-        HostsAction::Drain => HostsOrder::Drain,
+        HostsAction::Drain { end: false } => HostsOrder::Drain,
+        HostsAction::Drain { end: true } => HostsOrder::Stay,
         HostsAction::Give { sessions, host } => HostsOrder::Give {
             sessions: *sessions,
             host: host.clone(),

@@ -3,15 +3,12 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use super::{YEAR, section};
-use crate::config::{
-    Secret,
-    text::{
-        choice::choice,
-        key::{Default as Absent, Effect, Key},
-        problem::{Place, Problem},
-        reader::{Reader, Table},
-        shape,
-    },
+use crate::config::text::{
+    choice::choice,
+    key::{Default as Absent, Effect, Key},
+    problem::{Place, Problem},
+    reader::{Reader, Table},
+    shape,
 };
 
 /// Keeps the words of a section in one shape: no reload puts any of them in force.
@@ -98,7 +95,7 @@ const CLUSTER: Key = text("hosts.cluster", NAME, is_name);
 
 const CERT_FILE: Key = file("hosts.cert_file", "the path of a PEM file");
 
-pub(in crate::config) const PASSWORD_FILE: Key = file(
+const PASSWORD_FILE: Key = file(
     "hosts.password_file",
     "the path of a file that has the password",
 );
@@ -185,34 +182,26 @@ fn fits_together(hosts: Hosts, reader: &mut Reader<'_>, table: &Table<'_>) -> Ho
     hosts
 }
 
-/// Of etcd's user, as it stands in its file.
-pub(in crate::config) fn password(
-    reader: &mut Reader<'_>,
-    table: &Table<'_>,
-    hosts: &Hosts,
-) -> Option<Secret> {
-    let path = hosts.password_file.as_ref()?;
+/// Whether the file of the password of etcd's user has one. It is read again for each connection.
+pub(in crate::config) fn check_password(reader: &mut Reader<'_>, table: &Table<'_>, hosts: &Hosts) {
+    let Some(path) = &hosts.password_file else {
+        return;
+    };
     let (origin, name) = (
         table.find(&PASSWORD_FILE).map(|node| node.origin),
         table.dotted(PASSWORD_FILE.leaf()),
     );
     let allowed = PASSWORD_FILE.kind.allowed();
     match reader.files.read(path) {
-        Err(reason) => {
-            reader.note(origin, &name, format!("{path:?} ({reason})"), allowed);
-            None
+        Err(reason) => reader.note(origin, &name, format!("{path:?} ({reason})"), allowed),
+        Ok(content) if content.text.lines().next().is_none_or(str::is_empty) => {
+            reader.problems.push(Problem {
+                place: Place::file(path, Some(1)),
+                key: name,
+                found: "an empty line".to_owned(),
+                allowed,
+            });
         }
-        Ok(content) => {
-            let password = content.text.lines().next().unwrap_or_default().to_owned();
-            if password.is_empty() {
-                reader.problems.push(Problem {
-                    place: Place::file(path, Some(1)),
-                    key: name,
-                    found: "an empty line".to_owned(),
-                    allowed,
-                });
-            }
-            Some(Secret::new(password)).filter(|one| !one.expose().is_empty())
-        }
+        Ok(_) => {}
     }
 }

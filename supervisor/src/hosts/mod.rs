@@ -100,8 +100,17 @@ pub(crate) struct Hosts {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// By pool: its share, and how the pool is configured as far as that knows.
-type Shares = BTreeMap<String, (mpsc::UnboundedSender<Wish>, Running)>;
+/// By pool.
+type Shares = BTreeMap<String, Known>;
+
+/// A share that was begun.
+struct Known {
+    wishes: mpsc::UnboundedSender<Wish>,
+    /// How the pool is configured, as far as it knows.
+    running: Running,
+    /// It was told that the pool is gone.
+    is_gone: bool,
+}
 
 /// What the thread is told.
 enum ToThread {
@@ -130,7 +139,7 @@ impl Hosts {
         let state: &Path = &config.state_directory;
         std::fs::create_dir_all(state).with_context(|| state.display().to_string())?;
         let common = Arc::new(Common {
-            engine: Etcd::new(&wanted, config.hosts_password.as_ref())?,
+            engine: Etcd::new(&wanted)?,
             machine: identity::machine(state).context("read or make the id of this machine")?,
             lock: LifeLock::take(state)?,
             seen: Mutex::default(),
@@ -282,39 +291,64 @@ async fn keep(
     members.abort();
 }
 
-/// Begins a share for each pool that is new, tells those whose pools have changed, and ends those of pools that are gone.
+/// Begins a share for each pool that is new, tells those whose pools have changed, or are gone.
 fn follow(common: &Arc<Common>, pools: &Pools, shares: &mut Shares) {
     let running = pools.all();
-    shares.retain(|name, (wishes, _)| {
-        let stays = running.contains_key(name) && !wishes.is_closed();
-        if !stays {
+    shares.retain(|_, share| !share.wishes.is_closed());
+    for (name, share) in shares.iter_mut() {
+        let stays = running.get(name).is_some_and(|pool| share.is_at(pool));
+        if !stays && !share.is_gone {
+            share.is_gone = true;
             common.seen().pools.remove(name);
-        }
-        stays
-    });
-    for (name, pool) in running {
-        match shares.get_mut(&name) {
-            Some((_, known)) if known.is_as(&pool) => {}
-            Some((wishes, known)) => {
-                let _ = wishes.send(Wish::Changed(Box::new(pool.clone())));
-                *known = pool;
-            }
-            None => {
-                let (sender, wishes) = mpsc::unbounded_channel();
-                let share = Share::run(Arc::clone(common), name.clone(), pool.clone(), wishes);
-                tokio::spawn(share);
-                shares.insert(name, (sender, pool));
-            }
+            let _ = share.wishes.send(Wish::Gone);
         }
     }
+    for (name, pool) in running {
+        // What the accounts were used for before has to end first.
+        let waits = is_shared_still(common, shares, &pool);
+        match shares.get_mut(&name) {
+            Some(share) if share.is_gone || share.running.is_as(&pool) => {}
+            Some(share) => {
+                let _ = share.wishes.send(Wish::Changed(Box::new(pool.clone())));
+                share.running = pool;
+            }
+            None if waits => {}
+            None => drop(shares.insert(name.clone(), begin(common, name, pool))),
+        }
+    }
+}
+
+fn begin(common: &Arc<Common>, name: String, pool: Running) -> Known {
+    let (wishes, received) = mpsc::unbounded_channel();
+    tokio::spawn(Share::run(Arc::clone(common), name, pool.clone(), received));
+    Known {
+        wishes,
+        running: pool,
+        is_gone: false,
+    }
+}
+
+impl Known {
+    /// Whether `pool` is the one it shares: in the same place, and not one of that name that came after it.
+    fn is_at(&self, pool: &Running) -> bool {
+        Arc::ptr_eq(&self.running.stock, &pool.stock)
+    }
+}
+
+/// Whether a pool that is gone gives away accounts of the server that `pool` has.
+fn is_shared_still(common: &Common, shares: &Shares, pool: &Running) -> bool {
+    let upstream = pool.upstream(&common.sharing);
+    let mut gone = shares.values().filter(|share| share.is_gone);
+    gone.any(|share| share.running.upstream(&common.sharing) == upstream)
 }
 
 fn wish(shares: &Shares, command: Command, answer: oneshot::Sender<Result<(), String>>) {
     let asked: Vec<_> = shares
         .values()
-        .map(|(share, _)| {
+        .filter(|share| !share.is_gone)
+        .map(|share| {
             let (sender, answered) = oneshot::channel();
-            let _ = share.send(Wish::Command(command.clone(), sender));
+            let _ = share.wishes.send(Wish::Command(command.clone(), sender));
             answered
         })
         .collect();
@@ -333,9 +367,9 @@ fn wish(shares: &Shares, command: Command, answer: oneshot::Sender<Result<(), St
 fn leave(shares: &Shares, answer: oneshot::Sender<()>) {
     let leaving: Vec<_> = shares
         .values()
-        .map(|(share, _)| {
+        .map(|share| {
             let (sender, left) = oneshot::channel();
-            let _ = share.send(Wish::Leave(sender));
+            let _ = share.wishes.send(Wish::Leave(sender));
             left
         })
         .collect();

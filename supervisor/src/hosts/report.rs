@@ -40,6 +40,7 @@ fn shown(pool: &SharedPool) -> SharedPoolStatus {
     let Status {
         phase,
         lend_margin_ms,
+        lend_limit_ms,
         home_margin_ms,
         hosts,
         sessions,
@@ -52,6 +53,7 @@ fn shown(pool: &SharedPool) -> SharedPoolStatus {
         ready: pool.is_ready,
         waits_for: None,
         lend_margin_ms: *lend_margin_ms,
+        lend_limit_ms: *lend_limit_ms,
         home_margin_ms: *home_margin_ms,
         sessions: *sessions,
         unclaimed: *unclaimed,

@@ -9,9 +9,13 @@ use super::local::Names;
 pub(super) fn say(pool: &str, note: &Note, names: &Names) {
     match note {
         Note::Joined(generation) => info!(pool, generation, "this host is in its cluster"),
-        Note::NameWaits => warn!(
+        Note::NameWaits { own: true } => info!(
             pool,
-            "this host's name is another machine's, which is silent: waiting for its end"
+            "this host's earlier life was seen a short time ago: waiting until nothing of it can be under way"
+        ),
+        Note::NameWaits { own: false } => warn!(
+            pool,
+            "this host's name is another machine's: waiting until that has been silent for hosts.home_takeover_seconds"
         ),
         Note::Fenced(generation) => warn!(
             pool,

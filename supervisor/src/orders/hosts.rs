@@ -41,6 +41,7 @@ async fn carry_out(hosts: &Hosts, order: HostsOrder) -> Result<(), String> {
             drop(hosts.leave());
             return Ok(());
         }
+        HostsOrder::Stay => Command::Stay,
         HostsOrder::Give { sessions, host } => Command::Give {
             count: sessions,
             to: host,
@@ -54,6 +55,7 @@ async fn carry_out(hosts: &Hosts, order: HostsOrder) -> Result<(), String> {
 fn done_by(order: &HostsOrder) -> String {
     match order {
         HostsOrder::Drain => "this host gives its sessions away as they fall free".to_owned(),
+        HostsOrder::Stay => "this host takes part again".to_owned(),
         HostsOrder::Give { sessions, host } => {
             format!("{sessions} sessions go to {host} as they fall free")
         }

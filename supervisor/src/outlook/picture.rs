@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tpp::{
     clock::unix_millis,
-    control::{Hold, PoolSummary, Status, TokenStatus},
+    control::{Hold, HostsStatus, PoolSummary, Status, TokenStatus},
 };
 
 use super::{Outlook, slow, status::status};
@@ -28,6 +28,9 @@ pub(crate) struct Picture {
     slots: usize,
     /// Those that something failed at, then those that were used most, as far as there is room.
     tokens: Vec<TokenStatus>,
+    /// The hosts that share sessions; left out where this one is alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosts: Option<HostsStatus>,
     /// The pools, in more words than the status has.
     pools: Vec<PoolSummary>,
     #[serde(flatten)]
@@ -37,7 +40,8 @@ pub(crate) struct Picture {
 impl Outlook {
     /// The whole as it is now, with `pools` in it.
     pub(crate) fn picture(&self, pools: Vec<PoolSummary>) -> Picture {
-        let mut status = status(&self.snapshot());
+        let snapshot = self.snapshot();
+        let mut status = status(&snapshot);
         // Left out there: `pools` says more.
         status.gateway.pools.clear();
         let running = self.plans.pools().all();
@@ -60,6 +64,7 @@ impl Outlook {
             holders,
             slots,
             tokens,
+            hosts: snapshot.hosts.map(|(hosts, _)| hosts),
             pools,
             status,
         }

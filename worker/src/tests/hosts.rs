@@ -276,9 +276,9 @@ async fn no_more_than_the_budget_try_again_at_once() {
         budget(percent);
         let mut refused = 0;
         for _ in 0..count {
+            let before = reached.load(SeqCst);
             let mut client = servers.client().await;
             client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-            let before = reached.load(SeqCst);
             tokio::select! {
                 head = client.head() => {
                     assert!(head.starts_with("HTTP/1.1 502 "), "{head}");

@@ -1,6 +1,6 @@
 //! The life of a host, one event after the other.
 use super::host::{Host, account, settings};
-use super::world::{STEP, World};
+use super::world::World;
 use crate::deadlines::{Class, SECOND};
 use crate::event::{Command, Event};
 use crate::keys::{Keys, Place};
@@ -10,7 +10,7 @@ use crate::rules::Rules;
 use crate::status::{HostState, Phase};
 
 /// A world of hosts with many accounts of two sessions each.
-fn world(hosts: usize, accounts: usize) -> World {
+pub(super) fn world(hosts: usize, accounts: usize) -> World {
     let host = |index| {
         let mut host = Host::new(index, settings(index, accounts, 2), Rules::KEPT, 4);
         host.keeps_notes = true;
@@ -19,7 +19,7 @@ fn world(hosts: usize, accounts: usize) -> World {
     World::new((0..hosts).map(host).collect(), accounts, 2)
 }
 
-fn started(hosts: usize, accounts: usize) -> World {
+pub(super) fn started(hosts: usize, accounts: usize) -> World {
     let mut world = world(hosts, accounts);
     (0..hosts).for_each(|host| world.start(host));
     world.settle();
@@ -28,11 +28,11 @@ fn started(hosts: usize, accounts: usize) -> World {
     world
 }
 
-fn right(world: &World) {
+pub(super) fn right(world: &World) {
     assert_eq!(world.wrong, None);
 }
 
-fn phase(world: &World, host: usize) -> Option<Phase> {
+pub(super) fn phase(world: &World, host: usize) -> Option<Phase> {
     let host = &world.hosts[host];
     host.core
         .as_ref()
@@ -99,6 +99,8 @@ fn a_host_that_returns_has_what_it_had() {
         (Some(Phase::Waiting), 0),
         "it waits until it is certain"
     );
+    let notes = &world.hosts[0].notes;
+    assert!(notes.contains(&Note::NameWaits { own: true }), "{notes:?}");
     world.pass(8, SECOND);
     assert!(
         world.lent_at(0) >= before,
@@ -150,6 +152,8 @@ fn a_clone_is_refused_while_the_name_is_alive_and_waits_while_it_is_silent() {
     world.settle();
     world.pass(600, SECOND);
     assert_eq!(phase(&world, 1), Some(Phase::Waiting));
+    let notes = &world.hosts[1].notes;
+    assert!(notes.contains(&Note::NameWaits { own: false }), "{notes:?}");
     world.pass(7200, SECOND);
     assert_eq!(
         phase(&world, 1),
@@ -218,6 +222,75 @@ fn whoever_leaves_hands_everything_over_and_the_last_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_a_pool_had_that_is_gone_is_lent_elsewhere_at_once() {
+    let mut world = started(2, 10);
+    assert!(world.lent_at(0) > 0);
+    // As the shell finds it: no lease, no token.
+    world.hosts[0].slots.clear();
+    world.tell(0, 1, Event::Gone);
+    world.settle();
+    world.pass(5, SECOND);
+    assert!(world.hosts[0].left);
+    assert_eq!((world.lent_at(0), world.lent_at(1)), (0, 20));
+    right(&world);
+}
+
+#[test]
+fn a_host_that_was_alone_keeps_no_more_home_sessions_than_the_others() {
+    let mut world = world(2, 20);
+    for host in &mut world.hosts {
+        host.settings.home_percent = 50;
+    }
+    world.start(0);
+    world.settle();
+    world.pass(60, SECOND);
+    let home = |world: &World, host: usize| {
+        let slots = world.hosts[host].slots.values();
+        slots.filter(|slot| slot.class == Class::Home).count()
+    };
+    assert_eq!((home(&world, 0), world.lent_at(0)), (20, 40));
+    world.start(1);
+    world.settle();
+    world.pass(300, SECOND);
+    let both = [home(&world, 0), home(&world, 1)];
+    assert!(both.iter().all(|home| (8..=12).contains(home)), "{both:?}");
+    right(&world);
+}
+
+#[test]
+fn whoever_stays_after_all_has_a_part_again() {
+    let mut world = started(2, 10);
+    assert_eq!(world.command(0, Command::Stay), Err(Denied::NotLeaving));
+    let slots = world.hosts[0].slots.values_mut();
+    slots.for_each(|slot| slot.busy = true);
+    let before = world.lent_at(0);
+    assert!(before > 0);
+    world.tell(0, 1, Event::Leave);
+    world.settle();
+    world.pass(3, SECOND);
+    assert_eq!(phase(&world, 0), Some(Phase::Leaving));
+    assert_eq!(world.command(0, Command::Stay), Ok(()));
+    world.settle();
+    world.pass(3, SECOND);
+    assert_eq!(phase(&world, 0), Some(Phase::Joined));
+    assert!(world.lent_at(0) >= before, "what was held is lent on");
+    let slots = world.hosts[0].slots.values_mut();
+    slots.for_each(|slot| slot.busy = false);
+    world.tell(0, 1, Event::Leave);
+    world.settle();
+    world.pass(5, SECOND);
+    assert!(world.hosts[0].left);
+    assert_eq!(world.command(0, Command::Stay), Ok(()));
+    world.settle();
+    world.hosts[0].waiting = 1;
+    world.pass(20, SECOND);
+    assert_eq!(phase(&world, 0), Some(Phase::Joined));
+    assert!(world.lent_at(0) > 0, "who waits there gets something");
+    assert_eq!(world.lent(), 20);
+    right(&world);
+}
+
+#[test]
 fn a_refused_account_is_left_to_others_for_a_while() {
     let mut world = started(2, 10);
     let (session, _) = world.hosts[0].slots.iter().next().expect("it has some");
@@ -278,77 +351,6 @@ fn a_lowered_limit_is_in_force_at_once_and_a_raised_one_when_all_agree() {
 }
 
 #[test]
-fn an_hour_without_the_store_costs_what_is_floating_and_not_what_is_home() {
-    let mut world = world(2, 20);
-    for host in &mut world.hosts {
-        host.settings.home_percent = 50;
-        host.settings.expected = 2;
-    }
-    (0..2).for_each(|host| world.start(host));
-    world.settle();
-    world.pass(60, SECOND);
-    assert_eq!(world.lent(), 40);
-    for _ in 0..3600 {
-        world.advance(SECOND, false);
-        while let Some(request) = world.fresh.pop_front() {
-            let outcome = request
-                .transaction
-                .is_some()
-                .then_some(crate::engine::Outcome::Ambiguous);
-            match outcome {
-                Some(_) => world.answer(request, outcome),
-                None => world.tell(
-                    request.host,
-                    request.process,
-                    Event::Unlisted(request.ticket),
-                ),
-            }
-        }
-    }
-    let home = world
-        .hosts
-        .iter()
-        .flat_map(|host| host.slots.values())
-        .filter(|slot| slot.class == Class::Home)
-        .count();
-    assert_eq!((world.lent(), home), (20, 20));
-    world.pass(40, SECOND);
-    assert_eq!(world.lent(), 40, "it goes on as it was");
-    right(&world);
-}
-
-#[test]
-fn a_store_that_was_restored_is_left_alone_until_an_operator_adopts_it() {
-    let mut world = started(2, 4);
-    let backup = world.store.clone();
-    world.pass(10, SECOND);
-    world.store = backup;
-    world.pass(20, SECOND);
-    assert_eq!(world.lent(), 0);
-    assert_eq!(
-        (phase(&world, 0), phase(&world, 1)),
-        (Some(Phase::OtherStore), Some(Phase::OtherStore))
-    );
-    for index in 0..2 {
-        let now = world.hosts[index].clock(world.time);
-        let core = world.hosts[index].core.as_mut().expect("it runs");
-        let orders = core
-            .command(Command::Adopt, now)
-            .expect("there is something to adopt");
-        assert_eq!(
-            core.command(Command::Adopt, now),
-            Err(Denied::NothingToAdopt)
-        );
-        let requests = world.hosts[index].carry_out(orders, world.time);
-        world.fresh.extend(requests);
-    }
-    world.settle();
-    world.pass(30, SECOND);
-    assert_eq!(world.lent(), 8);
-    right(&world);
-}
-
-#[test]
 fn the_last_idle_session_goes_where_somebody_waits_and_nothing_is() {
     let hosts = [0, 1].map(|index| Host::new(index, settings(index, 1, 1), Rules::KEPT, 4));
     let mut world = World::new(hosts.into(), 1, 1);
@@ -370,14 +372,7 @@ fn the_last_idle_session_goes_where_somebody_waits_and_nothing_is() {
 fn an_operator_gives_and_releases() {
     let mut world = started(2, 10);
     let command = |world: &mut World, command: Command| {
-        let now = world.hosts[0].clock(world.time);
-        let orders = world.hosts[0]
-            .core
-            .as_mut()
-            .expect("it runs")
-            .command(command, now)?;
-        let requests = world.hosts[0].carry_out(orders, world.time);
-        world.fresh.extend(requests);
+        world.command(0, command)?;
         world.settle();
         Ok::<(), Denied>(())
     };
@@ -425,18 +420,5 @@ fn an_operator_gives_and_releases() {
     let status = world.hosts[0].core.as_ref().expect("it runs").status(now);
     assert_eq!(status.hosts[1].state, HostState::Off);
     assert_eq!(world.lent_at(0), 20);
-    right(&world);
-}
-
-#[test]
-fn a_watch_that_is_compacted_away_is_begun_anew() {
-    let mut world = started(2, 4);
-    world.hosts[1].deaf = true;
-    world.pass(4, STEP);
-    world.store.compact();
-    world.hosts[1].deaf = false;
-    world.spread();
-    world.settle();
-    assert!(world.hosts[1].watch.is_some());
     right(&world);
 }

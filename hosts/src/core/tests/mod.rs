@@ -1,6 +1,7 @@
 //! The core against worlds: all that can happen in small ones, and much of what can happen in large ones.
 mod host;
 mod life;
+mod lost_store;
 mod mutations;
 mod orderings;
 mod random;

@@ -1,6 +1,6 @@
 //! Rules that are broken one at a time: the searches that find nothing wrong with all rules kept find what each of them is for.
 use super::search::{Budget, crowd, search};
-use super::small_worlds::{NOTHING, settled, settled_with};
+use super::small_worlds::{A_LATE_LEAVE, NOTHING, about_to_leave, settled, settled_with};
 use super::world::{STEP, World};
 use crate::event::Event;
 use crate::rules::Rules;
@@ -116,6 +116,15 @@ fn a_session_that_is_lent_on_after_a_lost_answer_is_found() {
             ..NOTHING
         },
     );
+}
+
+#[test]
+fn a_leave_that_arrives_after_its_host_has_stayed_is_found() {
+    let rules = Rules {
+        bar_leaves: false,
+        ..Rules::KEPT
+    };
+    found(about_to_leave(rules), A_LATE_LEAVE);
 }
 
 #[test]

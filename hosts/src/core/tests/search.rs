@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::world::{Late, STEP, World};
 use crate::engine::Outcome;
-use crate::event::Event;
+use crate::event::{Command, Event};
 
 /// What may happen next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(crate) enum Action {
     Crowd(usize),
     Empty(usize),
     Leave(usize),
+    /// It stays after all.
+    Stay(usize),
     /// The store is what it was.
     Restore,
 }
@@ -200,8 +202,14 @@ fn of_host(world: &World, index: usize, budget: Budget, actions: &mut Vec<(Actio
         ));
     }
     if budget.leaves > 0 && !host.left {
+        let leaves = host.core.as_ref().is_some_and(|core| core.leaving);
+        let action = match leaves {
+            true if host.stopped => return,
+            true => Action::Stay(index),
+            false => Action::Leave(index),
+        };
         actions.push((
-            Action::Leave(index),
+            action,
             Budget {
                 leaves: budget.leaves - 1,
                 ..budget
@@ -235,6 +243,10 @@ pub(crate) fn apply(world: &mut World, action: Action) {
         Action::Leave(index) => {
             let process = world.hosts[index].process;
             world.tell(index, process, Event::Leave);
+        }
+        Action::Stay(index) => {
+            let stays = world.command(index, Command::Stay);
+            assert_eq!(stays, Ok(()), "it leaves");
         }
         Action::Restore => {
             world.store = world

@@ -3,6 +3,7 @@
 use super::search::{Budget, Found, crowd, search};
 use super::world::{STEP, World};
 use crate::deadlines::SECOND;
+use crate::event::Event;
 use crate::rules::Rules;
 
 pub(super) const NOTHING: Budget = Budget {
@@ -185,6 +186,54 @@ fn whoever_leaves_gives_everything_away_once() {
             ..NOTHING
         },
     );
+}
+
+#[test]
+fn whoever_stays_after_all_lends_nothing_that_a_late_leave_gives_away() {
+    let budget = Budget {
+        steps: 4,
+        faults: 1,
+        leaves: 2,
+        ..NOTHING
+    };
+    let world = settled(&[4, 5], 2, Rules::KEPT);
+    holds("one of two leaves and stays", world, budget);
+    let world = about_to_leave(Rules::KEPT);
+    holds("the only one, and another comes", world, A_LATE_LEAVE);
+}
+
+pub(super) const A_LATE_LEAVE: Budget = Budget {
+    steps: 2,
+    faults: 1,
+    leaves: 1,
+    ..NOTHING
+};
+
+/// A host that has given its session back, whose records go with the next request that arrives, and whose watch tells nothing. The
+/// other one has not begun.
+pub(super) fn about_to_leave(rules: Rules) -> World {
+    let mut world = World::small(&[4, 4], 1, rules);
+    world.start(0);
+    world.settle();
+    world.pass(3, STEP);
+    assert_eq!(world.lent_at(0), 1);
+    world.tell(0, 1, Event::Leave);
+    let leaves = |world: &World| {
+        let request = world.fresh.front();
+        let transaction = request.and_then(|request| request.transaction.as_ref());
+        transaction.is_some_and(|it| it.writes.iter().all(|write| write.value.is_none()))
+    };
+    for _ in 0..100 {
+        match world.fresh.is_empty() {
+            true => world.advance(STEP, false),
+            false if leaves(&world) => {
+                world.hosts[0].deaf = true;
+                return world;
+            }
+            false => drop(world.serve()),
+        }
+    }
+    panic!("it leaves");
 }
 
 #[test]

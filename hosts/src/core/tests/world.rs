@@ -5,9 +5,10 @@ use super::host::{Host, Request, account, settings};
 use crate::account::Account;
 use crate::deadlines::SECOND;
 use crate::engine::{Outcome, Ticket};
-use crate::event::Event;
+use crate::event::{Command, Event};
 use crate::keys::{Keys, Place};
 use crate::memory::Store;
+use crate::order::Denied;
 use crate::records::{Generation, Shares};
 use crate::rules::Rules;
 
@@ -176,6 +177,18 @@ impl World {
             self.advance(by, false);
             self.settle();
         }
+    }
+
+    /// An operator wishes something of a host.
+    pub(crate) fn command(&mut self, host: usize, command: Command) -> Result<(), Denied> {
+        let host = &mut self.hosts[host];
+        let now = host.clock(self.time);
+        let core = host.core.as_mut().expect("it runs");
+        let orders = core.command(command, now)?;
+        let requests = host.carry_out(orders, self.time);
+        self.fresh.extend(requests);
+        self.check();
+        Ok(())
     }
 
     /// A host that stood still goes on.

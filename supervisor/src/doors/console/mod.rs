@@ -24,6 +24,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("main.js", SCRIPT, include_str!("assets/main.js")),
     ("page.js", SCRIPT, include_str!("assets/page.js")),
     ("views.js", SCRIPT, include_str!("assets/views.js")),
+    ("hosts.js", SCRIPT, include_str!("assets/hosts.js")),
     ("charts.js", SCRIPT, include_str!("assets/charts.js")),
     ("acts.js", SCRIPT, include_str!("assets/acts.js")),
     ("api.js", SCRIPT, include_str!("assets/api.js")),

@@ -4,35 +4,31 @@
 //! as readily as a live one. No lease, lock or election of etcd's is used: what a server may take away by its own clock bears no promise.
 
 use std::{
-    fs, io,
-    path::Path,
     sync::{
         Arc,
+        Mutex as Lock,
+        MutexGuard,
+        PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed}, // Numbers on their own.
     },
     time::Duration,
 };
 
-use etcd_client::{
-    Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions, WatchOptions,
-};
+use etcd_client::{Client, GetOptions, WatchOptions};
 use tokio::{
     sync::{Mutex, mpsc},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
-use tpp::config::{Hosts, Secret};
+use tpp::config::Hosts;
 use tpp_hosts::engine::{Header, Item, Outcome, Transaction};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::{
     Calls, Engine, EngineError, MemberStatus, News, Pending,
+    access::{Access, UnreadableFile},
     words::{changes_of, header_of, item_of, nonsense, outcome_of, txn_of},
 };
 
-/// How long a member may take to accept a connection.
-const CONNECT_LIMIT: Duration = Duration::from_secs(1);
-/// How long one may be silent before it is asked whether it is there, and may take to answer that.
-const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// How long a look at a member may take.
 const STATUS_LIMIT: Duration = Duration::from_secs(2);
 /// News of a watch that may wait to be read.
@@ -40,14 +36,10 @@ const MOST_NEWS: usize = 64;
 /// Room for the list of all keys: ten thousand accounts are three megabytes.
 const MOST_BYTES: usize = 64 << 20;
 
-/// Why etcd cannot be spoken to as configured.
-#[derive(Debug, thiserror::Error)]
-#[error("read {path}")]
-pub(crate) struct UnreadableFile {
-    path: String,
-    #[source]
-    source: io::Error,
-}
+/// How long nobody is connected to after a member did not let this host in: it reckons long over a password.
+const SHUT: Duration = Duration::from_secs(1);
+/// How long nothing is made of a watch's end: one that ends at once, again and again, is not to keep all busy.
+const AFTER_WATCH: Duration = Duration::from_millis(100);
 
 /// The members, and which of them is asked.
 pub(crate) struct Etcd(Arc<Members>);
@@ -58,7 +50,9 @@ struct Members {
     current: AtomicUsize,
     /// The last that was asked of it was answered.
     answers: AtomicBool,
-    options: ConnectOptions,
+    access: Access,
+    /// Until when this host is shut out, and why.
+    shut: Lock<Option<(Instant, String)>>,
     counts: [Count; Op::ALL.len()],
 }
 
@@ -72,6 +66,8 @@ struct Member {
 struct Count {
     ok: AtomicU64,
     failed: AtomicU64,
+    /// Why it was refused the last time that it was not done.
+    refused: Lock<Option<String>>,
 }
 
 /// What is asked of etcd.
@@ -101,23 +97,9 @@ impl Etcd {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub(crate) fn new(hosts: &Hosts, password: Option<&Secret>) -> Result<Self, UnreadableFile> {
-        let mut options = ConnectOptions::new()
-            .with_connect_timeout(CONNECT_LIMIT)
-            .with_keep_alive(KEEP_ALIVE, KEEP_ALIVE)
-            .with_keep_alive_while_idle(true)
-            .with_require_leader(true)
-            .with_auto_token_refresh(true);
-        if hosts
-            .endpoints
-            .iter()
-            .any(|one| one.starts_with("https://"))
-        {
-            options = options.with_tls(tls(hosts)?);
-        }
-        if let Some((user, password)) = hosts.username.as_ref().zip(password) {
-            options = options.with_user(user, password.expose());
-        }
+    pub(crate) fn new(hosts: &Hosts) -> Result<Self, UnreadableFile> {
+        let access = Access::of(hosts);
+        access.check()?;
         let member = |endpoint: &String| Member {
             endpoint: endpoint.clone(),
             client: Mutex::new(None),
@@ -126,42 +108,95 @@ impl Etcd {
             members: hosts.endpoints.iter().map(member).collect(),
             current: AtomicUsize::new(0),
             answers: AtomicBool::new(true),
-            options,
+            access,
+            shut: Lock::default(),
             counts: Default::default(),
         })))
     }
 }
 
-fn tls(hosts: &Hosts) -> Result<TlsOptions, UnreadableFile> {
-    let mut tls = TlsOptions::new();
-    tls = match &hosts.ca_file {
-        Some(file) => tls.ca_certificate(Certificate::from_pem(read(file)?)),
-        None => tls.with_native_roots(),
-    };
-    if let Some((certificate, key)) = hosts.cert_file.as_ref().zip(hosts.key_file.as_ref()) {
-        tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
-    }
-    Ok(tls)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, UnreadableFile> {
-    fs::read(path).map_err(|source| UnreadableFile {
-        path: path.display().to_string(),
-        source,
-    })
-}
-
 impl Members {
     /// A client of the member at `at`.
-    async fn client(&self, at: usize) -> Result<Client, etcd_client::Error> {
+    async fn client(&self, at: usize) -> Result<Client, EngineError> {
         let member = &self.members[at];
         let mut client = member.client.lock().await;
         if let Some(client) = &*client {
             return Ok(client.clone());
         }
+        let shut = locked(&self.shut).clone();
+        if let Some((_, why)) = shut.filter(|(until, _)| Instant::now() < *until) {
+            return Err(EngineError::NotAllowed(why));
+        }
+        let options = self.access.options(&member.endpoint).await?;
         // With a user it asks for a token at once.
-        let made = Client::connect([&member.endpoint], Some(self.options.clone())).await?;
+        let made = Client::connect([&member.endpoint], Some(options)).await?;
         Ok(client.insert(made).clone())
+    }
+
+    /// Asks a member, and knows by its answer whether this host may.
+    async fn ask_member<T, F>(
+        &self,
+        at: usize,
+        op: Op,
+        within: Duration,
+        ask: impl FnOnce(Client) -> F,
+    ) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let asked = async { Ok(ask(self.client(at).await?).await?) };
+        let outcome = timeout(within, asked)
+            .await
+            .unwrap_or(Err(EngineError::Late));
+        let outcome = outcome.map_err(|error| match error {
+            EngineError::Said(why) => {
+                EngineError::Said(self.access.explained(&self.members[at].endpoint, why))
+            }
+            error => error,
+        });
+        self.count(op, outcome.is_ok());
+        match &outcome {
+            Ok(_) => self.note_refusal(at, op, None),
+            Err(EngineError::Refused(why)) => self.note_refusal(at, op, Some(why)),
+            Err(EngineError::NotAllowed(why)) => {
+                self.note_refusal(at, op, Some(why));
+                self.shut(why);
+            }
+            Err(EngineError::Late | EngineError::Said(_)) => {}
+        }
+        outcome
+    }
+
+    /// Said when it changes, and shown as long as it lasts.
+    fn note_refusal(&self, at: usize, op: Op, why: Option<&String>) {
+        let mut refused = locked(&self.counts[op as usize].refused);
+        if refused.as_ref() == why {
+            return;
+        }
+        let (member, op) = (&self.members[at].endpoint, op.word());
+        match why {
+            Some(why) => warn!(%member, op, why, "etcd refuses what this host asks"),
+            None => info!(%member, op, "etcd does again what it refused"),
+        }
+        *refused = why.cloned();
+    }
+
+    /// Nobody is connected to for a while. A refusal out of that while does not prolong it.
+    fn shut(&self, why: &str) {
+        let (mut shut, now) = (locked(&self.shut), Instant::now());
+        if shut.as_ref().is_none_or(|(until, _)| now >= *until) {
+            *shut = Some((now + SHUT, why.to_owned()));
+        }
+    }
+
+    /// What is refused, for people.
+    fn refused(&self) -> Option<String> {
+        let counts = Op::ALL.iter().zip(&self.counts);
+        let refused = counts.filter_map(|(op, count)| {
+            let why = locked(&count.refused).clone()?;
+            Some(format!("refuses {}: {why}", op.word()))
+        });
+        Some(refused.collect::<Vec<_>>().join("; ")).filter(|all| !all.is_empty())
     }
 
     fn current(&self) -> usize {
@@ -176,7 +211,9 @@ impl Members {
         let (from, to) = (&self.members[at].endpoint, &self.members[next].endpoint);
         // Said once: while none answers they are tried in turn.
         let is_news = self.answers.swap(false, Relaxed);
-        if left.is_ok() && at != next && is_news {
+        if is_news && at == next {
+            info!(member = %from, why, "etcd does not answer");
+        } else if is_news && left.is_ok() {
             info!(member = %from, next = %to, why, "etcd member left for the next");
         } else {
             debug!(member = %from, why, "etcd member connected to anew");
@@ -200,15 +237,10 @@ impl Members {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let at = self.current();
-        let asked = timeout(within, async { ask(self.client(at).await?).await }).await;
-        let outcome = match asked {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(EngineError::Said(error.to_string())),
-            Err(_) => Err(EngineError::Late),
-        };
-        self.count(op, outcome.is_ok());
+        let outcome = self.ask_member(at, op, within, ask).await;
         match &outcome {
-            Ok(_) => self.answers.store(true, Relaxed),
+            // Another member would say no as well.
+            Ok(_) | Err(EngineError::Refused(_)) => self.answers.store(true, Relaxed),
             Err(error) => self.leave(at, &error.to_string()).await,
         }
         outcome
@@ -261,6 +293,7 @@ impl Engine for Etcd {
             };
             members.count(Op::Watch, false);
             members.leave(at, &why).await;
+            sleep(AFTER_WATCH).await;
             let _ = sender.send(News::Lost(why)).await;
         });
         receiver
@@ -302,7 +335,7 @@ async fn follow(
         .with_progress_notify();
     let begun = timeout(STATUS_LIMIT, async {
         let client = members.client(at).await?;
-        client.watch_client().watch(root, Some(options)).await
+        Ok::<_, EngineError>(client.watch_client().watch(root, Some(options)).await?)
     });
     let mut stream = match begun.await {
         Ok(Ok(stream)) => stream,
@@ -329,30 +362,26 @@ async fn follow(
 }
 
 async fn status_of(members: &Members, at: usize) -> MemberStatus {
-    let asked = timeout(STATUS_LIMIT, async {
-        members
-            .client(at)
-            .await?
-            .maintenance_client()
-            .status()
-            .await
+    let asked = members.ask_member(at, Op::Status, STATUS_LIMIT, |client| async move {
+        client.maintenance_client().status().await
     });
     let (answer, trouble) = match asked.await {
-        Ok(Ok(answer)) => {
+        Ok(answer) => {
             let errors = answer.errors().join(", ");
-            (
-                Some(answer),
-                Some(errors).filter(|errors| !errors.is_empty()),
-            )
+            let refused = || members.refused().filter(|_| at == members.current());
+            let trouble = Some(errors).filter(|errors| !errors.is_empty());
+            (Some(answer), trouble.or_else(refused))
         }
-        Ok(Err(error)) => (None, Some(error.to_string())),
-        Err(_) => (None, Some(EngineError::Late.to_string())),
+        Err(error) => (None, Some(error.to_string())),
     };
-    members.count(Op::Status, answer.is_some());
     MemberStatus {
         endpoint: members.members[at].endpoint.clone(),
         version: answer.as_ref().map(|answer| answer.version().to_owned()),
         db_bytes: answer.map_or(0, |answer| answer.db_size().unsigned_abs()),
         trouble,
     }
+}
+
+fn locked<T>(lock: &Lock<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,6 @@
 //! What speaks to the store that all hosts share: a few calls, so that another store, and a test's, can stand in its place.
 
+mod access;
 pub(super) mod etcd;
 mod words;
 
@@ -52,6 +53,12 @@ pub(super) enum EngineError {
     /// The store, or the way to it, said so.
     #[error("{0}")]
     Said(String),
+    /// The store does not do it, whoever asks.
+    #[error("{0}")]
+    Refused(String),
+    /// The store does not let this host.
+    #[error("{0}")]
+    NotAllowed(String),
 }
 
 /// A member of the store.

@@ -20,7 +20,7 @@ use super::{
         Common, SharedPool,
         local::{Names, class_of, settings_of},
     },
-    Share, Wish,
+    Gone, Share, Wish,
 };
 use crate::{
     pools::Running,
@@ -45,6 +45,8 @@ pub(super) async fn beforehand(
                 let _ = answer.send(());
                 return Some(());
             }
+            // Nothing of it is lent, and nothing will be.
+            Wish::Gone => return None,
             Wish::Changed(running) => *later = Some(*running),
         }
     }
@@ -118,6 +120,7 @@ fn start(
         is_ready: false,
         leaving: Vec::new(),
         has_left: false,
+        gone: Gone::No,
         is_over: false,
     };
     share.carry_out(orders);

@@ -5,13 +5,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tpp::clock::{boot_nanos, monotonic_millis};
 use tpp_hosts::{Event, PoolSeen, Session, Use};
+use tracing::info;
 
 use super::{
     super::{
         SharedPool,
         local::{longest_wait, look, settings_of},
     },
-    Share,
+    Gone, Share,
 };
 use crate::pools::Running;
 
@@ -32,6 +33,8 @@ const PATIENCE_MS: u64 = 50;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Looked {
     at: Instant,
+    /// How long it took.
+    took: Duration,
     /// For how long somebody had waited then, milliseconds.
     line: u64,
 }
@@ -41,6 +44,9 @@ impl Share {
     pub(super) fn glance(&mut self) {
         let now = Instant::now();
         self.next_glance = now + GLANCE;
+        if self.gone != Gone::No {
+            return self.see_off();
+        }
         let line = longest_wait(&self.running.stock, monotonic_millis());
         let is_due = self.looked.is_none_or(|last| {
             let is_lively = line > 0 || !self.coming.is_empty();
@@ -58,6 +64,18 @@ impl Share {
         }
     }
 
+    /// The pool is gone: once nothing of it is in use all goes to others.
+    fn see_off(&mut self) {
+        if self.gone == Gone::Lends && self.running.has_ended() {
+            self.gone = Gone::Empty;
+            info!(
+                pool = self.pool,
+                "nothing of the pool is in use: its sessions go to other hosts"
+            );
+            self.step(Event::Gone);
+        }
+    }
+
     /// A session has come into use.
     pub(super) fn note_lent(&mut self, session: Session) {
         if let Some(since) = self.coming.remove(&session) {
@@ -65,7 +83,8 @@ impl Share {
             self.common.moves.observe(Duration::from_nanos(took));
         }
         self.has_news = true;
-        let soonest = self.looked.map(|last| last.at + NEWS);
+        // A look at a thousand accounts is not to follow the one before at once.
+        let soonest = self.looked.map(|last| last.at + NEWS.max(4 * last.took));
         let at = soonest.unwrap_or(self.next_glance).max(Instant::now());
         self.next_glance = self.next_glance.min(at);
     }
@@ -77,10 +96,7 @@ impl Share {
             look(&self.running.stock, &book, &self.names, monotonic_millis())
         };
         self.has_news = false;
-        self.looked = Some(Looked {
-            at: now,
-            line: seen.oldest_ms,
-        });
+        let line = seen.oldest_ms;
         // Those that came with a token were not waited for.
         let has_come = seen
             .sessions
@@ -90,6 +106,11 @@ impl Share {
             self.coming.remove(session);
         }
         self.step(Event::Pool(seen));
+        self.looked = Some(Looked {
+            at: now,
+            took: now.elapsed(),
+            line,
+        });
     }
 
     /// The accounts may be others. One that is gone is the core's until its slots are empty.

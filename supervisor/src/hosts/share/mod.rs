@@ -26,6 +26,8 @@ use self::{begin::beforehand, looks::Looked};
 use super::{Common, engine::News, local::Names};
 use crate::{pools::Running, refresh::ShareEvent};
 
+/// The shortest time between two ticks.
+const BREATH: Duration = Duration::from_millis(1);
 /// How often a core is asked that has ended.
 const SELDOM: Duration = Duration::from_secs(60);
 
@@ -37,6 +39,18 @@ pub(super) enum Wish {
     Leave(oneshot::Sender<()>),
     /// The pool is configured so from now on.
     Changed(Box<Running>),
+    /// There is no such pool any more: give everything away when its leases have ended.
+    Gone,
+}
+
+/// Whether the pool is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    No,
+    /// Leases go on.
+    Lends,
+    /// Nothing of it is in use, and its place may be another pool's.
+    Empty,
 }
 
 /// A pool's share.
@@ -69,6 +83,7 @@ pub(super) struct Share {
     is_ready: bool,
     leaving: Vec<oneshot::Sender<()>>,
     has_left: bool,
+    gone: Gone,
     /// The core has ended: it orders nothing any more.
     is_over: bool,
 }
@@ -108,16 +123,21 @@ impl Share {
         loop {
             let wake = self.wake();
             tokio::select! {
+                // Signs of life first: with a thousand accounts all else may take its time.
+                biased;
                 Some(answer) = self.answers.join_next_with_id() => self.take_answer(answer),
-                news = next_news(&mut self.news) => self.hear(news),
-                Some(event) = self.slots.recv() => self.slot_event(event),
+                () = sleep_until(wake) => self.step(Event::Tick),
                 wish = wishes.recv() => match wish {
                     Some(wish) => self.grant(wish),
-                    // The pool is gone, or tpp ends: what it has stays its until others take it.
+                    // tpp ends: what it has stays its until others take it.
                     None => return,
                 },
-                () = sleep_until(wake) => self.step(Event::Tick),
+                news = next_news(&mut self.news) => self.hear(news),
+                Some(event) = self.slots.recv() => self.slot_event(event),
                 () = sleep_until(self.next_glance) => self.glance(),
+            }
+            if self.is_over && self.gone != Gone::No {
+                return;
             }
         }
     }
@@ -128,7 +148,9 @@ impl Share {
         if self.is_over {
             return now + SELDOM;
         }
-        now + Duration::from_nanos(self.core.wake().saturating_sub(boot_nanos()))
+        let left = Duration::from_nanos(self.core.wake().saturating_sub(boot_nanos()));
+        // Whatever is told has its turn between two ticks; each step does what is due.
+        now + left.max(BREATH)
     }
 
     fn step(&mut self, event: Event) {
@@ -178,8 +200,14 @@ impl Share {
     fn grant(&mut self, wish: Wish) {
         match wish {
             Wish::Command(command, answer) => {
+                let stays = command == Command::Stay;
                 let outcome = self.core.command(command, boot_nanos());
-                let outcome = outcome.map(|orders| self.carry_out(orders));
+                let outcome = outcome.map(|orders| {
+                    if stays {
+                        (self.is_over, self.has_left) = (false, false);
+                    }
+                    self.carry_out(orders);
+                });
                 let _ = answer.send(outcome.map_err(|denied| denied.to_string()));
             }
             Wish::Leave(answer) => {
@@ -191,6 +219,7 @@ impl Share {
                 }
             }
             Wish::Changed(running) => self.change(*running),
+            Wish::Gone => self.gone = Gone::Lends,
         }
     }
 

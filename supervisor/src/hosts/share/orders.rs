@@ -17,7 +17,7 @@ use super::{
         local::{MILLI, Refused, deadlines_of, tenure_of},
         words,
     },
-    Asked, Share,
+    Asked, Gone, Share,
 };
 use crate::refresh::ShareOrder;
 
@@ -47,6 +47,8 @@ impl Share {
             Order::Wipe { session } => self.running.refresher.share(ShareOrder::Wipe {
                 at: self.names.place(session),
             }),
+            // The place in the region may be another pool's.
+            Order::Deadlines(_) | Order::Remember(_) if self.gone == Gone::Empty => {}
             Order::Deadlines(deadlines) => {
                 let stock = &self.running.stock;
                 stock.set_deadlines(Tenure::Floating, deadlines_of(deadlines.floating));

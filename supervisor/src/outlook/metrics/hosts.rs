@@ -28,14 +28,17 @@ pub(super) fn hosts(snapshot: &Snapshot) -> Vec<MetricFamily> {
 }
 
 /// What this host and the others have.
-fn part(pools: &[&SharedPoolStatus]) -> [MetricFamily; 3] {
+fn part(pools: &[&SharedPoolStatus]) -> [MetricFamily; 4] {
     let rows = || pools.iter().flat_map(|pool| &pool.hosts);
     let count = |state: &str| rows().filter(|host| host.state == state).count() as f64;
     let me = || rows().filter(|host| host.me);
     let floating: u32 = me().map(|host| host.floating).sum();
     let home: u32 = me().map(|host| host.home).sum();
-    let margin = pools.iter().map(|pool| pool.lend_margin_ms).min();
-    let margin = margin.map(|margin| gauge_of(margin as f64 / 1000.0, vec![]));
+    let nearest = pools.iter().min_by_key(|pool| part_left(pool));
+    let seconds = |millis: fn(&SharedPoolStatus) -> u64| {
+        let gauge = nearest.map(|pool| gauge_of(millis(pool) as f64 / 1000.0, vec![]));
+        gauge.into_iter().collect()
+    };
     [
         family(
             "tpp_hosts",
@@ -55,11 +58,23 @@ fn part(pools: &[&SharedPoolStatus]) -> [MetricFamily; 3] {
         ),
         family(
             "tpp_host_lend_margin_seconds",
-            "For how much longer floating sessions are lent without another sign of life in etcd.",
+            "For how much longer floating sessions are lent without another sign of life in etcd, in the pool where the least part of it is left.",
             MetricType::GAUGE,
-            margin.into_iter().collect(),
+            seconds(|pool| pool.lend_margin_ms),
+        ),
+        family(
+            "tpp_host_lend_limit_seconds",
+            "For how long they are lent there after a sign of life: 8/15 of the takeover time in force.",
+            MetricType::GAUGE,
+            seconds(|pool| pool.lend_limit_ms),
         ),
     ]
+}
+
+/// Of the time for which a pool's floating sessions are lent, in thousandths; one that has not begun comes last.
+fn part_left(pool: &SharedPoolStatus) -> u64 {
+    let left = (pool.lend_margin_ms * 1000).checked_div(pool.lend_limit_ms);
+    left.unwrap_or(u64::MAX)
 }
 
 /// What came and went.
@@ -82,7 +97,7 @@ fn moves(pools: &[&SharedPoolStatus], counts: &HostsCounts) -> [MetricFamily; 4]
         ),
         family(
             "tpp_sessions_moved_total",
-            "Sessions that this host took because nobody had them, or gave to another.",
+            "Sessions that this host took because nobody had them, or gave to another; a gift counts where it was given, so over all hosts each move counts once.",
             MetricType::COUNTER,
             moved
                 .map(|(reason, count)| counter_of(count, vec![label("reason", reason)]))

@@ -1,5 +1,6 @@
 // A picture of tpp, shown.
 import * as acts from "./acts.js";
+import { hosts } from "./hosts.js";
 import { at, count, day, fill, list, say, several, short, span, terms } from "./page.js";
 
 const TONES = { healthy: "good", degraded: "warn", unhealthy: "bad" };
@@ -14,6 +15,7 @@ export function show(picture) {
   pools(picture);
   holders(picture);
   tokens(picture);
+  hosts(picture);
   domains(picture);
   backends(picture);
   certificates(picture);
