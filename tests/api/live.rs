@@ -119,14 +119,10 @@ fn what_is_under_way_is_shown_of_hosts_and_backends() {
         let mut each = backends.as_array().expect("a list").iter();
         number(&shown, "in_flight") == 0 && each.all(|one| number(one, "in_flight") == 0)
     });
-    let connections = "tpp_proxy_active_connections{proxy=\"default\"}";
-    wait_until("three clients are there", || {
-        sample(&asking, connections) == Some(3.0)
-    });
+    let connections = || of_default("tpp_proxy_active_connections");
+    wait_until("three clients are there", || connections() == Some(3.0));
     drop(clients);
-    wait_until("they have left", || {
-        sample(&asking, connections) == Some(0.0)
-    });
+    wait_until("they have left", || connections() == Some(0.0));
     let took = |id: &str| {
         let labels = format!("{{proxy=\"default\",backend=\"{id}\"}}");
         sample(
