@@ -7,7 +7,7 @@ BENCH_ARGS ?=
 # Tests of whole programs mostly wait for them: four at once, however few processors there are.
 export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 4 : n)))
 
-.PHONY: help demo test unit watching acme console coverage house crash-points torture chaos clients front-clients front-scan hosts mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit programs watching acme console coverage house crash-points torture chaos clients front-clients front-scan hosts mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -25,6 +25,17 @@ test: ## run every test
 unit: ## run the tests that need no process of their own: seconds, once they are built
 	@packaging/install-deps.sh build
 	$(CARGO) test --workspace --locked --no-fail-fast --lib --bins
+
+# What `make proof` runs for longer.
+PROVED := chaos crash_points torture
+OF_PROGRAMS = $(CARGO) metadata --no-deps --offline --locked --format-version 1 | python3 -c 'import json, sys; \
+	tests = {target["name"] for package in json.load(sys.stdin)["packages"] for target in package["targets"] if "test" in target["kind"]}; \
+	left_out = set("$(PROVED)".split()); assert left_out < tests; print(*(f"--test {name}" for name in sorted(tests - left_out)))'
+
+programs: ## run the tests that `make unit` does not, but for crash points, torture and chaos: `make proof` has them
+	@packaging/install-deps.sh build
+	$(CARGO) build --workspace --locked --bins
+	tests=$$($(OF_PROGRAMS)); $(CARGO) test --workspace --locked --no-fail-fast $$tests
 
 watching: ## each packaged alert in a real Prometheus, before a tpp that is driven into its state
 	@packaging/install-deps.sh build watching

@@ -58,6 +58,9 @@ check_deb() {
         usr/share/doc/tpp/{copyright,changelog.gz,changelog.Debian.gz}
     [[ $(dpkg-deb --info "$deb" conffiles | sort) == "$configuration" ]] || fail "its conffiles are others than $configuration"
     dpkg-deb --field "$deb" Depends | grep -q 'libc6 (>= ' || fail "it does not depend on libc6"
+    # Older ones know no credentials; where there is no systemd, what makes the user is enough.
+    dpkg-deb --field "$deb" Depends | grep -qF 'systemd (>= 250) | systemd-standalone-sysusers (>= 250)' ||
+        fail "it does not depend on systemd 250 or what stands in for it: $(dpkg-deb --field "$deb" Depends)"
     ok "the deb holds ${#files[@]} files and more, and keeps the configuration"
     if command -v lintian >/dev/null 2>&1; then
         lintian --allow-root --fail-on error,warning "$deb" || fail "lintian"

@@ -7,7 +7,7 @@
 # "pages" makes the manual pages and completions alone, in target/generated; "tools" fetches cargo-deb if it is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export PATH="$PATH:$HOME/.cargo/bin:$PWD/target/tools/bin"
+. packaging/tools.sh
 
 fail() {
     echo "packages: $*" >&2
@@ -103,15 +103,8 @@ build_for_development() {
     fi
 }
 
-fetch_tools() {
-    cargo deb --version >/dev/null 2>&1 && return
-    # Without optimization it is built in a quarter of the time and makes the same package.
-    echo "packages: cargo-deb is not installed: building it in target/tools, this once"
-    cargo install --locked --debug --root target/tools cargo-deb
-}
-
 make_deb() {
-    fetch_tools
+    fetch_tool deb
     mkdir -p "$out"
     # Symbols go into a package of their own, unless it is only for a test.
     local symbols=(--dbgsym)
@@ -136,7 +129,7 @@ make_rpm() {
 }
 
 if [[ ${kinds[*]} == tools ]]; then
-    fetch_tools
+    fetch_tool deb
     exit
 fi
 make_pages

@@ -2,16 +2,13 @@
 # Lines covered by the tests, room by room: coverage.sh [--programs]
 #
 # The unit tests alone, or with --programs the whole-program tests, too: what supervisors and workers execute as processes of
-# their own counts then. Needs cargo-llvm-cov, which is built once in target/tools, and the profile tools of the compiler's
+# their own counts then. Needs cargo-llvm-cov, which is built once (packaging/tools.sh), and the profile tools of the compiler's
 # LLVM: rustup's component llvm-tools, or Debian's package llvm-VERSION.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export PATH="$PATH:$HOME/.cargo/bin:$PWD/target/tools/bin"
+. packaging/tools.sh
 
-if ! cargo llvm-cov --version >/dev/null 2>&1; then
-    echo "coverage: cargo-llvm-cov is not installed: building it in target/tools, this once"
-    cargo install --locked --debug --root target/tools cargo-llvm-cov
-fi
+fetch_tool llvm-cov
 sysroot_tools=$(echo "$(rustc --print sysroot)"/lib/rustlib/*/bin)
 if [[ ! -x $sysroot_tools/llvm-profdata ]]; then
     llvm=llvm-$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')

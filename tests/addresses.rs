@@ -8,6 +8,7 @@ use std::{collections::HashSet, fs, net::SocketAddr, path::Path, process::Comman
 use crate::common::{
     client::Client,
     load::while_clients_work,
+    not_checked,
     proxy::Proxy,
     settings::{Settings, password_of},
     upstream::Upstream,
@@ -64,8 +65,8 @@ fn with_two_addresses_behind_a_name_each_token_goes_where_it_was_drawn() {
     let text = format!("127.0.0.1 localhost {NAME}\n127.0.0.2 {NAME}\n");
     fs::write(&hosts, text).expect("write names");
     if !can_name(&hosts) {
-        println!("NOT CHECKED: no mount namespace with names of our own is to be had");
-        return;
+        let why = "no mount namespace with names of our own is to be had";
+        return not_checked("tokens of several addresses", why);
     }
     let upstreams = two_servers();
     let hosts = hosts.to_str().expect("a path in UTF-8");

@@ -73,8 +73,16 @@ fn a_worker_out_of_files_keeps_what_is_open_and_recovers() {
         log.contains("too many open files") || log.contains("file descriptors")
     });
     for _ in 0..5 {
+        // Each time the upstream ends its connection: the next one takes a descriptor that was kept for it.
+        open.get("/close").ok();
         open.get("/who").ok();
     }
+    let refused = "tpp_connections_refused_total{reason=\"descriptors\"}";
+    wait_until("those that would take them are counted", || {
+        proxy
+            .metric(refused)
+            .is_some_and(|refused| refused >= 100.0)
+    });
     drop(crowd);
     // There is room as soon as the worker has seen them go.
     wait_until("a newcomer is served", || {

@@ -36,7 +36,17 @@ fn assert_ended(proxy: &Proxy, reason: &str, times: f64) {
     let name = format!("tpp_waits_ended_total{{reason=\"{reason}\"}}");
     assert_eq!(proxy.metric(&name), Some(times), "{reason}");
     let log = proxy.log();
-    assert!(log.contains(&format!("reason=\"{reason}\"")), "{log}");
+    let says = format!("reason=\"{reason}\"");
+    let line = log.lines().find(|line| line.contains(&says));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        line.contains(" INFO ") && line.contains(" slot=0 "),
+        "{line}"
+    );
+    let held = line.split_once(" held_ms=").map(|(_, held)| held);
+    let held = held.and_then(|held| held.split(' ').next()?.parse::<u64>().ok());
+    // Each of these bounds is of a second, or of six.
+    assert!(held.is_some_and(|held| held >= 900), "{line}");
 }
 
 /// Asks for a large answer and comes to its head. What follows stays unread.
@@ -78,6 +88,41 @@ fn who_stops_reading_is_cut_when_the_token_was_held_for_long_enough() {
     the_next_is_served(&upstream, &proxy);
     assert_ended(&proxy, "hold", 1.0);
     drop(deaf);
+    upstream.assert_clean();
+}
+
+/// A client that has had an answer and stays in the middle of its next request's head.
+fn in_mid_head(upstream: &Upstream, proxy: &Proxy) -> Client {
+    let mut client = proxy.client(upstream);
+    client.get("/who").ok();
+    client.send_raw(b"GET /who HTT");
+    client
+}
+
+#[test]
+fn who_ends_no_head_loses_his_token() {
+    let (upstream, proxy) = one_token(|settings| settings.set("client.head_timeout_seconds", 1));
+    let mut slow = in_mid_head(&upstream, &proxy);
+    assert_eq!(slow.read_answer().status, 408);
+    the_next_is_served(&upstream, &proxy);
+    assert_ended(&proxy, "client_head", 1.0);
+    upstream.assert_clean();
+}
+
+#[test]
+fn who_ends_no_head_is_cut_when_the_token_was_held_for_long_enough() {
+    let (upstream, proxy) = one_token(|settings| {
+        settings
+            .set("client.head_timeout_seconds", 0)
+            .set("lease.idle_timeout_seconds", 0)
+            .set("lease.contended_idle_ms", 0)
+            .set("lease.max_hold_seconds", 1)
+            .set("lease.max_hold_grace_seconds", 0)
+    });
+    let mut slow = in_mid_head(&upstream, &proxy);
+    assert_eq!(slow.read_answer().status, 408);
+    the_next_is_served(&upstream, &proxy);
+    assert_ended(&proxy, "hold", 1.0);
     upstream.assert_clean();
 }
 

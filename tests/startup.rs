@@ -6,6 +6,7 @@ use crate::common::{
     built::built,
     client::Client,
     command::run,
+    processes,
     proxy::Proxy,
     settings::{DIRECTORY, Settings, password_of},
     upstream::Upstream,
@@ -33,6 +34,21 @@ fn a_control_socket_left_by_a_crash_is_taken_over() {
     assert_eq!(process.wait_for_exit().code(), Some(0));
     process.assert_gone();
     assert_eq!(upstream.attempts().len(), 1);
+}
+
+#[test]
+fn no_process_may_leave_a_core_behind() {
+    let upstream = Upstream::start();
+    let proxy = Proxy::start(&Settings::in_front_of(&upstream).accounts(&upstream, 1));
+    let all = proxy.processes();
+    assert!(all.len() > 1, "{all:?}");
+    for pid in all {
+        let limits = processes::proc_text(pid, "limits").expect("a living process");
+        let mut lines = limits.lines();
+        let line = lines.find_map(|line| line.strip_prefix("Max core file size"));
+        let values: Vec<_> = line.expect("a line of it").split_whitespace().collect();
+        assert_eq!(values, ["0", "0", "bytes"]);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! TLS to the upstream: verified, or not at all by explicit choice.
 
 use crate::common::{
+    message::Request,
     proxy::Proxy,
     settings::{DIRECTORY, Settings},
     upstream::Upstream,
@@ -53,6 +54,37 @@ fn an_upstream_whose_certificate_is_trusted_is_logged_in_to_and_served_from() {
     client.get("/who").ok();
     drop(client);
     proxy.wait_until_all_is_back(2);
+    upstream.assert_clean();
+}
+
+#[test]
+fn a_server_behind_tls_is_asked_by_its_own_name_unless_the_configuration_says_no() {
+    let upstream = Upstream::start();
+    let door = TlsDoor::to(upstream.address(), "localhost");
+    let behind = trusting(behind(&door, &upstream, "localhost"), &door);
+    let plain = Settings::in_front_of(&upstream).accounts(&upstream, 2);
+    let own = format!("localhost:{}", door.address().port());
+    let asked = "tpp.test".to_owned();
+    for (settings, host) in [
+        (behind.clone(), &own),
+        (behind.set("upstream.host_header", "\"client\""), &asked),
+        (plain, &asked),
+    ] {
+        let proxy = Proxy::start(&settings);
+        let request = Request::get("/head");
+        let head = proxy.client(&upstream).ask(&request).ok().json();
+        let fields = head["fields"].as_array().expect("a list");
+        let hosts: Vec<_> = fields
+            .iter()
+            .filter(|pair| {
+                pair[0]
+                    .as_str()
+                    .is_some_and(|name| name.eq_ignore_ascii_case("host"))
+            })
+            .map(|pair| pair[1].as_str().expect("a string"))
+            .collect();
+        assert_eq!(hosts, [host]);
+    }
     upstream.assert_clean();
 }
 

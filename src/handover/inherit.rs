@@ -47,3 +47,21 @@ pub(super) fn take(number: RawFd) -> io::Result<OwnedFd> {
     // first counts, the second goes by lists that `exec` and `store` keep free of repetitions.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_under_which_nothing_is_open_is_an_error_and_no_descriptor() {
+        for number in [-1, RawFd::MAX] {
+            let error = take(number).unwrap_err();
+            let said = error.to_string();
+            let begin = format!("inherited descriptor {number}: ");
+            assert!(
+                said.starts_with(&begin) && said.contains("EBADF") | said.contains("Bad file"),
+                "{said}"
+            );
+        }
+    }
+}

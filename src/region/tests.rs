@@ -1,4 +1,7 @@
-use std::os::fd::AsFd;
+use std::{
+    fs::Permissions,
+    os::{fd::AsFd, unix::fs::PermissionsExt as _},
+};
 
 use proptest::prelude::*;
 
@@ -56,6 +59,17 @@ fn the_file_cannot_be_resized() {
     let region = Region::create(SMALL).unwrap();
     assert!(region.file.set_len(0).is_err());
     assert!(region.file.set_len(1 << 30).is_err());
+}
+
+#[test]
+fn the_file_can_never_be_executed_where_the_kernel_knows_of_such_a_thing() {
+    let never = MFdFlags::from_bits_retain(nix::libc::MFD_NOEXEC_SEAL);
+    let is_known = memfd_create("tpp", never).is_ok();
+    let file = Region::create(SMALL).unwrap().file;
+    let mode = file.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o111 == 0, is_known, "{mode:o}");
+    let executable = Permissions::from_mode(0o700);
+    assert_eq!(file.set_permissions(executable).is_err(), is_known);
 }
 
 #[test]

@@ -306,6 +306,26 @@ mod tests {
         assert!(open_pidfd(killed.pid).is_err());
     }
 
+    #[tokio::test]
+    async fn a_kill_is_news_once_though_it_is_sent_again() {
+        let worker = shell("sleep 60");
+        let ended = worker.ended().unwrap();
+        assert!(worker.kill());
+        assert!(!worker.kill());
+        assert_eq!(ended.await, Ending::Killed(9));
+    }
+
+    #[tokio::test]
+    async fn a_process_that_has_the_number_of_one_that_ended_has_another_key() {
+        let one = shell("exit 0");
+        one.ended().unwrap().await;
+        // It is reaped, so that the number is free.
+        let other = open_pidfd(std::process::id()).unwrap();
+        let next = WorkerProcess::adopted(one.pid, other, None);
+        assert_eq!(next.pid, one.pid);
+        assert_ne!(next.key(), one.key());
+    }
+
     #[test]
     fn other_sockets_or_another_executable_make_another_fingerprint() {
         let launch = |image, addresses: &[&str]| {

@@ -22,7 +22,7 @@ mod slot;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     time::{Duration, Instant},
 };
@@ -104,6 +104,8 @@ pub struct Schedule {
     slots: BTreeMap<u32, Slot>,
     accounts: Vec<Account>,
     by_user: HashMap<String, usize>,
+    /// Accounts without slots: the place of one that nothing is to be remembered of is the next new user's.
+    vacant: BTreeSet<usize>,
     /// One login fills all slots of an account.
     is_sharing: bool,
     /// Where the last search for an account that is not refused ended.
@@ -112,6 +114,9 @@ pub struct Schedule {
     /// Troubles since a server last answered at all.
     troubles: u32,
     released: Option<Instant>,
+    /// How often a slot was looked at.
+    #[cfg(test)]
+    looks: std::cell::Cell<usize>,
 }
 
 impl Schedule {
@@ -123,11 +128,14 @@ impl Schedule {
             slots: BTreeMap::new(),
             accounts: Vec::new(),
             by_user: HashMap::new(),
+            vacant: BTreeSet::new(),
             is_sharing: false,
             witness: 0,
             tickets: 0,
             troubles: 0,
             released: None,
+            #[cfg(test)]
+            looks: std::cell::Cell::new(0),
         }
     }
 
@@ -170,6 +178,9 @@ impl Schedule {
             let account = &mut self.accounts[held.account];
             account.under_way -= u32::from(held.under_way.is_some());
             account.slots.remove(&slot);
+            if account.slots.is_empty() {
+                self.vacant.insert(held.account);
+            }
         }
     }
 
@@ -331,19 +342,40 @@ impl Schedule {
     }
 
     /// The user's account, made on first sight. It outlives its slots: a reload that takes them out and puts
-    /// them back does not wipe out that the user was refused.
+    /// them back does not wipe out that the user was refused. Only a new user takes its place, when it rests no more.
     fn account_of(&mut self, user: &str, now: Instant) -> usize {
         if let Some(known) = self.by_user.get(user) {
+            self.vacant.remove(known);
             return *known;
         }
-        self.accounts.push(Account::new(user, self.is_sharing, now));
-        let account = self.accounts.len() - 1;
+        let new = Account::new(user, self.is_sharing, now);
+        let account = match self.vacancy(now) {
+            Some(place) => {
+                let old = std::mem::replace(&mut self.accounts[place], new);
+                self.by_user.remove(&old.user);
+                place
+            }
+            None => {
+                self.accounts.push(new);
+                self.accounts.len() - 1
+            }
+        };
         self.by_user.insert(user.to_owned(), account);
         account
     }
 
+    /// The place of an account that has no slots, and of which nothing is to be remembered, among the first few.
+    fn vacancy(&mut self, now: Instant) -> Option<usize> {
+        let mut few = self.vacant.iter().take(8);
+        let place = *few.find(|place| !self.accounts[**place].rests(now))?;
+        self.vacant.remove(&place);
+        Some(place)
+    }
+
     /// When `slot` may log in, by its own rules and its user's; `None`: not before something else happens.
     fn due_at(&self, number: u32, slot: &Slot) -> Option<Instant> {
+        #[cfg(test)]
+        self.looks.set(self.looks.get() + 1);
         let at = slot.due_at()?;
         let account = &self.accounts[slot.account];
         if account.leader().is_some_and(|leader| leader != number) {

@@ -53,7 +53,7 @@ impl Proxy {
     /// Asks the health endpoint.
     pub(crate) fn health(&self, path: &str) -> Answer {
         let request = Request::get(path).field("Connection", "close");
-        let ask = || Client::try_connect(self.health_address)?.try_ask(&request);
+        let ask = || Client::try_connect(self.health_address())?.try_ask(&request);
         ask().unwrap_or_else(|error| panic!("{path} of the health endpoint: {error}"))
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct Proxy {
     /// The executable's file.
     pub(super) image: PathBuf,
     pub(super) address: SocketAddr,
-    pub(super) health_address: SocketAddr,
+    health_address: SocketAddr,
 }
 
 // === impl Proxy ===
@@ -134,6 +134,10 @@ impl Proxy {
     /// Where clients connect.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(crate) fn health_address(&self) -> SocketAddr {
+        self.health_address
     }
 
     pub(crate) fn directory(&self) -> &Path {

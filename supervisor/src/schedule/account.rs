@@ -129,6 +129,16 @@ impl Account {
         }
     }
 
+    /// Whether the server is not to be asked for it yet.
+    pub(super) fn rests(&self, now: Instant) -> bool {
+        let until = match self.standing {
+            Standing::Unproven { not_before, .. } => Some(not_before),
+            Standing::Refused { until, .. } | Standing::Spared { until } => Some(until),
+            Standing::Proven => None,
+        };
+        until.is_some_and(|until| until > now)
+    }
+
     /// The slot that logs in for all, if one login fills all.
     pub(super) fn leader(&self) -> Option<u32> {
         self.slots.first().copied().filter(|_| self.is_shared)

@@ -2,6 +2,7 @@ mod passwords;
 mod properties;
 mod simulation;
 mod tokens;
+mod work;
 
 use std::time::Duration;
 

@@ -249,11 +249,7 @@ async fn give_way(worker: &Worker) {
 /// The `failed`th accept in a row that failed: the connection's own trouble, or ours. A trouble that stays is not asked about
 /// without end.
 async fn endure(worker: &Worker, error: &io::Error, failed: u32) {
-    let is_ours = matches!(
-        error.raw_os_error().map(Errno::from_raw),
-        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
-    );
-    if !is_ours && failed < MANY_FAILED {
+    if !is_to_pause(error, failed) {
         debug!(worker = worker.seat(), %error, "connection lost before it was accepted");
         return;
     }
@@ -265,6 +261,15 @@ async fn endure(worker: &Worker, error: &io::Error, failed: u32) {
         );
     }
     sleep(EXHAUSTED_PAUSE).await;
+}
+
+/// Whether the next accept is to wait after the `failed`th in a row that failed.
+fn is_to_pause(error: &io::Error, failed: u32) -> bool {
+    let is_ours = matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
+    );
+    is_ours || failed >= MANY_FAILED
 }
 
 #[cfg(test)]
@@ -288,5 +293,15 @@ mod tests {
         assert!(nix::sys::socket::getsockopt(&accepted, sockopt::KeepAlive).unwrap());
         let idle = nix::sys::socket::getsockopt(&accepted, sockopt::TcpKeepIdle).unwrap();
         assert_eq!(u64::from(idle), KEEPALIVE.idle.as_secs());
+    }
+
+    #[test]
+    fn an_accept_is_tried_again_at_once_unless_descriptors_are_out_or_many_fail_in_a_row() {
+        let pauses = |errno: Errno, failed| is_to_pause(&errno.into(), failed);
+        assert!(pauses(Errno::EMFILE, 1));
+        for errno in [Errno::ECONNABORTED, Errno::EPERM, Errno::EPROTO] {
+            assert!(!pauses(errno, 1) && !pauses(errno, MANY_FAILED - 1));
+            assert!(pauses(errno, MANY_FAILED), "one that stays is no client's");
+        }
     }
 }

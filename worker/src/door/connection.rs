@@ -92,6 +92,7 @@ impl Connection {
                 peer,
                 lot: fastrand::u64(..),
                 present: None,
+                has_lost_its_lease: false,
                 notes: Notes::default(),
             },
             head,
@@ -180,10 +181,15 @@ impl Connection {
     }
 
     async fn refuse_late_head(&mut self) {
-        let client = &self.client;
-        record::wait_ended(&client.worker, client.held.as_ref(), WaitEnd::ClientHead);
+        let client = &mut self.client;
+        let end = match client.is_held_too_long() {
+            true => WaitEnd::Hold,
+            false => WaitEnd::ClientHead,
+        };
+        record::wait_ended(&client.worker, client.held.as_ref(), end);
+        client.lose_lease();
         let reply = Reply::request_timeout("the request head did not end in time");
-        self.refuse(&reply, WaitEnd::ClientHead.label()).await;
+        self.refuse(&reply, end.label()).await;
     }
 
     fn set_timer(&self, limit: Option<Duration>) {
@@ -198,13 +204,12 @@ impl Connection {
         is_new && (seen == 0 || inbox.len() >= HEAD_BYTES || inbox[seen..].contains(&b'\n'))
     }
 
-    /// How long a head may take from its first byte: a client that may not be idle may not dawdle either.
+    /// How long a head may take from its first byte: a client that may not be idle may not dawdle either, and its lease is not
+    /// held for longer meanwhile than an answer would hold it.
     fn head_limit(&self) -> Option<Duration> {
         let settings = &*self.client.settings;
-        [settings.client.head_timeout, settings.lease.idle_timeout]
-            .into_iter()
-            .flatten()
-            .min()
+        let limits = [settings.client.head_timeout, settings.lease.idle_timeout];
+        self.client.bounded(limits.into_iter().flatten().min())
     }
 
     /// How long the connection may be idle now.
@@ -289,7 +294,12 @@ impl Connection {
     /// sends. Closing at once would reset the connection under it, should it have sent more meanwhile (RFC 9112, 9.6).
     async fn end(&mut self) {
         self.client.held = None;
-        if self.client.wire.end().await.is_err() {
+        let client = &mut self.client;
+        let ended = client.wire.end();
+        let ended = client
+            .timer
+            .within(&client.worker.clock, Some(LINGER_LIMIT), ended);
+        if !matches!(ended.await, Some(Ok(()))) {
             return;
         }
         let now = self.client.worker.clock.now();

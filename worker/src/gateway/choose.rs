@@ -1,6 +1,6 @@
 //! Where a request goes: a backend, and a connection to it, kept or new.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tpp::{
     config::{Affinity, BackendState, Balance},
@@ -25,7 +25,7 @@ use crate::{
     message::reply::Reply,
     upstream::{Link, Upstream, transport::Unreachable},
     view::{member::Member, site::Group},
-    wire::attend::{AtEnd, attend},
+    wire::attend::{AtEnd, Interrupt, attend},
 };
 
 /// In words, of one that health checks speak against, or that cannot be reached.
@@ -210,8 +210,8 @@ async fn connect(
     let now = client.worker.clock.now();
     let dial = client.settings.upstream.connect_timeout;
     // The connect has limits of its own.
-    let limit: Option<Duration> = None;
-    attend(
+    let limit = client.bounded(None);
+    let connected = attend(
         &client.worker,
         &client.timer,
         &mut client.wire,
@@ -220,6 +220,12 @@ async fn connect(
         // Boxed, so that a connection that is made but once does not take its room in every task.
         Box::pin(upstream.connect(origin, dial, now)),
     )
-    .await
-    .map_err(Failure::from)
+    .await;
+    connected.map_err(|interrupt| match interrupt {
+        Interrupt::Late => {
+            let held = client.give_up_hold();
+            held.map_or_else(|| Failure::from(interrupt), Failure::Reply)
+        }
+        Interrupt::Gone | Interrupt::Cut => Failure::from(interrupt),
+    })
 }

@@ -52,6 +52,8 @@ pub(crate) struct Client {
     pub(crate) lot: u64,
     /// Counted at the host that it asked last, if that counts by itself.
     pub(crate) present: Option<Present>,
+    /// It held a lease that went before its connection's end: it gets no other one, so the connection ends with what is said next.
+    pub(crate) has_lost_its_lease: bool,
     /// Of the request in hand.
     pub(crate) notes: Notes,
 }
@@ -97,6 +99,39 @@ impl Client {
         Some(due(self.hold_end()?, Some(grace)))
     }
 
+    /// How long a wait may last whose own bound is `limit`: no longer than the lease may be held.
+    pub(crate) fn bounded(&self, limit: Option<Duration>) -> Option<Duration> {
+        let now = self.worker.clock.now();
+        let left = self.hold_cut().map(|cut| cut.saturating_sub(now));
+        [limit, left.map(Duration::from_millis)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether the lease has been held for too long, its grace included: what waits is not waited for.
+    pub(crate) fn is_held_too_long(&self) -> bool {
+        let now = self.worker.clock.now();
+        self.hold_cut().is_some_and(|cut| cut <= now)
+    }
+
+    /// After a wait that was late: if that is because the lease was held for too long, counts it, gives the lease back, and says
+    /// what the client is told.
+    pub(crate) fn give_up_hold(&mut self) -> Option<Reply> {
+        self.is_held_too_long().then(|| {
+            record::wait_ended(&self.worker, self.held.as_ref(), WaitEnd::Hold);
+            self.notes.ends(WaitEnd::Hold.label());
+            self.lose_lease();
+            Reply::held_too_long()
+        })
+    }
+
+    /// Gives the lease back though the connection goes on to its last answer.
+    pub(crate) fn lose_lease(&mut self) {
+        self.has_lost_its_lease = true;
+        self.held = None;
+    }
+
     /// Sends an answer of tpp's own; to what `asked`, if that could be read.
     pub(crate) async fn say(
         &mut self,
@@ -134,7 +169,7 @@ impl Client {
 
     /// Sends what waits for the client.
     pub(crate) async fn flush(&mut self) -> Result<(), Interrupt> {
-        let limit = self.settings.client.stall_timeout;
+        let limit = self.bounded(self.settings.client.stall_timeout);
         self.timer.set(&self.worker.clock, limit);
         let flushed = poll_fn(|cx| match self.wire.poll_send(cx) {
             Poll::Ready(sent) => Poll::Ready(sent.map_err(|_| Interrupt::Gone)),
@@ -146,11 +181,11 @@ impl Client {
         })
         .await;
         if flushed == Err(Interrupt::Late) {
-            record::wait_ended(
-                &self.worker,
-                self.held.as_ref(),
-                WaitEnd::ClientReadsNothing,
-            );
+            let end = match self.is_held_too_long() {
+                true => WaitEnd::Hold,
+                false => WaitEnd::ClientReadsNothing,
+            };
+            record::wait_ended(&self.worker, self.held.as_ref(), end);
         }
         flushed
     }

@@ -99,7 +99,7 @@ async fn answer(flight: &mut Flight<'_>, reply: &Reply) -> Next {
     let client = &mut *flight.client;
     let stays = flight.upload.is_over()
         && flight.request.keep_alive
-        && !flight.has_lost_its_lease
+        && !client.has_lost_its_lease
         && !flight.is_last
         && !client.worker.is_draining();
     let asked = Some((flight.request, flight.head));

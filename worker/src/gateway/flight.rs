@@ -64,8 +64,6 @@ pub(crate) struct Flight<'a> {
     pub(crate) kept_fields: usize,
     /// The client's connection ends with the answer: it is for another pool than before.
     pub(crate) is_last: bool,
-    /// The lease stays with what the upstream still does: the client's connection ends, for it keeps its slot or none.
-    pub(crate) has_lost_its_lease: bool,
 }
 
 impl<'a> Flight<'a> {
@@ -100,7 +98,6 @@ impl<'a> Flight<'a> {
             answer_fields: Vec::new(),
             kept_fields: 0,
             is_last: false,
-            has_lost_its_lease: false,
         }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
     let Some(mut held) = client.held.take() else {
         return;
     };
-    flight.has_lost_its_lease = true;
+    client.has_lost_its_lease = true;
     held.mark_spent();
     let Attempt {
         backend,

@@ -59,14 +59,15 @@ pub(crate) async fn fit(flight: &mut Flight<'_>) -> Result<Origin, Failure> {
 }
 
 async fn await_plan(client: &mut Client) -> Result<(), Failure> {
+    let limit = client.bounded(Some(PLAN_LIMIT));
     let worker = &*client.worker;
     let plan = worker.plan_after(client.view.generation());
     let (timer, wire) = (&client.timer, &mut client.wire);
-    match attend(worker, timer, wire, AtEnd::Stay, Some(PLAN_LIMIT), plan).await {
+    match attend(worker, timer, wire, AtEnd::Stay, limit, plan).await {
         // Of a worker that its supervisor cannot reach, and will replace.
-        Err(Interrupt::Late) => Err(Failure::Reply(Reply::no_token(
-            "this worker does not know the server in force",
-        ))),
+        Err(Interrupt::Late) => Err(Failure::Reply(client.give_up_hold().unwrap_or_else(|| {
+            Reply::no_token("this worker does not know the server in force")
+        }))),
         outcome => Ok(outcome?),
     }
 }

@@ -73,12 +73,13 @@ async fn stand_in_line(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<L
     let client = &mut *flight.client;
     client.timer.standing.join_line();
     let begun = journal::wait(client);
+    let limit = client.bounded(queue.wait_timeout);
     let waited = attend(
         &client.worker,
         &client.timer,
         &mut client.wire,
         AtEnd::Leave,
-        queue.wait_timeout,
+        limit,
         permits.join(),
     )
     .await;
@@ -94,6 +95,9 @@ async fn stand_in_line(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<L
             Err(Failure::Over(Next::Drop))
         }
         Err(Interrupt::Late) => {
+            if let Some(reply) = client.give_up_hold() {
+                return Err(Failure::Reply(reply));
+            }
             flight.count_refusal(Rejection::Queue);
             Err(refuse(
                 flight,

@@ -56,19 +56,23 @@ impl Client {
     /// Asks for a login in place of the token of `version`, and waits for it. False: none comes, or not in time.
     pub(crate) async fn newer_than(&mut self, version: u64) -> Result<bool, Failure> {
         let held = self.held.as_ref().ok_or(Failure::Over(Next::Drop))?;
-        let limit = self.settings.token.login_timeout + REFRESH_MARGIN;
         let refreshed = held.lease().refreshed(version);
+        let limit = self.settings.token.login_timeout + REFRESH_MARGIN;
+        let limit = self.bounded(Some(limit));
         match attend(
             &self.worker,
             &self.timer,
             &mut self.wire,
             AtEnd::Stay,
-            Some(limit),
+            limit,
             refreshed,
         )
         .await
         {
-            Err(Interrupt::Late) => Ok(false),
+            Err(Interrupt::Late) => match self.give_up_hold() {
+                Some(reply) => Err(Failure::Reply(reply)),
+                None => Ok(false),
+            },
             outcome => outcome.map_err(Failure::from),
         }
     }

@@ -61,8 +61,12 @@ pub(crate) async fn judge(
             };
             let held = flight.client.held.as_ref();
             let drawn_at = held.map(|held| held.lease().drawn_at());
-            if flight.client.renewed(refusal).await? {
+            let renewed = flight.client.renewed(refusal).await;
+            if !matches!(renewed, Ok(false)) {
+                // Whatever comes next, it is not this answer.
                 attempt.withdraw(flight);
+            }
+            if renewed? {
                 flight.was_refused = true;
                 flight.refused_token = drawn_at;
                 return Ok(Verdict::Again);
@@ -154,6 +158,10 @@ pub(crate) async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: B
     if is_at_work {
         leftover::leave(flight, attempt);
     }
+    if matches!(cause, Break::Late(WaitEnd::Hold)) {
+        // Not only when the client has read what it is told.
+        flight.client.lose_lease();
+    }
     failure
 }
 
@@ -185,9 +193,7 @@ fn no_answer(client: &Client, cause: &Break) -> Failure {
             WaitEnd::UpstreamSendsNothing => Reply::gateway_timeout(
                 "the upstream fell silent in its answer (upstream.read_timeout_seconds)",
             ),
-            WaitEnd::Hold => {
-                Reply::gateway_timeout("the token was held for too long (lease.max_hold_seconds)")
-            }
+            WaitEnd::Hold => Reply::held_too_long(),
             _ => return Failure::Over(Next::Drop),
         },
         Break::BadBody => Reply::bad_body(),

@@ -66,6 +66,11 @@ impl Reply {
         Self::new(PROOF, "", text)
     }
 
+    /// 504: the token was needed back.
+    pub(crate) fn held_too_long() -> Self {
+        Self::gateway_timeout("the token was held for too long (lease.max_hold_seconds)")
+    }
+
     /// 429: more than may be.
     pub(crate) fn too_many_requests(details: impl Into<Cow<'static, str>>) -> Self {
         Self::new(429, "Too Many Requests", details)

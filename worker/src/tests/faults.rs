@@ -1,8 +1,10 @@
 //! Peers that fail, stall or leave.
 
-use std::time::Duration;
+use std::{future::poll_fn, task::Poll, time::Duration};
 
-use super::play::{GET, Peer, Stage, place, until};
+use tokio::task::coop::{has_budget_remaining, poll_proceed};
+
+use super::play::{GET, ORIGIN, Peer, Stage, place, until};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
 const BRIEF: Duration = Duration::from_millis(200);
@@ -217,6 +219,25 @@ async fn an_idle_connection_that_the_upstream_closed_is_not_used_again() {
     drop(idle_upstream(&stage, &mut client).await);
     let mut upstream = stage.asked(&mut client, POST).await;
     assert_eq!(upstream.exactly(1).await, "x");
+}
+
+#[tokio::test]
+async fn nor_is_it_by_a_task_that_has_done_so_much_that_the_runtime_tells_it_to_wait() {
+    let stage = Stage::new(1, |_| {}).await;
+    let mut client = stage.client().await;
+    drop(idle_upstream(&stage, &mut client).await);
+    // The runtime looks at the system, so that it has heard.
+    tokio::time::sleep(BRIEF).await;
+    let view = stage.worker.view();
+    let upstream = &view.backends()[0].upstream;
+    let reused = poll_fn(|cx| {
+        while let Poll::Ready(progress) = poll_proceed(cx) {
+            progress.made_progress();
+        }
+        assert!(!has_budget_remaining());
+        Poll::Ready(upstream.reuse(ORIGIN, stage.worker.clock.now()).is_some())
+    });
+    assert!(!reused.await, "it was closed");
 }
 
 #[tokio::test]

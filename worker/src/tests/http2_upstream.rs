@@ -1,5 +1,7 @@
 //! Upstreams that speak HTTP/2: requests share a connection, and each has its own end.
 
+use std::task::Poll;
+
 use bytes::Bytes;
 use h2::{
     Reason, RecvStream,
@@ -8,7 +10,7 @@ use h2::{
 use http::{HeaderMap, Method, Request, Response};
 use tokio::net::TcpStream;
 use tpp::{
-    config::{Http2, Http2Lease, UpstreamHttp2},
+    config::{Abandoned, Http2, Http2Lease, UpstreamHttp2},
     pool::SlotIndex,
 };
 
@@ -188,6 +190,39 @@ async fn a_client_that_leaves_cancels_its_stream_alone() {
     let said = stays.through("\r\n0\r\n\r\n").await;
     assert!(said.contains("said"), "{said}");
     stage.in_use(1).await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_client_left_ends_in_its_own_time_and_its_token_goes_on_then() {
+    let stage = Stage::new(1, |settings| {
+        settings.upstream.http2 = UpstreamHttp2::Only;
+        settings.lease.abandoned = Abandoned::Wait;
+    })
+    .await;
+    let (mut leaves, mut waits) = (stage.client().await, stage.client().await);
+    leaves.send(GET).await;
+    let mut server = Server::accept(&stage, &defaults()).await;
+    let (_request, mut left) = server.asked().await;
+    waits.send(GET).await;
+    stage.waiting(1).await;
+    leaves.reset();
+    until("its client is gone", || stage.worker.connections() == 1).await;
+    // Nothing is cancelled, and nothing else begins.
+    server.carry().await;
+    let reset = std::future::poll_fn(|cx| Poll::Ready(left.poll_reset(cx))).await;
+    assert!(reset.is_pending(), "{reset:?}");
+    assert_eq!(stage.worker.desk.waiting(), 1);
+    let mut body = left.send_response(Response::new(()), false).unwrap();
+    body.send_data("late".into(), true).unwrap();
+    let (request, to) = server.asked().await;
+    assert_eq!(
+        request.headers()["authorization"],
+        "Bearer token-0-1",
+        "without a login"
+    );
+    server.answer(to, "said").await;
+    let said = waits.through("\r\n0\r\n\r\n").await;
+    assert!(said.contains("said") && !said.contains("late"), "{said}");
 }
 
 #[tokio::test]

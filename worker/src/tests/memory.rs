@@ -67,17 +67,19 @@ pub(super) struct Memory {
     pub(super) stock: Stock,
     pub(super) worker: Arc<Worker>,
     began: Instant,
+    plan: Plan,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Memory {
     pub(super) fn new(change: impl FnOnce(&mut WorkerSettings)) -> Self {
-        let region = Region::create(Geometry {
+        let geometry = Geometry {
             slots: 64,
             seats: 1,
             token_bytes: 64,
-        })
-        .unwrap();
+        };
+        // Pools of permits have room, too.
+        let region = Region::with_room(geometry, 8 << 20).unwrap();
         region.set_slots_used(1);
         let stock = Stock::new(Arc::new(region), BellBoard::create(1).unwrap());
         let mut settings = bounded();
@@ -106,8 +108,17 @@ impl Memory {
             stock,
             worker,
             began: Instant::now(),
+            plan,
             tasks: vec![ticks],
         }
+    }
+
+    /// Has the worker act on another plan.
+    pub(super) fn put_in_force(&mut self, change: impl FnOnce(&mut Plan)) {
+        self.plan.generation += 1;
+        change(&mut self.plan);
+        self.worker.take_plan(received(&self.plan));
+        self.stock.put_plan_in_force(self.plan.generation);
     }
 
     /// A client's end of a connection to the worker.

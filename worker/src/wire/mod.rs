@@ -14,15 +14,18 @@ pub(crate) mod tls;
 use std::{
     cell::RefCell,
     fmt,
-    future::poll_fn,
+    future::{Future, poll_fn},
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, BytesMut};
 use pingora_core::protocols::Stream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::coop::unconstrained,
+};
 use tpp::spans::Version;
 
 use self::{tcp::Tcp, tls::Tls};
@@ -198,10 +201,17 @@ impl Wire {
         }
     }
 
-    /// Whether the peer has neither ended nor sent anything unasked. Costs no system call unless something happened.
+    /// Whether the peer has neither ended nor sent anything unasked, as far as the runtime has heard by its last look at the system.
+    /// Costs no system call unless something happened.
     pub(crate) fn is_quiet(&mut self) -> bool {
+        if !self.inbox.is_empty() {
+            return false;
+        }
+        // A task that has done much in this turn is told "pending" whatever there is: that says nothing of the peer.
+        let asked = poll_fn(|cx| Poll::Ready(self.poll_fill(cx).is_pending()));
         let mut cx = Context::from_waker(Waker::noop());
-        self.inbox.is_empty() && self.poll_fill(&mut cx).is_pending()
+        let asked = pin!(unconstrained(asked)).poll(&mut cx);
+        asked == Poll::Ready(true)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::keys::{Keys, Place};
 use crate::order::{Denied, Note, Refusal};
 use crate::records::Meta;
 use crate::rules::Rules;
-use crate::status::{HostState, Phase};
+use crate::status::Phase;
 
 /// A world of hosts with many accounts of two sessions each.
 pub(super) fn world(hosts: usize, accounts: usize) -> World {
@@ -365,60 +365,5 @@ fn the_last_idle_session_goes_where_somebody_waits_and_nothing_is() {
     world.hosts[without].waiting = 1;
     world.pass(10, SECOND);
     assert_eq!((world.lent(), world.lent_at(without)), (1, 1));
-    right(&world);
-}
-
-#[test]
-fn an_operator_gives_and_releases() {
-    let mut world = started(2, 10);
-    let command = |world: &mut World, command: Command| {
-        world.command(0, command)?;
-        world.settle();
-        Ok::<(), Denied>(())
-    };
-    let before = world.lent_at(1);
-    assert_eq!(
-        command(
-            &mut world,
-            Command::Give {
-                count: 3,
-                to: "host7".to_owned()
-            }
-        ),
-        Err(Denied::NoSuchHost("host7".to_owned()))
-    );
-    assert_eq!(
-        command(
-            &mut world,
-            Command::Release {
-                name: "host1".to_owned()
-            }
-        ),
-        Err(Denied::Alive("host1".to_owned()))
-    );
-    command(
-        &mut world,
-        Command::Give {
-            count: 2,
-            to: "host1".to_owned(),
-        },
-    )
-    .expect("it can");
-    world.pass(3, SECOND);
-    assert_eq!(world.lent_at(1), before + 2);
-    world.hosts[1].kill();
-    world.pass(16, SECOND);
-    command(
-        &mut world,
-        Command::Release {
-            name: "host1".to_owned(),
-        },
-    )
-    .expect("it is silent");
-    world.pass(3, SECOND);
-    let now = world.hosts[0].clock(world.time);
-    let status = world.hosts[0].core.as_ref().expect("it runs").status(now);
-    assert_eq!(status.hosts[1].state, HostState::Off);
-    assert_eq!(world.lent_at(0), 20);
     right(&world);
 }

@@ -3,6 +3,7 @@ mod host;
 mod life;
 mod lost_store;
 mod mutations;
+mod operator;
 mod orderings;
 mod random;
 mod search;
