@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::common::{
+    client::Client,
     proxy::Proxy,
     settings::{Settings, password_of},
     upstream::Upstream,
@@ -82,6 +83,34 @@ fn each_pool_has_its_accounts_at_its_own_backends() {
     assert_eq!(user_at(&proxy, "b.test"), "bob");
     one.assert_clean();
     two.assert_clean();
+}
+
+#[test]
+fn a_switch_to_another_pool_ends_a_connection_with_its_next_answer() {
+    let (one, two) = (Upstream::start(), Upstream::start());
+    let tables = pool("one", "ann", 1, &[&one])
+        + &backend("b1", &one, "a", "one")
+        + &pool("two", "bob", 1, &[&two])
+        + &backend("b2", &two, "b", "two")
+        + &host("default", "a");
+    let proxy = Proxy::start_without_tokens(&settings(&tables));
+    wait_until("all tokens are in", || proxy.pool().total == 2);
+    let mut client = Client::connect(proxy.address());
+    for _ in 0..2 {
+        let before = client.get("/who").ok();
+        assert_eq!(before.json()["user"], "ann");
+        assert!(!before.closes(), "it keeps its token");
+    }
+    let outcome = proxy.ctl(&["switch", "default", "b"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let after = client.get("/who").ok();
+    assert_eq!(after.json()["user"], "bob");
+    assert!(after.closes(), "its lease was the other pool's");
+    assert_eq!(client.read_to_close(), b"");
+    let mut next = Client::connect(proxy.address());
+    let answer = next.get("/who").ok();
+    assert_eq!(answer.json()["user"], "bob");
+    assert!(!answer.closes());
 }
 
 #[test]

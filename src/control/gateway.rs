@@ -167,10 +167,10 @@ pub struct DomainStatus {
     pub backends: Vec<String>,
     /// How many of those can serve.
     pub healthy_backends: usize,
-    /// Its requests under way, over all workers, those that wait included.
+    /// Its requests under way, over all workers, but for those that wait.
     #[serde(default)]
     pub in_flight: u64,
-    /// Of these, in a line: for a token, or for leave (`max_concurrent`).
+    /// Those in a line: for a token, or for leave (`max_concurrent`).
     #[serde(default)]
     pub waiting: u64,
     /// Its breaker.

@@ -13,6 +13,7 @@ use super::{
     hosts::{HostsOrder, HostsStatus},
     report::PoolTally,
     slow::{FailingAccount, Hold, HoldEnded, Slow},
+    times::TimesTally,
 };
 use crate::config::BackendState;
 
@@ -73,6 +74,8 @@ pub enum Command {
     Pools,
     /// What each pool has done.
     Report,
+    /// How long waits and answers took.
+    Times,
     /// Have backends of another tag serve a virtual host.
     Switch {
         /// Its domain.
@@ -151,6 +154,8 @@ pub enum Reply {
     Pools(Vec<PoolSummary>),
     /// To [`Command::Report`].
     Report(Vec<PoolTally>),
+    /// To [`Command::Times`].
+    Times(Vec<TimesTally>),
     /// To [`Command::Hosts`].
     Hosts(Box<HostsStatus>),
     /// To [`Command::Export`].
@@ -335,7 +340,7 @@ pub struct TokenStatus {
     pub slot: u32,
     /// User it was drawn for.
     pub user: String,
-    /// empty, free, leased, offered, suspect, refused or retiring.
+    /// empty, free, leased, offered, paused, renewing, suspect, expired, refused or retiring.
     pub state: String,
     /// Seconds since its login; `None` without a token.
     pub age_seconds: Option<u64>,

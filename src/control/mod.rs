@@ -14,6 +14,7 @@ mod message;
 mod report;
 mod slow;
 mod socket;
+mod times;
 
 pub use certificate::{CertificateStatus, Renewal};
 pub use gateway::*;
@@ -22,3 +23,4 @@ pub use message::*;
 pub use report::{PoolReport, PoolTally, RefreshCounts};
 pub use slow::{AnswerTimes, FailingAccount, Hold, HoldEnded, Slow, SlowBackend};
 pub use socket::private_listener;
+pub use times::{TimesReport, TimesTally, Took, times_since};

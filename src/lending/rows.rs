@@ -165,7 +165,7 @@ impl Stock {
         census.map_or(0, |census| census.in_use + census.waiting)
     }
 
-    /// Requests at the host in `row`: those under way, and of these, those in a line.
+    /// Requests at the host in `row`: those under way, and those in a line.
     #[must_use]
     pub fn host_under_way(&self, row: usize) -> (u64, u64) {
         let Some(hosts) = self.region.hosts() else {
@@ -175,7 +175,7 @@ impl Stock {
             .seats_ever_filled()
             .filter_map(|seat| hosts.of(seat).get(row));
         parts.fold((0, 0), |(in_flight, waiting), part| {
-            let (more, wait) = (part.in_flight.get(), part.waiting.get());
+            let (more, wait) = part.under_way();
             (in_flight + more, waiting + wait)
         })
     }

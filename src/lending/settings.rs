@@ -49,6 +49,9 @@ pub struct WorkerSettings {
     /// Of the traces that begin here so many in a hundred are recorded; `None`: traces are none of tpp's business.
     #[serde(default)]
     pub trace_percent: Option<u32>,
+    /// There is a management API, whose askers want to know what is under way.
+    #[serde(default)]
+    pub has_api: bool,
 }
 
 /// What a worker must know of `[token]`: nothing that only a login needs.
@@ -102,6 +105,7 @@ impl WorkerSettings {
             access_log: config.telemetry.access_log.clone(),
             access_log_format: config.telemetry.access_log_format,
             trace_percent: config.telemetry.trace_percent(),
+            has_api: config.api.is_some(),
         }
     }
 }

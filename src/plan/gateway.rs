@@ -64,6 +64,14 @@ pub struct BackendPlan {
     pub slow_start: Duration,
 }
 
+impl BackendPlan {
+    /// Whether it takes new clients, as far as checks and operators have a say.
+    #[must_use]
+    pub fn takes_new(&self) -> bool {
+        self.is_healthy && self.state == BackendState::Ready && self.weight > 0
+    }
+}
+
 /// An HTTP proxy.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxyAt {
@@ -128,6 +136,14 @@ pub struct PairPlan {
 }
 
 impl HostPlan {
+    /// Whether something bounds what may be asked of it.
+    fn is_bounded(&self) -> bool {
+        self.rate_limit.is_some()
+            || self.access.is_some()
+            || self.permits.is_some()
+            || self.host.circuit_breaker.enabled
+    }
+
     /// The row of its use of the backend with that index, if there is one.
     #[must_use]
     pub fn pair(&self, backend: usize) -> Option<usize> {
@@ -143,6 +159,16 @@ impl Plan {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         matches!(&self.backends[..], [backend] if backend.id == PLAIN_BACKEND)
+    }
+
+    /// Whether requests are counted by host and backend. Those of a plain configuration are not, as long as nothing is bounded there and
+    /// nobody can ask the management API about it: what it costs a request, it would cost for nothing.
+    #[must_use]
+    pub fn counts_hosts(&self) -> bool {
+        !self.is_plain()
+            || self.settings.has_api
+            || self.hosts.iter().any(HostPlan::is_bounded)
+            || self.backends.iter().any(|one| one.permits.is_some())
     }
 
     /// One pool, one backend and one host for all: what `[upstream]`, `[token]` and `[lease]` say.

@@ -145,7 +145,7 @@ const _: () = assert!(Rejection::ALL.len() <= CAUSES && Failing::ALL.len() <= CA
 #[repr(C, align(128))]
 #[derive(Debug, Default)]
 pub struct HostSeat {
-    /// Requests under way.
+    /// Requests that have come and are not over, those in a line included.
     pub in_flight: Gauge,
     /// Retries under way.
     pub retrying: Gauge,
@@ -165,7 +165,7 @@ pub struct HostSeat {
 /// What is counted of a host, added up over all seats.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostTotals {
-    /// Requests under way.
+    /// Requests under way, but for those in a line.
     pub in_flight: u64,
     /// Client connections whose last request was for it.
     pub connections: u64,
@@ -199,11 +199,20 @@ impl HostSeat {
         self.failures[cause as usize].add(1);
     }
 
+    /// Requests under way, and those in a line.
+    #[must_use]
+    pub fn under_way(&self) -> (u64, u64) {
+        let (all, waiting) = (self.in_flight.get(), self.waiting.get());
+        // Read one after the other: who came in between may be in the second alone.
+        (all.saturating_sub(waiting), waiting)
+    }
+
     /// Adds it to `totals`.
     pub fn add_to(&self, totals: &mut HostTotals) {
-        totals.in_flight += self.in_flight.get();
+        let (in_flight, waiting) = self.under_way();
+        totals.in_flight += in_flight;
         totals.connections += self.connections.get();
-        totals.waiting += self.waiting.get();
+        totals.waiting += waiting;
         let add = |sums: &mut [u64], counters: &[Counter]| {
             let pairs = sums.iter_mut().zip(counters);
             pairs.for_each(|(sum, counter)| *sum += counter.get());

@@ -5,7 +5,7 @@ use std::{
     net::TcpStream,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     asking::{Asking, address_of, settings},
@@ -131,6 +131,14 @@ fn whoever_listens_is_told_who_it_is_and_then_each_second_how_things_are() {
     });
     let picture = listener.last();
     assert_eq!(picture["held"], 1, "{picture}");
+    assert_eq!(picture["slots"], 1, "{picture}");
+    let token = &picture["tokens"][0];
+    assert_eq!(
+        (&token["uses"], &token["errors"], &token["last_error"]),
+        (&json!(1), &json!(0), &Value::Null),
+        "{picture}"
+    );
+    assert!(token["last_used_seconds"].is_u64(), "{picture}");
     assert_eq!(picture["pools"][0]["longest_hold"]["slot"], 0, "{picture}");
     assert_eq!(picture["status"], "healthy", "{picture}");
 }

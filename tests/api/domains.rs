@@ -32,6 +32,9 @@ fn the_documented_lines_make_switch_and_take_away_a_domain() {
     assert_eq!(place, Some("/api/v1/domains/new.example.com"));
     assert!(made.head.field("etag").is_some() && made.head.field("tpp-generation").is_some());
     assert_eq!(made.json()["http_to_https"], true);
+    wait_until("the log says who made what", || {
+        proxy.log().contains("create domain new.example.com")
+    });
     assert_eq!(asking.post("/domains", Some(new)).status, 409);
     let order = json!({"new_tag": "canary"});
     for previous in ["a", "canary"] {
@@ -196,8 +199,16 @@ fn a_change_may_be_made_to_need_a_version() {
         asking.ask("PUT", "/domains/default", change.clone()).status,
         428
     );
-    assert_eq!(asking.ask("PATCH", "/domains/default", change).status, 428);
+    assert_eq!(
+        asking
+            .ask("PATCH", "/domains/default", change.clone())
+            .status,
+        428
+    );
     assert_eq!(asking.ask("DELETE", "/domains/default", None).status, 428);
+    // What is not there has no version.
+    assert_eq!(asking.ask("PUT", "/domains/no.test", change).status, 404);
+    assert_eq!(asking.ask("DELETE", "/backends/none", None).status, 404);
 }
 
 #[test]
@@ -241,6 +252,49 @@ fn a_switch_may_demand_a_backend_that_is_up() {
     assert_eq!(order(true).status, 409);
     assert_eq!(order(false).ok().json()["healthy_backends"], 0);
     assert_eq!(asking.get("/domains/default").json()["healthy"], false);
+    let reason = "all backends with the tag \"canary\" are down";
+    wait_until("health says why", || {
+        let health = proxy.health("/health").json();
+        (&health["status"], &health["reasons"]) == (&json!("degraded"), &json!([reason]))
+    });
+}
+
+#[test]
+fn a_backend_that_takes_nothing_new_is_none_that_a_careful_switch_goes_to() {
+    let (_one, _two, proxy) = tpp();
+    let asking = Asking::of(&proxy);
+    let order = |tag: &str, careful: bool| {
+        let body = json!({"new_tag": tag, "require_healthy": careful});
+        asking.post("/domains/default/switch", Some(body))
+    };
+    for (change, back) in [
+        (json!({"state": "drain"}), json!({"state": "ready"})),
+        (json!({"state": "maint"}), json!({"state": "ready"})),
+        (json!({"weight": 0}), json!({"weight": 1})),
+    ] {
+        asking
+            .ask("PATCH", "/backends/two", Some(change.clone()))
+            .ok();
+        assert_eq!(order("canary", true).status, 409, "{change}");
+        assert_eq!(who(&proxy), "one", "{change}");
+        let careless = order("canary", false).ok().json();
+        assert_eq!(careless["healthy_backends"], 0, "{change}");
+        let shown = asking.get("/domains/default").ok().json();
+        assert_eq!(
+            (&shown["healthy"], &shown["healthy_backends"]),
+            (&json!(false), &json!(0)),
+            "{change}"
+        );
+        let refused = Client::connect(proxy.address()).get("/who");
+        assert_eq!(refused.status, 503, "{change}");
+        let why = refused.text();
+        assert!(why.contains("takes requests: 1 "), "{change}: {why}");
+        asking.ask("PATCH", "/backends/two", Some(back)).ok();
+        wait_until("it is up again", || {
+            order("canary", true).status == 200 && who(&proxy) == "two"
+        });
+        order("a", true).ok();
+    }
 }
 
 #[test]

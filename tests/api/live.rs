@@ -2,11 +2,15 @@
 
 use std::{net::SocketAddr, thread};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    asking::{Asking, gateway, host},
-    common::{client::Client, message::Request, origin::Origin, proxy::Proxy, wait_until},
+    asking::{Asking, gateway, host, settings},
+    common::{
+        client::Client, message::Request, origin::Origin, processes, proxy::Proxy,
+        upstream::Upstream, wait_until,
+    },
 };
 
 const BREAKER: &str =
@@ -49,6 +53,8 @@ fn a_backend_that_is_left_out_says_since_when_until_when_and_why() {
         Client::connect(proxy.address()).get("/who");
         shown()["ejected"].is_object()
     });
+    let domain = asking.get("/domains/default").ok().json();
+    assert_eq!(domain["healthy_backends"], 1, "{domain}");
     let told = shown()["ejected"].clone();
     assert_eq!(number(&told, "until") - number(&told, "since"), 600);
     assert!(number(&told, "remaining_seconds") <= 600, "{told}");
@@ -61,7 +67,7 @@ fn a_backend_that_is_left_out_says_since_when_until_when_and_why() {
 }
 
 /// A sample of the metrics that the API serves.
-fn sample(asking: &Asking, series: &str) -> Option<f64> {
+pub(crate) fn sample(asking: &Asking, series: &str) -> Option<f64> {
     let text = asking.get("/metrics").ok().text();
     let line = text
         .lines()
@@ -83,7 +89,11 @@ fn what_is_under_way_is_shown_of_hosts_and_backends() {
     let mut clients: Vec<_> = (0..3).map(|_| begin(proxy.address())).collect();
     wait_until("two are under way and one waits", || {
         let shown = asking.get("/domains/default").ok().json();
-        (number(&shown, "in_flight"), number(&shown, "waiting")) == (3, 1)
+        (number(&shown, "in_flight"), number(&shown, "waiting")) == (2, 1)
+    });
+    let of_default = |name: &str| sample(&asking, &format!("{name}{{proxy=\"default\"}}"));
+    wait_until("metrics say the same", || {
+        ["tpp_proxy_in_flight", "tpp_proxy_waiting"].map(of_default) == [Some(2.0), Some(1.0)]
     });
     let backends = asking.get("/backends").ok().json();
     let each = backends.as_array().expect("a list").iter();
@@ -109,14 +119,10 @@ fn what_is_under_way_is_shown_of_hosts_and_backends() {
         let mut each = backends.as_array().expect("a list").iter();
         number(&shown, "in_flight") == 0 && each.all(|one| number(one, "in_flight") == 0)
     });
-    let connections = "tpp_proxy_active_connections{proxy=\"default\"}";
-    wait_until("three clients are there", || {
-        sample(&asking, connections) == Some(3.0)
-    });
+    let connections = || of_default("tpp_proxy_active_connections");
+    wait_until("three clients are there", || connections() == Some(3.0));
     drop(clients);
-    wait_until("they have left", || {
-        sample(&asking, connections) == Some(0.0)
-    });
+    wait_until("they have left", || connections() == Some(0.0));
     let took = |id: &str| {
         let labels = format!("{{proxy=\"default\",backend=\"{id}\"}}");
         sample(
@@ -128,6 +134,83 @@ fn what_is_under_way_is_shown_of_hosts_and_backends() {
         let counts = ["one", "two"].map(|id| took(id).unwrap_or(0.0));
         counts.iter().sum::<f64>() == 3.0
     });
+}
+
+#[test]
+fn a_plain_file_is_the_host_default_and_counted_as_any_host_is() {
+    let upstream = Upstream::start();
+    let proxy = Proxy::start(&settings(&upstream).accounts(&upstream, 3));
+    let asking = Asking::of(&proxy);
+    let of_default = |name: &str, labels: &str| {
+        let series = format!("{name}{{proxy=\"default\"{labels}}}");
+        sample(&asking, &series)
+    };
+    let mut client = proxy.client(&upstream);
+    client.get("/who").ok();
+    wait_until("it is counted", || {
+        let answered = of_default("tpp_proxy_requests_total", ",code=\"200\"");
+        let took = "tpp_proxy_upstream_duration_seconds_count";
+        [answered, of_default(took, ",backend=\"upstream\"")] == [Some(1.0); 2]
+    });
+    client.send(&Request::get("/gate/first"));
+    wait_until("it is under way", || {
+        let shown = ["/domains/default", "/backends/upstream"].map(|path| asking.get(path).json());
+        shown.iter().all(|one| number(one, "in_flight") == 1)
+    });
+    let bounds = json!({"max_concurrent": 1, "circuit_breaker": {"enabled": true}});
+    asking.ask("PATCH", "/domains/default", Some(bounds)).ok();
+    let mut permitted = proxy.client(&upstream);
+    permitted.send(&Request::get("/gate/second"));
+    wait_until("it has the one permit", || {
+        upstream.gates().waiting_at("second") == 1
+    });
+    assert_eq!(proxy.client(&upstream).get("/who").status, 429);
+    wait_until("limit and breaker are told of", || {
+        let refused = of_default("tpp_limit_rejections_total", ",kind=\"concurrency\"");
+        let breaker = of_default("tpp_circuit_breaker_state", ",backend=\"upstream\"");
+        (refused, breaker) == (Some(1.0), Some(0.0))
+    });
+    let gates = ["first", "second"];
+    gates.iter().for_each(|gate| upstream.gates().open(gate));
+    client.read_answer().ok();
+    permitted.read_answer().ok();
+}
+
+#[test]
+fn a_queue_is_served_in_order_of_arrival_over_all_workers() {
+    let one = Origin::start("one");
+    let bounds = "max_concurrent = 1\nqueue = { max_waiting = 40 }\n";
+    let tables = one.table("\"a\"", "") + &host("default", "a") + bounds;
+    // The stops that make the turns must not look like hanging.
+    let settings = gateway(&tables).set("workers.worker_timeout_seconds", 120);
+    let proxy = Proxy::start_without_tokens(&settings);
+    let asking = Asking::of(&proxy);
+    proxy.wait_until_ready(2);
+    let workers: Vec<_> = proxy.workers().iter().map(|one| one.pid).collect();
+    let waiting = || number(&asking.get("/domains/default").json(), "waiting");
+    one.hold(true);
+    let mut holder = begin(proxy.address());
+    wait_until("one is under way", || one.asked().len() == 1);
+    let mut line = Vec::new();
+    for place in 1..=20 {
+        // By turns in one worker and the other: one that stands still accepts nobody.
+        let stopped = workers[place % workers.len()];
+        processes::stop(stopped);
+        let mut client = Client::connect(proxy.address());
+        client.send(&Request::new("GET", &format!("/{place}")));
+        wait_until("one more waits", || waiting() == place as u64);
+        processes::send(stopped, Signal::SIGCONT);
+        line.push(client);
+    }
+    one.hold(false);
+    drop(holder.read_answer().ok());
+    line.iter_mut()
+        .for_each(|client| drop(client.read_answer().ok()));
+    let asked = one.asked();
+    let paths = asked[1..].iter().map(|head| head.split(' ').nth(1));
+    let expected: Vec<_> = (1..=20).map(|place| format!("/{place}")).collect();
+    let paths: Vec<_> = paths.map(|path| path.expect("a path")).collect();
+    assert_eq!(paths, expected);
 }
 
 #[test]

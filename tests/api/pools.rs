@@ -1,10 +1,12 @@
 //! Pools paused, resumed, refreshed, and holders cut off: by API and by tppctl alike.
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::{
     asking::{Asking, settings},
     common::{message::Request, proxy::Proxy, upstream::Upstream, wait_until},
+    live::sample,
 };
 
 fn tpp(upstream: &Upstream, accounts: usize) -> Proxy {
@@ -62,6 +64,66 @@ fn a_paused_pool_lends_nothing_and_forgets_nobody_who_waits() {
     // Again is no error.
     asking.post("/pools/default/resume", None).ok();
     assert_eq!(asking.post("/pools/other/pause", None).status, 404);
+}
+
+#[test]
+fn a_paused_pool_is_said_to_be_and_whoever_holds_one_of_its_tokens_goes_on() {
+    let upstream = Upstream::start();
+    let proxy = tpp(&upstream, 2);
+    let asking = Asking::of(&proxy);
+    let mut holder = proxy.client(&upstream);
+    holder.get("/who").ok();
+    asking.post("/pools/default/pause", None).ok();
+    let pool = asking.get("/pools/default").ok().json();
+    let numbers = ["total", "in_use", "available"].map(|key| pool[key].as_u64());
+    assert_eq!(numbers, [Some(2), Some(1), Some(0)], "{pool}");
+    let tokens = pool["tokens"].as_array().expect("a list").iter();
+    let mut states: Vec<_> = tokens.map(|one| one["state"].as_str()).collect();
+    states.sort_unstable();
+    assert_eq!(states, [Some("leased"), Some("paused")], "{pool}");
+    let status = proxy.status();
+    assert_eq!(
+        status.reasons,
+        ["pool default is paused: it lends nothing"],
+        "and no token is said to be missing"
+    );
+    assert_eq!((status.pool.total, status.pool.in_use), (2, 1));
+    let of_pool = |name: &str| sample(&asking, &format!("{name}{{pool=\"default\"}}"));
+    wait_until("metrics say so", || {
+        let seen = ["tpp_pool_paused", "tpp_pool_tokens_in_use"].map(of_pool);
+        seen == [Some(1.0), Some(1.0)]
+    });
+    holder.get("/who").ok();
+    let mut next = proxy.client(&upstream);
+    next.send(&Request::get("/who"));
+    wait_until("one waits for the pool", || {
+        of_pool("tpp_pool_waiting") == Some(1.0)
+    });
+    asking.post("/pools/default/resume", None).ok();
+    next.read_answer().ok();
+    assert_eq!(proxy.status().reasons, [""; 0]);
+}
+
+#[test]
+fn a_pause_outlives_a_stop_and_so_does_its_end() {
+    let upstream = Upstream::start();
+    let mut proxy = tpp(&upstream, 1);
+    for (order, is_paused) in [("pause", true), ("resume", false)] {
+        let asked = format!("/pools/default/{order}");
+        Asking::of(&proxy).post(&asked, None).ok();
+        proxy.signal_supervisor(Signal::SIGTERM);
+        assert_eq!(proxy.wait_for_exit().code(), Some(0));
+        proxy.start_successor_elsewhere();
+        let asking = Asking::of(&proxy);
+        wait_until("its token is in", || {
+            asking.get("/pools/default").json()["total"] == 1
+        });
+        let pool = asking.get("/pools/default").json();
+        assert_eq!(pool["paused"], is_paused, "{pool}");
+        let free = u64::from(!is_paused);
+        assert_eq!(pool["available"], free, "{pool}");
+    }
+    proxy.client(&upstream).get("/who").ok();
 }
 
 #[test]

@@ -86,6 +86,11 @@ fn a_reload_is_done_or_says_all_that_is_wrong() {
         .map(|one| one["detail"].as_str().unwrap())
         .collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
+    let fields: Vec<_> = problems.iter().map(|one| one["field"].as_str()).collect();
+    for field in ["lease.max_waiting", "client.hair_timeout_seconds"] {
+        assert!(fields.contains(&Some(field)), "{fields:?}");
+    }
+    assert_eq!(answer.json()["field"], problems[0]["field"]);
     assert!(
         lines.iter().any(|line| line.contains("lease.max_waiting")),
         "{lines:?}"

@@ -69,6 +69,28 @@ fn clients_without_tls_are_sent_to_it_and_those_with_it_are_told_to_stay() {
 }
 
 #[test]
+fn a_cookie_that_is_set_over_tls_comes_back_over_tls_alone() {
+    let stays = DEFAULT_HOST.to_owned() + "affinity = \"cookie\"\n";
+    let (scene, _) = Scene::new("", &stays).certificate("one", &["a.test"]);
+    let proxy = scene.start();
+    let browser = Browser::trusting(&scene.authority);
+    let mut client = browser.connect(secure(&proxy), "a.test").expect("a.test");
+    let mut plain = dial(proxy.address()).expect("connect");
+    let over_tls = client.get("a.test", "/").expect("an answer");
+    let without = ask(&mut plain, "a.test", "/").expect("an answer");
+    for (answer, end) in [
+        (over_tls, "; SameSite=Lax; Secure"),
+        (without, "; SameSite=Lax"),
+    ] {
+        let cookie = answer.field("set-cookie").expect("a cookie");
+        assert!(
+            cookie.starts_with("tpp_affinity=") && cookie.ends_with(end),
+            "{cookie}"
+        );
+    }
+}
+
+#[test]
 fn backends_are_told_how_the_client_came_and_the_log_says_it() {
     let (scene, _) = Scene::new("", DEFAULT_HOST).certificate("one", &["a.test"]);
     let scene = scene.set("telemetry.access_log", "\"{directory}/access.log\"");

@@ -68,6 +68,10 @@ fn leases_that_find_a_token_and_those_that_wait_for_a_login_are_told_apart() {
         (0, 0, 0)
     );
     let page = scene.proxy.ctl(&["report"]).out;
+    let wait = page
+        .lines()
+        .find(|line| line.starts_with("wait for a token "));
+    assert!(wait.is_some(), "{page}");
     assert!(
         page.starts_with("pool api, provider oauth2, over "),
         "{page}"

@@ -91,7 +91,7 @@ pub(crate) enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Show what each pool has done: leases that found a token or waited for a login, logins, rests, with rates
+    /// Show what each pool has done: leases that found a token or waited for a login, logins, rests, with rates; and how long waits and answers took
     Report {
         /// Print JSON
         #[arg(long)]
@@ -250,6 +250,7 @@ impl Args {
             | Command::Tokens
             | Command::Pools
             | Command::Report
+            | Command::Times
             | Command::Hosts
             | Command::OrderHosts(_)
             | Command::Pause { .. }

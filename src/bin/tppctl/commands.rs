@@ -11,7 +11,7 @@ use serde::Serialize;
 use tpp::{
     api_tokens::{ApiRole, new_token},
     config::{self, BackendState, Config, PLAIN_BACKEND},
-    control::{Command, Health, HostsOrder, PoolTally, Reply, Status, client},
+    control::{Command, Health, HostsOrder, PoolTally, Reply, Status, client, times_since},
 };
 
 use crate::{
@@ -180,15 +180,20 @@ impl top::Ask for Args {
     }
 }
 
-/// What pools have done since they are counted, or over `time` from now on.
+/// What pools have done since they are counted, and how long waits and answers took; or the same over `time` from now on.
 fn show_report(args: &Args, as_json: bool, time: Option<Duration>) -> Result<(), Failure> {
     let tallies = || match ask(args, Command::Report)? {
         Reply::Report(tallies) => Ok(tallies),
         other => Err(unexpected(&other)),
     };
-    let mut before = Vec::new();
+    // A supervisor of an older version knows nothing of them.
+    let times = || match ask(args, Command::Times) {
+        Ok(Reply::Times(times)) => times,
+        _ => Vec::new(),
+    };
+    let (mut before, mut took) = (Vec::new(), Vec::new());
     if let Some(time) = time {
-        before = tallies()?;
+        (before, took) = (tallies()?, times());
         thread::sleep(time);
     }
     let report = |now: PoolTally| {
@@ -196,7 +201,10 @@ fn show_report(args: &Args, as_json: bool, time: Option<Duration>) -> Result<(),
         then.map_or_else(|| now.report(), |then| now.since(then).report())
     };
     let pools: Vec<_> = tallies()?.into_iter().map(report).collect();
-    show(&pools, as_json, |page| render::report(&pools, page))
+    let times = times_since(&times(), &took);
+    show(&pools, as_json, |page| {
+        render::report(&pools, page) + &render::times(&times, page)
+    })
 }
 
 fn status(args: &Args) -> Result<Status, Failure> {
@@ -292,6 +300,7 @@ fn unexpected(reply: &Reply) -> Failure {
         Reply::Tokens(_) => "tokens",
         Reply::Pools(_) => "pools",
         Reply::Report(_) => "report",
+        Reply::Times(_) => "times",
         Reply::Hosts(_) => "hosts",
         Reply::Text(_) => "a text",
         Reply::Done(_) => "that it is done",

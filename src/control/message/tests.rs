@@ -45,6 +45,7 @@ fn every_request_has_one_encoding() {
         (Command::Workers, r#"{"name":"workers"}"#),
         (Command::Tokens, r#"{"name":"tokens"}"#),
         (Command::Pools, r#"{"name":"pools"}"#),
+        (Command::Times, r#"{"name":"times"}"#),
         (
             Command::Switch {
                 domain: "a.test".into(),

@@ -217,8 +217,13 @@ fn a_client_counts_at_the_host_it_asked_last_and_whoever_waits_counts_too() {
     let entered = fixture.desks[0].enter(row);
     let queued = entered.queue();
     let totals = fixture.stock.host_totals(row);
-    assert_eq!((totals.connections, totals.waiting), (2, 1));
+    assert_eq!(
+        (totals.connections, totals.waiting, totals.in_flight),
+        (2, 1, 0)
+    );
+    let other = fixture.desks[0].enter(row);
     assert_eq!(fixture.stock.host_under_way(row), (1, 1));
+    drop(other);
     fixture.stock.reclaim(SeatIndex::new(1));
     fixture.hire();
     drop((gone, queued, entered));

@@ -11,7 +11,7 @@ use tpp::config::{self, BackendState, Config};
 use tracing::{error, info, warn};
 
 use super::{
-    edit::Refusal,
+    edit::{Refusal, tagged},
     resource::Resource,
     state::{State, shown},
     store::Store,
@@ -77,10 +77,29 @@ fn say_dropped(state: &State) {
 impl Desired {
     /// With `state` in force.
     pub(crate) fn new(plans: Arc<Plans>, state: State) -> Self {
-        Self {
+        let desired = Self {
             plans,
             store: Mutex::new(store_of(&state.file)),
             state: watch::Sender::new(Arc::new(state)),
+        };
+        desired.hold_to_pauses();
+        desired
+    }
+
+    /// Has those pools lend nothing that are to be paused, and the others lend: a pool may be in a new region, or be left half-way. Of
+    /// none that was kept it is as a predecessor has left it.
+    fn hold_to_pauses(&self) {
+        let state = self.state();
+        let Some(paused) = &state.paused else {
+            return;
+        };
+        for (name, pool) in self.plans.pools().all() {
+            let is_paused = pool.stock.terms().is_paused();
+            match (paused.contains(&name), is_paused) {
+                (true, false) => pool.stock.pause(),
+                (false, true) => pool.stock.resume(),
+                _ => {}
+            }
         }
     }
 
@@ -111,7 +130,10 @@ impl Desired {
         who: &str,
         body: Value,
     ) -> Result<(Done, String), Refusal> {
-        let what = format!("create {}", T::KIND);
+        let what = |name: Option<&String>| match name {
+            Some(name) => format!("create {} {name}", T::KIND),
+            None => format!("create {}", T::KIND),
+        };
         self.change(who, what, move |state| state.create::<T>(&body))
             .await
     }
@@ -128,9 +150,11 @@ impl Desired {
         expected: Option<u64>,
     ) -> Result<Done, Refusal> {
         let (what, name) = (format!("change {} {name}", T::KIND), name.to_owned());
-        self.change(who, what, move |state| {
-            Ok((state.edit::<T>(&name, (&body, how), expected)?, ()))
-        })
+        self.change(
+            who,
+            |_| what,
+            move |state| Ok((state.edit::<T>(&name, (&body, how), expected)?, ())),
+        )
         .await
         .map(|(done, ())| done)
     }
@@ -147,9 +171,11 @@ impl Desired {
         force: bool,
     ) -> Result<Done, Refusal> {
         let (what, name) = (format!("delete {} {name}", T::KIND), name.to_owned());
-        self.change(who, what, move |state| {
-            Ok((state.delete::<T>(&name, expected, force)?, ()))
-        })
+        self.change(
+            who,
+            |_| what,
+            move |state| Ok((state.delete::<T>(&name, expected, force)?, ())),
+        )
         .await
         .map(|(done, ())| done)
     }
@@ -169,16 +195,23 @@ impl Desired {
         let what = format!("switch {domain} to {tag}");
         let (domain, tag) = (domain.to_owned(), tag.to_owned());
         let plans = Arc::clone(&self.plans);
-        self.change(who, what, move |state| {
-            let next = state.switch(&domain, &tag, percent)?;
-            let plan = plans.in_force();
-            let mut of_tag = plan.backends.iter().filter(|one| one.tags.contains(&tag));
-            if require_healthy && !of_tag.any(|one| one.is_healthy) {
-                let reason = format!("no backend with the tag {tag:?} is healthy");
-                return Err(Refusal::Conflict(reason));
-            }
-            Ok((next, ()))
-        })
+        self.change(
+            who,
+            |_| what,
+            move |state| {
+                let next = state.switch(&domain, &tag, percent)?;
+                if require_healthy {
+                    let serving = plans.serving();
+                    if !tagged(&next.gateway, &tag).any(|one| serving.contains(&one.id)) {
+                        let reason = format!(
+                            "no backend with the tag {tag:?} is healthy and takes requests"
+                        );
+                        return Err(Refusal::Conflict(reason));
+                    }
+                }
+                Ok((next, ()))
+            },
+        )
         .await
         .map(|(done, ())| done)
     }
@@ -194,23 +227,57 @@ impl Desired {
         state: BackendState,
     ) -> Result<Done, Refusal> {
         let (what, id) = (format!("backend {id} {}", state.word()), id.to_owned());
-        self.change(who, what, move |before| {
-            Ok((before.set_state(&id, state)?, ()))
-        })
+        self.change(
+            who,
+            |_| what,
+            move |before| Ok((before.set_state(&id, state)?, ())),
+        )
         .await
         .map(|(done, ())| done)
+    }
+
+    /// Has the pool `name` lend nothing, or lend again: from now on, over restarts as well. False: there is no such pool.
+    ///
+    /// # Errors
+    /// If it cannot be kept; then nothing has changed.
+    pub(crate) async fn set_paused(
+        self: &Arc<Self>,
+        who: &str,
+        name: &str,
+        is_paused: bool,
+    ) -> Result<bool, String> {
+        let (desired, who, name) = (Arc::clone(self), who.to_owned(), name.to_owned());
+        let changing = tokio::spawn(async move {
+            let outcome = desired.turn().await.set_paused(&name, is_paused).await;
+            let what = format!(
+                "pool {name}: {}",
+                if is_paused { "pause" } else { "resume" }
+            );
+            match &outcome {
+                Ok(true) => {
+                    let generation = desired.plans.in_force().generation;
+                    info!(who, what, generation, "changed by API");
+                }
+                Ok(false) => {}
+                Err(reason) => info!(who, what, reason, "change by API refused"),
+            }
+            outcome
+        });
+        let broken = |error| Err(format!("the change broke down: {error}"));
+        changing.await.unwrap_or_else(broken)
     }
 
     /// Makes a change as a task of its own: whoever asked for it may go, and it is made all the same, or not at all.
     async fn change<R: Send + 'static>(
         self: &Arc<Self>,
         who: &str,
-        what: String,
+        what: impl FnOnce(Option<&R>) -> String + Send + 'static,
         make: impl FnOnce(&State) -> Result<(State, R), Refusal> + Send + 'static,
     ) -> Result<(Done, R), Refusal> {
         let (desired, who) = (Arc::clone(self), who.to_owned());
         let changing = tokio::spawn(async move {
             let outcome = desired.turn().await.change(make).await;
+            let what = what(outcome.as_ref().ok().map(|(_, told)| told));
             match &outcome {
                 Ok((done, _)) => {
                     let generation = done.reached.generation;
@@ -249,6 +316,27 @@ impl DoorTurn<'_> {
             warn!(reason, "changes made by API are not kept as they are now");
         }
         self.desired.state.send_replace(Arc::new(state));
+        self.desired.hold_to_pauses();
+    }
+
+    async fn set_paused(self, name: &str, is_paused: bool) -> Result<bool, String> {
+        let pool = self.desired.plans.pools().all().remove(name);
+        let Some(pool) = pool else {
+            return Ok(false);
+        };
+        let before = self.desired.state();
+        let next = before.with_paused(name, is_paused);
+        if next.paused != before.paused {
+            // First of all: whoever finds us dead half-way goes on.
+            self.keep(&next).await?;
+            self.desired.state.send_replace(Arc::new(next));
+        }
+        if is_paused {
+            pool.stock.pause();
+        } else {
+            pool.stock.resume();
+        }
+        Ok(true)
     }
 
     async fn change<R>(

@@ -1,6 +1,6 @@
 //! The desired state: what the file declares and what was changed by API, as one value that never changes. Pure.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tpp::config::{Backend, Config, Conflict, Gateway, Place, Problem, Rule, VirtualHost};
 
@@ -25,6 +25,8 @@ pub struct State {
     pub rejected: Vec<Rejected>,
     /// What another file has put an end to, a sentence each.
     pub dropped: Vec<String>,
+    /// Pools that lend nothing for now; `None`: none was ever paused or resumed, as far as it was kept.
+    pub(crate) paused: Option<BTreeSet<String>>,
 }
 
 impl State {
@@ -37,6 +39,7 @@ impl State {
             overlay: Overlay::default(),
             rejected: Vec::new(),
             dropped: Vec::new(),
+            paused: saved.as_ref().and_then(|saved| saved.paused.clone()),
         };
         if let Some(saved) = saved {
             // What was set aside may fit again.
@@ -192,6 +195,24 @@ impl State {
             overlay: laid.overlay,
             rejected: self.rejected.clone(),
             dropped: laid.dropped,
+            paused: self.paused.clone(),
+        }
+    }
+
+    /// The same with the pool `name` paused, or not.
+    pub(crate) fn with_paused(&self, name: &str, is_paused: bool) -> Self {
+        let mut paused = self.paused.clone().unwrap_or_default();
+        // Of pools that are gone nothing is kept.
+        paused.retain(|one| self.gateway.pools.iter().any(|pool| pool.name == *one));
+        if is_paused {
+            paused.insert(name.to_owned());
+        } else {
+            paused.remove(name);
+        }
+        Self {
+            revision: self.revision + 1,
+            paused: Some(paused),
+            ..self.clone()
         }
     }
 
@@ -217,6 +238,7 @@ impl State {
             self.overlay.domains.values().map(written).collect(),
             self.rejected.clone(),
         )
+        .with_paused(self.paused.clone())
     }
 }
 

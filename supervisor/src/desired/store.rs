@@ -1,6 +1,7 @@
 //! The overlay in a file: there whole or not at all, whenever the machine stops.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -25,6 +26,9 @@ pub(crate) struct Saved {
     /// What could not be used when it was last read, and is kept for people.
     #[serde(default)]
     pub(crate) rejected: Vec<Rejected>,
+    /// Pools that are paused; `None`: nobody has said of any whether it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) paused: Option<BTreeSet<String>>,
 }
 
 /// One entry that was changed, with the keys of the configuration file.
@@ -61,7 +65,13 @@ impl Saved {
             backends,
             domains,
             rejected,
+            paused: None,
         }
+    }
+
+    /// The same with these pools paused.
+    pub(crate) fn with_paused(self, paused: Option<BTreeSet<String>>) -> Self {
+        Self { paused, ..self }
     }
 }
 

@@ -9,7 +9,7 @@ use super::Orders;
 use crate::desired::{Done, Refusal, Resource};
 
 /// Who it was, for the line in the log.
-const WHO: &str = "tppctl";
+pub(super) const WHO: &str = "tppctl";
 
 impl Orders {
     /// Has backends with `tag` serve `domain`.

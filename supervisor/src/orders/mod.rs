@@ -24,7 +24,7 @@ use crate::{
 
 pub(crate) use drain::NotEmpty;
 pub(crate) use pools::PoolRefusal;
-pub(crate) use reload::Reload;
+pub(crate) use reload::{NotReloaded, Reload};
 pub(crate) use upgrade::Upgrade;
 
 /// Everything that can be asked and ordered.
@@ -37,8 +37,11 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    /// Reads the configuration file again.
-    pub(crate) async fn reload(&self) -> Reply {
+    /// Reads the configuration file again; returns what has changed.
+    ///
+    /// # Errors
+    /// Why nothing has.
+    pub(crate) async fn reload(&self) -> Result<String, NotReloaded> {
         self.reload.run().await
     }
 
@@ -77,6 +80,7 @@ impl Operator for Orders {
             Command::Tokens => Reply::Tokens(self.outlook.tokens()),
             Command::Pools => Reply::Pools(self.list_pools()),
             Command::Report => Reply::Report(self.outlook.tallies()),
+            Command::Times => Reply::Times(self.outlook.times()),
             Command::Switch {
                 domain,
                 tag,
@@ -94,11 +98,11 @@ impl Operator for Orders {
             Command::Hosts => self.show_hosts(),
             Command::OrderHosts(order) => self.order_hosts(order).await,
             Command::Pause { pool } => {
-                let paused = self.pause_pool(&pool);
+                let paused = self.set_paused(gateway::WHO, &pool, true).await;
                 said(paused.map(|()| format!("pool {pool} lends nothing until it is resumed")))
             }
             Command::Resume { pool } => {
-                let resumed = self.resume_pool(&pool);
+                let resumed = self.set_paused(gateway::WHO, &pool, false).await;
                 said(resumed.map(|()| format!("pool {pool} lends again")))
             }
             Command::EndLease { pool, slot } => {
@@ -107,7 +111,10 @@ impl Operator for Orders {
             }
             Command::Refresh { user } => self.refresh(user).await,
             Command::Restart => self.restart().await,
-            Command::Reload => self.reload().await,
+            Command::Reload => match self.reload().await {
+                Ok(changes) => Reply::Done(changes),
+                Err(refusal) => refusal.into(),
+            },
             Command::Upgrade { path } => self.upgrade(path, Some(caller)).await,
         }
     }

@@ -33,6 +33,8 @@ pub(crate) enum PoolRefusal {
     NoApp { pool: String, app: String },
     #[error("pool {pool:?} has several apps: app_id says which one the ticket is for")]
     WhichApp { pool: String },
+    #[error("{0}")]
+    NotKept(String),
     #[error("an app ticket is 1 to 4096 bytes without control characters")]
     NoTicket,
 }
@@ -107,22 +109,22 @@ impl Orders {
         Ok(running.refresher.renew(Some(app)).await)
     }
 
-    /// Lends nothing of it until it is resumed; who waits keeps the place.
+    /// Lends nothing of it until it is resumed, or lends again, as `who` orders; who waits keeps the place.
     ///
     /// # Errors
-    /// If there is no such pool.
-    pub(crate) fn pause_pool(&self, name: &str) -> Result<(), PoolRefusal> {
-        self.find_pool(name)?.stock.pause();
-        Ok(())
-    }
-
-    /// Lends again.
-    ///
-    /// # Errors
-    /// If there is no such pool.
-    pub(crate) fn resume_pool(&self, name: &str) -> Result<(), PoolRefusal> {
-        self.find_pool(name)?.stock.resume();
-        Ok(())
+    /// If there is no such pool, or the order cannot be kept.
+    pub(crate) async fn set_paused(
+        &self,
+        who: &str,
+        name: &str,
+        is_paused: bool,
+    ) -> Result<(), PoolRefusal> {
+        let desired = &self.outlook.desired;
+        match desired.set_paused(who, name, is_paused).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(PoolRefusal::Unknown(name.to_owned())),
+            Err(reason) => Err(PoolRefusal::NotKept(reason)),
+        }
     }
 
     /// Has the holder of a slot cut off.

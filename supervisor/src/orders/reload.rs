@@ -49,6 +49,26 @@ pub(crate) struct Reload {
     pub(crate) turn: Arc<Mutex<()>>,
 }
 
+/// Why a reload has changed nothing.
+#[derive(Debug)]
+pub(crate) enum NotReloaded {
+    /// The configuration is wrong.
+    Wrong(Problems),
+    /// It cannot be read, or put in force.
+    Failed(String),
+}
+
+impl From<NotReloaded> for Reply {
+    fn from(refusal: NotReloaded) -> Self {
+        match refusal {
+            NotReloaded::Wrong(problems) => {
+                Self::Invalid(problems.iter().map(ToString::to_string).collect())
+            }
+            NotReloaded::Failed(reason) => Self::Failed(reason),
+        }
+    }
+}
+
 /// All of a new configuration that could fail, done.
 struct Prepared {
     /// In words, for people.
@@ -78,29 +98,33 @@ pub(super) async fn read(file: PathBuf) -> Result<Result<Config, Problems>, Stri
 }
 
 impl Reload {
-    /// Reads the configuration file again and puts it in force, or changes nothing and says why.
-    pub(crate) async fn run(&self) -> Reply {
+    /// Reads the configuration file again and puts it in force; returns what has changed.
+    ///
+    /// # Errors
+    /// Why nothing has.
+    pub(crate) async fn run(&self) -> Result<String, NotReloaded> {
         let _turn = self.turn.lock().await;
         if self.config_file.as_os_str().is_empty() {
-            return Reply::Failed("there is no configuration file to read again".to_owned());
+            let reason = "there is no configuration file to read again";
+            return Err(NotReloaded::Failed(reason.to_owned()));
         }
         let outcome = match read(self.config_file.clone()).await {
             Ok(Ok(config)) => self.put_in_force(config).await,
             Ok(Err(problems)) => {
                 let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
                 self.refuse(&lines.join("; "));
-                return Reply::Invalid(lines);
+                return Err(NotReloaded::Wrong(problems));
             }
             Err(reason) => Err(reason),
         };
         match outcome {
             Ok(changes) => {
                 info!(changes, "configuration reloaded");
-                Reply::Done(changes)
+                Ok(changes)
             }
             Err(reason) => {
                 self.refuse(&reason);
-                Reply::Failed(reason)
+                Err(NotReloaded::Failed(reason))
             }
         }
     }

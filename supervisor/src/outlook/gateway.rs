@@ -155,17 +155,17 @@ fn by_tag(plan: &Plan) -> BTreeMap<&str, Vec<&BackendPlan>> {
 
 /// Requests under way to a backend, and those that wait for leave.
 fn backend_under_way(seeing: &Seeing<'_>, backend: &BackendPlan) -> (u64, u64) {
-    if seeing.plan.is_plain() {
+    if !seeing.plan.counts_hosts() {
         return (plain_under_way(seeing.stock).0, 0);
     }
     let waiting = backend.permits.map(|pool| seeing.stock.waiting_for(pool));
-    (
-        seeing.stock.backend_in_flight(backend.row),
-        waiting.unwrap_or(0),
-    )
+    let waiting = waiting.unwrap_or(0);
+    let chosen = seeing.stock.backend_in_flight(backend.row);
+    // Whoever waits for leave to go there has been counted in.
+    (chosen.saturating_sub(waiting), waiting)
 }
 
-/// The same of a plain configuration, of whose requests each has a token or waits for one: nothing else is counted of them.
+/// The same where nothing is counted: of a plain configuration's requests each has a token or waits for one.
 fn plain_under_way(stock: &Stock) -> (u64, u64) {
     let census = stock.pool().census();
     let in_use = census.in_use.saturating_sub(stock.idle_leases());
@@ -181,10 +181,7 @@ fn domain(
     let state = seeing.state;
     let (in_flight, waiting) = match planned {
         None => (0, 0),
-        Some(_) if seeing.plan.is_plain() => {
-            let (in_use, waiting) = plain_under_way(seeing.stock);
-            (in_use + waiting, waiting)
-        }
+        Some(_) if !seeing.plan.counts_hosts() => plain_under_way(seeing.stock),
         Some(plan) => seeing.stock.host_under_way(plan.row),
     };
     let of_backends = breakers.map_or(&[][..], |one| &one.backends);
@@ -193,10 +190,14 @@ fn domain(
         .filter(|(_, status)| status.breaker != BreakerWord::Closed);
     let backends = tagged.get(host.enabled_backends_tag.as_str());
     let backends = backends.map_or(&[][..], Vec::as_slice);
+    let is_out = |id: &str| seeing.met.get(id).is_some_and(|met| met.out.is_some());
     DomainStatus {
         domain: host.domain.clone(),
         enabled_backends_tag: host.enabled_backends_tag.clone(),
-        healthy_backends: backends.iter().filter(|one| one.is_healthy).count(),
+        healthy_backends: backends
+            .iter()
+            .filter(|one| one.takes_new() && !is_out(&one.id))
+            .count(),
         backends: backends.iter().map(|one| one.id.clone()).collect(),
         in_flight,
         waiting,

@@ -70,6 +70,12 @@ pub struct Inputs<'a> {
     pub refused_users: &'a [String],
     /// How many accounts there are, if the server refuses them all and nobody waits for a token any more.
     pub all_refused: Option<u64>,
+    /// Pools that an operator has paused.
+    pub paused: &'a [String],
+    /// Those are all pools that there are.
+    pub all_paused: bool,
+    /// What is to be said of tags whose backends take nothing new.
+    pub unserved: &'a [String],
     /// Whether an address of the upstream is known.
     pub upstream_resolved: bool,
     /// Whether the last reload was refused, so that the file and what is in force differ.
@@ -86,17 +92,27 @@ impl<'a> Inputs<'a> {
             workers_wanted: details.workers_wanted,
             refused_users: &details.refused_users,
             all_refused: snapshot.numbers.all_refused,
+            paused: &snapshot.numbers.paused,
+            all_paused: snapshot.numbers.all_paused,
+            unserved: &details.unserved,
             upstream_resolved: !details.upstream_addresses.is_empty(),
             last_reload_failed: details.last_reload_failed(),
         }
     }
 
     /// Health, and a line for each reason why it is not [`Health::Healthy`]: unhealthy without a ready
-    /// worker or a usable token, degraded if anything else is missing.
+    /// worker, a usable token or a pool that lends, degraded if anything else is missing.
     #[must_use]
     pub fn assess(&self, audience: Audience) -> (Health, Vec<String>) {
-        let fatal = [self.without_worker(), self.without_token()];
+        let paused = self.paused();
+        let (all_paused, some_paused) = if self.all_paused {
+            (paused, None)
+        } else {
+            (None, paused)
+        };
+        let fatal = [self.without_worker(), self.without_token(), all_paused];
         let partial = [
+            some_paused,
             self.missing_workers(),
             self.missing_tokens(),
             self.refused(audience),
@@ -106,20 +122,25 @@ impl<'a> Inputs<'a> {
         ];
         let health = if fatal.iter().any(Option::is_some) {
             Health::Unhealthy
-        } else if partial.iter().any(Option::is_some) {
+        } else if partial.iter().any(Option::is_some) || !self.unserved.is_empty() {
             Health::Degraded
         } else {
             Health::Healthy
         };
-        (health, fatal.into_iter().chain(partial).flatten().collect())
+        let reasons = fatal.into_iter().chain(partial).flatten();
+        (
+            health,
+            reasons.chain(self.unserved.iter().cloned()).collect(),
+        )
     }
 
-    /// Whether clients can be served: a worker is ready and the pool has a usable token.
+    /// Whether clients can be served: a worker is ready, and a pool has a usable token and lends it.
     ///
     /// # Errors
     /// One line that says what is missing.
     pub fn readiness(&self) -> Result<(), String> {
-        let missing: Vec<_> = [self.without_worker(), self.without_token()]
+        let paused = self.paused().filter(|_| self.all_paused);
+        let missing: Vec<_> = [self.without_worker(), self.without_token(), paused]
             .into_iter()
             .flatten()
             .collect();
@@ -141,6 +162,15 @@ impl<'a> Inputs<'a> {
             Some(accounts) => format!("no usable token: login refused for all {accounts} accounts"),
             None => "no usable token".to_owned(),
         })
+    }
+
+    fn paused(&self) -> Option<String> {
+        let named = || self.paused.join(", ");
+        match self.paused.len() {
+            0 => None,
+            1 => Some(format!("pool {} is paused: it lends nothing", named())),
+            _ => Some(format!("pools {} are paused: they lend nothing", named())),
+        }
     }
 
     fn missing_workers(&self) -> Option<String> {
@@ -178,168 +208,4 @@ impl<'a> Inputs<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WELL: Inputs<'_> = Inputs {
-        pool: PoolStatus {
-            total: 8,
-            in_use: 8,
-            available: 0,
-            waiting: 100,
-        },
-        configured_tokens: 8,
-        workers_ready: 2,
-        workers_wanted: 2,
-        refused_users: &[],
-        all_refused: None,
-        upstream_resolved: true,
-        last_reload_failed: false,
-    };
-
-    fn usable(total: u64) -> PoolStatus {
-        PoolStatus {
-            total,
-            ..PoolStatus::default()
-        }
-    }
-
-    #[track_caller]
-    fn assessed(inputs: Inputs<'_>, health: Health, reasons: &[&str]) {
-        assert_eq!(
-            inputs.assess(Audience::Operator),
-            (health, reasons.iter().map(ToString::to_string).collect())
-        );
-    }
-
-    #[test]
-    fn a_busy_pool_is_healthy() {
-        assessed(WELL, Health::Healthy, &[]);
-        assert_eq!(WELL.readiness(), Ok(()));
-    }
-
-    #[test]
-    fn more_than_is_wanted_is_healthy() {
-        // While a reload replaces workers or takes slots away.
-        assessed(
-            Inputs {
-                workers_ready: 3,
-                pool: usable(9),
-                ..WELL
-            },
-            Health::Healthy,
-            &[],
-        );
-    }
-
-    #[test]
-    fn each_thing_missing_degrades() {
-        for (inputs, reason) in [
-            (
-                Inputs {
-                    workers_ready: 1,
-                    ..WELL
-                },
-                "1 of 2 workers ready",
-            ),
-            (
-                Inputs {
-                    pool: usable(7),
-                    ..WELL
-                },
-                "7 of 8 tokens usable",
-            ),
-            (
-                Inputs {
-                    refused_users: &["user1".into()],
-                    ..WELL
-                },
-                "login refused for user1",
-            ),
-            (
-                Inputs {
-                    upstream_resolved: false,
-                    ..WELL
-                },
-                "no address of the upstream is known",
-            ),
-            (
-                Inputs {
-                    last_reload_failed: true,
-                    ..WELL
-                },
-                "the last reload was refused",
-            ),
-        ] {
-            assessed(inputs, Health::Degraded, &[reason]);
-            assert_eq!(inputs.readiness(), Ok(()), "{reason}");
-        }
-    }
-
-    #[test]
-    fn without_a_worker_or_a_token_it_is_unhealthy_and_not_ready() {
-        let idle = Inputs {
-            workers_ready: 0,
-            ..WELL
-        };
-        assessed(idle, Health::Unhealthy, &["no worker is ready"]);
-        assert_eq!(idle.readiness(), Err("no worker is ready".into()));
-
-        let dry = Inputs {
-            pool: usable(0),
-            ..WELL
-        };
-        assessed(dry, Health::Unhealthy, &["no usable token"]);
-        assert_eq!(dry.readiness(), Err("no usable token".into()));
-
-        let neither = Inputs {
-            workers_ready: 0,
-            ..dry
-        };
-        assert_eq!(
-            neither.readiness(),
-            Err("no worker is ready, no usable token".into())
-        );
-    }
-
-    #[test]
-    fn anybody_is_told_how_many_accounts_are_refused_and_not_whose() {
-        let refused = ["a-user", "b-user"].map(String::from);
-        let inputs = Inputs {
-            refused_users: &refused,
-            ..WELL
-        };
-        let (health, reasons) = inputs.assess(Audience::Anybody);
-        assert_eq!(health, Health::Degraded);
-        assert!(
-            reasons[0].starts_with("login refused for 2 accounts"),
-            "{reasons:?}"
-        );
-        assert!(!reasons[0].contains("-user"), "{reasons:?}");
-    }
-
-    #[test]
-    fn all_reasons_are_given_the_gravest_first() {
-        let refused = ["a", "b", "c", "d", "e", "f", "g"].map(String::from);
-        assessed(
-            Inputs {
-                pool: usable(0),
-                configured_tokens: 8,
-                workers_ready: 1,
-                workers_wanted: 2,
-                refused_users: &refused,
-                all_refused: None,
-                upstream_resolved: false,
-                last_reload_failed: true,
-            },
-            Health::Unhealthy,
-            &[
-                "no usable token",
-                "1 of 2 workers ready",
-                "login refused for a, b, c, d, e and 2 more",
-                "no address of the upstream is known",
-                "the last reload was refused",
-            ],
-        );
-    }
-}
+mod tests;

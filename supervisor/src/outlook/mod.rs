@@ -10,6 +10,7 @@ pub mod health;
 pub mod metrics;
 mod numbers;
 mod picture;
+mod served;
 pub(crate) mod slow;
 pub mod snapshot;
 pub mod status;
@@ -25,10 +26,10 @@ use std::{
 
 use tpp::{
     clock::unix_seconds,
-    control::{GatewayStatus, PoolTally, Slow, TokenStatus, WorkerStatus},
+    control::{GatewayStatus, PoolTally, Slow, TimesTally, TokenStatus, Took, WorkerStatus},
     lending::Stock,
     plan::Plan,
-    shared::{HostTotals, LatencyCounts},
+    shared::{Histogram, HostTotals, Latency, LatencyCounts},
 };
 
 use crate::{
@@ -145,6 +146,24 @@ impl Outlook {
         tallies(&pools)
     }
 
+    /// How long waits for a token took, answers of each host, and each backend: of what there was any of.
+    pub(crate) fn times(&self) -> Vec<TimesTally> {
+        let plan = self.plans.in_force();
+        let waits = self.stock.totals().acquisition_wait;
+        let bounds = &Histogram::BOUNDS;
+        let waits = TimesTally::of(Took::Wait, bounds, &waits.buckets, waits.sum_micros);
+        let of = |took, counts: LatencyCounts| {
+            TimesTally::of(took, &Latency::BOUNDS, &counts.buckets, counts.sum_micros)
+        };
+        let hosts = self.hosts(&plan).into_iter();
+        let hosts = hosts.map(|(proxy, totals)| of(Took::Answer { proxy }, totals.duration));
+        let pairs = self.pairs(&plan).into_iter();
+        let pairs =
+            pairs.map(|(proxy, backend, counts)| of(Took::Backend { proxy, backend }, counts));
+        let all = std::iter::once(waits).chain(hosts).chain(pairs);
+        all.filter(|one| one.count() > 0).collect()
+    }
+
     /// Each worker.
     pub(crate) fn workers(&self) -> Vec<WorkerStatus> {
         let report = self.fleet();
@@ -229,6 +248,7 @@ impl Outlook {
             orders: self.acme.orders(),
             upstream: format!("{}:{}", upstream.host, upstream.port),
             upstream_addresses: self.upstream_addresses(),
+            unserved: served::unserved(&plan, &self.plans.serving()),
             checks,
             met: self.plans.met(),
             hosts: self.hosts(&plan),
@@ -251,7 +271,7 @@ impl Outlook {
 
     /// What was counted of each virtual host of `plan`.
     fn hosts(&self, plan: &Plan) -> BTreeMap<String, HostTotals> {
-        let hosts = plan.hosts.iter().filter(|_| !plan.is_plain());
+        let hosts = plan.hosts.iter().filter(|_| plan.counts_hosts());
         hosts
             .map(|host| (host.host.domain.clone(), self.stock.host_totals(host.row)))
             .collect()
@@ -286,6 +306,9 @@ impl Outlook {
         let totals = self.stock.totals();
         let running = self.plans.pools().all();
         let done = tallies(&running);
+        let each = numbers::each(&running);
+        let paused = each.iter().filter(|(_, pool)| pool.paused);
+        let paused: Vec<_> = paused.map(|(name, _)| name.clone()).collect();
         let pools: Vec<_> = running.into_values().map(|pool| pool.stock).collect();
         Snapshot {
             details,
@@ -304,6 +327,9 @@ impl Outlook {
                 access_log_dropped: totals.access_log_dropped,
                 totals,
                 pools: done,
+                all_paused: !each.is_empty() && paused.len() == each.len(),
+                paused,
+                each,
                 exports: numbers::exports(&self.stock),
                 refreshes: numbers::refreshes(region.supervisors()),
                 worker_restarts: region.supervisors().worker_restarts.get(),

@@ -1,19 +1,19 @@
 //! What is read from the region's words.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tpp::{
     clock::monotonic_millis,
     control::{PoolStatus, PoolSummary, WorkerStatus},
     lending::Stock,
-    pool::Census,
+    pool::{Census, Holder},
     roster::SeatState,
     shared::{Hopeless, SupervisorCounters},
 };
 
 use super::{
     slow,
-    snapshot::{Exports, Refreshes},
+    snapshot::{Exports, OfPool, Refreshes},
 };
 use crate::{fleet::WorkerReport, pools::Running};
 
@@ -28,12 +28,42 @@ pub(super) fn pool_status<'a>(pools: impl IntoIterator<Item = &'a Stock>) -> Poo
             waiting,
             ..
         } = pool.pool().census();
-        all.total += usable;
-        all.in_use += in_use;
+        let held_back = held_back(pool);
+        all.total += usable + held_back.total;
+        all.in_use += in_use + held_back.in_use;
         all.available += available;
         all.waiting += waiting;
     }
     all
+}
+
+/// Tokens of a pool that is paused: there they are, and whoever has one goes on with it, but none is free to be lent.
+fn held_back(stock: &Stock) -> PoolStatus {
+    let mut held_back = PoolStatus::default();
+    if !stock.terms().is_paused() {
+        return held_back;
+    }
+    for slot in stock.pool().slots {
+        let word = slot.word();
+        if word.usable && word.held_back {
+            held_back.total += 1;
+            held_back.in_use += u64::from(word.holder != Holder::Free);
+        }
+    }
+    held_back
+}
+
+/// What each of `pools` has.
+pub(super) fn each(pools: &BTreeMap<String, Running>) -> BTreeMap<String, OfPool> {
+    let each = pools.iter().map(|(name, pool)| {
+        let of_pool = OfPool {
+            numbers: pool_status([&*pool.stock]),
+            paused: pool.stock.terms().is_paused(),
+            longest_wait: longest_wait(std::slice::from_ref(&pool.stock)),
+        };
+        (name.clone(), of_pool)
+    });
+    each.collect()
 }
 
 /// A pool in a line.
@@ -71,6 +101,7 @@ pub(super) fn all_refused(pools: &[Arc<Stock>]) -> Option<u64> {
         .map(|accounts| accounts.iter().sum())
 }
 
+/// How long the one who waits longest has waited.
 pub(super) fn longest_wait(pools: &[Arc<Stock>]) -> Duration {
     let oldest = pools.iter().filter_map(|stock| {
         let pool = stock.pool();

@@ -3,13 +3,15 @@
 use serde::Serialize;
 use tpp::{
     clock::unix_millis,
-    control::{Hold, HostsStatus, PoolSummary, Status},
+    control::{Hold, HostsStatus, PoolSummary, Status, TokenStatus},
 };
 
 use super::{Outlook, slow, status::status};
 
 /// Holders that are told of.
 const MOST_HOLDERS: usize = 100;
+/// Slots that are.
+const MOST_TOKENS: usize = 100;
 
 /// All of it.
 #[derive(Debug, Serialize)]
@@ -22,6 +24,10 @@ pub(crate) struct Picture {
     held: usize,
     /// Those that are held longest, as far as there is room.
     holders: Vec<Hold>,
+    /// Slots that there are.
+    slots: usize,
+    /// Those that something failed at, then those that were used most, as far as there is room.
+    tokens: Vec<TokenStatus>,
     /// The hosts that share sessions; left out where this one is alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     hosts: Option<HostsStatus>,
@@ -46,11 +52,18 @@ impl Outlook {
         holders.sort_by_key(|hold| std::cmp::Reverse(hold.held_ms));
         let held = holders.len();
         holders.truncate(MOST_HOLDERS);
+        let mut tokens = self.tokens();
+        tokens
+            .sort_by_key(|one| std::cmp::Reverse((one.last_error.is_some(), one.errors, one.uses)));
+        let slots = tokens.len();
+        tokens.truncate(MOST_TOKENS);
         Picture {
             at_ms: unix_millis(),
             generation: self.stock.region().plan_generation(),
             held,
             holders,
+            slots,
+            tokens,
             hosts: snapshot.hosts.map(|(hosts, _)| hosts),
             pools,
             status,

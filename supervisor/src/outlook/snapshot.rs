@@ -54,10 +54,24 @@ pub struct Numbers {
     pub refreshes: Refreshes,
     /// What each pool has done.
     pub pools: Vec<PoolTally>,
+    /// What each pool has, by name.
+    pub(crate) each: BTreeMap<String, OfPool>,
+    /// Pools that an operator has paused.
+    pub paused: Vec<String>,
+    /// Those are all pools that there are.
+    pub all_paused: bool,
     /// Times a worker ended unplanned.
     pub worker_restarts: u64,
     /// Since the supervisor began.
     pub uptime: Duration,
+}
+
+/// A pool of tokens, as a few words of the region show it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OfPool {
+    pub(crate) numbers: PoolStatus,
+    pub(crate) paused: bool,
+    pub(crate) longest_wait: Duration,
 }
 
 /// What costs a walk over accounts, or text.
@@ -85,11 +99,13 @@ pub struct Details {
     pub upstream: String,
     /// Addresses that its name resolves to.
     pub upstream_addresses: Vec<SocketAddr>,
+    /// A line for each tag in use of which no backend takes new clients.
+    pub unserved: Vec<String>,
     /// What health checks know of each backend that has some.
     pub checks: BTreeMap<String, Seen>,
     /// What requests met at each backend that may be left out for it.
     pub met: BTreeMap<String, Met>,
-    /// What was counted of each virtual host; none of the one of a plain configuration.
+    /// What was counted of each virtual host; none where nothing is ([`tpp::plan::Plan::counts_hosts`]).
     pub hosts: BTreeMap<String, HostTotals>,
     /// How long backends took to answer: of each host and backend that were used together.
     pub pairs: Vec<(String, String, LatencyCounts)>,

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Instant};
 use tpp::{
     control::TokenStatus,
     lending::Stock,
-    pool::{SlotIndex, SlotState},
+    pool::{Pool, SlotIndex, SlotState},
 };
 
 use super::slow::millis;
@@ -16,19 +16,28 @@ const REFUSED: &str = "refused";
 /// State of a slot that is still held, and not to be lent again.
 const RETIRING: &str = "retiring";
 
+/// State of a slot that would be lent, if its pool were not paused.
+const PAUSED: &str = "paused";
+
 /// Each slot of the pool called `name`, at `now`.
 pub(super) fn each(name: &str, running: &Running, now: Instant) -> Vec<TokenStatus> {
     let (stock, ledger) = (&running.stock, running.refresher.ledger());
     let pool = stock.pool();
+    let is_paused = stock.terms().is_paused();
     (0..)
         .zip(0..ledger.slots())
         .filter_map(|(number, index)| {
             let view = ledger.schedule.view(number);
             let note = ledger.note(index);
-            let held = pool.slot_state(index);
+            let is_withheld = is_paused && is_held_back(&pool, index);
+            let held = match pool.slot_state(index) {
+                // A pause takes nobody's token away.
+                SlotState::Retiring(seat) if is_withheld => SlotState::Leased(seat),
+                held => held,
+            };
             // A slot that is nobody's any more is shown as long as somebody holds it.
             let state = match (&view, held) {
-                (Some(view), held) => token_state(view.state, held),
+                (Some(view), _) => token_state(view.state, held, is_withheld),
                 (None, SlotState::Retiring(_)) => RETIRING,
                 (None, _) => return None,
             };
@@ -75,16 +84,23 @@ pub(super) fn refused_users(stock: &Stock, ledger: &Book) -> Vec<String> {
         let view = ledger.schedule.view(number)?;
         // A token in hand may still be good, while its account is refused already.
         let is_refused = ledger.schedule.resting_until(number).is_some()
-            || token_state(view.state, pool.slot_state(index)) == REFUSED;
+            || token_state(view.state, pool.slot_state(index), false) == REFUSED;
         is_refused.then(|| ledger.note(index).user.as_str())
     });
     let users: BTreeSet<_> = refused.collect();
     users.into_iter().map(str::to_owned).collect()
 }
 
+/// Whether a slot has something to lend and does not lend it.
+fn is_held_back(pool: &Pool<'_>, index: usize) -> bool {
+    let word = pool.slots[index].word();
+    word.usable && word.held_back
+}
+
 /// A slot in one word: trouble with its token first, then who has it.
-fn token_state(token: TokenState, held: SlotState) -> &'static str {
+fn token_state(token: TokenState, held: SlotState, is_withheld: bool) -> &'static str {
     match (token, held) {
+        (TokenState::Usable, SlotState::Unusable) if is_withheld => PAUSED,
         (_, SlotState::Retiring(_)) => RETIRING,
         (TokenState::Refused, _) => REFUSED,
         // Nobody complained of it, and it must not be lent again all the same: a new one takes its place.

@@ -8,7 +8,7 @@ use std::{
 
 use tpp::{
     clock::monotonic_millis,
-    config::{BackendState, Outlier},
+    config::Outlier,
     lending::Stock,
     limits::Conduct,
     plan::{BackendPlan, Plan},
@@ -21,11 +21,6 @@ use crate::health::{Met, Move, Standing, moves};
 /// Whether what workers count is heeded.
 fn is_judged(plan: &Plan) -> bool {
     plan.settings.outlier.enabled && !plan.is_plain()
-}
-
-/// Whether checks and administrators have nothing against it.
-fn can_serve(backend: &BackendPlan) -> bool {
-    backend.is_healthy && backend.state == BackendState::Ready && backend.weight > 0
 }
 
 fn conduct<'s>(stock: &'s Stock, backend: &BackendPlan) -> Option<&'s Conduct> {
@@ -68,7 +63,7 @@ impl Plans {
             words.push((one, conduct));
             standings.push(Standing {
                 tags: one.tags.clone(),
-                can_serve: can_serve(one),
+                can_serve: one.takes_new(),
                 failures: conduct.failures(),
                 out_until: conduct.out_until(),
                 times: conduct.times(),
@@ -90,6 +85,15 @@ impl Plans {
                 Move::Readmit => conduct.readmit(now),
             }
         }
+    }
+
+    /// The backends of the plan in force that take new clients: they are up, ready, have a weight, and are not left out.
+    pub(crate) fn serving(&self) -> BTreeSet<String> {
+        let plan = self.in_force();
+        let out = out_at(&self.stock, &plan, monotonic_millis());
+        let serving = plan.backends.iter().filter(|one| one.takes_new());
+        let ids = serving.map(|one| one.id.clone());
+        ids.filter(|id| !out.contains(id)).collect()
     }
 
     /// What real requests met at each backend that may be left out for it.
@@ -118,11 +122,11 @@ pub(super) fn note_coming(stock: &Stock, before: Option<&Plan>, plan: &Plan) {
     let served: BTreeSet<&str> = before
         .backends
         .iter()
-        .filter(|one| can_serve(one))
+        .filter(|one| one.takes_new())
         .map(|one| one.id.as_str())
         .collect();
     let coming = plan.backends.iter().filter(|one| {
-        !one.slow_start.is_zero() && can_serve(one) && !served.contains(one.id.as_str())
+        !one.slow_start.is_zero() && one.takes_new() && !served.contains(one.id.as_str())
     });
     for one in coming {
         if let Some(conduct) = conduct(stock, one) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use tpp::{
-    config::{Gateway, PLAIN_BACKEND, VirtualHost},
+    config::{Gateway, VirtualHost},
     lending::row_key,
     plan::PairPlan,
     region::RowGeometry,
@@ -15,12 +15,8 @@ const MOST: usize = RowGeometry::FULL.pairs;
 /// A host and a backend of a tag that serves it, by their indexes.
 pub(super) type Pair = (usize, usize);
 
-/// The pairs of `gateway`. Those of hosts with a breaker come first, for there may be more than there is room for. A plain
-/// configuration has none: its one host and backend are counted as a whole.
+/// The pairs of `gateway`. Those of hosts with a breaker come first, for there may be more than there is room for.
 pub(super) fn pairs(gateway: &Gateway) -> Vec<Pair> {
-    if matches!(&gateway.backends[..], [one] if one.id == PLAIN_BACKEND) {
-        return Vec::new();
-    }
     let mut tagged: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, backend) in gateway.backends.iter().enumerate() {
         for tag in &backend.tags {

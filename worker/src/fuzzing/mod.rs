@@ -241,7 +241,7 @@ pub fn http_answer_head(bytes: &[u8]) {
     };
     let request = Request {
         is_head: choices & 1 != 0,
-        is_idempotent: true,
+        is_safe: true,
         is_old: choices & 2 != 0,
         keep_alive: choices & 4 != 0,
         expects_continue: false,

@@ -34,12 +34,19 @@ pub(super) fn follow<'g>(
         let member = leads_to(group, value.as_bytes())
             .filter(|one| fits(one) && one.backend.takes_new() && one.backend.takes_turn())?;
         flight.answer_fields.truncate(flight.kept_fields);
+        // What is told over TLS is to go over nothing else.
+        let secure: &[u8] = match flight.client.secured {
+            Some(_) => b"; Secure",
+            None => b"",
+        };
         for part in [
             b"Set-Cookie: ",
             NAME,
             b"=",
             value.as_bytes(),
-            b"; Path=/; HttpOnly; SameSite=Lax\r\n",
+            b"; Path=/; HttpOnly; SameSite=Lax",
+            secure,
+            b"\r\n",
         ] {
             flight.answer_fields.extend_from_slice(part);
         }

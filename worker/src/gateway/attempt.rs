@@ -170,10 +170,10 @@ impl Attempt {
         undelivered
     }
 
-    /// Whether the request can be sent again: no part of an answer has come, what went out was kept, and to do it
-    /// twice does no harm, or it was not even done once (RFC 9110, 9.2.2).
+    /// Whether the request can be sent again: no part of an answer has come, what went out was kept, and it changes
+    /// nothing, or was not even sent once. One that may be repeated by its client, PUT or DELETE, is the client's to repeat.
     pub(crate) fn can_begin_again(&self, flight: &Flight<'_>) -> bool {
-        let is_harmless = flight.request.is_idempotent || !self.state.is_sent;
+        let is_harmless = flight.request.is_safe || !self.state.is_sent;
         !self.state.heard && is_harmless && flight.upload.can_replay()
     }
 

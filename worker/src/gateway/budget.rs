@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed}, // One thread writes and reads.
 };
 
-/// So many may always try again at once, however little is under way (as Envoy's retry budget has it).
+/// So many may always try again at once where any may, however little is under way (as Envoy's retry budget has it).
 const ALWAYS: usize = 3;
 
 /// Requests of this worker that try again.
@@ -18,10 +18,11 @@ pub(crate) struct Retries(Arc<AtomicUsize>);
 pub(crate) struct Retrying(Arc<AtomicUsize>);
 
 impl Retries {
-    /// Leave to try again, if no more than `percent` of `under_way` do.
+    /// Leave to try again, if no more than `percent` of `under_way` do; at 0 nobody does.
     pub(crate) fn begin(&self, percent: u32, under_way: usize) -> Option<Retrying> {
         let share = under_way.saturating_mul(percent as usize) / 100;
-        (self.0.load(Relaxed) < share.max(ALWAYS)).then(|| {
+        let most = if percent == 0 { 0 } else { share.max(ALWAYS) };
+        (self.0.load(Relaxed) < most).then(|| {
             self.0.fetch_add(1, Relaxed);
             Retrying(Arc::clone(&self.0))
         })
@@ -46,6 +47,7 @@ mod tests {
         let more: Vec<_> = (0..30).filter_map(|_| retries.begin(20, 100)).collect();
         assert_eq!(few.len() + more.len(), 20);
         drop(few);
+        assert!(retries.begin(0, 100).is_none(), "none is none");
         assert!(retries.begin(20, 100).is_some());
     }
 }

@@ -1,9 +1,9 @@
 //! Where a request goes: a backend, and a connection to it, kept or new.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tpp::{
-    config::{Affinity, Balance},
+    config::{Affinity, BackendState, Balance},
     ids::Origin,
     shared::Failing,
 };
@@ -27,6 +27,9 @@ use crate::{
     view::{member::Member, site::Group},
     wire::attend::{AtEnd, Interrupt, attend},
 };
+
+/// In words, of one that health checks speak against, or that cannot be reached.
+const DOWN: &str = "down";
 
 /// A connection to a backend for the next attempt.
 pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> {
@@ -163,11 +166,32 @@ fn count(flight: &Flight<'_>, cause: Failing) {
 /// Why nobody serves.
 fn nobody(group: &Group) -> Reply {
     let tag = group.tag();
-    Reply::no_backend(if group.members.is_empty() {
-        format!("no backend has the tag {tag:?}")
-    } else {
-        format!("all backends with the tag {tag:?} are down")
+    Reply::no_backend(match why_not(group).as_str() {
+        _ if group.members.is_empty() => format!("no backend has the tag {tag:?}"),
+        "" => format!("all backends with the tag {tag:?} are down"),
+        why => format!("no backend with the tag {tag:?} takes requests: {why}"),
     })
+}
+
+/// What keeps the backends from new clients, where it is not for all of them that they are down.
+fn why_not(group: &Group) -> String {
+    let plans = group.members.iter().map(|member| &member.backend.plan);
+    let causes = plans.map(|plan| match plan.state {
+        BackendState::Maint => "in maintenance",
+        _ if !plan.is_healthy => DOWN,
+        BackendState::Drain => "draining",
+        BackendState::Ready if plan.weight == 0 => "of weight 0",
+        BackendState::Ready => DOWN,
+    });
+    let mut counts = BTreeMap::<_, usize>::new();
+    causes.for_each(|cause| *counts.entry(cause).or_default() += 1);
+    if counts.keys().all(|cause| *cause == DOWN) {
+        return String::new();
+    }
+    let told = counts
+        .iter()
+        .map(|(cause, count)| format!("{count} {cause}"));
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn no_connection(unreachable: &Unreachable) -> Failure {

@@ -180,7 +180,7 @@ mod tests {
     fn upload(body: Body) -> Upload {
         Upload::new(&Request {
             is_head: false,
-            is_idempotent: false,
+            is_safe: false,
             is_old: false,
             keep_alive: true,
             is_websocket: false,

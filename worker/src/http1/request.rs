@@ -22,8 +22,8 @@ const USUAL_FIELDS: usize = 32;
 pub(crate) struct Request {
     /// `HEAD`: the answer has no body.
     pub(crate) is_head: bool,
-    /// May be sent twice without harm (RFC 9110, 9.2.2).
-    pub(crate) is_idempotent: bool,
+    /// Asks for nothing to be changed (RFC 9110, 9.2.1), so that a server that sees it twice has done no harm.
+    pub(crate) is_safe: bool,
     /// HTTP/1.0.
     pub(crate) is_old: bool,
     /// The client will send another request on the connection.
@@ -40,7 +40,7 @@ impl Request {
     /// The plainest one.
     pub(crate) const GET: Self = Self {
         is_head: false,
-        is_idempotent: true,
+        is_safe: true,
         is_old: false,
         keep_alive: true,
         is_websocket: false,
@@ -216,10 +216,7 @@ impl<'a> Facts<'a> {
         }
         Ok(Request {
             is_head: line.method == b"HEAD",
-            is_idempotent: matches!(
-                line.method,
-                b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE"
-            ),
+            is_safe: matches!(line.method, b"GET" | b"HEAD" | b"OPTIONS"),
             is_old: line.is_old,
             keep_alive: !self.options.close && (!line.is_old || self.options.keep_alive),
             is_websocket: self.upgrade_websocket

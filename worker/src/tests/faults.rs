@@ -252,10 +252,19 @@ async fn a_request_lost_on_a_reused_connection_is_sent_again_if_that_does_no_har
     upstream.head().await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     client.head().await;
-    client.send(POST).await;
-    upstream.head().await;
-    drop(upstream);
-    refused_with(&mut client, "502").await;
+    for unsafe_one in [
+        POST,
+        "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+        "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        client.send(unsafe_one).await;
+        upstream.head().await;
+        drop(upstream);
+        refused_with(&mut client, "502").await;
+        assert!(stage.upstream_is_untouched().await, "{unsafe_one}");
+        client = stage.client().await;
+        upstream = idle_upstream(&stage, &mut client).await;
+    }
 }
 
 #[tokio::test]

@@ -183,6 +183,32 @@ async fn after_three_failures_the_breaker_answers_and_one_probe_closes_it() {
     passed_on(&mut client, &mut again, OK).await;
 }
 
+#[tokio::test]
+async fn a_share_of_failures_opens_the_breaker_once_there_are_enough_requests() {
+    let stage = stage(|plan| {
+        breaker(plan, Duration::from_secs(60));
+        let breaker = &mut plan.hosts[0].host.circuit_breaker;
+        breaker.failure_threshold = 100;
+        breaker.failure_rate_percent = 50;
+        breaker.min_requests = 6;
+        breaker.window = Duration::from_secs(60);
+    })
+    .await;
+    let mut client = stage.client().await;
+    let mut upstream = stage.asked(&mut client, GET).await;
+    upstream.send(FAILED).await;
+    client.head().await;
+    // Three of five are too few to judge by; four of seven are not.
+    for answer in [OK, FAILED, OK, FAILED, OK, FAILED] {
+        passed_on(&mut client, &mut upstream, answer).await;
+    }
+    let (head, _) = told(&mut client, GET).await;
+    assert!(
+        head.starts_with("HTTP/1.1 503 ") && has(&head, "X-Circuit-Breaker: open"),
+        "{head}"
+    );
+}
+
 /// A client that has half of an answer, and the upstream that owes the rest.
 async fn half_answered(stage: &Stage) -> (Peer, Peer) {
     let mut client = stage.client().await;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 use tpp::{
-    config::{Affinity, BackendState, VirtualHost},
+    config::{Affinity, BackendState, Selector, VirtualHost},
     ids::Origin,
     lending::{RowKeys, row_key},
     plan::{BackendPlan, HostPlan, Place, Plan},
@@ -14,8 +14,8 @@ use tpp::{
 use super::play::{Peer, Stage, soon, until};
 
 /// Servers that say who they are, each in a backend of its own.
-struct Servers {
-    stage: Stage,
+pub(super) struct Servers {
+    pub(super) stage: Stage,
 }
 
 /// Answers whatever comes with `name` and what it was told in `Authorization`.
@@ -54,7 +54,7 @@ fn backend(plan: &Plan, id: &str, tag: &str, address: SocketAddr) -> BackendPlan
 
 impl Servers {
     /// One backend for each of `names`, all with the tag `a`, behind the default host.
-    async fn new(names: &[&'static str]) -> Self {
+    pub(super) async fn new(names: &[&'static str]) -> Self {
         let mut stage = Stage::new(1, |_| {}).await;
         let mut addresses = Vec::new();
         for name in names {
@@ -72,11 +72,11 @@ impl Servers {
         Self { stage }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Plan)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut Plan)) {
         self.stage.put_in_force(change);
     }
 
-    async fn client(&self) -> Peer {
+    pub(super) async fn client(&self) -> Peer {
         self.stage.client().await
     }
 
@@ -87,7 +87,7 @@ impl Servers {
 }
 
 /// Asks with these fields besides; head and body of the answer.
-async fn ask(client: &mut Peer, fields: &str) -> (String, String) {
+pub(super) async fn ask(client: &mut Peer, fields: &str) -> (String, String) {
     let host = if fields.contains("Host: ") {
         ""
     } else {
@@ -201,6 +201,14 @@ async fn who_is_down_or_drains_is_not_asked_and_a_backup_only_then() {
         head.starts_with("HTTP/1.1 503 ") && head.contains("Retry-After: "),
         "{head}"
     );
+    let why =
+        "no backend with the tag \\\"a\\\" takes requests: 1 down, 1 draining, 1 in maintenance";
+    assert!(body.contains(why), "{body}");
+    servers.change(|plan| {
+        let others = plan.backends[1..].iter_mut();
+        others.for_each(|one| (one.state, one.is_healthy) = (BackendState::Ready, false));
+    });
+    let (_, body) = ask(&mut client, "").await;
     assert!(
         body.contains("all backends with the tag \\\"a\\\" are down"),
         "{body}"
@@ -277,7 +285,7 @@ async fn a_split_sends_some_elsewhere_and_keeps_them_there_when_it_grows() {
             plan.backends[1].tags = vec!["b".to_owned()];
             let host = &mut plan.hosts[0].host;
             host.split = [("b".to_owned(), percent)].into();
-            host.split_by = tpp::config::Selector::Header("x-key".to_owned());
+            host.split_by = Selector::Header("x-key".to_owned());
         });
     };
     split(30);

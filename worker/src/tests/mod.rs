@@ -24,6 +24,7 @@ mod peer;
 pub(crate) mod play;
 mod refresh;
 mod spans;
+mod spread;
 mod take_back;
 mod tenures;
 mod tls;

@@ -118,6 +118,7 @@ pub(crate) fn settings(port: u16) -> WorkerSettings {
         access_log: AccessLog::Off,
         access_log_format: AccessLogFormat::Json,
         trace_percent: None,
+        has_api: false,
     }
 }
 

@@ -69,7 +69,7 @@ impl Backend {
 
     /// Whether it takes new clients.
     pub(crate) fn takes_new(&self) -> bool {
-        self.plan.is_healthy && self.plan.state == BackendState::Ready && self.plan.weight > 0
+        self.plan.takes_new()
     }
 
     /// Whether it is left out for a while, for what it has failed.

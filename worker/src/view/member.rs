@@ -27,6 +27,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) settings: &'a Arc<WorkerSettings>,
     pub(crate) pools: &'a [Arc<TokenPool>],
     pub(crate) backends: &'a [Arc<Backend>],
+    /// Requests are counted by host and backend.
+    pub(crate) is_counted: bool,
 }
 
 impl Member {

@@ -42,6 +42,7 @@ impl View {
         let is_logged = plan.settings.access_log != AccessLog::Off;
         let is_traced = plan.settings.trace_percent.is_some();
         let has_ids = is_logged || is_traced || !plan.is_plain();
+        let is_counted = plan.counts_hosts();
         let settings = Arc::new(plan.settings);
         let old_pools = previous.map_or(&[][..], |view| &view.pools);
         let pools: Vec<_> = plan
@@ -66,6 +67,7 @@ impl View {
             settings: &settings,
             pools: &pools,
             backends: &backends,
+            is_counted,
         };
         let sites = plan.hosts.into_iter().map(|host| {
             let before = previous.and_then(|view| view.routes.of_domain(&host.host.domain));

@@ -99,6 +99,7 @@ mod tests {
                 settings: &settings,
                 pools: &[],
                 backends: &[],
+                is_counted: true,
             };
             Arc::new(Site::new((plan, None), parts, None))
         }))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tpp::{
-    config::{DEFAULT_DOMAIN, PLAIN_BACKEND, VirtualHost},
+    config::{DEFAULT_DOMAIN, VirtualHost},
     ids::Origin,
     lending::WorkerSettings,
     plan::HostPlan,
@@ -95,8 +95,7 @@ impl Site {
         Self {
             enabled,
             shares,
-            // The one of a plain configuration is counted with all.
-            is_counted: !matches!(parts.backends, [one] if one.plan.id == PLAIN_BACKEND),
+            is_counted: parts.is_counted,
             bounds,
             hsts: hsts(&plan.host).into_bytes().into(),
             plan,

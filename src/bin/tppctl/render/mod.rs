@@ -1,6 +1,7 @@
 //! Replies as text: pure functions of the reply, the width and the colours.
 
 mod certificates;
+mod changes;
 mod gateway;
 mod holders;
 mod hosts;
@@ -18,7 +19,7 @@ pub(crate) use self::{
     holders::{holders, holders_grid},
     hosts::hosts,
     pools::{pools, pools_grid},
-    report::report,
+    report::{report, times},
     status::status,
     table::{Grid, Kind},
     text::{counted, short_span, span, visible},

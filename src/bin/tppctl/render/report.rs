@@ -1,9 +1,10 @@
-//! What pools have done, with rates.
+//! What pools have done, with rates, and how long waits and answers took.
 
-use tpp::control::PoolReport;
+use tpp::control::{PoolReport, TimesReport};
 
 use super::{
     Page, Tone,
+    table::{Kind, Row, Table},
     text::{grouped, span, visible},
 };
 
@@ -14,6 +15,32 @@ pub(crate) fn report(pools: &[PoolReport], page: Page) -> String {
     }
     let paragraphs: Vec<_> = pools.iter().map(|pool| paragraph(pool, page)).collect();
     paragraphs.join("\n")
+}
+
+/// A line for each thing that took its time; nothing, if there is none.
+pub(crate) fn times(times: &[TimesReport], page: Page) -> String {
+    if times.is_empty() {
+        return String::new();
+    }
+    let columns = [
+        ("TOOK", Kind::Elastic),
+        ("COUNT", Kind::Number),
+        ("MEAN", Kind::Number),
+        ("9 IN 10 WITHIN", Kind::Number),
+    ];
+    let rows = times.iter().map(|one| Row {
+        cells: [
+            visible(&one.took.to_string()).into_owned().into(),
+            grouped(one.count).into(),
+            format!("{:.1} ms", one.mean_ms).into(),
+            one.p90_ms
+                .map_or_else(|| "-".to_owned(), |time| format!("{time} ms"))
+                .into(),
+        ],
+        note: None,
+    });
+    let rows = rows.collect();
+    format!("\n{}", Table { columns, rows }.render(page))
 }
 
 fn paragraph(pool: &PoolReport, page: Page) -> String {
@@ -83,9 +110,39 @@ fn lines(pool: &PoolReport) -> [(&'static str, String, Tone); 5] {
 
 #[cfg(test)]
 mod tests {
-    use tpp::control::RefreshCounts;
+    use tpp::control::{RefreshCounts, Took};
 
     use super::*;
+
+    #[test]
+    fn what_took_its_time_has_a_line_each() {
+        let page = Page {
+            width: 80,
+            colour: false,
+        };
+        let wait = TimesReport {
+            took: Took::Wait,
+            count: 1234,
+            mean_ms: 0.3,
+            p90_ms: Some(0.1),
+        };
+        let backend = TimesReport {
+            took: Took::Backend {
+                proxy: "a.test".to_owned(),
+                backend: "one".to_owned(),
+            },
+            count: 2,
+            mean_ms: 12_000.0,
+            p90_ms: None,
+        };
+        let shown = times(&[wait, backend], page);
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (4, ""), "{shown}");
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words(lines[2]), "wait for a token 1,234 0.3 ms 0.1 ms");
+        assert_eq!(words(lines[3]), "a.test at one 2 12000.0 ms -");
+        assert_eq!(times(&[], page), "");
+    }
 
     #[test]
     fn a_report_says_how_much_how_often_and_how_long() {

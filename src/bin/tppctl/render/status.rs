@@ -2,11 +2,11 @@
 
 use tpp::{
     config::DEFAULT_POOL,
-    control::{Health, PoolStatus, Status},
+    control::{BackendStatus, Health, PoolStatus, Status},
 };
 
 use super::{
-    Page, Tone, certificates, slow,
+    Page, Tone, certificates, changes, slow,
     text::{counted, grouped, short_span, span, visible, wrap},
     workers,
 };
@@ -79,6 +79,7 @@ fn fields(status: &Status, now: u64) -> Vec<(&'static str, String, Tone)> {
     } else {
         fields.push(upstream(status));
     }
+    fields.extend(changes::lines(&status.gateway));
     fields.extend(slow::slow(&status.slow));
     fields.push((
         "listen",
@@ -197,10 +198,17 @@ fn upstream(status: &Status) -> (&'static str, String, Tone) {
 fn backends(status: &Status) -> (&'static str, String, Tone) {
     let all = &status.gateway.backends;
     let down: Vec<_> = all.iter().filter(|one| !one.healthy).collect();
-    let mut told = format!("{} of {} can serve", all.len() - down.len(), all.len());
+    let rests = |one: &&BackendStatus| one.healthy && (one.state != "ready" || one.weight == 0);
+    let resting: Vec<_> = all.iter().filter(rests).collect();
+    let able = all.len() - down.len() - resting.len();
+    let mut told = format!("{able} of {} can serve", all.len());
     if !down.is_empty() {
         let names: Vec<_> = down.iter().map(|one| visible(&one.id)).collect();
         told.push_str(&format!("; down: {}", names.join(", ")));
+    }
+    if !resting.is_empty() {
+        let names: Vec<_> = resting.iter().map(|one| visible(&one.id)).collect();
+        told.push_str(&format!("; nothing new for {}", names.join(", ")));
     }
     let out: Vec<_> = all.iter().filter(|one| one.ejected.is_some()).collect();
     if !out.is_empty() {

@@ -74,6 +74,22 @@ fn what_is_made_by_api_is_there_again_for_a_successor() {
 }
 
 #[test]
+fn what_is_paused_is_so_for_a_successor_and_of_pools_that_are_gone_nothing_is_kept() {
+    let untold = serde_json::to_value(state().saved()).unwrap();
+    assert!(untold.get("paused").is_none(), "{untold}");
+    let paused = state().with_paused("reports", true);
+    let names = |state: &State| state.paused.clone().map(Vec::from_iter);
+    let later = succeeded(&paused, FILE);
+    assert_eq!(names(&later), Some(vec!["reports".to_owned()]));
+    assert_eq!(later.revision, 1);
+    // The file has no such pool.
+    let other = later.with_paused("other", true);
+    assert_eq!(names(&other), Some(vec!["other".to_owned()]));
+    let resumed = succeeded(&other.with_paused("other", false), FILE);
+    assert_eq!(names(&resumed), Some(Vec::new()), "it is known to lend");
+}
+
+#[test]
 fn nothing_is_made_twice() {
     let (state, _) = state().create::<Backend>(&new_backend()).unwrap();
     let again = state.create::<Backend>(&new_backend()).map(|_| ());

@@ -14,7 +14,7 @@ use super::{
     problem::Problem,
     state::Api,
 };
-use crate::desired::{Resource, tagged};
+use crate::desired::Resource;
 
 /// Closes the breaker of a host, and those that it has for single backends.
 pub(super) async fn reset(
@@ -55,15 +55,13 @@ pub(super) async fn switch(
         .await
         .map_err(|refusal| refused::<VirtualHost>(refusal, &domain))?;
     let live = api.live_of(&done.state);
-    let of_tag = tagged(&done.state.gateway, &tag);
-    let healthy = of_tag.filter(|one| live.is_healthy(&one.id)).count();
     let host = done.state.find::<VirtualHost>(&domain);
     let body = json!({
         "domain": domain,
         "previous_tag": previous_tag,
         "enabled_backends_tag": host.map(|host| &host.enabled_backends_tag),
         "split": host.map(|host| &host.split),
-        "healthy_backends": healthy,
+        "healthy_backends": live.serving(&tag),
         "generation": done.reached.generation,
     });
     Ok(answered(&done.reached, body, StatusCode::OK))

@@ -14,7 +14,7 @@ use tpp::config::{Backend, Overlay, VirtualHost};
 use super::{
     auth::Caller,
     body::{At, Json, Query},
-    etag::{self, Meant},
+    etag,
     live::{Live, UNDER_WAY, shown_backend, shown_domain},
     problem::Problem,
     state::Api,
@@ -175,18 +175,12 @@ pub(super) async fn delete<T: Kind>(
 
 /// The version that a change must find.
 fn expected<T: Kind>(api: &Api, headers: &HeaderMap, name: &str) -> Result<Option<u64>, Problem> {
-    let required = api.in_force().require_if_match;
-    let meant = etag::if_match(headers, required)?;
-    if meant == Meant::Whatever {
-        return Ok(None);
-    }
+    // First of all: of what is not there no version can be named.
     let state = api.desired.state();
     let entry = state.find::<T>(name);
-    meant.expect(
-        entry
-            .ok_or_else(|| Problem::unknown(T::KIND, name))?
-            .version(),
-    )
+    let entry = entry.ok_or_else(|| Problem::unknown(T::KIND, name))?;
+    let required = api.in_force().require_if_match;
+    etag::if_match(headers, required)?.expect(entry.version())
 }
 
 fn without_shown<T: Kind>(mut body: Value) -> Value {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 use tpp::{
-    config::{Backend, Entry, VirtualHost},
+    config::{Backend, BackendState, Entry, VirtualHost},
     control::{BackendStatus, BreakerStatus, BreakerWord, DomainStatus, GatewayStatus},
 };
 
@@ -29,8 +29,19 @@ impl Live {
         }
     }
 
-    pub(super) fn is_healthy(&self, id: &str) -> bool {
+    fn is_healthy(&self, id: &str) -> bool {
         self.backends.get(id).is_some_and(|one| one.healthy)
+    }
+
+    /// How many of the backends with `tag` take new clients: they are up, ready, have a weight, and are not left out.
+    pub(super) fn serving(&self, tag: &str) -> usize {
+        let serves = |one: &&Backend| {
+            let seen = self.backends.get(&one.id);
+            one.state == BackendState::Ready
+                && one.weight > 0
+                && seen.is_some_and(|seen| seen.healthy && seen.ejected.is_none())
+        };
+        tagged(&self.state.gateway, tag).filter(serves).count()
     }
 }
 
@@ -85,7 +96,7 @@ pub(super) fn shown_domain(host: &VirtualHost, live: &Live) -> Value {
             })
         })
         .collect();
-    let healthy = backends.iter().filter(|one| one["healthy"] == true).count();
+    let healthy = live.serving(&host.enabled_backends_tag);
     let mut shown = host.to_json();
     shown["source"] = live.state.source::<VirtualHost>(&host.domain).word().into();
     shown["backends"] = backends.into();

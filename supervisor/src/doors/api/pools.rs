@@ -75,11 +75,7 @@ pub(super) async fn pause(
     Extension(caller): Extension<Caller>,
     At(name): At<String>,
 ) -> Answer {
-    api.orders
-        .pause_pool(&name)
-        .map_err(|error| refused(&error))?;
-    note(&api, &caller, &format!("pool {name}: pause"));
-    shown(&api, &name)
+    set_paused(&api, &caller, &name, true).await
 }
 
 pub(super) async fn resume(
@@ -87,11 +83,14 @@ pub(super) async fn resume(
     Extension(caller): Extension<Caller>,
     At(name): At<String>,
 ) -> Answer {
-    api.orders
-        .resume_pool(&name)
-        .map_err(|error| refused(&error))?;
-    note(&api, &caller, &format!("pool {name}: resume"));
-    shown(&api, &name)
+    set_paused(&api, &caller, &name, false).await
+}
+
+async fn set_paused(api: &Api, caller: &Caller, name: &str, is_paused: bool) -> Answer {
+    let (orders, who) = (&api.orders, caller.to_string());
+    let done = orders.set_paused(&who, name, is_paused).await;
+    done.map_err(|error| refused(&error))?;
+    shown(api, name)
 }
 
 /// Ends the lease of a slot: its holder's connection is cut off.
@@ -126,6 +125,7 @@ fn refused(refusal: &PoolRefusal) -> Problem {
         PoolRefusal::NoApp { .. } | PoolRefusal::WhichApp { .. } => {
             Problem::of_field("app_id", words)
         }
+        PoolRefusal::NotKept(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, words),
         PoolRefusal::NoTicket => Problem::of_field("app_ticket", words),
         _ => Problem::new(StatusCode::NOT_FOUND, words),
     }

@@ -68,14 +68,6 @@ impl Problem {
         }
     }
 
-    /// 400 with a line for each of what is wrong.
-    pub(super) fn lines(lines: &[String]) -> Self {
-        Self {
-            problems: lines.iter().map(|line| json!({ "detail": line })).collect(),
-            ..Self::new(StatusCode::BAD_REQUEST, lines.join("; "))
-        }
-    }
-
     /// With one more header.
     pub(super) fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
         self.header = Some(Box::new((name, value.into())));

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
-use tpp::{config::Format, control::Reply};
+use tpp::config::Format;
 
 use super::{
     audit,
@@ -18,7 +18,7 @@ use super::{
     problem::Problem,
     state::Api,
 };
-use crate::{doors::scrape, outlook::status::PublicHealth};
+use crate::{doors::scrape, orders::NotReloaded, outlook::status::PublicHealth};
 
 const DESCRIPTION: &str = include_str!("openapi.json");
 
@@ -81,19 +81,18 @@ pub(super) async fn reload(
     // It goes on if its asker leaves.
     let done = tokio::spawn(async move { orders.reload().await }).await;
     match done.map_err(|error| broken(&error))? {
-        Reply::Invalid(lines) => Err(Problem::lines(&lines)),
-        Reply::Done(changes) => {
+        Ok(changes) => {
             let generation = api.generation();
             audit::note(&caller, &format!("reload: {changes}"), generation);
             Ok(axum::Json(
                 json!({"changes": changes, "generation": generation}),
             ))
         }
-        Reply::Failed(reason) => Err(Problem::new(StatusCode::CONFLICT, reason)),
-        _ => Err(Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "another answer than a reload's",
-        )),
+        Err(NotReloaded::Wrong(problems)) => {
+            let problems: Vec<_> = problems.iter().cloned().collect();
+            Err(Problem::invalid(&problems))
+        }
+        Err(NotReloaded::Failed(reason)) => Err(Problem::new(StatusCode::CONFLICT, reason)),
     }
 }
 

@@ -3,8 +3,8 @@
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 use tpp::{control::PoolTally, shared::Latency};
 
-use super::{counter_of, family, histogram_of, label};
-use crate::outlook::snapshot::Snapshot;
+use super::{counter_of, family, gauge_of, histogram_of, label};
+use crate::outlook::snapshot::{OfPool, Snapshot};
 
 pub(super) fn pools(snapshot: &Snapshot) -> Vec<MetricFamily> {
     let pools = &snapshot.numbers.pools;
@@ -14,7 +14,8 @@ pub(super) fn pools(snapshot: &Snapshot) -> Vec<MetricFamily> {
             .map(|pool| counter_of(value(pool), vec![label("pool", &pool.name)]));
         family(name, help, MetricType::COUNTER, samples.collect())
     };
-    vec![
+    let mut families = now(snapshot);
+    families.extend([
         count(
             "tpp_pool_token_hits_total",
             "Leases that found a good token.",
@@ -42,6 +43,46 @@ pub(super) fn pools(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "Rests begun: of accounts that were refused, of keys that were used up.",
             |pool| pool.rests,
         ),
+    ]);
+    families
+}
+
+/// What each pool has at this moment, and who waits for it.
+fn now(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let gauge = |name, help, value: fn(&OfPool) -> f64| {
+        let samples = snapshot.numbers.each.iter();
+        let samples = samples.map(|(pool, one)| gauge_of(value(one), vec![label("pool", pool)]));
+        family(name, help, MetricType::GAUGE, samples.collect())
+    };
+    vec![
+        gauge(
+            "tpp_pool_tokens",
+            "Slots of the pool that hold a usable token.",
+            |pool| pool.numbers.total as f64,
+        ),
+        gauge(
+            "tpp_pool_tokens_in_use",
+            "Usable tokens of the pool that are lent out.",
+            |pool| pool.numbers.in_use as f64,
+        ),
+        gauge(
+            "tpp_pool_tokens_available",
+            "Usable tokens of the pool that are free; none of one that is paused.",
+            |pool| pool.numbers.available as f64,
+        ),
+        gauge(
+            "tpp_pool_waiting",
+            "Connections in line for a token of the pool.",
+            |pool| pool.numbers.waiting as f64,
+        ),
+        gauge(
+            "tpp_pool_longest_wait_seconds",
+            "How long the one who waits longest for the pool has waited.",
+            |pool| pool.longest_wait.as_secs_f64(),
+        ),
+        gauge("tpp_pool_paused", "Whether the pool is paused.", |pool| {
+            f64::from(u8::from(pool.paused))
+        }),
     ]
 }
 

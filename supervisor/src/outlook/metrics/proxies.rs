@@ -78,9 +78,15 @@ fn state(snapshot: &Snapshot) -> Vec<MetricFamily> {
         ),
         family(
             "tpp_proxy_in_flight",
-            "Requests under way.",
+            "Requests under way, but for those in a line.",
             MetricType::GAUGE,
             gauge(|totals| totals.in_flight),
+        ),
+        family(
+            "tpp_proxy_waiting",
+            "Requests in a line, for a token or for leave (max_concurrent).",
+            MetricType::GAUGE,
+            gauge(|totals| totals.waiting),
         ),
     ]
 }
@@ -161,6 +167,7 @@ mod tests {
     fn each_host_has_its_own_numbers_and_a_status_only_once_it_was_answered() {
         let mut totals = HostTotals {
             in_flight: 2,
+            waiting: 5,
             ..HostTotals::default()
         };
         let ok = (0..totals.codes.len())
@@ -199,6 +206,7 @@ mod tests {
             "tpp_proxy_request_duration_seconds_sum{proxy=\"a.example\"} 0.005",
             "tpp_proxy_request_duration_seconds_count{proxy=\"b.example\"} 0",
             "tpp_proxy_in_flight{proxy=\"a.example\"} 2",
+            "tpp_proxy_waiting{proxy=\"a.example\"} 5",
             "tpp_limit_rejections_total{proxy=\"a.example\",kind=\"rate\"} 3",
             "tpp_proxy_errors_total{proxy=\"b.example\",reason=\"connect\"} 0",
             "tpp_proxy_active_connections{proxy=\"a.example\"} 4",

@@ -107,6 +107,9 @@ fn snapshot() -> Snapshot {
                 trouble: 6,
             },
             pools: Vec::new(),
+            each: Default::default(),
+            paused: Vec::new(),
+            all_paused: false,
             exports: Exports {
                 spans_exported: 21,
                 spans_dropped: 22,

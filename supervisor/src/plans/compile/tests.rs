@@ -125,6 +125,23 @@ fn a_plan_says_of_each_thing_what_is_wanted_and_what_was_found_out() {
 }
 
 #[test]
+fn a_plain_configuration_is_counted_where_somebody_can_ask_or_something_is_bounded() {
+    let planned = |text: &str| {
+        let inputs = inputs(text);
+        compile(1, &inputs, &given(&inputs, &[("reports", 7)]), |_| true)
+    };
+    let plain =
+        "[upstream]\nhost = \"10.0.0.1\"\n[[credentials]]\nusername = \"u\"\npassword = \"p\"\n";
+    let mut plan = planned(plain);
+    assert!(plan.is_plain() && !plan.counts_hosts());
+    plan.hosts[0].host.circuit_breaker.enabled = true;
+    assert!(plan.counts_hosts());
+    let asked = planned(&format!("{plain}[api]\nlisten = \"127.0.0.1:8081\"\n"));
+    assert!(asked.is_plain() && asked.counts_hosts());
+    assert!(planned(POOLS).counts_hosts());
+}
+
+#[test]
 fn a_token_goes_where_it_was_drawn_or_to_all_of_its_pool() {
     let origins = |text: &str| {
         let inputs = resolved(inputs(text));

@@ -59,6 +59,18 @@ fn one_that_is_down_is_named() {
 }
 
 #[test]
+fn one_that_takes_nothing_new_does_not_serve() {
+    let (mut drains, mut rests) = (backend("a2", true), backend("a3", true));
+    drains.state = "drain".to_owned();
+    rests.weight = 0;
+    let line = line_of(
+        vec![backend("a1", true), drains, rests],
+        vec![domain("x.example", 1)],
+    );
+    assert_eq!(line, "backends  1 of 3 can serve; nothing new for a2, a3");
+}
+
+#[test]
 fn a_host_that_nobody_serves_is_named() {
     let line = line_of(
         vec![backend("a1", false), backend("a2", false)],
@@ -82,6 +94,37 @@ fn one_that_is_left_out_says_since_when_until_when_and_why() {
     assert!(shown.contains(note), "{shown}");
     let line = line_of(vec![ejected, backend("a2", true)], vec![]);
     assert_eq!(line, "backends  2 of 2 can serve; left out: a1");
+}
+
+#[test]
+fn what_is_not_as_the_file_has_it_is_named() {
+    let mut changed = [backend("a1", true), backend("a2", true)];
+    changed[1].source = "override".to_owned();
+    let mut made = domain("x.example", 2);
+    made.source = "api".to_owned();
+    let gateway = GatewayStatus {
+        backends: changed.into(),
+        domains: vec![made, domain("y.example", 2)],
+        set_aside: vec!["domain z.example, made by API: the file declares it now".to_owned()],
+        ..GatewayStatus::default()
+    };
+    let of_all = Status {
+        gateway,
+        ..healthy()
+    };
+    let shown = status(&of_all, NOW, PLAIN);
+    for line in [
+        "overrides backend a2",
+        "by API    domain x.example",
+        "set aside domain z.example, made by API: the file declares it now",
+    ] {
+        assert!(shown.lines().any(|one| one == line), "{line} in {shown}");
+    }
+    let plain = told(vec![backend("a1", true)], vec![domain("y.example", 1)]);
+    assert!(
+        !plain.contains("overrides") && !plain.contains("by API"),
+        "{plain}"
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ export function show(picture) {
   glance(picture);
   pools(picture);
   holders(picture);
+  tokens(picture);
   hosts(picture);
   domains(picture);
   backends(picture);
@@ -79,6 +80,24 @@ function holders({ holders, held }) {
   fill("holders", columns, holders, (one) => `${one.pool} ${one.slot}`, [
     { label: "Cut off", name: (one) => `Cut off the holder of slot ${one.slot} of pool ${one.pool}`, offered: () => true, run: acts.kill },
   ]);
+}
+
+const TROUBLE = ["refused", "suspect", "expired", "empty"];
+
+function tokens({ tokens = [], slots = 0 }) {
+  const columns = [
+    ["Pool", "", (one) => one.pool],
+    ["Slot", "number", (one) => one.slot],
+    ["User", "", (one) => one.user],
+    ["State", "", (one) => [one.state, TROUBLE.includes(one.state) ? "bad" : one.state === "paused" ? "warn" : ""]],
+    ["Age", "number", (one) => (one.age_seconds == null ? null : span(one.age_seconds))],
+    ["Uses", "number", (one) => count(one.uses)],
+    ["Last used", "number", (one) => (one.last_used_seconds == null ? "never" : `${span(one.last_used_seconds)} ago`)],
+    ["Failed logins", "number", (one) => [count(one.errors), one.errors ? "warn" : ""]],
+    ["Last error", "text", (one) => one.last_error && [one.last_error, "bad"]],
+  ];
+  say("slots", slots > tokens.length ? `${tokens.length} of ${slots}: those that something failed at, then those that were used most.` : "", "faint");
+  fill("tokens", columns, tokens, (one) => `${one.pool} ${one.slot}`);
 }
 
 function breaker({ breaker, breaker_remaining_seconds: left }) {
