@@ -8,6 +8,7 @@ use tpp::{
 };
 
 use crate::{
+    clock::due,
     gateway::{budget::Retrying, client::Client, tally::Tally, upload::Upload},
     http1::request::Request,
     message::head::Head,
@@ -103,6 +104,16 @@ impl<'a> Flight<'a> {
 }
 
 impl Flight<'_> {
+    /// When the answer in hand is cut, by the worker's clock: the lease, or without one the permit, has been held long enough and the
+    /// grace is over.
+    pub(crate) fn hold_cut(&self) -> Option<u64> {
+        self.client.hold_cut().or_else(|| {
+            let lease = &self.client.settings.lease;
+            let end = due(self.permitted_at?, Some(lease.max_hold?));
+            Some(due(end, Some(lease.max_hold_grace)))
+        })
+    }
+
     /// Counts it as refused by a limit.
     pub(crate) fn count_refusal(&self, cause: Rejection) {
         if let Some(tally) = &self.tally {

@@ -33,6 +33,7 @@ impl Attempt {
         let anew =
             self.state.is_begun && (self.state.up.has_moved() || self.state.down.has_moved());
         let reads = self.state.down.has_moved();
+        let cut = flight.hold_cut();
         let client = &mut *flight.client;
         let now = client.worker.clock.now();
         let settings = &*client.settings;
@@ -47,7 +48,7 @@ impl Attempt {
             Ok(due) => next = next.min(due),
             Err(end) => return late(end),
         }
-        if let Some(cut) = client.hold_cut() {
+        if let Some(cut) = cut {
             if cut <= now {
                 return late(WaitEnd::Hold);
             }

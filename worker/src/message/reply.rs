@@ -66,9 +66,11 @@ impl Reply {
         Self::new(PROOF, "", text)
     }
 
-    /// 504: the token was needed back.
+    /// 504: the token, or the permit, was needed back.
     pub(crate) fn held_too_long() -> Self {
-        Self::gateway_timeout("the token was held for too long (lease.max_hold_seconds)")
+        Self::gateway_timeout(
+            "what the request held was held for too long (lease.max_hold_seconds)",
+        )
     }
 
     /// 429: more than may be.
