@@ -95,8 +95,14 @@ impl Client {
 
     /// When the answer in hand is cut, because the lease has been held long enough and the grace is over.
     pub(crate) fn hold_cut(&self) -> Option<u64> {
-        let grace = self.settings.lease.max_hold_grace;
-        Some(due(self.hold_end()?, Some(grace)))
+        self.cut_of(self.held.as_ref()?.since())
+    }
+
+    /// The same of whatever has been held since then.
+    pub(crate) fn cut_of(&self, since: u64) -> Option<u64> {
+        let lease = &self.settings.lease;
+        let end = due(since, Some(lease.max_hold?));
+        Some(due(end, Some(lease.max_hold_grace)))
     }
 
     /// How long a wait may last whose own bound is `limit`: no longer than the lease may be held.

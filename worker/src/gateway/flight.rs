@@ -8,8 +8,7 @@ use tpp::{
 };
 
 use crate::{
-    clock::due,
-    gateway::{budget::Retrying, client::Client, tally::Tally, upload::Upload},
+    gateway::{budget::Retrying, client::Client, held::Held, tally::Tally, upload::Upload},
     http1::request::Request,
     message::head::Head,
     message::reply::Reply,
@@ -107,11 +106,8 @@ impl Flight<'_> {
     /// When the answer in hand is cut, by the worker's clock: the lease, or without one the permit, has been held long enough and the
     /// grace is over.
     pub(crate) fn hold_cut(&self) -> Option<u64> {
-        self.client.hold_cut().or_else(|| {
-            let lease = &self.client.settings.lease;
-            let end = due(self.permitted_at?, Some(lease.max_hold?));
-            Some(due(end, Some(lease.max_hold_grace)))
-        })
+        let held = self.client.held.as_ref().map(Held::since);
+        self.client.cut_of(held.or(self.permitted_at)?)
     }
 
     /// Counts it as refused by a limit.
