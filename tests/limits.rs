@@ -77,10 +77,14 @@ fn who_waits_less_than_that_is_served() {
 #[test]
 fn who_finds_the_line_full_is_told_so_at_once() {
     let (upstream, proxy, holder) = taken(|settings| settings.set("lease.max_waiting", 3));
-    let mut line: Vec<Client> = (0..3).map(|_| proxy.client(&upstream)).collect();
-    line.iter_mut()
-        .for_each(|client| client.send(&Request::get("/who")));
-    wait_until("three wait", || proxy.pool().waiting == 3);
+    let mut line = Vec::new();
+    // One after another: over two workers only what waits already is before what comes.
+    for already in 0..3 {
+        let mut client = proxy.client(&upstream);
+        client.send(&Request::get("/who"));
+        wait_until("it waits", || proxy.pool().waiting == already + 1);
+        line.push(client);
+    }
     for _ in 0..4 {
         assert_unavailable(&proxy.client(&upstream).get("/who"));
     }
