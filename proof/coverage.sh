@@ -9,12 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . packaging/tools.sh
 
 fetch_tool llvm-cov
-sysroot_tools=$(echo "$(rustc --print sysroot)"/lib/rustlib/*/bin)
-if [[ ! -x $sysroot_tools/llvm-profdata ]]; then
-    llvm=llvm-$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
-    packaging/install-deps.sh "$llvm"
-    export LLVM_PROFDATA=/usr/lib/$llvm/bin/llvm-profdata LLVM_COV=/usr/lib/$llvm/bin/llvm-cov
-fi
+find_llvm_tools
 what=(--lib --bins)
 [[ ${1:-} != --programs ]] || what=()
 report=target/coverage.json

@@ -1,6 +1,9 @@
 //! (h) and (i): the front door. The same certificate, version of TLS and cipher for all; each adds a token, and both sides are kept alive.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
     Result,
@@ -64,6 +67,33 @@ pub(crate) fn run(
             ..plan
         };
         measure(&what, &proxies, Load::Streams(STREAMS), few, dir)?;
+    }
+    Ok(())
+}
+
+/// Puts each load on tpp alone, for `duration`.
+pub(crate) fn load_alone(
+    executable: &Path,
+    upstream: &Server,
+    duration: Duration,
+    dir: &Path,
+) -> Result<()> {
+    let shown = Shown::make(dir)?;
+    let settings = TppSettings {
+        name: TPP_NAMES[0],
+        executable,
+        workers: 2,
+        sessions: CONNECTIONS * STREAMS,
+        mode: "connection",
+    };
+    let tpp = servers::start_tpp_front(dir, &settings, upstream.address, &shown)?;
+    for (load, connections) in [
+        (Load::Handshakes { resumed: false }, NEWCOMERS),
+        (Load::Handshakes { resumed: true }, NEWCOMERS),
+        (Load::Secure, 64),
+        (Load::Streams(STREAMS), CONNECTIONS),
+    ] {
+        load.run(tpp.address, connections, duration, dir)?;
     }
     Ok(())
 }

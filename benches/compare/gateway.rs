@@ -49,6 +49,13 @@ pub(crate) fn run(builds: &[PathBuf], workers: usize, plan: Plan, dir: &Path) ->
     Ok(())
 }
 
+/// tpp alone before its backends, and what is put on it.
+pub(crate) fn start_alone(executable: &Path, dir: &Path) -> Result<(Server, Server, Load)> {
+    let (upstream, backends) = start_backends(dir)?;
+    let tpp = start_tpp(dir, TPP_NAMES[0], executable, 2, &backends)?;
+    Ok((upstream, tpp, Load::Hosts(HOSTS)))
+}
+
 /// One nginx that listens at several addresses.
 fn start_backends(dir: &Path) -> Result<(Server, Vec<SocketAddr>)> {
     let first = servers::free_address()?;

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::Path, thread, time::Duration};
 use crate::{
     Result,
     crowd::{Crowd, Habit},
+    front, gateway,
     load::{self, Load},
     servers::{self, Server, TPP_NAMES, TppSettings},
 };
@@ -25,36 +26,52 @@ end
 pub(crate) fn run(executable: &Path, duration: Duration, dir: &Path) -> Result<()> {
     let upstream = servers::start_upstream(dir)?;
     for mode in ["connection", "request"] {
+        println!("training: {mode}, a token for each client");
         let scratch = tempfile::tempdir_in(dir)?;
         let dir = scratch.path();
-        let start = |sessions| -> Result<Server> {
-            let dir = tempfile::tempdir_in(dir)?.keep();
-            servers::start_tpp(
-                &dir,
-                &TppSettings {
-                    name: TPP_NAMES[0],
-                    executable,
-                    workers: 2,
-                    sessions,
-                    mode,
-                },
-                upstream.address,
-            )
-        };
-        println!("training: {mode}, a token for each client");
-        let tpp = start(64)?;
+        let tpp = start(executable, mode, 64, &upstream, dir)?;
         Load::Saturating.run(tpp.address, 64, duration, dir)?;
         Load::Paced(2000.0).run(tpp.address, 64, duration, dir)?;
         load::run_wrk(tpp.address, 64, duration, MIXED, dir)?;
         drop(tpp);
         println!("training: {mode}, clients in line");
-        let tpp = start(16)?;
+        let tpp = start(executable, mode, 16, &upstream, dir)?;
         crowd(tpp.address, Habit::Close, duration)?;
         if mode == "request" {
             crowd(tpp.address, Habit::KeepAlive, duration)?;
         }
     }
-    Ok(())
+    let scratch = tempfile::tempdir_in(dir)?;
+    let dir = scratch.path();
+    println!("training: a new connection for each request");
+    let tpp = start(executable, "connection", 128, &upstream, dir)?;
+    Load::Anew.run(tpp.address, 64, duration, dir)?;
+    drop(tpp);
+    println!("training: a gateway");
+    let (_backends, tpp, load) = gateway::start_alone(executable, dir)?;
+    load.run(tpp.address, 64, duration, dir)?;
+    drop(tpp);
+    println!("training: TLS and HTTP/2");
+    let scratch = tempfile::tempdir_in(dir)?;
+    front::load_alone(executable, &upstream, duration, scratch.path())
+}
+
+fn start(
+    executable: &Path,
+    mode: &'static str,
+    sessions: usize,
+    upstream: &Server,
+    dir: &Path,
+) -> Result<Server> {
+    let dir = tempfile::tempdir_in(dir)?.keep();
+    let settings = TppSettings {
+        name: TPP_NAMES[0],
+        executable,
+        workers: 2,
+        sessions,
+        mode,
+    };
+    servers::start_tpp(&dir, &settings, upstream.address)
 }
 
 fn crowd(target: SocketAddr, habit: Habit, duration: Duration) -> Result<()> {

@@ -242,9 +242,12 @@ impl Core {
         let (to, reason) = match out.first().map(|(_, held)| held.stage.clone()) {
             Some(Stage::Leaving(Why::Give(to, reason), _)) => (Some(to), reason),
             Some(Stage::Leaving(Why::Return(reason), _)) => {
-                (self.heir(reason, peers, promised), reason)
+                (self.successor_for(reason, peers, promised), reason)
             }
-            _ if self.leaving => (self.heir(Reason::Left, peers, promised), Reason::Left),
+            _ if self.leaving => (
+                self.successor_for(Reason::Left, peers, promised),
+                Reason::Left,
+            ),
             _ => (None, Reason::Returned),
         };
         let (counted, mut gone) = (self.counted(account), self.never_came(account, now));
@@ -279,7 +282,7 @@ impl Core {
     }
 
     /// Who gets what a leaving host has: who needs most, and of those the one that has least. What is returned for another reason is nobody's.
-    fn heir(
+    fn successor_for(
         &self,
         reason: Reason,
         peers: &[Peer],
@@ -292,10 +295,10 @@ impl Core {
                 peer.has + more(peer),
             )
         };
-        let heir = peers
+        let successor = peers
             .iter()
             .filter(|_| reason == Reason::Left)
             .min_by_key(|peer| needs(peer));
-        heir.map(|peer| peer.name.clone())
+        successor.map(|peer| peer.name.clone())
     }
 }

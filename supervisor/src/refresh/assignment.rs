@@ -70,8 +70,8 @@ fn adopted(accounts: &[Credential], legacies: &[Legacy]) -> Vec<Option<Arc<Crede
             if legacy.is_usable != is_usable {
                 continue;
             }
-            let heir = legacy.account.and_then(|key| left.get_mut(&key));
-            if let Some((sessions, account)) = heir.filter(|(sessions, _)| *sessions > 0) {
+            let successor = legacy.account.and_then(|key| left.get_mut(&key));
+            if let Some((sessions, account)) = successor.filter(|(sessions, _)| *sessions > 0) {
                 *sessions -= 1;
                 *owner = Some(Arc::clone(account));
             }
