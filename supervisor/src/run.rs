@@ -233,6 +233,7 @@ impl Parts {
             started: Started::now(),
             log: log.clone(),
             seen: Mutex::default(),
+            scrapes: Default::default(),
             answers: Default::default(),
             hosts: self.hosts,
         });

@@ -22,12 +22,16 @@ use super::{
     accept::{Full, accept},
     bearer, scrape,
 };
-use crate::outlook::{Outlook, health::readiness, snapshot::Snapshot, status::PublicHealth};
+use crate::outlook::{
+    Outlook, health::readiness, scrapes::Scrapes, snapshot::Snapshot, status::PublicHealth,
+};
 
 /// Where the answers come from. Each call is made for one request and must not block.
 pub trait Source: Send + Sync + 'static {
     /// The whole at this moment; whoever asks often may be shown some of it a little older.
     fn glance(&self) -> Snapshot;
+    /// What scrapers were told.
+    fn scrapes(&self) -> &Scrapes;
     /// What whoever reads the metrics must bring; `None`: nothing.
     fn metrics_token(&self) -> Option<Secret>;
 }
@@ -35,6 +39,10 @@ pub trait Source: Send + Sync + 'static {
 impl Source for Outlook {
     fn glance(&self) -> Snapshot {
         Self::glance(self)
+    }
+
+    fn scrapes(&self) -> &Scrapes {
+        &self.scrapes
     }
 
     fn metrics_token(&self) -> Option<Secret> {
@@ -139,11 +147,12 @@ async fn ready(State(source): State<Arc<dyn Source>>) -> Response {
 }
 
 async fn metrics(State(source): State<Arc<dyn Source>>, headers: HeaderMap) -> Response {
+    let told = || scrape::answer(&headers, source.scrapes(), || source.glance());
     let Some(token) = source.metrics_token() else {
-        return scrape::answer(&headers, &source.glance());
+        return told();
     };
     match bearer::presented(&headers) {
-        Some(presented) if token.is(presented) => scrape::answer(&headers, &source.glance()),
+        Some(presented) if token.is(presented) => told(),
         Some(_) => unauthorized(bearer::INVALID, "the token is not that of metrics.token"),
         None => unauthorized(
             bearer::CHALLENGE,

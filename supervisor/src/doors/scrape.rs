@@ -6,19 +6,23 @@ use axum::{
 };
 
 use crate::outlook::{
-    metrics::{self, openmetrics},
+    metrics::openmetrics,
+    scrapes::{Format, Scrapes},
     snapshot::Snapshot,
 };
 
-/// `snapshot` as OpenMetrics if `headers` prefer it, else as Prometheus text.
-pub(super) fn answer(headers: &HeaderMap, snapshot: &Snapshot) -> Response {
-    let families = metrics::families(snapshot);
-    let (kind, text) = if wants_openmetrics(headers) {
-        (openmetrics::TYPE, openmetrics::render(&families))
+/// What `look` shows, or what was told a moment ago: as OpenMetrics if `headers` prefer it, else as Prometheus text.
+pub(super) fn answer(
+    headers: &HeaderMap,
+    scrapes: &Scrapes,
+    look: impl FnOnce() -> Snapshot,
+) -> Response {
+    let (kind, format) = if wants_openmetrics(headers) {
+        (openmetrics::TYPE, Format::OpenMetrics)
     } else {
-        (prometheus::TEXT_FORMAT, metrics::text(&families))
+        (prometheus::TEXT_FORMAT, Format::Prometheus)
     };
-    ([(header::CONTENT_TYPE, kind)], text).into_response()
+    ([(header::CONTENT_TYPE, kind)], scrapes.text(format, look)).into_response()
 }
 
 /// Whether `Accept` names OpenMetrics, in a version that is spoken here, and nothing plainer that it likes better. Who takes anything gets the text that

@@ -10,6 +10,7 @@ pub mod health;
 pub mod metrics;
 mod numbers;
 mod picture;
+pub mod scrapes;
 mod served;
 pub(crate) mod slow;
 pub mod snapshot;
@@ -49,6 +50,7 @@ use crate::{
 use answers::Answers;
 pub(crate) use numbers::pool_summary;
 use numbers::worker;
+use scrapes::Scrapes;
 use snapshot::{Details, Identity, Numbers, Snapshot};
 
 /// Of the supervisor's one thread, what looking at details may take: one part in so many, however often it is asked.
@@ -88,6 +90,7 @@ pub(crate) struct Outlook {
     pub(crate) log: Log,
     /// The details as they were last looked at.
     pub(crate) seen: Mutex<Option<Seen>>,
+    pub(crate) scrapes: Scrapes,
     /// How backends have answered lately.
     pub(crate) answers: Answers,
     /// Other hosts before the same servers; `None`: this one is alone.

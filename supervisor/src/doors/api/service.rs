@@ -65,7 +65,8 @@ pub(super) async fn generation(State(api): State<Arc<Api>>) -> axum::Json<Value>
 }
 
 pub(super) async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
-    scrape::answer(&headers, &api.outlook.glance())
+    let outlook = &api.outlook;
+    scrape::answer(&headers, &outlook.scrapes, || outlook.glance())
 }
 
 pub(super) async fn description() -> Response {

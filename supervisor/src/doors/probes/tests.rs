@@ -10,11 +10,15 @@ use super::*;
 use crate::outlook::{metrics, snapshot::examples};
 
 /// Answers with whatever the test puts here.
-struct Fixed(Mutex<Snapshot>, Mutex<Option<Secret>>);
+struct Fixed(Mutex<Snapshot>, Mutex<Option<Secret>>, Scrapes);
 
 impl Source for Fixed {
     fn glance(&self) -> Snapshot {
         self.0.lock().unwrap().clone()
+    }
+
+    fn scrapes(&self) -> &Scrapes {
+        &self.2
     }
 
     fn metrics_token(&self) -> Option<Secret> {
@@ -46,7 +50,11 @@ impl Server {
     fn start(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let source = Arc::new(Fixed(Mutex::new(healthy()), Mutex::default()));
+        let source = Arc::new(Fixed(
+            Mutex::new(healthy()),
+            Mutex::default(),
+            Scrapes::default(),
+        ));
         let (stop, stopped) = oneshot::channel();
         let stopped = async { stopped.await.unwrap_or_default() };
         let running = tokio::spawn(serve_within(

@@ -76,11 +76,10 @@ pub(crate) fn reply(
         ],
     );
     put_length(out, body.len() as u64);
-    match reply.status {
-        429 | 503 => put_retry_after(reply.retry_after.unwrap_or(SOON), out),
-        405 => put(out, &[ALLOW]),
-        _ => {}
+    if reply.status == 405 {
+        put(out, &[ALLOW]);
     }
+    put_retry_after(reply, out);
     put(out, &[reply.fields.as_bytes(), seal.hsts, seal.request_id]);
     put_connection(request.is_some_and(|request| request.is_old), seal, out);
     put(out, &[b"\r\n"]);
@@ -103,18 +102,20 @@ fn put_grpc(reply: &Reply, content_type: &str, seal: Seal<'_>, out: &mut BytesMu
     grpc::put_message(reply.details(), out);
     put(out, &[b"\r\n", seal.date]);
     put_length(out, 0);
-    if let Some(seconds) = reply.retry_after {
-        put_retry_after(seconds, out);
-    }
-    put(out, &[reply.fields.as_bytes(), seal.request_id]);
+    put_retry_after(reply, out);
+    put(out, &[reply.fields.as_bytes(), seal.hsts, seal.request_id]);
     put_connection(false, seal, out);
     put(out, &[b"\r\n"]);
 }
 
-fn put_retry_after(seconds: u64, out: &mut BytesMut) {
+/// When it is worth coming again, for one that was told to wait.
+fn put_retry_after(reply: &Reply, out: &mut BytesMut) {
     use std::fmt::Write as _;
-    // Writing to a buffer that grows cannot fail.
-    let _ = write!(out, "Retry-After: {seconds}\r\n");
+    if matches!(reply.status, 429 | 503) {
+        let seconds = reply.retry_after.unwrap_or(SOON);
+        // Writing to a buffer that grows cannot fail.
+        let _ = write!(out, "Retry-After: {seconds}\r\n");
+    }
 }
 
 /// What becomes of the client's connection. An HTTP/1.0 client takes silence for its end, a newer one for its going on.
@@ -303,6 +304,23 @@ mod tests {
             String::from_utf8_lossy(&out),
             "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\ngrpc-status: 8\r\n\
              grpc-message: too many: 100 %25\r\nDate: now\r\nContent-Length: 0\r\nRetry-After: 7\r\n\r\n"
+        );
+        // The rest is what any client is told.
+        out.clear();
+        let seal = Seal {
+            hsts: b"Strict-Transport-Security: max-age=1\r\n",
+            ..SEAL
+        };
+        reply(
+            &Reply::no_token("x"),
+            Some((&request, &head)),
+            seal,
+            &mut out,
+        );
+        let told = String::from_utf8_lossy(&out);
+        assert!(
+            told.contains("\r\nRetry-After: 1\r\nStrict-Transport-Security: max-age=1\r\n"),
+            "{told}"
         );
     }
 
