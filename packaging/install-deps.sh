@@ -52,6 +52,7 @@ for purpose in "$@"; do
         need caddy caddy
         need h2load nghttp2-client
         need openssl openssl
+        need etcd etcd-server
         ;;
     watching) # one alert is of an etcd that does not answer
         need prometheus prometheus

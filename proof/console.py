@@ -135,6 +135,11 @@ class Scene:
         if self.shots:
             self.page.screenshot(path=self.shots / f"{name}.png", **how)
 
+    def shoot_of(self, name, table):
+        """A section alone, by its table."""
+        if self.shots:
+            self.page.locator(f"section:has(#{table})").screenshot(path=self.shots / f"{name}.png")
+
     def button(self, name):
         return self.page.get_by_role("button", name=name, exact=True)
 
@@ -207,6 +212,7 @@ def drains_a_backend(scene):
     page.keyboard.press("Enter")
     page.get_by_text("Backend web-b: drain.").wait_for()
     scene.wait("it is shown", lambda: scene.cell("backends", "web-b", "State") == "drain")
+    scene.shoot_of("drained", "backends")
     assert scene.ask("/backends/web-b")["state"] == "drain"
     page.get_by_text("operate (operate)").wait_for()
     scene.button("Have backend web-b serve again").click()
@@ -235,6 +241,7 @@ def pauses_and_cuts_off(scene, holder, waiting):
     page.keyboard.press("Enter")
     page.locator("#ask-yes").press("Enter")
     scene.wait("it is paused", lambda: scene.cell("pools", "keys", "State") == "paused")
+    scene.shoot_of("paused", "pools")
     scene.button("Resume pool keys").click()
     page.locator("#ask-yes").click()
     scene.wait("it lends", lambda: scene.cell("pools", "keys", "State") == "lends")
@@ -289,13 +296,13 @@ def knows_no_other_hosts(scene):
     assert scene.page.locator("#h-peers").is_hidden(), "this tpp is alone"
 
 
-def shows_other_hosts(browser, executable, ports, place):
+def shows_other_hosts(browser, executable, ports, place, shots):
     """What is to be said of it."""
     page = browser.new_page(viewport={"width": 1100, "height": 800}, color_scheme="light")
-    scene = Scene(page, None, "", ports, None)
+    scene = Scene(page, None, "", ports, shots)
     directory = Path(place) / "hosts"
     directory.mkdir()
-    if not shows_hosts(page, executable, directory, ports[0]):
+    if not shows_hosts(page, executable, directory, ports[0], scene.shoot_of):
         return "many hosts NOT CHECKED (Debian's etcd-server is not installed)"
     assert not scene.faults, scene.faults
     return "many hosts and an etcd that went away"
@@ -311,7 +318,7 @@ def drive(executable, shots):
     from playwright.sync_api import sync_playwright
 
     ports = [serve() for _ in range(3)]
-    with tempfile.TemporaryDirectory(dir=ROOT / "target") as place, open(Path(place) / "log", "w") as log:
+    with tempfile.TemporaryDirectory(prefix="tpp-console-") as place, open(Path(place) / "log", "w") as log:
         tpp, client, api = start(executable, configuration(Path(place), *ports), log, "clients", "the management API")
         try:
             with sync_playwright() as play:
@@ -329,7 +336,7 @@ def drive(executable, shots):
                     is_for_everybody(scene)
                     knows_no_other_hosts(scene)
                     keeps_to_itself(scene)
-                    hosts = shows_other_hosts(browser, executable, ports, place)
+                    hosts = shows_other_hosts(browser, executable, ports, place, shots)
                 except BaseException:
                     page.screenshot(path=HOME / "failed.png", full_page=True)
                     print("".join(Path(log.name).read_text().splitlines(keepends=True)[-20:]), scene.faults)

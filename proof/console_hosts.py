@@ -61,8 +61,8 @@ def wait(page, claim, holds):
         page.wait_for_timeout(100)
 
 
-def shows_hosts(page, executable, directory, upstream):
-    """False: etcd is not installed."""
+def shows_hosts(page, executable, directory, upstream, shoot):
+    """False: etcd is not installed. `shoot(name, table)` takes a picture."""
     if shutil.which("etcd") is None:
         return False
     member, endpoint = etcd(directory)
@@ -70,7 +70,7 @@ def shows_hosts(page, executable, directory, upstream):
     try:
         with open(directory / "log", "w") as log:
             tpp, api = start(executable, configuration(directory, endpoint, upstream), log, "the management API")
-        drive(page, f"http://{api}", member)
+        drive(page, f"http://{api}", member, shoot)
     finally:
         for process in (tpp, member):
             if process is not None:
@@ -80,7 +80,7 @@ def shows_hosts(page, executable, directory, upstream):
     return True
 
 
-def drive(page, base, member):
+def drive(page, base, member, shoot):
     page.goto(base + "/")
     said = lambda: page.locator("#sharing").inner_text()
     wait(page, "all sessions are shown", lambda: page.locator("#peers tbody tr").count() == 1 and cell(page, "Sessions") == "4 of 4")
@@ -88,6 +88,7 @@ def drive(page, base, member):
     wait(page, "it lives", lambda: cell(page, "State") == "live")
     wait(page, "it lends", lambda: "keys: joined; lends for" in said())
     wait(page, "etcd is shown", lambda: "etcd at http://127.0.0.1:" in said() and "MiB" in said())
+    shoot("hosts", "peers")
     member.send_signal(signal.SIGSTOP)
     wait(page, "the time without etcd ends", lambda: "floating sessions have lapsed" in said())
     wait(page, "etcd's silence is told", lambda: "does not answer" in said())

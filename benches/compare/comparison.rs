@@ -133,14 +133,19 @@ pub(crate) fn measure(
     Ok(measured)
 }
 
-/// Prints the proxies side by side. The ratio is taken round by round, against the HAProxy of that round.
+/// Prints the proxies side by side. The ratio is taken round by round, against the HAProxy of that round, or without one against the first.
 pub(crate) fn print(title: &str, measured: &[Measured]) {
     println!("\n{title}");
+    let haproxy = measured.iter().find(|proxy| proxy.name == "haproxy");
+    let reference = haproxy.or(measured.first());
+    let against = match (haproxy, reference) {
+        (None, Some(first)) => format!("CPU to {}", first.name),
+        _ => "CPU to HAProxy".to_owned(),
+    };
     println!(
-        "{:<12}{:>23}{:>22}{:>24}{:>22}{:>19}{:>9}",
-        "", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", "CPU to HAProxy", "busiest"
+        "{:<16}{:>23}{:>22}{:>24}{:>22}{:>19}{:>9}",
+        "", "requests/s", "p50 ms", "p99 ms", "CPU µs/request", against, "busiest"
     );
-    let reference = measured.iter().find(|proxy| proxy.name == "haproxy");
     for proxy in measured {
         let ratio = reference.map(|reference| {
             Summary::of(
@@ -152,7 +157,7 @@ pub(crate) fn print(title: &str, measured: &[Measured]) {
             )
         });
         println!(
-            "{:<12}{:>23.0}{:>22.2}{:>24.2}{:>22.1}{:>19}{:>7.0} %",
+            "{:<16}{:>23.0}{:>22.2}{:>24.2}{:>22.1}{:>19}{:>7.0} %",
             proxy.name,
             proxy.summary(rate),
             proxy.summary(|(outcome, _)| outcome.p50.as_secs_f64() * 1e3),

@@ -16,6 +16,7 @@ mod comparison;
 mod crowd;
 mod front;
 mod gateway;
+mod hosts;
 mod http;
 mod load;
 mod machine;
@@ -50,7 +51,7 @@ struct Args {
     #[arg(long)]
     without_tpp: bool,
     /// What to measure.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Occupancy, Part::Gateway, Part::Scale, Part::Memory, Part::Watching, Part::Tls, Part::Http2])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Occupancy, Part::Gateway, Part::Scale, Part::Memory, Part::Watching, Part::Tls, Part::Http2, Part::Hosts])]
     parts: Vec<Part>,
     /// Client connections, for the comparison.
     #[arg(long, default_value_t = 64)]
@@ -83,6 +84,8 @@ enum Part {
     Tls,
     /// (i) HTTP/2 over TLS with a hundred streams
     Http2,
+    /// (j) one of many hosts, beside the same tpp alone
+    Hosts,
     /// nothing: a load for a profile-guided build to learn from
     Training,
 }
@@ -162,6 +165,9 @@ fn run_newer(args: &Args, builds: &[PathBuf], plan: Plan, scratch: &Path) -> Res
     let tpp = builds.first().map(PathBuf::as_path);
     if let Some(tpp) = tpp.filter(|_| args.parts.contains(&Part::Watching)) {
         watching::run(tpp, 2, plan, scratch)?;
+    }
+    if let Some(tpp) = tpp.filter(|_| args.parts.contains(&Part::Hosts)) {
+        hosts::run(tpp, 2, plan, scratch)?;
     }
     if args.parts.contains(&Part::Tls) || args.parts.contains(&Part::Http2) {
         let parts = [Part::Tls, Part::Http2].map(|part| args.parts.contains(&part));

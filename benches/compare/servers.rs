@@ -11,7 +11,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use self::tpp::{TPP_NAMES, TppSettings, start_tpp, start_tpp_front, start_tpp_with};
+pub(crate) use self::tpp::{
+    TPP_NAMES, TppSettings, start_tpp, start_tpp_among, start_tpp_front, start_tpp_with,
+};
 pub(crate) use caddy::start_caddy_front;
 pub(crate) use haproxy::{
     haproxy_head, start_haproxy, start_haproxy_as, start_haproxy_front, start_haproxy_with,

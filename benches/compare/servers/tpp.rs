@@ -29,6 +29,21 @@ pub(crate) fn start_tpp(
     start_tpp_further(dir, settings, upstream, "")
 }
 
+/// The same as one of many hosts: the endpoint of etcd, and the cluster; `None`: alone.
+pub(crate) fn start_tpp_among(
+    dir: &Path,
+    settings: &TppSettings<'_>,
+    upstream: SocketAddr,
+    hosts: Option<(&str, &str)>,
+) -> Result<Server> {
+    let further = hosts.map_or_else(String::new, |(endpoint, cluster)| {
+        format!(
+            "[hosts]\nendpoints = [\"{endpoint}\"]\ncluster = \"{cluster}\"\nname = \"bench\"\n"
+        )
+    });
+    start_tpp_further(dir, settings, upstream, &further)
+}
+
 /// The same over TLS, with HTTP/2.
 pub(crate) fn start_tpp_front(
     dir: &Path,
@@ -70,8 +85,9 @@ fn start_tpp_further(
     )?;
     writeln!(
         configuration,
-        "control_socket = \"{}\"",
-        dir.join("control.sock").display()
+        "control_socket = \"{}\"\nstate_directory = \"{}\"",
+        dir.join("control.sock").display(),
+        dir.display()
     )?;
     writeln!(configuration, "[workers]\ncount = {workers}")?;
     writeln!(
