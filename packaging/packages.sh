@@ -94,10 +94,10 @@ make_programs() {
     fi
 }
 
-# build_for_development CRATE...: with --fast all, and as the tests need it, so that nothing is built twice.
+# build_for_development CRATE...: with --fast all, and as the tests need it, so that nothing is built twice; what is compiled by C would be, for another date.
 build_for_development() {
     if [[ $profile == dev ]]; then
-        cargo test --locked --quiet --workspace --no-run
+        env -u SOURCE_DATE_EPOCH cargo test --locked --quiet --workspace --no-run
     else
         cargo build --locked "${@/#/--package=}"
     fi
