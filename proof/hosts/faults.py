@@ -192,22 +192,28 @@ def drift(scene, which, how):
     def agree():
         scene.configure(host)
         # One that does not run reads it when it begins.
-        scene.needed("the accounts are the same again", lambda: not host.is_wanted or reload_one(scene, host))
+        scene.needed("the accounts are the same again", lambda: not host.is_wanted or reload_one(scene, host), 60)
 
     return agree
 
 
 def reload_one(scene, host):
-    signalled(scene, [host], signal.SIGHUP)
-    return scene.is_settled(host)
+    """Whether it was told, and is at work."""
+    return signal_one(scene, host, signal.SIGHUP) and scene.is_settled(host)
 
 
 def signalled(scene, hosts, number):
     for host in hosts:
-        # A supervisor that has just begun does not know these signals yet, and would end by them.
-        if host.is_wanted and host.process.poll() is None and scene.is_settled(host):
-            scene.struck(host, "worker")
-            send(host.supervisor(), number)
+        signal_one(scene, host, number)
+
+
+def signal_one(scene, host, number):
+    # A supervisor that has just begun does not know these signals yet, and would end by them.
+    if not host.is_wanted or host.process.poll() is not None or not scene.is_settled(host):
+        return False
+    scene.struck(host, "worker")
+    send(host.supervisor(), number)
+    return True
 
 
 # === etcd ===
