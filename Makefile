@@ -131,13 +131,13 @@ bench: ## measure tpp, nginx and HAProxy side by side (QUICK=1: below a minute)
 release-pgo: ## build target/pgo/tpp, guided by a profile of its own work
 	packaging/release-pgo.sh
 
-deb: ## build target/packages/tpp_*.deb (FAST=1: unoptimized, to try the packaging)
+deb: ## build target/packages/tpp_*.deb (PGO=1: guided by a profile of its own work; FAST=1: unoptimized, to try the packaging)
 	@packaging/install-deps.sh build deb
-	packaging/packages.sh $(if $(FAST),--fast) deb
+	packaging/packages.sh $(if $(FAST),--fast) $(if $(PGO),--guided) deb
 
-rpm: ## build target/packages/tpp-*.rpm (FAST=1: unoptimized, to try the packaging)
+rpm: ## build target/packages/tpp-*.rpm (PGO=1, FAST=1: as for deb)
 	@packaging/install-deps.sh build rpm
-	packaging/packages.sh $(if $(FAST),--fast) rpm
+	packaging/packages.sh $(if $(FAST),--fast) $(if $(PGO),--guided) rpm
 
 man: ## make the manual pages and shell completions, in target/generated
 	@packaging/install-deps.sh build
