@@ -10,6 +10,8 @@ use crate::{
 
 /// Idle connections, each of which has had one answer.
 const CONNECTIONS: usize = 1000;
+/// Tokens of a tpp that is at rest and small.
+const FEW: usize = 16;
 
 /// Measures tpp with 2 workers and a token for each connection, and the others beside it.
 pub(crate) fn run(tpp: Option<&Path>, dir: &Path) -> Result<()> {
@@ -26,16 +28,29 @@ pub(crate) fn run(tpp: Option<&Path>, dir: &Path) -> Result<()> {
         servers::start_haproxy(dir, 2, upstream.address, None)?,
     ];
     if let Some(executable) = tpp {
-        let settings = TppSettings {
-            name: TPP_NAMES[0],
-            executable,
-            workers: 2,
-            sessions: CONNECTIONS,
-            mode: "connection",
+        let start = |name, sessions| {
+            let settings = TppSettings {
+                name,
+                executable,
+                workers: 2,
+                sessions,
+                mode: "connection",
+            };
+            servers::start_tpp(dir, &settings, upstream.address)
         };
-        proxies.push(servers::start_tpp(dir, &settings, upstream.address)?);
+        print_rest(&start("tpp-few", FEW)?)?;
+        proxies.push(start(TPP_NAMES[0], CONNECTIONS)?);
     }
     proxies.iter().try_for_each(print_growth)
+}
+
+/// What a tpp with few tokens holds.
+fn print_rest(server: &Server) -> Result<()> {
+    server.check_token()?;
+    let what = format!("{FEW} tokens");
+    let all = sum(&server.program.memory()?);
+    println!("{:<9}{what:<16}{:>10.1}", "tpp", mebibytes(all));
+    Ok(())
 }
 
 fn print_growth(server: &Server) -> Result<()> {
@@ -53,8 +68,6 @@ fn print_growth(server: &Server) -> Result<()> {
             mebibytes(after.pss_kib)
         );
     }
-    let sum =
-        |processes: &[ProcessMemory]| processes.iter().map(|process| process.pss_kib).sum::<u64>();
     let (before, after) = (sum(&at_rest), sum(&idle));
     let each = after.saturating_sub(before) as f64 / CONNECTIONS as f64;
     println!(
@@ -64,6 +77,10 @@ fn print_growth(server: &Server) -> Result<()> {
         mebibytes(after)
     );
     Ok(())
+}
+
+fn sum(processes: &[ProcessMemory]) -> u64 {
+    processes.iter().map(|process| process.pss_kib).sum()
 }
 
 fn mebibytes(kib: u64) -> f64 {

@@ -75,8 +75,11 @@ image_run() {
     case $file in
     *.yaml) printf 'listen: "127.0.0.1:0"\nhealth_listen: "127.0.0.1:0"\nupstream:\n  host: "%s"\n  port: %s\ncredentials:\n  - username: dev\n    password: dev-password\n' \
         "${upstream%:*}" "${upstream##*:}" ;;
-    *) printf 'listen = "127.0.0.1:0"\nhealth_listen = "127.0.0.1:0"\n[upstream]\nhost = "%s"\nport = %s\n[[credentials]]\nusername = "dev"\npassword = "dev-password"\n' \
-        "${upstream%:*}" "${upstream##*:}" ;;
+    *)
+        echo dev:dev-password >"$context/mounted/accounts"
+        printf 'listen = "127.0.0.1:0"\nhealth_listen = "127.0.0.1:0"\ncredentials_file = "accounts"\n[upstream]\nhost = "%s"\nport = %s\n' \
+            "${upstream%:*}" "${upstream##*:}"
+        ;;
     esac >"$context/mounted/$(basename "$file")"
     chmod -R a+rX "$context/mounted" "$context"
     container=$(store from --pull-never tpp-check)
@@ -94,12 +97,26 @@ image_run() {
     done
     grep -qE '"value": *"42"' "$context/answer" || fail "the image with $what answers $(cat "$context/answer")"
     store run --isolation chroot "$@" "$container" -- /usr/bin/tppctl status >/dev/null || fail "the image with $what: its health check fails"
+    [[ ! -e $context/mounted/accounts ]] || image_edit "$what" "$container" "$@"
     kill -TERM "$(supervisor_below "$pid")"
     local code=0
     wait "$pid" || code=$?
     ((code == 0)) || fail "the image with $what: exit status $code after TERM: $(tail -n 5 "$context/container.log")"
     store rm "$container" >/dev/null
     ok "the image serves, is healthy and stops in order, with $what"
+}
+
+# image_edit WHAT CONTAINER [ARGUMENT...]: another account while it runs, by a new file in the place of the old one, as editors write.
+image_edit() {
+    local what=$1 container=$2
+    shift 2
+    printf 'dev:dev-password\nanother:password\n' >"$context/mounted/accounts.new"
+    chmod a+r "$context/mounted/accounts.new"
+    mv "$context/mounted/accounts.new" "$context/mounted/accounts"
+    store run --isolation chroot "$@" "$container" -- /usr/bin/tppctl reload >"$context/answer" 2>&1 || fail "the image with $what does not reload: $(cat "$context/answer")"
+    store run --isolation chroot "$@" "$container" -- /usr/bin/tppctl status --json >"$context/answer" || true
+    grep -qE '"configured_tokens": *2' "$context/answer" || fail "the image with $what does not see the account: $(cat "$context/answer")"
+    ok "an account is added while it runs, with $what"
 }
 
 # supervisor_below PID: the tpp among what that process has started, however deep.
