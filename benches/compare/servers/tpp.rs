@@ -26,7 +26,7 @@ pub(crate) fn start_tpp(
     settings: &TppSettings<'_>,
     upstream: SocketAddr,
 ) -> Result<Server> {
-    start_tpp_further(dir, settings, upstream, "")
+    start_tpp_further(dir, settings, upstream, None, "")
 }
 
 /// The same as one of many hosts: the endpoint of etcd, and the cluster; `None`: alone.
@@ -41,7 +41,9 @@ pub(crate) fn start_tpp_among(
             "[hosts]\nendpoints = [\"{endpoint}\"]\ncluster = \"{cluster}\"\nname = \"bench\"\n"
         )
     });
-    start_tpp_further(dir, settings, upstream, &further)
+    // Who is alone keeps nothing, and may be a build that knows of no state.
+    let state = hosts.map(|_| dir.join("state"));
+    start_tpp_further(dir, settings, upstream, state.as_deref(), &further)
 }
 
 /// The same over TLS, with HTTP/2.
@@ -58,7 +60,7 @@ pub(crate) fn start_tpp_front(
         shown.certificate.display(),
         shown.key.display(),
     );
-    let server = start_tpp_further(dir, settings, upstream, &listener)?;
+    let server = start_tpp_further(dir, settings, upstream, None, &listener)?;
     Ok(Server { address, ..server })
 }
 
@@ -66,6 +68,7 @@ fn start_tpp_further(
     dir: &Path,
     settings: &TppSettings<'_>,
     upstream: SocketAddr,
+    state: Option<&Path>,
     further: &str,
 ) -> Result<Server> {
     let TppSettings {
@@ -85,10 +88,12 @@ fn start_tpp_further(
     )?;
     writeln!(
         configuration,
-        "control_socket = \"{}\"\nstate_directory = \"{}\"",
-        dir.join("control.sock").display(),
-        dir.display()
+        "control_socket = \"{}\"",
+        dir.join("control.sock").display()
     )?;
+    if let Some(state) = state {
+        writeln!(configuration, "state_directory = \"{}\"", state.display())?;
+    }
     writeln!(configuration, "[workers]\ncount = {workers}")?;
     writeln!(
         configuration,
