@@ -19,7 +19,6 @@ pub(crate) fn run(executable: &Path, workers: usize, plan: Plan, dir: &Path) -> 
     let scratch = tempfile::tempdir_in(dir)?;
     let dir = scratch.path();
     let upstream = servers::start_upstream(dir)?;
-    let (_etcd, endpoint) = start_etcd(dir)?;
     let by_connection = [
         (Load::Saturating, "as fast as it goes"),
         (Load::Anew, "a new connection and lease for each request"),
@@ -30,6 +29,8 @@ pub(crate) fn run(executable: &Path, workers: usize, plan: Plan, dir: &Path) -> 
         ("request", &by_request[..]),
     ] {
         let scratch = tempfile::tempdir_in(dir)?;
+        // One each: the accounts of a server belong to one cluster.
+        let (_etcd, endpoint) = start_etcd(scratch.path())?;
         let start = |name, hosts| {
             let settings = TppSettings {
                 name,

@@ -8,6 +8,7 @@ use crate::{
     front, gateway,
     load::{self, Load},
     servers::{self, Server, TPP_NAMES, TppSettings},
+    watching,
 };
 
 /// Small and large answers, and requests with a body.
@@ -50,6 +51,10 @@ pub(crate) fn run(executable: &Path, duration: Duration, dir: &Path) -> Result<(
     println!("training: a gateway");
     let (_backends, tpp, load) = gateway::start_alone(executable, dir)?;
     load.run(tpp.address, 64, duration, dir)?;
+    drop(tpp);
+    println!("training: a log and traces");
+    let tpp = watching::start_alone(executable, upstream.address, dir)?;
+    Load::Saturating.run(tpp.address, 64, duration, dir)?;
     drop(tpp);
     println!("training: TLS and HTTP/2");
     let scratch = tempfile::tempdir_in(dir)?;

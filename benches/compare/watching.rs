@@ -67,6 +67,23 @@ pub(crate) fn run(tpp: &Path, workers: usize, plan: Plan, dir: &Path) -> Result<
     Ok(())
 }
 
+/// A tpp that writes a line for each request, and traces one in a hundred.
+pub(crate) fn start_alone(tpp: &Path, upstream: SocketAddr, dir: &Path) -> Result<Server> {
+    let telemetry = format!(
+        "access_log = \"access.log\"\notlp_endpoint = \"http://{}\"\ntrace_sample_percent = 1\n",
+        deaf_collector()?
+    );
+    let start = Start {
+        name: "tpp+log",
+        workers: 2,
+        sessions: 64,
+        upstream,
+        telemetry: &telemetry,
+    };
+    let (server, _) = start.tpp(tpp, dir)?;
+    Ok(server)
+}
+
 /// nginx and HAProxy, without and with a log.
 fn others(dir: &Path, workers: usize, upstream: SocketAddr) -> Result<Vec<Server>> {
     let logging = dir.join("logging");
