@@ -132,13 +132,16 @@ bench: ## measure tpp, nginx and HAProxy side by side (QUICK=1: below a minute; 
 release-pgo: ## build target/pgo/tpp, guided by a profile of its own work
 	packaging/release-pgo.sh
 
-deb: ## build target/packages/tpp_*.deb (PGO=1: guided by a profile of its own work; FAST=1: unoptimized, to try the packaging)
-	@packaging/install-deps.sh build deb
-	packaging/packages.sh $(if $(FAST),--fast) $(if $(PGO),--guided) deb
+# A package is what people run for long: it is guided by a profile of its own work, though that takes three builds.
+GUIDED = $(if $(filter 0,$(PGO))$(FAST),,--guided)
 
-rpm: ## build target/packages/tpp-*.rpm (PGO=1, FAST=1: as for deb)
+deb: ## build target/packages/tpp_*.deb (PGO=0: without a profile, the same bit for bit; FAST=1: unoptimized, to try the packaging)
+	@packaging/install-deps.sh build deb
+	packaging/packages.sh $(if $(FAST),--fast) $(GUIDED) deb
+
+rpm: ## build target/packages/tpp-*.rpm (PGO=0, FAST=1: as for deb)
 	@packaging/install-deps.sh build rpm
-	packaging/packages.sh $(if $(FAST),--fast) $(if $(PGO),--guided) rpm
+	packaging/packages.sh $(if $(FAST),--fast) $(GUIDED) rpm
 
 man: ## make the manual pages and shell completions, in target/generated
 	@packaging/install-deps.sh build

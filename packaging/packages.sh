@@ -3,7 +3,8 @@
 #
 # --fast packs the unoptimized executables that the tests use, to check the packaging without the long build. Such packages lie
 # apart, in target/packages/fast, and say ~fast in their version, which is older than that of any real one.
-# --guided packs a tpp that is built with a profile of its own work (release-pgo.sh): faster, an hour of two processors, and not the same bit for bit.
+# --guided packs a tpp that is built with a profile of its own work (release-pgo.sh), where the tools for it can be had: it takes two builds more
+# and is not the same bit for bit.
 # --version names the package's version, where it is not the code's: for tests of an upgrade.
 # "pages" makes the manual pages and completions alone, in target/generated; "tools" fetches cargo-deb if it is missing.
 set -euo pipefail
@@ -40,7 +41,7 @@ if [[ $profile == dev ]]; then
     out=$out/fast
 fi
 generated=$PWD/target/generated
-# The same code makes the same package, bit for bit.
+# The same code makes the same package, bit for bit, unless it is guided.
 if [[ -z ${SOURCE_DATE_EPOCH:-} ]]; then
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || date -d "$(sed -n 's/^ -- .*>  //p' packaging/debian/changelog | head -1)" +%s)
 fi
@@ -94,11 +95,15 @@ make_programs() {
     if [[ $profile == dev ]]; then
         build_for_development tpp-supervisor tpp
     else
-        cargo build --locked --profile "$profile" -p tpp-supervisor -p tpp --bin tpp --bin tppctl
-    fi
-    if [[ -n $guided ]]; then
-        packaging/release-pgo.sh
-        cp target/pgo/tpp "$built/tpp"
+        local programs=(--bin tppctl)
+        if [[ -n $guided ]] && packaging/release-pgo.sh; then
+            mkdir -p "$built"
+            cp target/pgo/tpp "$built/tpp"
+        else
+            [[ -z $guided ]] || echo "packages: built without a profile, for the reason above"
+            programs+=(--bin tpp)
+        fi
+        cargo build --locked --profile "$profile" -p tpp-supervisor -p tpp "${programs[@]}"
     fi
 }
 
