@@ -19,6 +19,16 @@ not_checked() {
     [[ -z ${NOT_CHECKED:-} ]] || echo "$1: $2" >>"$NOT_CHECKED"
 }
 
+# find_schemas: prints where check-jsonschema is, which has the schema of compose files; PyPI's, installed once, if there is none.
+find_schemas() {
+    local home=target/check-jsonschema
+    command -v check-jsonschema && return
+    if [[ ! -x $home/bin/check-jsonschema ]]; then
+        python3 -m venv "$home" && "$home/bin/pip" install -q --disable-pip-version-check check-jsonschema==0.39.0 || return
+    fi >/dev/null 2>&1
+    echo "$home/bin/check-jsonschema"
+}
+
 . packaging/container/image.sh
 
 context=$(mktemp -d)
@@ -67,11 +77,11 @@ fi
 if docker compose version >/dev/null 2>&1; then
     docker compose --file compose.yaml config --quiet || fail "docker compose config"
     ok "docker compose takes compose.yaml"
-elif command -v check-jsonschema >/dev/null 2>&1; then
-    check-jsonschema --builtin-schema vendor.compose-spec compose.yaml >/dev/null || fail "compose.yaml"
+elif schemas=$(find_schemas); then
+    "$schemas" --builtin-schema vendor.compose-spec compose.yaml >/dev/null || fail "compose.yaml"
     ok "compose.yaml keeps to the Compose specification"
 else
-    not_checked "compose.yaml's form" "neither docker compose nor check-jsonschema is installed"
+    not_checked "compose.yaml's form" "there is no docker compose, and PyPI's check-jsonschema cannot be installed"
 fi
 lacking=$(image_lacks)
 if [[ -n $lacking ]]; then
