@@ -53,27 +53,19 @@ pub(crate) fn run(
     let dir = scratch.path();
     let upstream = servers::start_upstream(dir)?;
     let proxies = start_proxies(builds, workers, plan.connections, upstream.address, dir)?;
-    let title = |load: &str| {
-        format!(
-            "(b) {load}, {workers} worker(s) each, {} connections; median (lowest-highest) of {} interleaved rounds of {} s",
-            plan.connections,
-            plan.rounds,
-            plan.round.as_secs()
-        )
+    let shown = |what: &str, load| {
+        let what = format!("(b) {what}, {workers} worker(s) each");
+        show(&what, &proxies, load, plan, dir)
     };
-
-    let saturated = measure(&proxies, Load::Saturating, plan, dir)?;
-    print(&title("as fast as it goes"), &saturated);
+    let saturated = shown("as fast as it goes", Load::Saturating)?;
     // At saturation a proxy finds several requests at each look; below it, what a look costs shows as well.
     let slowest = saturated
         .iter()
         .map(Measured::rate)
         .fold(f64::INFINITY, f64::min);
     let rate = most.min((slowest * 0.6 / 500.0).floor() * 500.0);
-    let paced = measure(&proxies, Load::Paced(rate), plan, dir)?;
-    print(&title(&format!("{rate:.0} requests/s")), &paced);
-    let anew = measure(&proxies, Load::Anew, plan, dir)?;
-    print(&title("a new connection for each request"), &anew);
+    shown(&format!("{rate:.0} requests/s"), Load::Paced(rate))?;
+    shown("a new connection for each request", Load::Anew)?;
     Ok(())
 }
 
@@ -102,13 +94,27 @@ fn start_proxies(
     Ok(proxies)
 }
 
-/// Puts `load` on each of `proxies` in turn, so that what disturbs the machine disturbs all of them.
-pub(crate) fn measure(
+/// Measures `proxies` under `load` and prints them side by side, as `what`.
+pub(crate) fn show(
+    what: &str,
     proxies: &[Server],
     load: Load,
     plan: Plan,
     dir: &Path,
 ) -> Result<Vec<Measured>> {
+    let measured = measure(proxies, load, plan, dir)?;
+    let title = format!(
+        "{what}, {} connections; median (lowest-highest) of {} interleaved rounds of {} s",
+        plan.connections,
+        plan.rounds,
+        plan.round.as_secs()
+    );
+    print(&title, &measured);
+    Ok(measured)
+}
+
+/// Puts `load` on each of `proxies` in turn, so that what disturbs the machine disturbs all of them.
+fn measure(proxies: &[Server], load: Load, plan: Plan, dir: &Path) -> Result<Vec<Measured>> {
     let mut measured: Vec<Measured> = proxies
         .iter()
         .map(|proxy| Measured {
@@ -134,7 +140,7 @@ pub(crate) fn measure(
 }
 
 /// Prints the proxies side by side. The ratio is taken round by round, against the HAProxy of that round, or without one against the first.
-pub(crate) fn print(title: &str, measured: &[Measured]) {
+fn print(title: &str, measured: &[Measured]) {
     println!("\n{title}");
     let haproxy = measured.iter().find(|proxy| proxy.name == "haproxy");
     let reference = haproxy.or(measured.first());

@@ -99,13 +99,6 @@ pub(crate) fn load_alone(
 }
 
 fn measure(what: &str, proxies: &[Server], load: Load, plan: Plan, dir: &Path) -> Result<()> {
-    let measured = comparison::measure(proxies, load, plan, dir)?;
-    let title = format!(
-        "{what}, {CIPHER}, {} connections; median (lowest-highest) of {} interleaved rounds of {} s",
-        plan.connections,
-        plan.rounds,
-        plan.round.as_secs()
-    );
-    comparison::print(&title, &measured);
+    comparison::show(&format!("{what}, {CIPHER}"), proxies, load, plan, dir)?;
     Ok(())
 }

@@ -8,7 +8,6 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use crate::{
@@ -37,15 +36,10 @@ pub(crate) fn run(builds: &[PathBuf], workers: usize, plan: Plan, dir: &Path) ->
     for (name, executable) in TPP_NAMES.into_iter().zip(builds) {
         proxies.push(start_tpp(dir, name, executable, workers, &backends)?);
     }
-    let measured = comparison::measure(&proxies, Load::Hosts(HOSTS), plan, dir)?;
-    let title = format!(
-        "(d) gateway: {HOSTS} hosts, each with a limit, a breaker and a rate, over {BACKENDS} backends, {workers} worker(s) each, {} connections; \
-         median (lowest-highest) of {} interleaved rounds of {} s",
-        plan.connections,
-        plan.rounds,
-        Duration::as_secs(&plan.round)
+    let what = format!(
+        "(d) gateway: {HOSTS} hosts, each with a limit, a breaker and a rate, over {BACKENDS} backends, {workers} worker(s) each"
     );
-    comparison::print(&title, &measured);
+    comparison::show(&what, &proxies, Load::Hosts(HOSTS), plan, dir)?;
     Ok(())
 }
 

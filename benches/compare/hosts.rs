@@ -1,10 +1,6 @@
 //! (j): what it costs to share accounts with other hosts: the same tpp alone, and as one of many hosts with an etcd of one member.
 
-use std::{
-    net::TcpStream,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{net::TcpStream, path::Path, process::Command};
 
 use crate::{
     Result,
@@ -47,14 +43,8 @@ pub(crate) fn run(executable: &Path, workers: usize, plan: Plan, dir: &Path) -> 
         ];
         both.iter().try_for_each(Server::check_token)?;
         for (load, what) in loads {
-            let measured = comparison::measure(&both, *load, plan, dir)?;
-            let title = format!(
-                "(j) many hosts: {what}, {workers} worker(s), {} connections; median (lowest-highest) of {} interleaved rounds of {} s",
-                plan.connections,
-                plan.rounds,
-                plan.round.as_secs()
-            );
-            comparison::print(&title, &measured);
+            let what = format!("(j) many hosts: {what}, {workers} worker(s) each");
+            comparison::show(&what, &both, *load, plan, dir)?;
         }
     }
     Ok(())
@@ -65,10 +55,9 @@ fn start_etcd(dir: &Path) -> Result<(Program, String)> {
     let [clients, peers] = [servers::free_address()?, servers::free_address()?];
     let url = |address| format!("http://{address}");
     let mut command = Command::new(servers::find("etcd")?);
-    let data: PathBuf = dir.join("etcd");
     command
         .arg("--data-dir")
-        .arg(data)
+        .arg(dir.join("etcd"))
         .args(["--listen-client-urls", &url(clients)])
         .args(["--advertise-client-urls", &url(clients)])
         .args(["--listen-peer-urls", &url(peers)])

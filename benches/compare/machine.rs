@@ -16,18 +16,11 @@ pub(crate) fn print(builds: &[PathBuf]) -> Result<()> {
         "load        {}",
         fs::read_to_string("/proc/loadavg")?.trim()
     );
-    println!(
-        "nginx       {}",
-        first_line(Command::new(find("nginx")?).arg("-v"))
-    );
-    println!(
-        "haproxy     {}",
-        first_line(Command::new(find("haproxy")?).arg("-v"))
-    );
-    println!(
-        "wrk         {}",
-        first_line(Command::new(find("wrk")?).arg("-v"))
-    );
+    // Not all of them take part in every measurement.
+    for program in ["nginx", "haproxy", "wrk"] {
+        let version = find(program).map(|file| first_line(Command::new(file).arg("-v")));
+        println!("{program:<12}{}", version.as_deref().unwrap_or("not here"));
+    }
     println!(
         "rustc       {}",
         first_line(Command::new("rustc").arg("--version"))

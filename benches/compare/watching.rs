@@ -55,15 +55,9 @@ pub(crate) fn run(tpp: &Path, workers: usize, plan: Plan, dir: &Path) -> Result<
         }
         proxies.push(server);
     }
-    let measured = comparison::measure(&proxies, Load::Saturating, plan, dir)?;
+    let what = format!("(g) watching, {workers} worker(s) each");
+    comparison::show(&what, &proxies, Load::Saturating, plan, dir)?;
     drop(scraper);
-    let title = format!(
-        "(g) watching, {workers} worker(s) each, {} connections; median (lowest-highest) of {} interleaved rounds of {} s",
-        plan.connections,
-        plan.rounds,
-        plan.round.as_secs()
-    );
-    comparison::print(&title, &measured);
     Ok(())
 }
 
