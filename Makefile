@@ -122,12 +122,12 @@ soak: ## a steady load for long: memory, descriptors, counters (SECS=1200 RATE=2
 	TPP_TEST_EXECUTABLE=$(CURDIR)/target/release/tpp TPP_SOAK_SECS=$(or $(SECS),1200) TPP_SOAK_RATE=$(or $(RATE),2000) \
 		$(CARGO) test --workspace --locked --test soak
 
-bench: ## measure tpp, nginx and HAProxy side by side (QUICK=1: below a minute; PGO=1: as packages with PGO=1 have it, beside the plain build)
+bench: ## measure tpp, nginx and HAProxy side by side (QUICK=1: below a minute; PGO=1: as the packages have it, target/pgo/tpp, beside the plain build)
 	@packaging/install-deps.sh build bench
 	$(CARGO) build --release --locked -p tpp-supervisor --bin tpp
-	$(if $(PGO),[ -x target/pgo/tpp ] || packaging/release-pgo.sh)
+	$(if $(filter 1,$(PGO)),[ -x target/pgo/tpp ] || packaging/release-pgo.sh)
 	$(CARGO) bench --locked --bench pool
-	$(CARGO) bench --locked --bench compare -- $(if $(QUICK),--quick) $(if $(PGO),--tpp target/pgo/tpp --tpp target/release/tpp) $(BENCH_ARGS)
+	$(CARGO) bench --locked --bench compare -- $(if $(QUICK),--quick) $(if $(filter 1,$(PGO)),--tpp target/pgo/tpp --tpp target/release/tpp) $(BENCH_ARGS)
 
 release-pgo: ## build target/pgo/tpp, guided by a profile of its own work
 	packaging/release-pgo.sh

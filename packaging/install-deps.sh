@@ -18,7 +18,7 @@ need() {
     command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
-purposes="build, hosts, demo, bench, watching, acme, console, front, front-scan, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
+purposes="build, hosts, demo, bench, training, watching, acme, console, front, front-scan, scripts, deb, rpm, package-checks, systemd-test, image, llvm-VERSION"
 (($# > 0)) || fail "say what for: $purposes"
 for purpose in "$@"; do
     case "$purpose" in
@@ -53,6 +53,12 @@ for purpose in "$@"; do
         need h2load nghttp2-client
         need openssl openssl
         need etcd etcd-server
+        ;;
+    training) # of a profile-guided build
+        need nginx nginx-light
+        need wrk wrk
+        need h2load nghttp2-client
+        need openssl openssl
         ;;
     watching) # one alert is of an etcd that does not answer
         need prometheus prometheus

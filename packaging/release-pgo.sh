@@ -14,11 +14,12 @@ fail() {
 
 find_llvm_tools || fail "needs the profile tools of LLVM"
 host=$(rustc -vV | sed -n 's/^host: //p')
-packaging/install-deps.sh build bench
+packaging/install-deps.sh build training
 
 out=$PWD/target/pgo
 counts=$out/counts
-rm -rf "$counts"
+# Cargo does not see that a profile of the same name is another one.
+rm -rf "$counts" "$out/using"
 mkdir -p "$counts"
 
 # With a target named, the flags stay away from build scripts and procedural macros.
