@@ -93,6 +93,8 @@ macro_rules! seat_counters {
             pub handshakes_resumed: Counter,
             /// TLS handshakes that came to nothing.
             pub handshakes_failed: Counter,
+            /// Connections refused because no sound header of the PROXY protocol came, of a proxy that is trusted and in time.
+            pub refused_proxy_header: Counter,
         }
 
         /// [`SeatCounters`] of all seats, added up.
@@ -113,6 +115,8 @@ macro_rules! seat_counters {
             pub handshakes_resumed: u64,
             /// TLS handshakes that came to nothing.
             pub handshakes_failed: u64,
+            /// Connections refused because no sound header of the PROXY protocol came, of a proxy that is trusted and in time.
+            pub refused_proxy_header: u64,
         }
 
         impl Totals {
@@ -125,6 +129,7 @@ macro_rules! seat_counters {
                 self.handshakes_full += seat.handshakes_full.get();
                 self.handshakes_resumed += seat.handshakes_resumed.get();
                 self.handshakes_failed += seat.handshakes_failed.get();
+                self.refused_proxy_header += seat.refused_proxy_header.get();
                 for (sum, count) in self.waits_ended.iter_mut().zip(seat.waits_ended.read()) {
                     *sum += count;
                 }

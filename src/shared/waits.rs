@@ -29,6 +29,8 @@ causes! {
         HalfClosed = "half_closed",
         /// The answer to a client that had left did not end in time (`lease.abandoned_wait_seconds`).
         Abandoned = "abandoned",
+        /// A request and its answer took too long together (`client.exchange_timeout_seconds`).
+        Exchange = "exchange",
     }
 }
 

@@ -45,6 +45,7 @@ max_connections_per_address = 18
 head_timeout_seconds = 19
 stall_timeout_seconds = 0
 min_rate_bytes_per_second = 20
+exchange_timeout_seconds = 21
 [token]
 ttl_seconds = 90
 refresh_check_seconds = 8
@@ -197,6 +198,7 @@ fn every_key_of_a_full_client_token_and_lease_arrives() {
         head_timeout: Some(seconds(19)),
         stall_timeout: None,
         min_rate: Some(20),
+        exchange_timeout: Some(seconds(21)),
     };
     assert_eq!(client, config.client);
     let (token, lease) = (config.token, config.lease);

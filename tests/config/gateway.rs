@@ -60,7 +60,7 @@ const FULL: &str = r#"
     queue = { max_waiting = 14, wait_timeout_seconds = 15 }
     reject_status = 503
     circuit_breaker = { enabled = true, failure_threshold = 16, recovery_timeout_seconds = 17, half_open_requests = 18, failure_rate_percent = 19, min_requests = 20, window_seconds = 21 }
-    timeouts = { dial = 22, response_header = 0, idle = 23 }
+    timeouts = { dial = 22, response_header = 0, idle = 23, exchange = 0 }
     rate_limit = "r"
     access = "office"
     certificate = "acme"
@@ -202,6 +202,10 @@ fn every_key_of_a_full_host_arrives() {
     assert_eq!(
         host.timeouts.read.or(Some(Duration::from_secs(1))),
         Some(Duration::from_secs(1))
+    );
+    assert_eq!(
+        host.timeouts.exchange.or(Some(Duration::from_secs(1))),
+        None
     );
     assert_eq!(host.tags().collect::<Vec<_>>(), ["a", "b"]);
 }

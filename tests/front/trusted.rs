@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     browser::{Browser, ask, dial},
-    common::client::Client,
+    common::{client::Client, wait_until},
     scene::{DEFAULT_HOST, Scene, secure},
 };
 
@@ -76,6 +76,8 @@ fn who_is_not_trusted_or_sends_no_header_is_let_go() {
         b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n",
     );
     assert_eq!(scene.origin.asked(), Vec::<String>::new());
+    let refused = "tpp_connections_refused_total{reason=\"proxy_header\"}";
+    wait_until("both are counted", || proxy.metric(refused) == Some(2.0));
 }
 
 #[test]

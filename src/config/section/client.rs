@@ -25,6 +25,10 @@ section! {
         /// Slowest a client may send or read, in bytes per second; `None`: no bound.
         pub min_rate: Option<u32> =
             Key::number("client.min_rate_bytes_per_second", (0, 1_000_000), 240).zero("no limit");
+        /// How long a request and its answer may take together, from the end of the request's head, a tunnel included;
+        /// `None`: no bound.
+        pub exchange_timeout: Option<Duration> =
+            Key::number("client.exchange_timeout_seconds", (0, YEAR), 0).zero("no limit");
     }
 }
 

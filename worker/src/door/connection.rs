@@ -8,7 +8,7 @@ use pingora_core::protocols::Stream;
 use tpp::shared::WaitEnd;
 
 use crate::{
-    clock::due,
+    clock::{NEVER, due},
     gateway::stamp::check_hops,
     gateway::{client::Client, exchange, flight::Next, journal, notes::Notes, record},
     http1::body::Body,
@@ -92,6 +92,7 @@ impl Connection {
                 peer,
                 lot: fastrand::u64(..),
                 present: None,
+                exchange_until: NEVER,
                 has_lost_its_lease: false,
                 notes: Notes::default(),
             },
@@ -182,10 +183,7 @@ impl Connection {
 
     async fn refuse_late_head(&mut self) {
         let client = &mut self.client;
-        let end = match client.is_held_too_long() {
-            true => WaitEnd::Hold,
-            false => WaitEnd::ClientHead,
-        };
+        let end = client.overdue().unwrap_or(WaitEnd::ClientHead);
         record::wait_ended(&client.worker, client.held.as_ref(), end);
         client.lose_lease();
         let reply = Reply::request_timeout("the request head did not end in time");

@@ -79,10 +79,7 @@ impl Newcomer {
         } = self;
         let mut tcp = TcpStream::from_std(tcp)?;
         if gate.proxy_protocol {
-            if !worker.trusts(address.ip()) {
-                return Err(io::Error::other("no proxy of trusted_proxies"));
-            }
-            if let Some(client) = proxy_protocol::read(&mut tcp).await? {
+            if let Some(client) = Introduction::begin(worker).read(&mut tcp, address).await? {
                 address = client;
                 // Out before in: it is never counted twice.
                 drop(place);
@@ -111,6 +108,43 @@ fn wrapped(tcp: TcpStream, address: SocketAddr, place: Place) -> Tcp {
     // The cell is new, so this cannot fail; without it the address would be asked for once more.
     let _ = digest.peer_addr.set(Some(address.into()));
     Tcp::new(tcp, digest, place)
+}
+
+/// A header of the PROXY protocol that is waited for. Dropped before it is read, the connection is refused for want of it.
+struct Introduction<'w> {
+    worker: &'w Worker,
+    is_over: bool,
+}
+
+impl<'w> Introduction<'w> {
+    fn begin(worker: &'w Worker) -> Self {
+        Self {
+            worker,
+            is_over: false,
+        }
+    }
+
+    /// Whose connection it is that comes from `proxy`; `None`: its own.
+    async fn read(
+        mut self,
+        tcp: &mut TcpStream,
+        proxy: SocketAddr,
+    ) -> io::Result<Option<SocketAddr>> {
+        if !self.worker.trusts(proxy.ip()) {
+            return Err(io::Error::other("no proxy of trusted_proxies"));
+        }
+        let client = proxy_protocol::read(tcp).await?;
+        self.is_over = true;
+        Ok(client)
+    }
+}
+
+impl Drop for Introduction<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.worker.counters().refused_proxy_header.add(1);
+        }
+    }
 }
 
 /// A handshake under way. Dropped before it is over, it has come to nothing.

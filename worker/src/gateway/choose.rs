@@ -223,7 +223,7 @@ async fn connect(
     .await;
     connected.map_err(|interrupt| match interrupt {
         Interrupt::Late => {
-            let held = client.give_up_hold();
+            let held = client.give_up();
             held.map_or_else(|| Failure::from(interrupt), Failure::Reply)
         }
         Interrupt::Gone | Interrupt::Cut => Failure::from(interrupt),

@@ -9,7 +9,7 @@ use tpp::{
 };
 
 use crate::{
-    clock::due,
+    clock::{NEVER, due},
     gateway::{held::Held, notes::Notes, record},
     http1::request::Request,
     http1::write::{self, Seal},
@@ -42,6 +42,8 @@ pub(crate) struct Client {
     /// The line that tells it to come with TLS alone, of the host that it asks.
     pub(crate) hsts: Option<Arc<[u8]>>,
     pub(crate) timer: Arc<Timer>,
+    /// Until when the request in hand and its answer may be under way, by the worker's clock.
+    pub(crate) exchange_until: u64,
     /// The lease, from the first request on.
     pub(crate) held: Option<Held>,
     /// Its address, as it is written into requests.
@@ -93,43 +95,61 @@ impl Client {
         Some(due(self.held.as_ref()?.since(), Some(most)))
     }
 
-    /// When the answer in hand is cut, because the lease has been held long enough and the grace is over.
-    pub(crate) fn hold_cut(&self) -> Option<u64> {
-        self.cut_of(self.held.as_ref()?.since())
+    /// A request is on its way: until when it may be is settled here.
+    pub(crate) fn begin_exchange(&mut self) {
+        let limit = self.settings.client.exchange_timeout;
+        self.exchange_until = due(self.worker.clock.now(), limit);
     }
 
-    /// The same of whatever has been held since then.
-    pub(crate) fn cut_of(&self, since: u64) -> Option<u64> {
+    /// It has been answered, or is to be told that it took too long, for which it has the time that any answer has.
+    pub(crate) fn end_exchange(&mut self) {
+        self.exchange_until = NEVER;
+    }
+
+    /// When what is under way is cut, whoever is waited for, by the worker's clock, and by which bound: the exchange's, or that of
+    /// what has been held since `held_since`, its grace included.
+    pub(crate) fn cut(&self, held_since: Option<u64>) -> (u64, WaitEnd) {
         let lease = &self.settings.lease;
-        let end = due(since, Some(lease.max_hold?));
-        Some(due(end, Some(lease.max_hold_grace)))
+        let hold = match (held_since, lease.max_hold) {
+            (Some(since), Some(most)) => due(due(since, Some(most)), Some(lease.max_hold_grace)),
+            _ => NEVER,
+        };
+        if hold <= self.exchange_until {
+            (hold, WaitEnd::Hold)
+        } else {
+            (self.exchange_until, WaitEnd::Exchange)
+        }
     }
 
-    /// How long a wait may last whose own bound is `limit`: no longer than the lease may be held.
+    /// The same of its lease, if it has one.
+    fn own_cut(&self) -> (u64, WaitEnd) {
+        self.cut(self.held.as_ref().map(Held::since))
+    }
+
+    /// How long a wait may last whose own bound is `limit`: no longer than until all is cut.
     pub(crate) fn bounded(&self, limit: Option<Duration>) -> Option<Duration> {
         let now = self.worker.clock.now();
-        let left = self.hold_cut().map(|cut| cut.saturating_sub(now));
-        [limit, left.map(Duration::from_millis)]
-            .into_iter()
-            .flatten()
-            .min()
+        let (at, _) = self.own_cut();
+        let left = (at != NEVER).then(|| Duration::from_millis(at.saturating_sub(now)));
+        [limit, left].into_iter().flatten().min()
     }
 
-    /// Whether the lease has been held for too long, its grace included: what waits is not waited for.
-    pub(crate) fn is_held_too_long(&self) -> bool {
-        let now = self.worker.clock.now();
-        self.hold_cut().is_some_and(|cut| cut <= now)
+    /// The bound by which what waits is not waited for any more; `None`: it is.
+    pub(crate) fn overdue(&self) -> Option<WaitEnd> {
+        let (at, end) = self.own_cut();
+        (at <= self.worker.clock.now()).then_some(end)
     }
 
-    /// After a wait that was late: if that is because the lease was held for too long, counts it, gives the lease back, and says
-    /// what the client is told.
-    pub(crate) fn give_up_hold(&mut self) -> Option<Reply> {
-        self.is_held_too_long().then(|| {
-            record::wait_ended(&self.worker, self.held.as_ref(), WaitEnd::Hold);
-            self.notes.ends(WaitEnd::Hold.label());
+    /// After a wait that was late: if that is because all that is under way is to be cut, counts it, gives back what was held for
+    /// too long, and says what the client is told.
+    pub(crate) fn give_up(&mut self) -> Option<Reply> {
+        let end = self.overdue()?;
+        record::wait_ended(&self.worker, self.held.as_ref(), end);
+        self.notes.ends(end.label());
+        if end == WaitEnd::Hold {
             self.lose_lease();
-            Reply::held_too_long()
-        })
+        }
+        Some(Reply::cut(end))
     }
 
     /// Gives the lease back though the connection goes on to its last answer.
@@ -187,10 +207,7 @@ impl Client {
         })
         .await;
         if flushed == Err(Interrupt::Late) {
-            let end = match self.is_held_too_long() {
-                true => WaitEnd::Hold,
-                false => WaitEnd::ClientReadsNothing,
-            };
+            let end = self.overdue().unwrap_or(WaitEnd::ClientReadsNothing);
             record::wait_ended(&self.worker, self.held.as_ref(), end);
         }
         flushed

@@ -38,7 +38,9 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
     let mut flight = Flight::new(client, request, head, found);
     flight.tally = Tally::begin(&flight.client.worker, &flight.site);
     journal::found(&mut flight);
+    flight.client.begin_exchange();
     let outcome = way(&mut flight).await;
+    flight.client.end_exchange();
     journal::note_outcome(&mut flight, &outcome);
     give_back(&mut flight);
     permit::note_end(&flight);

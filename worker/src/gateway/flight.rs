@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tpp::{
     lending::{Asked, Lease},
-    shared::Rejection,
+    shared::{Rejection, WaitEnd},
 };
 
 use crate::{
@@ -103,11 +103,11 @@ impl<'a> Flight<'a> {
 }
 
 impl Flight<'_> {
-    /// When the answer in hand is cut, by the worker's clock: the lease, or without one the permit, has been held long enough and the
-    /// grace is over.
-    pub(crate) fn hold_cut(&self) -> Option<u64> {
+    /// When it is cut, by the worker's clock, and by which bound: it has been under way long enough, or the lease, or without one the
+    /// permit, has been held long enough and the grace is over.
+    pub(crate) fn cut(&self) -> (u64, WaitEnd) {
         let held = self.client.held.as_ref().map(Held::since);
-        self.client.cut_of(held.or(self.permitted_at)?)
+        self.client.cut(held.or(self.permitted_at))
     }
 
     /// Counts it as refused by a limit.

@@ -2,6 +2,8 @@
 
 use std::{future::poll_fn, task::Poll};
 
+use tpp::shared::WaitEnd;
+
 use crate::{
     gateway::{
         flight::{Failure, Flight, Next},
@@ -18,7 +20,7 @@ enum Missing {
     Gone,
     Cut,
     Bad,
-    Late(tpp::shared::WaitEnd),
+    Late(WaitEnd),
 }
 
 /// Waits until the request's body is in, or as much of it as is kept. A client that holds a lease already, one that waits to be told
@@ -47,9 +49,11 @@ pub(crate) async fn gather(flight: &mut Flight<'_>) -> Result<(), Failure> {
             }
         }
         let (now, settings) = (client.worker.clock.now(), &client.settings);
+        let (cut, cut_by) = client.cut(None);
         match pace.look(Turn::ClientSends, false, now, settings) {
             Err(end) => return Poll::Ready(Err(Missing::Late(end))),
-            Ok(due) => client.timer.set_due(due),
+            Ok(_) if cut <= now => return Poll::Ready(Err(Missing::Late(cut_by))),
+            Ok(due) => client.timer.set_due(due.min(cut)),
         }
         if client.timer.is_cut() {
             return Poll::Ready(Err(Missing::Cut));
@@ -63,9 +67,10 @@ pub(crate) async fn gather(flight: &mut Flight<'_>) -> Result<(), Failure> {
         Missing::Bad => Failure::Reply(Reply::bad_body()),
         Missing::Late(end) => {
             record::wait_ended(&flight.client.worker, None, end);
-            Failure::Reply(Reply::request_timeout(
-                "the request body did not arrive in time",
-            ))
+            Failure::Reply(match end {
+                WaitEnd::Exchange => Reply::cut(end),
+                _ => Reply::request_timeout("the request body did not arrive in time"),
+            })
         }
     })
 }

@@ -33,7 +33,7 @@ impl Attempt {
         let anew =
             self.state.is_begun && (self.state.up.has_moved() || self.state.down.has_moved());
         let reads = self.state.down.has_moved();
-        let cut = flight.hold_cut();
+        let (cut, cut_by) = flight.cut();
         let client = &mut *flight.client;
         let now = client.worker.clock.now();
         let settings = &*client.settings;
@@ -48,12 +48,10 @@ impl Attempt {
             Ok(due) => next = next.min(due),
             Err(end) => return late(end),
         }
-        if let Some(cut) = cut {
-            if cut <= now {
-                return late(WaitEnd::Hold);
-            }
-            next = next.min(cut);
+        if cut <= now {
+            return late(cut_by);
         }
+        next = next.min(cut);
         if flight.upload.is_over() {
             next = next.min(self.watch_client(flight, cx, now, reads)?);
         }

@@ -141,6 +141,7 @@ async fn stand_in_line(client: &mut Client, pool: &TokenPool) -> Result<Lease, F
     let worker = &*client.worker;
     let (desk, counters) = (&pool.desk, worker.counters());
     let settings = &pool.plan.lease;
+    let limit = client.bounded(settings.wait_timeout);
     let retry_after = || pool.retry_after(worker.clock.now());
     if settings
         .max_waiting
@@ -156,30 +157,34 @@ async fn stand_in_line(client: &mut Client, pool: &TokenPool) -> Result<Lease, F
         &client.timer,
         &mut client.wire,
         AtEnd::Leave,
-        settings.wait_timeout,
+        limit,
         served_or_hopeless(desk, desk.join()),
     )
     .await;
     // Served late in a drain, it has as much time as those had who were served at its begin.
     let spared_until = worker.clock.now() + millis(client.settings.drain_timeout);
     client.timer.standing.leave_line(spared_until);
-    waited
-        .map_err(|interrupt| match interrupt {
-            Interrupt::Gone => {
-                counters.clients_left.add(1);
-                Failure::Over(Next::Drop)
-            }
-            Interrupt::Late => {
-                counters.queue_timeouts.add(1);
-                let reply = Reply::no_token("none came free in time");
-                Failure::Reply(reply.after(retry_after()))
-            }
-            Interrupt::Cut => Failure::Reply(Reply::no_token("tpp is stopping")),
-        })?
-        .map_err(|why| {
+    match waited {
+        Ok(Ok(lease)) => Ok(lease),
+        Ok(Err(why)) => {
             counters.queue_rejections.add(1);
-            Failure::Reply(none_comes(why))
-        })
+            Err(Failure::Reply(none_comes(why)))
+        }
+        Err(Interrupt::Gone) => {
+            counters.clients_left.add(1);
+            Err(Failure::Over(Next::Drop))
+        }
+        Err(Interrupt::Late) if client.overdue().is_none() => {
+            counters.queue_timeouts.add(1);
+            let reply = Reply::no_token("none came free in time");
+            Err(Failure::Reply(reply.after(retry_after())))
+        }
+        Err(Interrupt::Late) => {
+            let reply = client.give_up();
+            Err(reply.map_or(Failure::Over(Next::Drop), Failure::Reply))
+        }
+        Err(Interrupt::Cut) => Err(Failure::Reply(Reply::no_token("tpp is stopping"))),
+    }
 }
 
 /// The answer to one for whom there is no token to wait for.

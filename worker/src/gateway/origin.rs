@@ -65,7 +65,7 @@ async fn await_plan(client: &mut Client) -> Result<(), Failure> {
     let (timer, wire) = (&client.timer, &mut client.wire);
     match attend(worker, timer, wire, AtEnd::Stay, limit, plan).await {
         // Of a worker that its supervisor cannot reach, and will replace.
-        Err(Interrupt::Late) => Err(Failure::Reply(client.give_up_hold().unwrap_or_else(|| {
+        Err(Interrupt::Late) => Err(Failure::Reply(client.give_up().unwrap_or_else(|| {
             Reply::no_token("this worker does not know the server in force")
         }))),
         outcome => Ok(outcome?),

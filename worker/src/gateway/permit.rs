@@ -95,7 +95,7 @@ async fn stand_in_line(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<L
             Err(Failure::Over(Next::Drop))
         }
         Err(Interrupt::Late) => {
-            if let Some(reply) = client.give_up_hold() {
+            if let Some(reply) = client.give_up() {
                 return Err(Failure::Reply(reply));
             }
             flight.count_refusal(Rejection::Queue);

@@ -69,7 +69,7 @@ impl Client {
         )
         .await
         {
-            Err(Interrupt::Late) => match self.give_up_hold() {
+            Err(Interrupt::Late) => match self.give_up() {
                 Some(reply) => Err(Failure::Reply(reply)),
                 None => Ok(false),
             },

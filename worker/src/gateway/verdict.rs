@@ -193,7 +193,7 @@ fn no_answer(client: &Client, cause: &Break) -> Failure {
             WaitEnd::UpstreamSendsNothing => Reply::gateway_timeout(
                 "the upstream fell silent in its answer (upstream.read_timeout_seconds)",
             ),
-            WaitEnd::Hold => Reply::held_too_long(),
+            WaitEnd::Hold | WaitEnd::Exchange => Reply::cut(*end),
             _ => return Failure::Over(Next::Drop),
         },
         Break::BadBody => Reply::bad_body(),

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use tpp::shared::WaitEnd;
+
 /// A request that is refused before it is known what it asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed {
@@ -66,11 +68,15 @@ impl Reply {
         Self::new(PROOF, "", text)
     }
 
-    /// 504: the token, or the permit, was needed back.
-    pub(crate) fn held_too_long() -> Self {
-        Self::gateway_timeout(
-            "what the request held was held for too long (lease.max_hold_seconds)",
-        )
+    /// 504: what was under way was cut, by the bound that `end` names.
+    pub(crate) fn cut(end: WaitEnd) -> Self {
+        Self::gateway_timeout(match end {
+            WaitEnd::Exchange => {
+                "the request and its answer took too long together (client.exchange_timeout_seconds)"
+            }
+            // The token, or the permit, was needed back.
+            _ => "what the request held was held for too long (lease.max_hold_seconds)",
+        })
     }
 
     /// 429: more than may be.

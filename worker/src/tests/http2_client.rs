@@ -13,7 +13,7 @@ use tokio::{io::DuplexStream, task::JoinHandle};
 use tpp::config::{Http2, Http2Lease};
 
 use super::play::{Stage, soon};
-use crate::{door::http2, http2::lane::Whence};
+use crate::{door::http2, http2::lane::Whence, worker::Worker};
 
 pub(super) const STREAMS: Http2 = Http2 {
     lease: Http2Lease::Stream,
@@ -28,9 +28,19 @@ pub(super) struct Client {
 
 /// A connection on which HTTP/2 is served: the client's side of it.
 pub(super) fn connection(stage: &mut Stage, terms: Http2) -> DuplexStream {
+    let (ours, served) = served(&stage.worker, terms);
+    stage.play(served);
+    ours
+}
+
+/// The same, and what is to be run on the worker's side.
+pub(super) fn served(
+    worker: &Arc<Worker>,
+    terms: Http2,
+) -> (DuplexStream, impl Future<Output = ()> + use<>) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-    let worker = Arc::clone(&stage.worker);
-    stage.play(async move {
+    let worker = Arc::clone(worker);
+    let served = async move {
         let digest = SocketDigest::from_raw_fd(-1);
         let address: std::net::SocketAddr = ([127, 0, 0, 1], 1).into();
         digest.peer_addr.set(Some(address.into())).unwrap();
@@ -41,13 +51,16 @@ pub(super) fn connection(stage: &mut Stage, terms: Http2) -> DuplexStream {
         };
         http2::serve(&worker, theirs, whence, terms).await;
         drop(inside);
-    });
-    ours
+    };
+    (ours, served)
 }
 
 impl Client {
     pub(super) async fn new(stage: &mut Stage, terms: Http2) -> Self {
-        let ours = connection(stage, terms);
+        Self::over(connection(stage, terms)).await
+    }
+
+    pub(super) async fn over(ours: DuplexStream) -> Self {
         let (streams, connection) = h2::client::handshake(ours).await.unwrap();
         Self {
             streams,

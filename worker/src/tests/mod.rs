@@ -4,6 +4,7 @@
 mod answers;
 mod bounds;
 mod crowd;
+mod exchanges;
 mod faults;
 mod framing;
 mod guards;

@@ -87,6 +87,7 @@ pub(crate) fn settings(port: u16) -> WorkerSettings {
             head_timeout: None,
             stall_timeout: None,
             min_rate: None,
+            exchange_timeout: None,
         },
         token: TokenSettings {
             renew_on: vec![401],

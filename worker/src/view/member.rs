@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tpp::{
-    config::{Timeouts, Upstream},
+    config::{Client, Timeouts, Upstream},
     lending::{NO_ROW, WorkerSettings},
     plan::HostPlan,
 };
@@ -63,6 +63,10 @@ fn settings_for(backend: &Backend, timeouts: &Timeouts, parts: Parts<'_>) -> Arc
             idle_timeout: idle.unwrap_or(own.idle_timeout),
             read_timeout: timeouts.read.or(own.read_timeout),
             ..own.clone()
+        },
+        client: Client {
+            exchange_timeout: timeouts.exchange.or(parts.settings.client.exchange_timeout),
+            ..parts.settings.client.clone()
         },
         ..(**parts.settings).clone()
     };

@@ -57,7 +57,7 @@ section! {
 }
 
 section! {
-    /// `[virtual_hosts.timeouts]`: bounds in place of its backends' own.
+    /// `[virtual_hosts.timeouts]`: bounds in place of its backends' own and of `[client]`'s.
     #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     pub struct Timeouts in "virtual_hosts.timeouts" {
         /// In place of `upstream.connect_timeout_seconds`.
@@ -78,6 +78,9 @@ section! {
         /// In place of `upstream.read_timeout_seconds`.
         pub read: TimeoutOverride =
             Key::new("virtual_hosts.timeouts.read", NO_LIMIT, Absent::Unset);
+        /// In place of `client.exchange_timeout_seconds`.
+        pub exchange: TimeoutOverride =
+            Key::new("virtual_hosts.timeouts.exchange", NO_LIMIT, Absent::Unset);
     }
 }
 

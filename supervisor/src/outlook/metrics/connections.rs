@@ -28,11 +28,12 @@ pub(super) fn refused(totals: &Totals) -> MetricFamily {
         ("max_connections", totals.refused_total),
         ("per_address", totals.refused_address),
         ("descriptors", totals.refused_descriptors),
+        ("proxy_header", totals.refused_proxy_header),
     ]
     .map(|(reason, count)| counter_of(count, vec![label("reason", reason)]));
     family(
         "tpp_connections_refused_total",
-        "Client connections refused for want of room, by the bound that was reached.",
+        "Client connections refused, by the bound that was reached or what was wrong.",
         MetricType::COUNTER,
         samples.into(),
     )

@@ -59,6 +59,7 @@ fn totals() -> Totals {
         handshakes_full: 80,
         handshakes_resumed: 20,
         handshakes_failed: 3,
+        refused_proxy_header: 15,
     }
 }
 
