@@ -25,6 +25,8 @@ pub(crate) struct Clock {
     /// The same moment by the clock that all processes share.
     began: u64,
     now: AtomicU64,
+    /// When the worker began, by the time of day as of the last tick, nanoseconds since 1970.
+    wall_origin: AtomicU64,
     date: Date,
 }
 
@@ -75,10 +77,8 @@ impl Date {
 }
 
 /// Since 1970; a clock that is set to an earlier time stands at its beginning.
-fn seconds_now() -> u64 {
-    SystemTime::UNIX_EPOCH
-        .elapsed()
-        .map_or(0, |since| since.as_secs())
+fn wall_now() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }
 
 impl Clock {
@@ -87,7 +87,8 @@ impl Clock {
             origin: Instant::now(),
             began: monotonic_millis(),
             now: AtomicU64::new(0),
-            date: Date::at(seconds_now()),
+            wall_origin: AtomicU64::new(nanos(wall_now())),
+            date: Date::at(wall_now().as_secs()),
         }
     }
 
@@ -107,16 +108,29 @@ impl Clock {
         self.date.line()
     }
 
+    /// The time of day of a moment not before the worker began, since 1970: as the last tick had it, without asking for it once more.
+    pub(crate) fn wall(&self, at: Instant) -> Duration {
+        Duration::from_nanos(self.wall_origin.load(Relaxed))
+            + at.saturating_duration_since(self.origin)
+    }
+
     /// Reads the time, and returns it. The worker's tick does.
     pub(crate) fn tick(&self) -> u64 {
-        let seconds = seconds_now();
+        let (elapsed, wall) = (self.origin.elapsed(), wall_now());
+        let seconds = wall.as_secs();
         if self.date.seconds.load(Relaxed) != seconds {
             self.date.set(seconds);
         }
-        let now = millis(self.origin.elapsed());
+        let wall_origin = nanos(wall).saturating_sub(nanos(elapsed));
+        self.wall_origin.store(wall_origin, Relaxed);
+        let now = millis(elapsed);
         self.now.store(now, Relaxed);
         now
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A duration in milliseconds.
@@ -135,6 +149,20 @@ pub(crate) fn due(begun: u64, after: Option<Duration>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_day_goes_on_between_ticks_and_follows_the_systems() {
+        let clock = Clock::new();
+        let begun = clock.wall(Instant::now());
+        assert!(wall_now() - begun < Duration::from_secs(60));
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+        tokio::time::advance(second).await;
+        assert_eq!(clock.wall(Instant::now()), begun + second);
+        // This clock ran an hour ahead of the system's: as if that had been set back.
+        tokio::time::advance(hour).await;
+        clock.tick();
+        assert!(clock.wall(Instant::now()) < begun + hour);
+    }
 
     #[test]
     fn a_line_says_the_second_it_was_set_to() {

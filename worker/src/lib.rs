@@ -48,6 +48,7 @@ mod door;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
+mod hex;
 mod http1;
 mod http2;
 mod leash;

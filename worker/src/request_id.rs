@@ -6,6 +6,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use crate::hex;
+
 /// The field's name, in lower case.
 pub(crate) const NAME: &[u8] = b"x-request-id";
 
@@ -22,7 +24,8 @@ const LINE: usize = OPENING.len() + LONGEST + END.len();
 /// second counts.
 #[derive(Debug)]
 pub(crate) struct Ids {
-    process: u64,
+    /// As digits, for they stand in each id.
+    process: [u8; MADE / 2],
     // Relaxed: one thread counts; the atomic only makes it shareable.
     next: AtomicU64,
 }
@@ -31,7 +34,7 @@ impl Ids {
     pub(crate) fn new() -> Self {
         Self {
             // Its keys are the system's own random bytes.
-            process: RandomState::new().hash_one(process::id()),
+            process: hex::of_number(RandomState::new().hash_one(process::id())),
             next: AtomicU64::new(1),
         }
     }
@@ -73,10 +76,10 @@ impl RequestId {
         self.is_kept = false;
         let number = ids.next.load(Relaxed);
         ids.next.store(number.wrapping_add(1), Relaxed);
-        let whole = u128::from(ids.process) << 64 | u128::from(number);
-        let digits: [u8; MADE] = std::array::from_fn(|at| {
-            b"0123456789abcdef"[(whole >> (4 * (MADE - 1 - at)) & 0xf) as usize]
-        });
+        let mut digits = [0; MADE];
+        let (process, count) = digits.split_at_mut(MADE / 2);
+        process.copy_from_slice(&ids.process);
+        count.copy_from_slice(&hex::of_number(number));
         self.set(&digits);
     }
 

@@ -1,15 +1,18 @@
 //! Which trace a request belongs to, and what its upstream is told of that: W3C Trace Context, level 1.
 
-use crate::message::head::Head;
+use std::ops::Range;
+
+use crate::{hex, message::head::Head};
 
 /// The fields' names, in lower case.
 pub(crate) const PARENT: &[u8] = b"traceparent";
 pub(crate) const STATE: &[u8] = b"tracestate";
 
 /// `VERSION-TRACE-SPAN-FLAGS`: where its parts lie, and how long it is in the version that is known.
-const TRACE: std::ops::Range<usize> = 3..35;
-const SPAN: std::ops::Range<usize> = 36..52;
-const FLAGS: std::ops::Range<usize> = 53..55;
+const VERSION: Range<usize> = 0..2;
+const TRACE: Range<usize> = 3..35;
+const SPAN: Range<usize> = 36..52;
+const FLAGS: Range<usize> = 53..55;
 const LENGTH: usize = 55;
 /// In the flags: somebody before records it.
 const SAMPLED: u64 = 1;
@@ -98,28 +101,23 @@ impl Trace {
         };
         trace.line[..OPENING.len()].copy_from_slice(OPENING);
         trace.line[LINE - 2..].copy_from_slice(b"\r\n");
-        let flags = if is_sampled { SAMPLED } else { 0 };
-        for (part, value) in [
-            (0..2, 0),
-            (TRACE, id),
-            (SPAN, trace.span.into()),
-            (FLAGS, flags.into()),
-        ] {
-            trace.put(part, value);
-        }
+        let flags = if is_sampled { SAMPLED as u8 } else { 0 };
+        let (half, middle) = ((id >> 64) as u64, TRACE.start + 16);
+        trace.put(VERSION, &hex::of_byte(0));
+        trace.put(TRACE.start..middle, &hex::of_number(half));
+        trace.put(middle..TRACE.end, &hex::of_number(id as u64));
+        trace.put(SPAN, &hex::of_number(trace.span));
+        trace.put(FLAGS, &hex::of_byte(flags));
         trace
     }
 
-    fn put(&mut self, part: std::ops::Range<usize>, value: u128) {
-        let places = self.line[OPENING.len()..][part].iter_mut().rev();
-        for (nth, place) in places.enumerate() {
-            *place = b"0123456789abcdef"[(value >> (4 * nth) & 0xf) as usize];
-        }
+    fn put(&mut self, part: Range<usize>, digits: &[u8]) {
+        self.line[OPENING.len()..][part].copy_from_slice(digits);
     }
 
     /// What goes out next is part of `span`.
     pub(crate) fn go_on_in(&mut self, span: u64) {
-        self.put(SPAN, span.into());
+        self.put(SPAN, &hex::of_number(span));
     }
 
     /// The line that tells the upstream.

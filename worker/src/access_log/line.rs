@@ -8,6 +8,8 @@ use std::{io::Write as _, time::Duration};
 
 use tpp::spans::Version;
 
+use crate::hex;
+
 /// A request, as it is told.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Line<'a> {
@@ -47,6 +49,11 @@ pub(crate) struct Asked<'a> {
     /// Path and query.
     pub(crate) target: &'a [u8],
     pub(crate) version: Version,
+}
+
+/// What only `combined` tells.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Told<'a> {
     pub(crate) referer: Option<&'a [u8]>,
     pub(crate) user_agent: Option<&'a [u8]>,
 }
@@ -100,46 +107,54 @@ fn date(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// What the fields of a line take at the most beside what is told of the request: names, numbers and what stands between them.
+const FRAME: usize = 768;
+
 impl Line<'_> {
     /// Appends it as one JSON object.
+    ///
+    /// Each name is a constant of known length, which is a few stores where a copy of any length is a call: there are twenty of them.
     pub(crate) fn put_json(&self, day: &mut Day, out: &mut Vec<u8>) {
+        let asked = self.asked.as_ref();
+        let path = asked.map(|asked| path(asked.target));
+        out.reserve(FRAME + path.map_or(0, <[u8]>::len));
         out.extend_from_slice(b"{\"time\":\"");
         out.extend_from_slice(&day.at(self.at / 1000).iso);
         out.push(b'.');
-        put_digits(self.at % 1000, 3, out);
+        put_three((self.at % 1000) as u16, out);
         out.extend_from_slice(b"Z\"");
-        put_text("request_id", Some(self.request_id), out);
-        put_text("trace_id", self.trace_id, out);
-        put_text("proxy_name", self.proxy_name.map(str::as_bytes), out);
-        let asked = self.asked.as_ref();
-        put_text("method", asked.map(|asked| asked.method), out);
-        put_text("path", asked.map(|asked| path(asked.target)), out);
-        put_text(
-            "protocol",
-            asked.map(|asked| asked.version.word().as_bytes()),
-            out,
-        );
-        let tls: &[u8] = if self.tls { b"true" } else { b"false" };
-        out.extend_from_slice(b",\"tls\":");
-        out.extend_from_slice(tls);
-        put_text("client", Some(self.client.as_bytes()), out);
-        put_number("status_code", self.status.into(), out);
-        put_number("bytes_in", self.bytes_in, out);
-        put_number("bytes_out", self.bytes_out, out);
-        put_millis("token_wait_ms", self.token_wait, out);
-        put_millis("queue_wait_ms", self.queue_wait, out);
-        put_millis("upstream_latency_ms", self.upstream, out);
-        put_millis("proxy_latency_ms", self.proxy, out);
-        put_text("backend", self.backend.map(str::as_bytes), out);
-        put_number("attempts", self.attempts.into(), out);
-        put_text("circuit_state", self.circuit.map(str::as_bytes), out);
-        put_number("concurrent_count", self.concurrent, out);
-        put_text("end", Some(self.end.as_bytes()), out);
+        put_text(b",\"request_id\":", Some(self.request_id), out);
+        put_text(b",\"trace_id\":", self.trace_id, out);
+        let proxy_name = self.proxy_name.map(str::as_bytes);
+        put_text(b",\"proxy_name\":", proxy_name, out);
+        put_text(b",\"method\":", asked.map(|asked| asked.method), out);
+        put_text(b",\"path\":", path, out);
+        let protocol = asked.map(|asked| asked.version.word().as_bytes());
+        put_text(b",\"protocol\":", protocol, out);
+        if self.tls {
+            out.extend_from_slice(b",\"tls\":true");
+        } else {
+            out.extend_from_slice(b",\"tls\":false");
+        }
+        put_text(b",\"client\":", Some(self.client.as_bytes()), out);
+        put_number(b",\"status_code\":", self.status.into(), out);
+        put_number(b",\"bytes_in\":", self.bytes_in, out);
+        put_number(b",\"bytes_out\":", self.bytes_out, out);
+        put_millis(b",\"token_wait_ms\":", self.token_wait, out);
+        put_millis(b",\"queue_wait_ms\":", self.queue_wait, out);
+        put_millis(b",\"upstream_latency_ms\":", self.upstream, out);
+        put_millis(b",\"proxy_latency_ms\":", self.proxy, out);
+        put_text(b",\"backend\":", self.backend.map(str::as_bytes), out);
+        put_number(b",\"attempts\":", self.attempts.into(), out);
+        let circuit = self.circuit.map(str::as_bytes);
+        put_text(b",\"circuit_state\":", circuit, out);
+        put_number(b",\"concurrent_count\":", self.concurrent, out);
+        put_text(b",\"end\":", Some(self.end.as_bytes()), out);
         out.extend_from_slice(b"}\n");
     }
 
-    /// Appends it as Apache's and nginx's `combined` has it.
-    pub(crate) fn put_combined(&self, day: &mut Day, out: &mut Vec<u8>) {
+    /// Appends it as Apache's and nginx's `combined` has it, which also tells two fields of the request.
+    pub(crate) fn put_combined(&self, told: &Told<'_>, day: &mut Day, out: &mut Vec<u8>) {
         put_plainly(self.client.as_bytes(), out);
         out.extend_from_slice(b" - - [");
         out.extend_from_slice(&day.at(self.at / 1000).common);
@@ -154,12 +169,10 @@ impl Line<'_> {
             out.push(b'-');
         }
         out.extend_from_slice(b"\" ");
-        put_digits(self.status.into(), 3, out);
+        put_three(self.status, out);
         out.push(b' ');
-        put_digits(self.bytes_out.saturating_sub(self.head_out), 1, out);
-        let referer = self.asked.and_then(|asked| asked.referer).map(path);
-        let user_agent = self.asked.and_then(|asked| asked.user_agent);
-        for field in [referer, user_agent] {
+        put_digits(self.bytes_out.saturating_sub(self.head_out), out);
+        for field in [told.referer.map(path), told.user_agent] {
             out.extend_from_slice(b" \"");
             put_plainly(field.unwrap_or(b"-"), out);
             out.push(b'"');
@@ -174,14 +187,8 @@ pub(crate) fn path(target: &[u8]) -> &[u8] {
     &target[..end.unwrap_or(target.len())]
 }
 
-fn put_name(name: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-}
-
-fn put_text(name: &str, text: Option<&[u8]>, out: &mut Vec<u8>) {
-    put_name(name, out);
+fn put_text<const N: usize>(name: &[u8; N], text: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
     let Some(text) = text else {
         out.extend_from_slice(b"null");
         return;
@@ -189,7 +196,7 @@ fn put_text(name: &str, text: Option<&[u8]>, out: &mut Vec<u8>) {
     out.push(b'"');
     escape(text, out, |byte, out| {
         out.extend_from_slice(b"\\u00");
-        put_hex(byte, out);
+        out.extend_from_slice(&hex::of_byte(byte));
     });
     out.push(b'"');
 }
@@ -197,14 +204,15 @@ fn put_text(name: &str, text: Option<&[u8]>, out: &mut Vec<u8>) {
 fn put_plainly(text: &[u8], out: &mut Vec<u8>) {
     escape(text, out, |byte, out| {
         out.extend_from_slice(b"\\x");
-        put_hex(byte, out);
+        out.extend_from_slice(&hex::of_byte(byte));
     });
 }
 
 /// Appends `text`; what is not printable ASCII, a quote or a backslash, as `otherwise` has it.
 fn escape(text: &[u8], out: &mut Vec<u8>, otherwise: impl Fn(u8, &mut Vec<u8>)) {
     let is_harmless = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-    if text.iter().copied().all(is_harmless) {
+    // Without an early end: many bytes are looked at at once, and hardly any text has one that is not harmless.
+    if text.iter().fold(true, |are, byte| are & is_harmless(*byte)) {
         out.extend_from_slice(text);
         return;
     }
@@ -217,36 +225,33 @@ fn escape(text: &[u8], out: &mut Vec<u8>, otherwise: impl Fn(u8, &mut Vec<u8>)) 
     }
 }
 
-fn put_hex(byte: u8, out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.push(DIGITS[usize::from(byte >> 4)]);
-    out.push(DIGITS[usize::from(byte & 15)]);
-}
-
-fn put_number(name: &str, number: u64, out: &mut Vec<u8>) {
-    put_name(name, out);
-    put_digits(number, 1, out);
+fn put_number<const N: usize>(name: &[u8; N], number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    put_digits(number, out);
 }
 
 /// To the microsecond.
-fn put_millis(name: &str, time: Duration, out: &mut Vec<u8>) {
-    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    put_name(name, out);
-    put_digits(micros / 1000, 1, out);
+fn put_millis<const N: usize>(name: &[u8; N], time: Duration, out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    if time.is_zero() {
+        // Hardly anybody waits.
+        return out.extend_from_slice(b"0.000");
+    }
+    let micros = time.as_secs().saturating_mul(1_000_000);
+    let micros = micros.saturating_add(time.subsec_micros().into());
+    put_digits(micros / 1000, out);
     out.push(b'.');
-    put_digits(micros % 1000, 3, out);
+    put_three((micros % 1000) as u16, out);
 }
 
-/// At least so many digits.
-fn put_digits(mut number: u64, least: usize, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    while number > 0 || digits.len() - at < least {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    out.extend_from_slice(&digits[at..]);
+fn put_digits(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// The last three digits.
+fn put_three(number: u16, out: &mut Vec<u8>) {
+    let digit = |power: u16| b'0' + (number / power % 10) as u8;
+    out.extend_from_slice(&[digit(100), digit(10), digit(1)]);
 }
 
 #[cfg(test)]
@@ -263,8 +268,6 @@ mod tests {
                 method: b"GET",
                 target: b"/a?password=secret",
                 version: Version::Http11,
-                referer: Some(b"http://a.example/b?token=secret"),
-                user_agent: Some(b"curl/8"),
             }),
             tls: false,
             client: "192.0.2.1",
@@ -290,9 +293,14 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    fn combined(line: &Line<'_>) -> String {
+    const TOLD: Told<'_> = Told {
+        referer: Some(b"http://a.example/b?token=secret"),
+        user_agent: Some(b"curl/8"),
+    };
+
+    fn combined(line: &Line<'_>, told: &Told<'_>) -> String {
         let mut out = Vec::new();
-        line.put_combined(&mut Day::default(), &mut out);
+        line.put_combined(told, &mut Day::default(), &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -314,7 +322,7 @@ mod tests {
     #[test]
     fn a_combined_line_is_as_other_servers_have_it() {
         assert_eq!(
-            combined(&line()),
+            combined(&line(), &TOLD),
             "192.0.2.1 - - [26/Nov/2026:03:40:12 +0000] \"GET /a HTTP/1.1\" 200 12300 \"http://a.example/b\" \"curl/8\"\n"
         );
         let unread = Line {
@@ -323,7 +331,7 @@ mod tests {
             ..line()
         };
         assert_eq!(
-            combined(&unread),
+            combined(&unread, &Told::default()),
             "192.0.2.1 - - [26/Nov/2026:03:40:12 +0000] \"-\" 400 12300 \"-\" \"-\"\n"
         );
     }
@@ -335,10 +343,13 @@ mod tests {
             let mut forged = line();
             forged.asked = forged.asked.map(|asked| Asked {
                 target: &odd,
-                user_agent: Some(&odd),
                 ..asked
             });
-            let (json, combined) = (json(&forged), combined(&forged));
+            let told = Told {
+                user_agent: Some(&odd),
+                ..TOLD
+            };
+            let (json, combined) = (json(&forged), combined(&forged, &told));
             let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
             let seen = parsed["path"].as_str().unwrap();
             let shown: String = path(&odd).iter().map(|byte| char::from(*byte)).collect();

@@ -21,7 +21,8 @@ use tpp::{
 };
 use tracing::warn;
 
-use self::line::{Day, Line};
+use self::line::{Day, Line, Told};
+use crate::message::head::Head;
 
 /// Bytes that are handed over before the tick.
 const MUCH: usize = 64 << 10;
@@ -66,12 +67,18 @@ impl AccessLog {
         state.out = Out::begin(settings);
     }
 
-    /// Adds a line, if there is a log.
-    pub(crate) fn add(&self, line: &Line<'_>) {
+    /// Adds a line, if there is a log, of a request with this head, if that could be read.
+    pub(crate) fn add(&self, line: &Line<'_>, head: Option<&Head>) {
         if let Some(out) = &mut self.0.lock().out {
             match out.format {
                 AccessLogFormat::Json => line.put_json(&mut out.day, &mut out.buffer),
-                AccessLogFormat::Combined => line.put_combined(&mut out.day, &mut out.buffer),
+                AccessLogFormat::Combined => {
+                    let told = head.map_or_else(Told::default, |head| Told {
+                        referer: head.named(b"referer"),
+                        user_agent: head.named(b"user-agent"),
+                    });
+                    line.put_combined(&told, &mut out.day, &mut out.buffer);
+                }
             }
             if out.buffer.len() >= MUCH {
                 out.hand_over();

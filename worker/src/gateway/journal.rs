@@ -27,6 +27,7 @@ pub(crate) fn begin(client: &mut Client, head: Option<&Head>, length: usize) {
         ..now
     };
     let wanted = Wanted {
+        clock: &client.worker.clock,
         is_logged: client.view.is_logged,
         trace_percent: client.view.settings.trace_percent,
         before,
@@ -64,9 +65,12 @@ pub(crate) fn note_outcome(flight: &mut Flight<'_>, outcome: &Result<Next, Failu
     if !notes.has_entry() {
         return;
     }
-    notes.has_head(None);
-    if let Err(Failure::Over(_)) = outcome {
-        notes.ends("client_gone");
+    match outcome {
+        // It ends now.
+        Ok(_) => {}
+        Err(Failure::Over(_)) => notes.ends("client_gone"),
+        // What tpp has to say is not the upstream's time.
+        Err(Failure::Reply(_)) => notes.has_head(None),
     }
     let bounds = flight.site.bounds.as_ref();
     if bounds.is_some_and(|bounds| bounds.breaker.is_some()) {
@@ -91,11 +95,15 @@ pub(crate) fn end(client: &mut Client, head: Option<&Head>, end: &'static str) {
     let who = behind.as_deref().unwrap_or(&client.address);
     let log = &client.worker.access_log;
     let now = client.wire.traffic();
-    let ring = client.worker.desk.span_ring();
     let who = (who, client.secured.is_some());
-    client
-        .notes
-        .close(head, (now, who), ring, |line| log.add(line));
+    client.notes.close(
+        head,
+        (now, who),
+        || client.worker.desk.span_ring(),
+        |line| {
+            log.add(line, head);
+        },
+    );
 }
 
 /// Since when somebody waits, if that is to be told.

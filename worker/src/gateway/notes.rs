@@ -1,10 +1,7 @@
 //! What is noted of a request on its way, for its id, its trace and its line in the access log. A connection has one place for it, used
 //! again for each request; none if requests have no ids here, and each step then costs a branch.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tpp::{
@@ -14,6 +11,7 @@ use tpp::{
 
 use crate::{
     access_log::line::{Asked, Line},
+    clock::Clock,
     gateway::spans::{Spans, Whole},
     http1::write::TraceLine,
     message::head::Head,
@@ -41,7 +39,9 @@ struct Page {
 
 /// What there is to be known of a request.
 #[derive(Clone, Copy)]
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
+    /// By which its time is told.
+    pub(crate) clock: &'a Clock,
     /// It will have a line.
     pub(crate) is_logged: bool,
     /// It is part of a trace; of those that begin here so many in a hundred are recorded.
@@ -77,12 +77,13 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(before: Traffic, is_recorded: bool) -> Self {
+    fn new(wanted: &Wanted<'_>, is_recorded: bool) -> Self {
+        let begun = Instant::now();
         Self {
-            begun: Instant::now(),
-            at: SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
+            begun,
+            at: wanted.clock.wall(begun),
             spans: is_recorded.then(Spans::default),
-            before,
+            before: wanted.before,
             site: None,
             _entered: None,
             concurrent: 0,
@@ -105,9 +106,8 @@ impl Entry {
         }
     }
 
-    fn leaves_upstream(&mut self) {
+    fn leaves_upstream(&mut self, now: Instant) {
         if let Some(since) = self.upstream_since.take() {
-            let now = Instant::now();
             self.upstream += now - since;
             if let Some(spans) = &mut self.spans {
                 spans.leaves(now);
@@ -141,7 +141,7 @@ impl Entry {
 
 impl Notes {
     /// A request begins whose head is `head`; `None`: it could not be read.
-    pub(crate) fn begin(&mut self, head: Option<&Head>, ids: &Ids, wanted: Wanted) {
+    pub(crate) fn begin(&mut self, head: Option<&Head>, ids: &Ids, wanted: Wanted<'_>) {
         let page = self.0.get_or_insert_with(|| {
             Box::new(Page {
                 id: RequestId::new(),
@@ -157,8 +157,7 @@ impl Notes {
             .trace_percent
             .map(|percent| Trace::new(head.and_then(Parent::of), percent));
         let is_recorded = page.trace.as_ref().is_some_and(|trace| trace.is_sampled);
-        page.entry =
-            (wanted.is_logged || is_recorded).then(|| Entry::new(wanted.before, is_recorded));
+        page.entry = (wanted.is_logged || is_recorded).then(|| Entry::new(&wanted, is_recorded));
     }
 
     /// Requests have no ids any more.
@@ -224,8 +223,8 @@ impl Notes {
     pub(crate) fn tries(&mut self, backend: &Arc<Backend>) {
         let Some(page) = &mut self.0 else { return };
         let Some(entry) = &mut page.entry else { return };
-        entry.leaves_upstream();
         let now = Instant::now();
+        entry.leaves_upstream(now);
         entry.upstream_since = Some(now);
         entry.attempts += 1;
         entry.backend = Some(Arc::clone(backend));
@@ -237,7 +236,7 @@ impl Notes {
     /// An answer's head came, of this status on this wire, or none will: what is made of it is not the upstream's time.
     pub(crate) fn has_head(&mut self, answer: Option<(u16, &Wire)>) {
         if let Some(entry) = self.entry() {
-            entry.leaves_upstream();
+            entry.leaves_upstream(Instant::now());
             if let (Some(spans), Some((status, wire))) = (&mut entry.spans, answer) {
                 spans.answered(status, wire.version());
             }
@@ -283,11 +282,11 @@ impl Notes {
 
     /// Its line, said to `tell`, and its spans, written to `ring`; once. `now` is the client's connection, `client` who asks, and
     /// whether by TLS.
-    pub(crate) fn close(
+    pub(crate) fn close<'r>(
         &mut self,
         head: Option<&Head>,
         (now, (client, tls)): (Traffic, (&str, bool)),
-        ring: Option<&SpanRing>,
+        ring: impl FnOnce() -> Option<&'r SpanRing>,
         tell: impl FnOnce(&Line<'_>),
     ) {
         let Some(page) = &mut self.0 else {
@@ -296,8 +295,9 @@ impl Notes {
         let Some(mut entry) = page.entry.take() else {
             return;
         };
-        entry.leaves_upstream();
-        let (spans, lasted) = (entry.spans.take(), entry.begun.elapsed());
+        let ended = Instant::now();
+        entry.leaves_upstream(ended);
+        let (spans, lasted) = (entry.spans.take(), ended - entry.begun);
         let own = page.trace.as_ref().map(Trace::digits);
         let said = || Some(head.and_then(Parent::of)?.digits);
         let line = Line {
@@ -310,7 +310,9 @@ impl Notes {
             bytes_out: now.sent.saturating_sub(entry.before.sent),
             ..entry.line(lasted)
         };
-        if let (Some(spans), Some(trace), Some(ring)) = (spans, &page.trace, ring) {
+        if let (Some(spans), Some(trace)) = (spans, &page.trace)
+            && let Some(ring) = ring()
+        {
             let whole = Whole {
                 trace,
                 begun: entry.begun,
@@ -334,7 +336,5 @@ fn asked(head: &Head) -> Asked<'_> {
             (false, true) => Version::Http10,
             (false, false) => Version::Http11,
         },
-        referer: head.named(b"referer"),
-        user_agent: head.named(b"user-agent"),
     }
 }
