@@ -33,6 +33,15 @@ pub struct Compare {
     pub revision: i64,
 }
 
+/// A condition: of all keys with this prefix none was written after this revision. Deletions do not count.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Unwritten {
+    /// What the keys begin with.
+    pub prefix: String,
+    /// The highest `mod_revision` that one of them may have.
+    pub since: i64,
+}
+
 /// A put, or a deletion where there is no value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Write {
@@ -42,11 +51,13 @@ pub struct Write {
     pub value: Option<Vec<u8>>,
 }
 
-/// One transaction: if all compares hold, all writes are done at one revision. Else each compared key is read.
+/// One transaction: if all conditions hold, all writes are done at one revision. Else each compared key is read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Transaction {
     /// Conditions; their keys are also what the `else` branch gets. At most 100.
     pub compares: Vec<Compare>,
+    /// Further conditions; nothing of these is read in the `else` branch.
+    pub unwritten: Vec<Unwritten>,
     /// What is written. At most 100.
     pub writes: Vec<Write>,
 }

@@ -47,6 +47,12 @@ impl Keys {
         }
     }
 
+    /// What the keys of all generations begin with, and those of all signs of life.
+    #[must_use]
+    pub fn of_all_hosts(&self) -> [String; 2] {
+        ["g", "h"].map(|kind| format!("{}{kind}/", self.root))
+    }
+
     /// What stands at a key; `None` for a key that is none of ours.
     #[must_use]
     pub fn place(&self, key: &str) -> Option<Place> {

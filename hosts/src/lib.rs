@@ -16,6 +16,7 @@ pub mod deadlines;
 pub mod engine;
 pub mod event;
 mod fair;
+pub mod formats;
 pub mod keys;
 mod local;
 #[cfg(any(test, feature = "memory"))]
@@ -31,6 +32,7 @@ pub use account::{Account, Session, Upstream};
 pub use core::Core;
 pub use deadlines::{Class, Deadlines, Words};
 pub use event::{Command, Event, PoolSeen, Use};
+pub use formats::Formats;
 pub use order::{Denied, Note, Order, Reason, Refusal};
 pub use settings::{Memory, Settings, Start, Takeover};
 pub use status::Status;

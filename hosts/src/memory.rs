@@ -2,7 +2,7 @@
 //! at a time; losing, delaying and doubling is up to who carries messages to it and back.
 use std::collections::BTreeMap;
 
-use crate::engine::{Header, Item, Outcome, Transaction};
+use crate::engine::{Header, Item, Outcome, Transaction, Unwritten};
 
 /// The store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -57,6 +57,7 @@ impl Store {
             .compares
             .iter()
             .all(|compare| revision(&compare.key) == compare.revision)
+            || transaction.unwritten.iter().any(|it| self.was_written(it))
         {
             let items = transaction
                 .compares
@@ -72,6 +73,11 @@ impl Store {
             .collect();
         self.write(writes);
         Outcome::Succeeded(self.header)
+    }
+
+    fn was_written(&self, unwritten: &Unwritten) -> bool {
+        let (_, items) = self.list(&unwritten.prefix);
+        items.iter().any(|item| item.revision > unwritten.since)
     }
 
     /// Writes at one revision, whatever is there: for tests that do what no host does.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use crate::account::{Account, Session};
 use crate::deadlines::{Class, Deadlines};
 use crate::engine::{Ticket, Transaction};
+use crate::formats::Formats;
 use crate::settings::Memory;
 
 /// Something to be done. Orders of one step are carried out in their order, and those of one step before those of the next:
@@ -82,13 +83,16 @@ pub enum Refusal {
         /// The configured one.
         ours: String,
     },
-    /// The records are written in a format that this tpp does not know.
-    #[error("the records in etcd are of format {theirs}; this tpp knows format {ours}")]
+    /// The records are written in a format that this host does not speak.
+    #[error(
+        "the records in etcd are written in format {in_force}, and this host speaks {speaks}: {}",
+        remedy(*in_force, *speaks)
+    )]
     Format {
         /// `meta`'s.
-        theirs: u32,
-        /// This tpp's.
-        ours: u32,
+        in_force: u32,
+        /// This host's.
+        speaks: Formats,
     },
     /// `meta` is there and cannot be read.
     #[error("the record {key} in etcd cannot be read")]
@@ -102,6 +106,17 @@ pub enum Refusal {
         /// The name.
         name: String,
     },
+}
+
+/// What would be right where a host does not speak the format in force.
+fn remedy(in_force: u32, speaks: Formats) -> &'static str {
+    if in_force < speaks.oldest {
+        "begin with an earlier tpp that speaks both at every host, and upgrade when all have it"
+    } else if Formats::SPOKEN.has(in_force) {
+        "hosts.newest_format keeps it from later ones; take that out here"
+    } else {
+        "it needs a later tpp, as the other hosts have"
+    }
 }
 
 /// Why a command was not carried out.
@@ -182,6 +197,8 @@ pub enum Note {
     OtherStore(String),
     /// An account is left to other hosts for a while.
     Shunned(Account),
+    /// This host saw that all speak this format, and raised it.
+    Raised(u32),
     /// A record cannot be read; its key.
     Unreadable(String),
 }

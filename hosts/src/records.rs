@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The format that this tpp reads and writes.
-pub const FORMAT: u32 = 1;
+use crate::formats::{Formats, NAMED};
 
-/// `meta`: what all hosts of an upstream must agree upon. The first host writes it.
+/// `meta`: what all hosts of an upstream must agree upon. The first host writes it, and whoever raises the format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Meta {
-    /// How all other records are written.
+    /// How accounts' records are written. It only grows.
     pub format: u32,
     /// The cluster that this upstream's accounts belong to.
     pub cluster: String,
@@ -81,11 +80,13 @@ pub struct Beat {
     pub cfg: String,
     /// tpp's version.
     pub version: String,
+    /// The formats that it reads and writes.
+    #[serde(default)]
+    pub formats: Formats,
 }
 
 /// What a host has of an account.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "Row", into = "Row")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Share {
     /// The life of the host that it was given to.
     pub inc: Incarnation,
@@ -97,23 +98,45 @@ pub struct Share {
     pub home: u32,
 }
 
-/// A share as it is written: an array.
+/// A share as it is written, in either format: both are read whichever is in force.
 #[derive(Serialize, Deserialize)]
-struct Row(
-    Incarnation,
-    #[serde(deserialize_with = "long")] u64,
-    #[serde(deserialize_with = "count")] u32,
-    #[serde(deserialize_with = "count")] u32,
-);
+#[serde(untagged)]
+enum Written {
+    Row(
+        Incarnation,
+        #[serde(deserialize_with = "long")] u64,
+        #[serde(deserialize_with = "count")] u32,
+        #[serde(deserialize_with = "count")] u32,
+    ),
+    Named {
+        inc: Incarnation,
+        #[serde(rename = "gen", deserialize_with = "long")]
+        generation: u64,
+        #[serde(deserialize_with = "count")]
+        floating: u32,
+        #[serde(deserialize_with = "count")]
+        home: u32,
+    },
+}
 
 /// `a/ACCOUNT`: who has how much of an account.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(from = "WrittenShares")]
 pub struct Shares {
     /// Sessions that the account allows.
-    #[serde(deserialize_with = "count")]
     pub limit: u32,
     /// By host.
     pub shares: BTreeMap<String, Share>,
+    /// Whether any share stands there as a row, which a later tpp may not read.
+    pub has_rows: bool,
+}
+
+/// The same as it is written.
+#[derive(Serialize, Deserialize)]
+struct WrittenShares {
+    #[serde(deserialize_with = "count")]
+    limit: u32,
+    shares: BTreeMap<String, Written>,
 }
 
 /// A number of sessions or of who waits: so many that sums of them stay numbers.
@@ -145,20 +168,50 @@ fn long<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     }
 }
 
-impl From<Row> for Share {
-    fn from(Row(inc, generation, floating, home): Row) -> Self {
+impl From<WrittenShares> for Shares {
+    fn from(written: WrittenShares) -> Self {
+        let is_row = |share: &Written| matches!(share, Written::Row(..));
+        Self {
+            limit: written.limit,
+            has_rows: written.shares.values().any(is_row),
+            shares: written
+                .shares
+                .into_iter()
+                .map(|(host, share)| (host, share.into()))
+                .collect(),
+        }
+    }
+}
+
+impl Shares {
+    /// As it is written in a format.
+    #[must_use]
+    pub fn written_in(&self, format: u32) -> impl Serialize + use<> {
+        let shares = self.shares.iter();
+        WrittenShares {
+            limit: self.limit,
+            shares: shares
+                .map(|(host, share)| (host.clone(), share.written_in(format)))
+                .collect(),
+        }
+    }
+}
+
+impl From<Written> for Share {
+    fn from(written: Written) -> Self {
+        let (Written::Row(inc, generation, floating, home)
+        | Written::Named {
+            inc,
+            generation,
+            floating,
+            home,
+        }) = written;
         Self {
             inc,
             generation,
             floating,
             home,
         }
-    }
-}
-
-impl From<Share> for Row {
-    fn from(share: Share) -> Self {
-        Self(share.inc, share.generation, share.floating, share.home)
     }
 }
 
@@ -177,6 +230,20 @@ impl Incarnation {
 }
 
 impl Share {
+    fn written_in(&self, format: u32) -> Written {
+        let (inc, generation, floating, home) =
+            (self.inc.clone(), self.generation, self.floating, self.home);
+        if format < NAMED {
+            return Written::Row(inc, generation, floating, home);
+        }
+        Written::Named {
+            inc,
+            generation,
+            floating,
+            home,
+        }
+    }
+
     /// What of it counts beside a host's generation: floating, home.
     #[must_use]
     pub fn counted(&self, of: Option<&Generation>) -> [u32; 2] {

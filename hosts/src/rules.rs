@@ -15,6 +15,12 @@ pub(crate) struct Rules {
     pub(crate) ambiguous_is_given: bool,
     /// Who stays after all first makes sure that no leave that it sent can be committed any more.
     pub(crate) bar_leaves: bool,
+    /// The format is raised when all hosts speak it that may come back with what they have, not only this one.
+    pub(crate) raise_asks_all: bool,
+    /// Who raises it makes sure that no host came, and none said another thing, since all were asked.
+    pub(crate) raise_bars_joins: bool,
+    /// Who joins makes sure that the format is the one that it read.
+    pub(crate) join_compares_meta: bool,
 }
 
 impl Rules {
@@ -26,5 +32,8 @@ impl Rules {
         give_what_is_out: true,
         ambiguous_is_given: true,
         bar_leaves: true,
+        raise_asks_all: true,
+        raise_bars_joins: true,
+        join_compares_meta: true,
     };
 }

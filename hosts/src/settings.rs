@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, Session, Upstream};
 use crate::deadlines::Class;
+use crate::formats::Formats;
 use crate::records::Incarnation;
 
 /// How a dead host's sessions come back into use.
@@ -50,6 +51,8 @@ pub struct Settings {
     pub accounts: BTreeMap<Account, u32>,
     /// tpp's version.
     pub version: String,
+    /// The formats of records that it speaks.
+    pub formats: Formats,
 }
 
 /// What outlives a supervisor: the shell keeps it in the region and gives it to the successor's core.

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::formats::Formats;
 use crate::order::Reason;
 
 /// What this host is doing.
@@ -68,6 +69,8 @@ pub struct HostRow {
     pub oldest_ms: u64,
     /// tpp's version there.
     pub version: String,
+    /// The formats of records that it speaks.
+    pub formats: Formats,
     /// Fingerprint of the accounts there.
     pub config: String,
     /// Whether that differs from this host's.
@@ -106,6 +109,12 @@ pub struct Status {
     pub sessions: u32,
     /// Of these, those that nobody has.
     pub unclaimed: u32,
+    /// The format that records are written in.
+    pub format: u32,
+    /// The newest that a host speaks.
+    pub newest_format: u32,
+    /// Hosts that do not speak that one: while there are any it is not in force.
+    pub held_back_by: Vec<String>,
     /// Sums since this core began.
     pub sums: Sums,
     /// What a person should read, a sentence each.

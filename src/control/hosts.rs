@@ -61,6 +61,15 @@ pub struct SharedPoolStatus {
     pub sessions: u32,
     /// Of these, those that nobody has.
     pub unclaimed: u32,
+    /// The format that records in etcd are written in.
+    #[serde(default)]
+    pub format: u32,
+    /// The newest that a host speaks.
+    #[serde(default)]
+    pub newest_format: u32,
+    /// Hosts that do not speak that one, and keep it from being in force.
+    #[serde(default)]
+    pub held_back_by: Vec<String>,
     /// All hosts.
     pub hosts: Vec<HostLine>,
     /// Sessions that came to this host or went from it, by reason.
@@ -98,6 +107,9 @@ pub struct HostLine {
     pub oldest_ms: u64,
     /// Its version of tpp.
     pub version: String,
+    /// The oldest and the newest format of records that it speaks.
+    #[serde(default)]
+    pub formats: [u32; 2],
     /// A fingerprint of its accounts.
     pub config: String,
     /// Whether that differs from this host's.

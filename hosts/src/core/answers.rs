@@ -2,7 +2,7 @@
 use super::Core;
 use super::pending::{Kind, Pending};
 use crate::engine::{Header, Item, Outcome, Ticket, Transaction, Write};
-use crate::order::Order;
+use crate::order::{Note, Order};
 
 impl Core {
     /// Sends a transaction.
@@ -91,6 +91,7 @@ impl Core {
             } => self.joined(inc, generation, header.revision, sent, now, orders),
             Kind::Beat { generation, sent } => self.beaten(generation, sent, now, orders),
             Kind::Fence(host) => self.fenced(host, orders),
+            Kind::Raise(format) => Self::note(orders, Note::Raised(format)),
             Kind::Quiet { host, over } => self.seen_quiet(host, over, orders),
             Kind::Edits(edits) => self.edited(edits, now, orders),
             // What they wrote is in the view, and what follows is done by who looks at it.

@@ -73,6 +73,7 @@ impl Core {
                 key: self.keys.of(&Place::Beat(name)),
                 value: Some(json(&beat)),
             }],
+            ..Transaction::default()
         };
         // `now` is before it is sent: the deadlines count from here.
         self.ask(
@@ -111,6 +112,7 @@ impl Core {
             wants: u32::try_from(self.beating.wants.div_ceil(1000)).unwrap_or(u32::MAX),
             cfg: self.config.clone(),
             version: self.settings.version.clone(),
+            formats: self.settings.formats,
         }
     }
 

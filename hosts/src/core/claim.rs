@@ -141,6 +141,13 @@ impl Core {
             .all(|(_, held)| held.stage == crate::local::Stage::Lent)
     }
 
+    /// Whether an account is this host's to look after.
+    pub(super) fn is_first(&self, account: Account, standing: &Standing) -> bool {
+        let mine = account.affinity(&self.settings.name);
+        let mut peers = standing.peers.iter();
+        peers.all(|peer| account.affinity(&peer.name) < mine)
+    }
+
     /// A lower limit is in force at once, a higher one when all hosts know it.
     pub(super) fn limits(&self, standing: &Standing) -> Vec<Edit> {
         let live = self
@@ -162,11 +169,7 @@ impl Core {
             else {
                 continue;
             };
-            let first = || {
-                standing.peers.iter().all(|peer| {
-                    account.affinity(&peer.name) < account.affinity(&self.settings.name)
-                })
-            };
+            let first = || self.is_first(*account, standing);
             if (*limit < known || (*limit > known && agreed && first()))
                 && let Some(mut draft) = self.draft(*account, What::Terms)
             {

@@ -116,7 +116,7 @@ impl Core {
             });
             transaction.writes.push(Write {
                 key,
-                value: Some(json(&edit.record)),
+                value: Some(json(&edit.record.written_in(self.format()))),
             });
         }
         for edit in &edits {

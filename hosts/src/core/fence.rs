@@ -108,6 +108,7 @@ impl Core {
                     .map(|(key, revision)| Compare { key, revision })
                     .collect(),
                 writes: records.map(|key| Write { key, value: None }).into(),
+                ..Transaction::default()
             };
             self.ask(transaction, Kind::Forget(host.to_owned()), orders);
         }
@@ -162,6 +163,7 @@ impl Core {
                 key,
                 value: Some(json(&record)),
             }],
+            ..Transaction::default()
         };
         self.ask(transaction, kind, orders);
     }

@@ -59,10 +59,11 @@ impl Core {
         let standing = self.standing(now);
         self.pace.spare_home = standing.mine[1].saturating_sub(standing.home_target);
         let mut edits = self.claims(&standing, now);
-        let claimed = |edits: &[Edit], account| edits.iter().any(|edit| edit.account == account);
-        for more in [self.settle_down(&standing, now), self.limits(&standing)] {
+        let has = |edits: &[Edit], account| edits.iter().any(|edit| edit.account == account);
+        let [terms, limits] = [self.settle_down(&standing, now), self.limits(&standing)];
+        for more in [terms, limits, self.rewrites(&standing)] {
             for edit in more {
-                if !claimed(&edits, edit.account) {
+                if !has(&edits, edit.account) {
                     edits.push(edit);
                 }
             }

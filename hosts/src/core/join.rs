@@ -4,7 +4,7 @@ use super::{Core, MILLISECOND, Me};
 use crate::engine::{Compare, Transaction, Write};
 use crate::keys::Place;
 use crate::order::{Note, Order, Refusal};
-use crate::records::{FORMAT, Generation, Incarnation, Meta};
+use crate::records::{Generation, Incarnation, Meta};
 use crate::view::Seen;
 
 /// Bounds of what `meta` may say, so that no arithmetic on it goes wrong: a second, and a year.
@@ -32,10 +32,10 @@ impl Core {
         };
         let within =
             TAKEOVER_MS.contains(&meta.takeover_ms) && TAKEOVER_MS.contains(&meta.home_takeover_ms);
-        let refusal = if meta.format != FORMAT {
+        let refusal = if !self.settings.formats.has(meta.format) {
             Refusal::Format {
-                theirs: meta.format,
-                ours: FORMAT,
+                in_force: meta.format,
+                speaks: self.settings.formats,
             }
         } else if meta.cluster != self.settings.cluster {
             Refusal::OtherCluster {
@@ -76,10 +76,10 @@ impl Core {
         }
     }
 
-    /// The first host says what all agree upon.
+    /// The first host says what all agree upon. It writes the newest format: where nobody is, nobody is shut out.
     fn found(&mut self, orders: &mut Vec<Order>) {
         let meta = Meta {
-            format: FORMAT,
+            format: self.agreed().unwrap_or(self.settings.formats.oldest),
             cluster: self.settings.cluster.clone(),
             takeover_ms: self.settings.takeover / MILLISECOND,
             home_takeover_ms: self.settings.home_takeover / MILLISECOND,
@@ -94,6 +94,7 @@ impl Core {
                 key,
                 value: Some(json(&meta)),
             }],
+            ..Transaction::default()
         };
         self.ask(transaction, Kind::Meta, orders);
     }
@@ -168,12 +169,12 @@ impl Core {
         };
         let key = self.keys.of(&Place::Generation(name.clone()));
         let beat = self.keys.of(&Place::Beat(name.clone()));
-        let transaction = Transaction {
+        let meta = Compare {
+            key: self.keys.of(&Place::Meta),
+            revision: self.view.meta.revision(),
+        };
+        let mut transaction = Transaction {
             compares: vec![
-                Compare {
-                    key: self.keys.of(&Place::Meta),
-                    revision: self.view.meta.revision(),
-                },
                 Compare {
                     key: key.clone(),
                     revision: self.view.generation_revision(name),
@@ -193,7 +194,11 @@ impl Core {
                     value: Some(json(&self.sign_of_life(generation, now))),
                 },
             ],
+            ..Transaction::default()
         };
+        if self.rules.join_compares_meta {
+            transaction.compares.push(meta);
+        }
         self.ask(
             transaction,
             Kind::Join {
@@ -287,6 +292,7 @@ impl Core {
                 key,
                 value: Some(json(&record)),
             }],
+            ..Transaction::default()
         };
         self.ask(transaction, Kind::Renew, orders);
     }

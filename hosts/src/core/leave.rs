@@ -42,6 +42,7 @@ impl Core {
                     value: None,
                 },
             ],
+            ..Transaction::default()
         };
         self.ask(transaction, Kind::Leave, orders);
     }

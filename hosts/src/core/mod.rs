@@ -8,6 +8,7 @@ mod claim;
 mod commands;
 mod edit;
 mod fence;
+mod formats;
 mod give;
 mod intents;
 mod join;
@@ -75,6 +76,7 @@ pub struct Core {
     locks: BTreeMap<Account, Lock>,
     /// Since when sessions of an account have been nobody's.
     unclaimed: BTreeMap<Account, u64>,
+    raising: formats::Raising,
     /// Accounts that are left to others, until when.
     shunned: BTreeMap<Account, u64>,
     /// Accounts whose sessions are not to log in before.
@@ -132,6 +134,7 @@ impl Core {
             local: Local::default(),
             locks: BTreeMap::new(),
             unclaimed: BTreeMap::new(),
+            raising: formats::Raising::default(),
             shunned: BTreeMap::new(),
             not_before: BTreeMap::new(),
             intents: Vec::new(),
@@ -246,6 +249,7 @@ impl Core {
         self.beat(now, orders);
         self.renew(now, orders);
         self.mind_lapse(now, orders);
+        self.mind_format(now);
         self.watch_others(now, orders);
         self.settle(now, orders);
         self.lend(now, orders);

@@ -21,6 +21,8 @@ pub(crate) struct Pending {
 pub(crate) enum Kind {
     List,
     Meta,
+    /// Another format is in force.
+    Raise(u32),
     /// To be in, under this life and generation; sent when.
     Join {
         inc: Incarnation,

@@ -14,6 +14,7 @@ impl Core {
         let margin = |until: u64| until.saturating_sub(now) / 1_000_000;
         let deadlines = self.deadlines();
         let (sessions, unclaimed) = self.sums_of_accounts();
+        let newest_format = self.newest_format();
         Status {
             phase: self.phase(),
             lend_margin_ms: margin(deadlines.floating.lend_until),
@@ -22,6 +23,9 @@ impl Core {
             hosts: self.rows(now),
             sessions,
             unclaimed,
+            format: self.format(),
+            newest_format,
+            held_back_by: self.held_back_by(newest_format),
             sums: self.sums.clone(),
             remarks: self.remarks(now),
         }
@@ -77,12 +81,29 @@ impl Core {
                     }
                     .oldest_ms()
                 }),
+                formats: self.spoken_by(name),
                 version: beat.map_or_else(String::new, |beat| beat.version.clone()),
                 config: beat.map_or_else(String::new, |beat| beat.cfg.clone()),
                 differs: beat.is_some_and(|beat| beat.cfg != self.config),
             })
         };
         self.view.generations.iter().filter_map(row).collect()
+    }
+
+    /// Who keeps the cluster from a later format, and what that one is.
+    fn remark_of_formats(&self, rows: impl Iterator<Item = HostRow>) -> Option<String> {
+        let newest = self.newest_format();
+        let holders = self.held_back_by(newest);
+        let described = rows
+            .filter(|row| holders.contains(&row.name))
+            .map(|row| format!("{} (tpp {}, {})", row.name, row.version, row.formats));
+        (!holders.is_empty()).then(|| {
+            format!(
+                "records are written in format {}, and in {newest} when these hosts speak it: {}",
+                self.format(),
+                described.collect::<Vec<_>>().join(", ")
+            )
+        })
     }
 
     fn state_of(&self, name: &str, record: &Generation, age_ms: u64) -> HostState {
@@ -127,10 +148,9 @@ impl Core {
                 remarks.push(format!("hosts.{key} is {configured} here and {in_force} in the cluster, which is in force"));
             }
         }
-        let differs = self
-            .rows(now)
-            .into_iter()
-            .filter(|row| row.differs && row.state != HostState::Off);
+        let rows = self.rows(now).into_iter();
+        remarks.extend(self.remark_of_formats(rows.clone()));
+        let differs = rows.filter(|row| row.differs && row.state != HostState::Off);
         remarks.extend(differs.map(|row| {
             format!(
                 "accounts at {} are not those that are configured here: nothing is given to it",

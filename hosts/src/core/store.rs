@@ -138,6 +138,12 @@ impl Core {
                 from: header.revision + 1,
             });
         }
+        self.raise_format(header.revision, now, orders);
+    }
+
+    /// Lists again at the next opportunity.
+    pub(super) fn list_soon(&mut self, now: u64) {
+        self.store.list_at = now;
     }
 
     pub(super) fn unlisted(&mut self, ticket: Ticket, now: u64) {

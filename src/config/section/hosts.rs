@@ -69,6 +69,10 @@ section! {
         pub min_share: u32 = fixed(Key::number("hosts.min_share", (0, 1000), 1));
         /// How much longer somebody may wait at another host before a session moves there.
         pub fair_gap: Duration = fixed(Key::number("hosts.fair_gap_seconds", (0, 3600), 1));
+        /// The newest format of records that this host speaks; 0: the newest that this tpp knows.
+        pub newest_format: u32 = fixed(
+            Key::number("hosts.newest_format", (0, 1000), 0).zero("the newest that this tpp knows"),
+        );
         /// How a dead host's sessions come back into use.
         pub takeover_by: TakeoverBy = fixed(Key::choice("hosts.takeover", TakeoverBy::WORDS));
     }

@@ -11,7 +11,9 @@ use tpp::{
     pool::{Holder, SlotIndex},
     shared::{Deadlines, Tenure},
 };
-use tpp_hosts::{Account, Class, PoolSeen, Session, Settings, Takeover, Upstream, Use, Words};
+use tpp_hosts::{
+    Account, Class, Formats, PoolSeen, Session, Settings, Takeover, Upstream, Use, Words,
+};
 
 use super::{Common, sharing::nanos};
 use crate::refresh::{Book, PlaceOf};
@@ -84,6 +86,10 @@ pub(super) fn settings_of(
         },
         accounts: accounts.iter().map(account).collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        formats: match wanted.newest_format {
+            0 => Formats::SPOKEN,
+            newest => Formats::SPOKEN.up_to(newest),
+        },
     }
 }
 

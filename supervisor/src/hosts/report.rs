@@ -45,6 +45,9 @@ fn shown(pool: &SharedPool) -> SharedPoolStatus {
         hosts,
         sessions,
         unclaimed,
+        format,
+        newest_format,
+        held_back_by,
         sums,
         remarks,
     } = status;
@@ -57,6 +60,9 @@ fn shown(pool: &SharedPool) -> SharedPoolStatus {
         home_margin_ms: *home_margin_ms,
         sessions: *sessions,
         unclaimed: *unclaimed,
+        format: *format,
+        newest_format: *newest_format,
+        held_back_by: held_back_by.clone(),
         hosts: hosts.iter().map(line).collect(),
         moved: moved(sums),
         lapses: sums.lapses,
@@ -78,6 +84,7 @@ fn line(host: &HostRow) -> HostLine {
         waiting: host.waiting,
         oldest_ms: host.oldest_ms,
         version: host.version.clone(),
+        formats: host.formats.into(),
         config: host.config.clone(),
         differs: host.differs,
     }

@@ -17,6 +17,10 @@ pub(super) fn say(pool: &str, note: &Note, names: &Names) {
             pool,
             "this host's name is another machine's: waiting until that has been silent for hosts.home_takeover_seconds"
         ),
+        Note::Raised(format) => info!(
+            pool,
+            format, "all hosts speak this format of records: it is in force from now on"
+        ),
         Note::Fenced(generation) => warn!(
             pool,
             generation, "other hosts have taken this one's floating sessions: in again"

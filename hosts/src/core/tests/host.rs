@@ -6,6 +6,7 @@ use crate::core::Core;
 use crate::deadlines::{Class, Deadlines, SECOND};
 use crate::engine::{Ticket, Transaction};
 use crate::event::{Event, PoolSeen, Use};
+use crate::formats::Formats;
 use crate::order::{Note, Order, Refusal};
 use crate::rules::Rules;
 use crate::settings::{Memory, Settings, Start, Takeover};
@@ -58,6 +59,8 @@ pub(crate) struct Host {
     pub(crate) keeps_notes: bool,
     /// How long a login takes, ns.
     pub(crate) login: u64,
+    /// The next process is one of a tpp that speaks these.
+    pub(crate) upgrade_to: Option<Formats>,
 }
 
 pub(crate) fn upstream() -> Upstream {
@@ -84,6 +87,7 @@ pub(crate) fn settings(index: usize, accounts: usize, limit: u32) -> Settings {
         takeover_by: Takeover::Login,
         accounts: (0..accounts).map(|n| (account(n), limit)).collect(),
         version: "1".to_owned(),
+        formats: Formats::SPOKEN,
     }
 }
 
@@ -110,6 +114,7 @@ impl Host {
             notes: Vec::new(),
             keeps_notes: false,
             login: 0,
+            upgrade_to: None,
         }
     }
 
@@ -121,9 +126,11 @@ impl Host {
     /// A process begins: a first one, or a successor in the region that is there.
     pub(crate) fn start(&mut self, time: u64) -> Vec<Request> {
         self.process += 1;
+        self.settings.formats = self.upgrade_to.take().unwrap_or(self.settings.formats);
         self.watch = None;
         self.queue.clear();
         self.left = false;
+        self.refused = None;
         let held = self
             .slots
             .iter()

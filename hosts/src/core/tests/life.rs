@@ -3,6 +3,7 @@ use super::host::{Host, account, settings};
 use super::world::World;
 use crate::deadlines::{Class, SECOND};
 use crate::event::{Command, Event};
+use crate::formats::Formats;
 use crate::keys::{Keys, Place};
 use crate::order::{Denied, Note, Refusal};
 use crate::records::Meta;
@@ -187,8 +188,11 @@ fn another_cluster_and_another_format_are_refused() {
         Some(Refusal::OtherCluster { .. })
     ));
     assert_eq!(
-        refused(json(&meta(2, "prod"))),
-        Some(Refusal::Format { theirs: 2, ours: 1 })
+        refused(json(&meta(3, "prod"))),
+        Some(Refusal::Format {
+            in_force: 3,
+            speaks: Formats::SPOKEN
+        })
     );
     assert!(matches!(
         refused(b"{".to_vec()),

@@ -1,4 +1,5 @@
 //! Rules that are broken one at a time: the searches that find nothing wrong with all rules kept find what each of them is for.
+use super::formats::{MEETING, old_and_new, raise_meets_join};
 use super::search::{Budget, crowd, search};
 use super::small_worlds::{A_LATE_LEAVE, NOTHING, about_to_leave, settled, settled_with};
 use super::world::{STEP, World};
@@ -125,6 +126,42 @@ fn a_leave_that_arrives_after_its_host_has_stayed_is_found() {
         ..Rules::KEPT
     };
     found(about_to_leave(rules), A_LATE_LEAVE);
+}
+
+#[test]
+fn a_format_that_is_raised_unasked_is_found() {
+    let rules = Rules {
+        raise_asks_all: false,
+        ..Rules::KEPT
+    };
+    let wrong = found(
+        old_and_new(rules),
+        Budget {
+            steps: 4,
+            ..NOTHING
+        },
+    );
+    assert!(wrong.contains("host1 is shut out"), "{wrong}");
+}
+
+#[test]
+fn a_format_that_is_raised_while_a_host_of_before_joins_is_found() {
+    let rules = Rules {
+        raise_bars_joins: false,
+        ..Rules::KEPT
+    };
+    let wrong = found(raise_meets_join(rules, false), MEETING);
+    assert!(wrong.contains("host1 is shut out"), "{wrong}");
+}
+
+#[test]
+fn a_join_by_a_format_that_was_raised_meanwhile_is_found() {
+    let rules = Rules {
+        join_compares_meta: false,
+        ..Rules::KEPT
+    };
+    let wrong = found(raise_meets_join(rules, true), MEETING);
+    assert!(wrong.contains("host1 is shut out"), "{wrong}");
 }
 
 #[test]

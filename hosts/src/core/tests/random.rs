@@ -2,11 +2,13 @@
 //! processes that stop and die. Nothing is ever in use twice, everything comes back, and little moves.
 use std::collections::{BTreeMap, VecDeque};
 
+use super::formats::{in_force, of_before};
 use super::host::{Host, settings};
 use super::search::{Action, apply};
 use super::world::World;
 use crate::account::Session;
 use crate::deadlines::SECOND;
+use crate::formats::{Formats, NAMED, ROWS};
 use crate::rules::Rules;
 
 const HOSTS: usize = 5;
@@ -48,11 +50,12 @@ struct Town {
 }
 
 impl Town {
-    fn new(seed: u64, home_percent: u32) -> Self {
+    fn new(seed: u64, home_percent: u32, formats: Formats) -> Self {
         let mut dice = Dice(seed);
         let host = |index| {
             let mut settings = settings(index, ACCOUNTS, LIMIT);
             settings.home_percent = home_percent;
+            settings.formats = formats;
             settings.expected = HOSTS as u32;
             let mut host = Host::new(index, settings, Rules::KEPT, 4 + index as u64 % 2);
             host.login = SECOND / 10;
@@ -220,7 +223,7 @@ impl Town {
 #[test]
 fn whatever_stops_dies_and_is_lost_no_session_is_used_twice_and_all_come_back() {
     for seed in 0..4 {
-        let mut town = Town::new(seed, [0, 50][seed as usize % 2]);
+        let mut town = Town::new(seed, [0, 50][seed as usize % 2], Formats::SPOKEN);
         town.pass(10 * SECOND);
         town.trouble = 100;
         for _ in 0..40 {
@@ -242,8 +245,41 @@ fn whatever_stops_dies_and_is_lost_no_session_is_used_twice_and_all_come_back() 
 }
 
 #[test]
+fn hosts_that_are_upgraded_one_by_one_while_all_goes_wrong_come_to_the_later_format() {
+    for seed in 200..203 {
+        let mut town = Town::new(seed, 50, Formats::UNSAID);
+        town.pass(10 * SECOND);
+        town.trouble = 100;
+        for round in 0..40 {
+            let index = town.dice.roll(HOSTS as u64) as usize;
+            town.clients[index] = town.dice.roll(80) as usize;
+            if round % 8 == 7 {
+                // The next process of this host is a new one, however its predecessor ends.
+                town.world.hosts[round / 8].upgrade_to = Some(Formats::SPOKEN);
+            }
+            town.strike();
+            let for_a_while = town.dice.roll(40) * SECOND / 10;
+            town.pass(for_a_while);
+            let all_new = (town.world.hosts.iter()).all(|host| host.settings.formats.has(NAMED));
+            assert!(all_new || in_force(&town.world) == ROWS, "seed {seed}");
+        }
+        town.mend();
+        for index in 0..HOSTS {
+            if town.world.hosts[index].upgrade_to.is_some() {
+                apply(&mut town.world, Action::Succeed(index));
+            }
+        }
+        town.pass(45 * SECOND);
+        let held: usize = town.world.hosts.iter().map(|host| host.slots.len()).sum();
+        assert_eq!(held, SESSIONS, "seed {seed}");
+        let came_to = (in_force(&town.world), of_before(&town.world));
+        assert_eq!(came_to, (NAMED, 0), "seed {seed}");
+    }
+}
+
+#[test]
 fn sessions_follow_demand_without_coming_and_going() {
-    let mut town = Town::new(7, 0);
+    let mut town = Town::new(7, 0, Formats::SPOKEN);
     town.pass(30 * SECOND);
     let calm = town.moved();
     town.pass(60 * SECOND);
@@ -278,7 +314,7 @@ fn sessions_follow_demand_without_coming_and_going() {
 
 #[test]
 fn where_all_want_more_than_there_is_waits_are_about_alike_and_few_sessions_move() {
-    let mut town = Town::new(8, 0);
+    let mut town = Town::new(8, 0, Formats::SPOKEN);
     town.clients = vec![400, 20, 100, 60, 60];
     town.pass(60 * SECOND);
     let before = town.moved();
@@ -303,7 +339,7 @@ fn where_all_want_more_than_there_is_waits_are_about_alike_and_few_sessions_move
 #[test]
 fn a_host_with_a_waiter_and_no_session_gets_one() {
     for seed in 0..2 {
-        let mut town = Town::new(100 + seed, 0);
+        let mut town = Town::new(100 + seed, 0, Formats::SPOKEN);
         town.clients = vec![60; HOSTS];
         town.clients[4] = 0;
         town.pass(30 * SECOND);

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::world::{Late, STEP, World};
 use crate::engine::Outcome;
 use crate::event::{Command, Event};
+use crate::order::Refusal;
 
 /// What may happen next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +171,10 @@ fn of_host(world: &World, index: usize, budget: Budget, actions: &mut Vec<(Actio
         ..budget
     });
     if host.core.is_none() {
-        actions.push((Action::Start(index), budget));
+        // One that is shut out for its format would be so again.
+        if !matches!(host.refused, Some(Refusal::Format { .. })) {
+            actions.push((Action::Start(index), budget));
+        }
         return;
     }
     if host.deaf {

@@ -35,7 +35,7 @@ pub(super) fn settled_with(mut world: World) -> World {
     world
 }
 
-fn holds(name: &str, world: World, budget: Budget) {
+pub(super) fn holds(name: &str, world: World, budget: Budget) {
     let began = std::time::Instant::now();
     let Found { states, wrong } = search(world, budget);
     println!("{name}: {states} states in {:?}", began.elapsed());

@@ -5,6 +5,7 @@ use super::small_worlds::{settled, settled_with};
 use super::world::{STEP, World};
 use crate::deadlines::SECOND;
 use crate::event::Event;
+use crate::formats::{Formats, NAMED, ROWS};
 use crate::keys::{Keys, Place, is_name};
 use crate::records::{Beat, Generation, Shares};
 use crate::rules::Rules;
@@ -112,20 +113,29 @@ fn a_host_whose_life_ended_while_a_gift_was_unsettled_is_in_again() {
 fn records_are_written_as_they_are_read() {
     let texts = [
         r#"{"inc":"0123456789abcdef0123456789abcdef","gen":3,"quiet":60,"host":"5c1e"}"#,
-        r#"{"n":17,"gen":3,"state":"live","has":[24,8],"in_use":24,"free":0,"waiting":12,"oldest_ms":1300,"wants":36,"cfg":"5c1e","version":"0.3.0"}"#,
+        r#"{"n":17,"gen":3,"state":"live","has":[24,8],"in_use":24,"free":0,"waiting":12,"oldest_ms":1300,"wants":36,"cfg":"5c1e","version":"0.3.0","formats":[1,2]}"#,
         r#"{"limit":4,"shares":{"web1":["0123456789abcdef0123456789abcdef",3,2,1]}}"#,
+        r#"{"limit":4,"shares":{"web1":{"inc":"0123456789abcdef0123456789abcdef","gen":3,"floating":2,"home":1}}}"#,
     ];
+    let shares = |text: &str| serde_json::from_str::<Shares>(text).expect("it reads");
     let again = [
         serde_json::to_string(&serde_json::from_str::<Generation>(texts[0]).expect("it reads")),
         serde_json::to_string(&serde_json::from_str::<Beat>(texts[1]).expect("it reads")),
-        serde_json::to_string(&serde_json::from_str::<Shares>(texts[2]).expect("it reads")),
+        serde_json::to_string(&shares(texts[2]).written_in(ROWS)),
+        serde_json::to_string(&shares(texts[3]).written_in(NAMED)),
     ];
     for (text, again) in texts.iter().zip(again) {
         assert_eq!(again.expect("it is written"), *text);
         assert!(text.len() <= 250);
     }
-    let later = texts[0].replace("\"gen\"", "\"what a later one adds\":[],\"gen\"");
-    assert!(serde_json::from_str::<Generation>(&later).is_ok());
+    let later = |text: &str| text.replace("\"gen\"", "\"what a later one adds\":[],\"gen\"");
+    assert!(serde_json::from_str::<Generation>(&later(texts[0])).is_ok());
+    let [rows, named] = [shares(texts[2]), shares(&later(texts[3]))];
+    assert_eq!((&rows.shares, rows.limit), (&named.shares, named.limit));
+    assert!(rows.has_rows && !named.has_rows);
+    let earlier = texts[1].replace(",\"formats\":[1,2]", "");
+    let earlier = serde_json::from_str::<Beat>(&earlier).expect("it reads");
+    assert_eq!(earlier.formats, Formats::UNSAID);
 }
 
 #[test]

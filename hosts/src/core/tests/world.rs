@@ -1,15 +1,18 @@
 //! A world: a store, hosts, and what is on its way between them; and what must hold in it at every instant.
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::de::DeserializeOwned;
+
 use super::host::{Host, Request, account, settings};
 use crate::account::Account;
 use crate::deadlines::SECOND;
 use crate::engine::{Outcome, Ticket};
 use crate::event::{Command, Event};
+use crate::formats::NAMED;
 use crate::keys::{Keys, Place};
 use crate::memory::Store;
-use crate::order::Denied;
-use crate::records::{Generation, Shares};
+use crate::order::{Denied, Refusal};
+use crate::records::{Beat, Generation, Meta, Shares};
 use crate::rules::Rules;
 
 /// A request or an answer that takes its time.
@@ -235,25 +238,45 @@ impl World {
         }
     }
 
+    /// A record as it stands in the store, if it can be read.
+    pub(crate) fn read<T: DeserializeOwned>(&self, place: &Place) -> Option<T> {
+        let item = self.store.get(&self.keys.of(place));
+        serde_json::from_slice(&item.value?).ok()
+    }
+
+    /// In every revision: whoever may come back with what it has speaks the format in force, and nothing is written in a later one.
+    fn check_formats(&mut self) {
+        let Some(meta) = self.read::<Meta>(&Place::Meta) else {
+            return;
+        };
+        let speaks = |host: &Host| {
+            let name = || host.settings.name.clone();
+            let counts = |of: &Generation| !of.inc.is_none();
+            let generation = self.read(&Place::Generation(name())).filter(counts);
+            let beat = self.read::<Beat>(&Place::Beat(name()));
+            generation.is_none() || beat.is_some_and(|beat| beat.formats.has(meta.format))
+        };
+        let of_later = |n: &usize| {
+            let shares = self.read::<Shares>(&Place::Account(account(*n)));
+            shares.is_some_and(|it| !it.shares.is_empty() && !it.has_rows && meta.format < NAMED)
+        };
+        let silenced = self.hosts.iter().find(|host| !speaks(host));
+        let wrong = silenced.map(|host| format!("{} is shut out", host.settings.name));
+        let later = (0..self.accounts).find(of_later);
+        let wrong = wrong.or(later.map(|n| format!("account {n} is of a later format")));
+        self.wrong = self.wrong.take().or(wrong);
+    }
+
     /// In every revision: shares that count are not more than the limit.
     fn check_records(&mut self) {
+        self.check_formats();
         for n in 0..self.accounts {
-            let item = self.store.get(&self.keys.of(&Place::Account(account(n))));
-            let Some(shares) = item
-                .value
-                .and_then(|value| serde_json::from_slice::<Shares>(&value).ok())
-            else {
+            let Some(shares) = self.read::<Shares>(&Place::Account(account(n))) else {
                 continue;
             };
-            let generation = |host: &String| {
-                let item = self
-                    .store
-                    .get(&self.keys.of(&Place::Generation(host.clone())));
-                item.value
-                    .and_then(|value| serde_json::from_slice::<Generation>(&value).ok())
-            };
             let counted = |(host, share): (&String, &crate::records::Share)| {
-                share.counted(generation(host).as_ref()).iter().sum::<u32>()
+                let generation = self.read::<Generation>(&Place::Generation(host.clone()));
+                share.counted(generation.as_ref()).iter().sum::<u32>()
             };
             let sum: u32 = shares.shares.iter().map(counted).sum();
             if sum > self.limit && self.wrong.is_none() {
@@ -265,8 +288,15 @@ impl World {
         }
     }
 
-    /// At every instant: no more sessions of an account may be in use, over all hosts, than it allows.
+    /// At every instant: no more sessions of an account may be in use, over all hosts, than it allows; and nobody who is in is refused
+    /// for its format.
     pub(crate) fn check(&mut self) {
+        let is_in = |host: &Host| host.core.as_ref().is_some_and(|core| core.me.is_some());
+        let is_shut_out = |host: &&Host| matches!(host.refused, Some(Refusal::Format { .. }));
+        let mut shut_out = self.hosts.iter().filter(is_shut_out);
+        if let (Some(host), None) = (shut_out.find(|host| is_in(host)), &self.wrong) {
+            self.wrong = Some(format!("{} is refused while it is in", host.settings.name));
+        }
         let mut used: BTreeMap<Account, Vec<usize>> = BTreeMap::new();
         for host in &self.hosts {
             for account in host.may_use(self.time) {

@@ -32,10 +32,11 @@ fn phase(pool: &SharedPoolStatus) -> String {
     match &pool.waits_for {
         Some(what) => format!("waits for {}", visible(what)),
         None => format!(
-            "{}: {} sessions, {} unclaimed; lending for {:.1} s more, home {} s",
+            "{}: {} sessions, {} unclaimed; records in format {}; lending for {:.1} s more, home {} s",
             visible(&pool.phase),
             pool.sessions,
             pool.unclaimed,
+            pool.format,
             seconds(pool.lend_margin_ms),
             pool.home_margin_ms / 1000
         ),
@@ -50,7 +51,7 @@ fn moves(pool: &SharedPoolStatus) -> String {
     )
 }
 
-fn table(pool: &SharedPoolStatus) -> Table<11> {
+fn table(pool: &SharedPoolStatus) -> Table<12> {
     let columns = [
         ("HOST", Kind::Elastic),
         ("STATE", Kind::Word),
@@ -62,6 +63,7 @@ fn table(pool: &SharedPoolStatus) -> Table<11> {
         ("WAITING", Kind::Number),
         ("OLDEST", Kind::Number),
         ("VERSION", Kind::Word),
+        ("FORMATS", Kind::Word),
         ("CONFIG", Kind::Word),
     ];
     Table {
@@ -70,7 +72,7 @@ fn table(pool: &SharedPoolStatus) -> Table<11> {
     }
 }
 
-fn row(host: &HostLine) -> Row<11> {
+fn row(host: &HostLine) -> Row<12> {
     let tone = match host.state.as_str() {
         "live" => Tone::Good,
         "leaving" => Tone::Warning,
@@ -93,9 +95,19 @@ fn row(host: &HostLine) -> Row<11> {
         compact(u64::from(host.waiting)).into(),
         format!("{:.1} s", seconds(host.oldest_ms)).into(),
         visible(&host.version).into(),
+        formats(host).into(),
         config,
     ];
     Row { cells, note: None }
+}
+
+fn formats(host: &HostLine) -> String {
+    let [oldest, newest] = host.formats;
+    if oldest == newest {
+        newest.to_string()
+    } else {
+        format!("{oldest}-{newest}")
+    }
 }
 
 fn line_of(member: &EtcdStatus, page: Page) -> String {

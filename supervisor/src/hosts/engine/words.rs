@@ -21,13 +21,18 @@ pub(super) fn changes_of(said: &WatchResponse) -> Option<Vec<Item>> {
     said.events().iter().map(item).collect()
 }
 
-/// If all compares hold, all writes; else each compared key is read.
+/// If all conditions hold, all writes; else each compared key is read.
 pub(super) fn txn_of(transaction: &Transaction) -> Txn {
     let compares = transaction.compares.iter();
-    let when: Vec<_> = compares
+    let as_known = compares
         .clone()
-        .map(|one| Compare::mod_revision(one.key.as_str(), CompareOp::Equal, one.revision))
-        .collect();
+        .map(|one| Compare::mod_revision(one.key.as_str(), CompareOp::Equal, one.revision));
+    // Holds for each key of the range, and where there is none.
+    let unwritten = transaction.unwritten.iter().map(|one| {
+        let later = one.since.saturating_add(1);
+        Compare::mod_revision(one.prefix.as_str(), CompareOp::Less, later).with_prefix()
+    });
+    let when: Vec<_> = as_known.chain(unwritten).collect();
     let reads: Vec<_> = compares
         .map(|one| TxnOp::get(one.key.as_str(), None))
         .collect();

@@ -17,6 +17,7 @@ function columns() {
     ["Waiting", "number", (one) => [count(one.waiting), one.waiting ? "warn" : ""]],
     ["Longest wait", "number", (one) => (one.waiting ? short(one.oldest_ms) : "–")],
     ["Version", "", (one) => one.version],
+    ["Formats", "", (one) => [...new Set(one.formats)].join(" to ")],
     ["Accounts", "", (one) => (one.differs ? [`${one.config}, others than here`, "warn"] : one.config)],
   ];
 }
@@ -27,8 +28,9 @@ function standing([name, pool]) {
   const { lend_margin_ms: left, lend_limit_ms: limit } = pool;
   const tone = left === 0 ? "bad" : left < limit / 2 ? "warn" : "";
   const unclaimed = pool.unclaimed ? `, ${count(pool.unclaimed)} at no host` : "";
+  const format = `, records in format ${pool.format}`;
   const lends = left ? `lends for ${short(left)} without another sign of life, ` : "floating sessions have lapsed, ";
-  return [`${name}: ${pool.phase}${unclaimed}; ${lends}home sessions for ${short(pool.home_margin_ms)}`, tone || (PHASES[pool.phase] ?? "bad")];
+  return [`${name}: ${pool.phase}${unclaimed}${format}; ${lends}home sessions for ${short(pool.home_margin_ms)}`, tone || (PHASES[pool.phase] ?? "bad")];
 }
 
 function member({ endpoint, version, db_bytes: bytes, trouble }) {
