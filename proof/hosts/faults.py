@@ -165,12 +165,15 @@ def kill_all_hosts(scene, _, clock):
 
 
 def upgrade(scene, which, _):
+    """A host of before is one of today from then on."""
+    pick(scene.hosts, which).renew()
     return signalled(scene, [pick(scene.hosts, which)], signal.SIGUSR2)
 
 
 def upgrade_all(scene, which, _):
     """One host after another, each as soon as the one before was told."""
-    return signalled(scene, [pick(scene.hosts, which + offset) for offset in range(len(scene.hosts))], signal.SIGUSR2)
+    for offset in range(len(scene.hosts)):
+        upgrade(scene, which + offset, 0)
 
 
 def replace_workers(scene, which, _):

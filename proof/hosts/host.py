@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -10,6 +12,8 @@ from network import send
 from stage import head
 
 OUT_OF_ALL = 2
+# Makes of it what a tpp of before is to the others: it speaks and writes what that one did.
+AS_BEFORE = "newest_format = 1\n"
 
 
 class Host:
@@ -19,6 +23,10 @@ class Host:
         self.plan, self.machine, self.directory, self.name = plan, machine, directory, machine.name
         self.process, self.clock, self.is_wanted = None, 0, False
         directory.mkdir(parents=True)
+        self.is_of_before, self.executable = plan.begins_as_before, plan.executable
+        if plan.earlier:
+            self.executable = directory / "tpp"
+            shutil.copy(plan.earlier, self.executable)
 
     def configure(self, upstream, members, accounts=None, **hosts):
         """`accounts`: others than the plan's; `hosts`: what differs from the plan's table of that name."""
@@ -30,6 +38,7 @@ class Host:
         table |= {"home_takeover_seconds": plan.home_takeover, "home_percent": plan.home_percent} | hosts
         if not plan.is_alone:
             accounts += "[hosts]\n" + "".join(f"{key} = {value}\n" for key, value in table.items())
+            accounts += AS_BEFORE if self.is_of_before and not plan.earlier else ""
         (self.directory / "tpp.toml").write_text(
             f"""{head(self.directory, plan.workers, "0.0.0.0:8080", "0.0.0.0:9090", "s")}drain_timeout_seconds = 4
 [upstream]
@@ -47,9 +56,21 @@ max_hold_seconds = 5
 {accounts}"""
         )
 
+    def renew(self):
+        """From its next process on it is the tpp that is proved, and speaks what that speaks."""
+        if not self.is_of_before:
+            return
+        self.is_of_before = False
+        config = self.directory / "tpp.toml"
+        config.write_text(config.read_text().replace(AS_BEFORE, ""))
+        if self.plan.earlier:
+            # As a package's upgrade does.
+            shutil.copy(self.plan.executable, self.directory / "tpp.new")
+            os.replace(self.directory / "tpp.new", self.executable)
+
     def start(self):
         """As a service manager does, with a clock of its own if it may have one."""
-        command = [self.plan.executable, "--config", self.directory / "tpp.toml"]
+        command = [self.executable, "--config", self.directory / "tpp.toml"]
         if self.clock:
             offset = str(self.clock)
             command = ["unshare", "--time", "--boottime", offset, "--monotonic", offset, *command]
@@ -110,6 +131,11 @@ max_hold_seconds = 5
         """The same of what it tells as JSON, or None."""
         said = self.ctl(*words, "--json", timeout=5)
         return json.loads(said.stdout) if said is not None and said.stdout.startswith("{") else None
+
+    def formats(self):
+        """The formats that records are written in, by what it knows, and the hosts that hold a later one back."""
+        pools = (self.told("hosts") or {}).get("pools", {}).values()
+        return {pool["format"] for pool in pools}, {host for pool in pools for host in pool["held_back_by"]}
 
     def lends_nothing(self):
         """By what it knew of an etcd that is another one now: neither to anybody new nor to anybody still."""

@@ -3,7 +3,7 @@
 - A token is used from where it was drawn, and by one request at a time.
 - Of an account no more sessions are at work at any instant than it allows; no host has more at work than etcd's records give it,
   and nothing floating once it has given no sign of life for so long that it must have let go.
-- The records never give away more than an account allows.
+- The records never give away more than an account allows, and are in no later format than all hosts speak.
 - Each client is answered, with what it asked for.
 
 Limits of sight: who is gone is seen gone a moment later (`GONE`); a write is seen a moment after it was taken (`SEEN`); what is at work for a host that
@@ -107,6 +107,8 @@ class Ownership:
             if "/h/" in key:
                 insort(self.beats[key.rsplit("/", 1)[1]], when)
                 continue
+            if records.is_ahead():
+                self.excess.append((f"revision {revision}: a record is in a later format than the one in force", latest))
             counted, home = records.counted(), records.counted(home_alone=True)
             for user, limit in limits.items():
                 had = counted[user]

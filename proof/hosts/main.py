@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Many hosts under chaos: real tpps over three real members of etcd, on machines of network namespaces, before a server that sees all.
 
-    proof/hosts/main.py [--secs=60] [--seed=1] [--plant=NAME] [--numbers] [--schedule] [--check] [--keep] [EXECUTABLE]
+    proof/hosts/main.py [--secs=60] [--seed=1] [--plant=NAME] [--numbers] [--schedule] [--check] [--keep] [--earlier=EXECUTABLE] [EXECUTABLE]
 
 Storms of faults, drawn from the seed, alternate with quiet, in which everything must come back to whole. What was seen is judged at the end; exit 1 if
 anything was that must not be. --plant does that on purpose; all of them in turn, and each must be seen: --plant=all. --numbers measures instead.
+In some seeds hosts begin as of before, by hosts.newest_format, and are upgraded one after another; with --earlier=EXECUTABLE by that executable, in all.
 --schedule prints what a seed does. --check tells whether it can be run here; exit 3: it cannot, and why. Clocks of other rates and jumps of the wall clock
 cannot be had on one machine, and are not tried.
 """
@@ -42,7 +43,7 @@ class Plan:
     patience, recovery = 40, 45
     is_alone = False
 
-    def __init__(self, seed, executable):
+    def __init__(self, seed, executable, earlier=None):
         dice = random.Random(f"{seed} plan")
         self.seed, self.executable = seed, executable
         self.has_clocks, self.has_queues = network.has_clocks(), network.has_queues()
@@ -52,6 +53,8 @@ class Plan:
         self.accounts = {f"user{number}": dice.randint(1, 5) for number in range(dice.randint(3, 6))}
         # As many as there are hosts, at the least: each is to serve.
         self.accounts["user0"] += self.hosts
+        self.earlier = earlier
+        self.begins_as_before = dice.random() < 0.6 or earlier is not None
 
     def clock(self, host, turn):
         """Seconds that a host's clock is ahead."""
@@ -63,7 +66,7 @@ class Plan:
 
     def __str__(self):
         sessions = sum(self.accounts.values())
-        return f"{self.hosts} hosts, {sessions} sessions of {len(self.accounts)} accounts, lent for a {self.mode}, {self.home_percent} % home"
+        return f"{self.hosts} hosts, {sessions} sessions of {len(self.accounts)} accounts, lent for a {self.mode}, {self.home_percent} % home{', begun as before' * self.begins_as_before}"
 
 
 def described(deeds):
@@ -83,6 +86,7 @@ def weather(scene, seconds, seed):
         healed = time.monotonic()
         scene.quiet(dice, f"storm {number}")
         print(f"  over after {healed - begun:.0f} s, whole {time.monotonic() - healed:.0f} s later", flush=True)
+    scene.upgrade_the_rest()
 
 
 def drive(plan, directory, seconds, plant):
@@ -149,7 +153,8 @@ def main():
     # All ends with us, however we end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     executable = Path(arguments[0] if arguments else ROOT / "target" / "debug" / "tpp").resolve()
-    plan, plant = Plan(seed, executable), PLANTS.get(option("plant", ""))
+    earlier = option("earlier", None) and Path(option("earlier", None)).resolve()
+    plan, plant = Plan(seed, executable, earlier), PLANTS.get(option("plant", ""))
     if not plan.has_clocks:
         print("hosts: clocks of their own cannot be had here: all hosts have one")
     if not plan.has_queues:

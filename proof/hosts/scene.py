@@ -8,10 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-from faults import DEEDS
+from faults import DEEDS, signal_one
 from host import Host
 from network import Network
-from records import Records
+from records import LATEST, Records
 from store import Recorder, Store
 
 HERE = Path(__file__).resolve().parent
@@ -164,6 +164,20 @@ class Scene:
         while time.monotonic() < until:
             self.do_what_is_due()
             time.sleep(0.1)
+
+    def upgrade_the_rest(self):
+        """All hosts become of today; then records are written in the latest format."""
+        for host in self.hosts:
+            host.renew()
+            # One that was told in a storm may not have heard it.
+            self.needed(f"{host.name} is upgraded", lambda host=host: signal_one(self, host, signal.SIGUSR2), 60)
+        if not self.wait_until_whole("the upgrade"):
+            return
+        said = []
+        self.needed("one format", lambda: said.clear() or said.extend(host.formats() for host in self.hosts) or all(one == ({LATEST}, set()) for one in said), 60)
+        print(f"hosts: after all upgrades records are in formats {said}", flush=True)
+        if any(one != ({LATEST}, set()) for one in said):
+            self.violations.append(f"all hosts are of today, and records are not in format {LATEST}: {said}")
 
     def wait_until_whole(self, after):
         """Each host serves again, and each session is at one of them, within the bound. Until then who was struck is excused."""
