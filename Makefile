@@ -108,10 +108,10 @@ front-scan: ## what testssl.sh finds weak in the front door (minutes)
 	$(CARGO) build --workspace --locked
 	proof/front-clients.py --scan
 
-hosts: ## many hosts over three real etcd: partitions, crashes, stops, restores, judged (SECS=60 SEED=1; PLANT=all: wrongs on purpose; NUMBERS=1)
+hosts: ## many hosts over three real etcd: partitions, crashes, stops, restores, judged (SECS=60 SEED=1; PLANT=all: wrongs on purpose; NUMBERS=1; EARLIER=FILE: upgraded from that tpp)
 	@packaging/install-deps.sh build hosts
 	$(CARGO) build $(if $(NUMBERS),--release) --workspace --locked --bins
-	proof/hosts/main.py --secs=$(or $(SECS),60) --seed=$(or $(SEED),1) $(if $(PLANT),--plant=$(PLANT)) $(if $(NUMBERS),--numbers target/release/tpp)
+	proof/hosts/main.py --secs=$(or $(SECS),60) --seed=$(or $(SEED),1) $(if $(PLANT),--plant=$(PLANT)) $(if $(EARLIER),--earlier=$(EARLIER)) $(if $(NUMBERS),--numbers target/release/tpp)
 
 clients: ## real HTTP clients with more connections than there are tokens (Python, Node, Java, Go, ab: those that are there; REQUESTS=2000)
 	$(CARGO) build $(if $(FAST),,--release) --locked -p tpp-supervisor --bin tpp
