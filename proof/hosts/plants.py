@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from network import send
+from records import NAMED
 
 ROGUE = """
 import http.client, json, sys, threading
@@ -146,4 +147,22 @@ class Cloned(Plant):
             one.wait()
 
 
-PLANTS = {"borrowed": Borrowed(), "crowded": Crowded(), "alone": Alone(), "apart": Apart(), "hasty": Hasty(), "late": Late(), "cloned": Cloned()}
+class Early(Plant):
+    """A record is written in a later format than all hosts speak."""
+
+    sign = "in a later format than the one in force"
+
+    def plan(self, plan):
+        plan.begins_as_before = True
+        return plan
+
+    def __call__(self, scene):
+        scene.rest(3)
+        key, value = next((key, value) for _, _, key, _, value in reversed(scene.recorder.all()) if "/a/" in key)
+        record = json.loads(value)
+        shares = {host: dict(zip(NAMED, share)) for host, share in record["shares"].items()}
+        scene.store.write(key, json.dumps(record | {"shares": shares}))
+        scene.rest(3)
+
+
+PLANTS = {"borrowed": Borrowed(), "crowded": Crowded(), "alone": Alone(), "apart": Apart(), "hasty": Hasty(), "late": Late(), "cloned": Cloned(), "early": Early()}
