@@ -19,6 +19,7 @@ use crate::{
         etcd::Etcd, proxy::Proxy, settings::Settings, upstream::Upstream, wait_until,
         within_patience,
     },
+    formats::{formats, of_before, upgrade},
     host, shown,
 };
 
@@ -184,9 +185,15 @@ fn a_host_shows_its_certificate_and_needs_no_right_beyond_its_prefix() {
     by_root(&["auth", "enable"]);
     let upstream = Upstream::start();
     let ca_file = etcd.directory().join("ca.pem");
-    let one = Proxy::start(&host_with_certificate(&upstream, &etcd, &ca_file));
+    let settings = host_with_certificate(&upstream, &etcd, &ca_file);
+    let mut one = Proxy::start(&of_before(settings.clone()));
     wait_until("it is in", || is_in(&one));
     ask(&one, &upstream);
+    // What compares all keys of hosts needs no more than the right to theirs.
+    upgrade(&mut one, &settings);
+    wait_until("the later format is in force", || {
+        formats(&one) == (2, vec![])
+    });
     by_root(&["user", "revoke-role", USER, "tpp"]);
     wait_for_trouble(&one, "permission denied");
     wait_until("what is floating has lapsed", || {

@@ -7,12 +7,12 @@ use crate::{
 };
 
 /// As a tpp of before is to the others.
-fn of_before(settings: Settings) -> Settings {
+pub(crate) fn of_before(settings: Settings) -> Settings {
     settings.set("hosts.newest_format", 1)
 }
 
 /// The format that records are written in, and who holds a later one back.
-fn formats(host: &Proxy) -> (u32, Vec<String>) {
+pub(crate) fn formats(host: &Proxy) -> (u32, Vec<String>) {
     let pool = shown(host).pools.remove("default");
     pool.map(|pool| (pool.format, pool.held_back_by))
         .unwrap_or_default()
@@ -65,7 +65,7 @@ fn hosts_that_are_upgraded_one_by_one_write_as_before_until_the_last_one_is() {
 }
 
 /// Its next supervisor is one of today, in the region that is there.
-fn upgrade(host: &mut Proxy, settings: &Settings) {
+pub(crate) fn upgrade(host: &mut Proxy, settings: &Settings) {
     settings.write_to(host.directory());
     host.kill_supervisor();
     host.start_successor();
