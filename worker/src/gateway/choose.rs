@@ -164,6 +164,7 @@ fn count(flight: &Flight<'_>, cause: Failing) {
 }
 
 /// Why nobody serves.
+#[cold]
 fn nobody(group: &Group) -> Reply {
     let tag = group.tag();
     Reply::no_backend(match why_not(group).as_str() {
@@ -194,6 +195,7 @@ fn why_not(group: &Group) -> String {
     told.collect::<Vec<_>>().join(", ")
 }
 
+#[cold]
 fn no_connection(unreachable: &Unreachable) -> Failure {
     Failure::Reply(if unreachable.is_slow() {
         Reply::gateway_timeout("the upstream did not accept the connection in time")

@@ -47,6 +47,7 @@ pub(crate) fn found(flight: &mut Flight<'_>) {
 }
 
 /// An attempt broke off, and no other one will be made.
+#[cold]
 pub(super) fn note_break(flight: &mut Flight<'_>, cause: &Break) {
     flight.client.notes.ends(match cause {
         Break::ClientGone => "client_gone",

@@ -87,7 +87,8 @@ async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Fail
             None => {
                 let begun = Instant::now();
                 let _waits = flight.tally.as_ref().map(Tally::wait);
-                let lease = stand_in_line(client, pool).await;
+                // Boxed: who need not wait does not pay for the room.
+                let lease = Box::pin(stand_in_line(client, pool)).await;
                 waited += begun.elapsed();
                 client.notes.waited_for_token(waited);
                 lease?

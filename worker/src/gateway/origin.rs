@@ -44,7 +44,8 @@ pub(crate) async fn fit(flight: &mut Flight<'_>) -> Result<Origin, Failure> {
         }
         if client.worker.desk.plan_generation() > client.view.generation() {
             // The token may be of the plan that comes next.
-            await_plan(client).await?;
+            // Boxed: it happens in the moment of a reload alone.
+            Box::pin(await_plan(client)).await?;
             continue;
         }
         debug!(

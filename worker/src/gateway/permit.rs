@@ -47,7 +47,7 @@ pub(super) async fn permit_of(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> R
 async fn take(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<Lease, Failure> {
     let permit = match permits.try_lease() {
         Some(permit) => permit,
-        None => stand_in_line(flight, permits).await?,
+        None => Box::pin(stand_in_line(flight, permits)).await?,
     };
     flight.permitted_at = Some(flight.client.worker.clock.now());
     Ok(permit)

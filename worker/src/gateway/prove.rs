@@ -13,6 +13,11 @@ pub(crate) async fn prove(flight: &mut Flight<'_>) -> Result<(), Failure> {
     if !flight.upload.may_outgrow() || flight.group.pool.is_none() {
         return Ok(());
     }
+    // Boxed: few bodies are so long.
+    Box::pin(prove_token(flight)).await
+}
+
+async fn prove_token(flight: &mut Flight<'_>) -> Result<(), Failure> {
     let client = &mut *flight.client;
     let Some(held) = &mut client.held else {
         return Ok(());

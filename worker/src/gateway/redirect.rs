@@ -14,9 +14,17 @@ const HTTPS: u16 = 443;
 
 /// Sends the client to the same with `https`, where its host asks for that and there is TLS.
 pub(crate) fn check(flight: &Flight<'_>) -> Result<(), Failure> {
+    if !flight.site.plan.host.http_to_https || flight.client.secured.is_some() {
+        return Ok(());
+    }
+    send_there(flight)
+}
+
+// Apart: it is no part of the way of those that stay.
+#[cold]
+fn send_there(flight: &Flight<'_>) -> Result<(), Failure> {
     let client = &*flight.client;
-    let host = &flight.site.plan.host;
-    if !host.http_to_https || client.secured.is_some() || came_by_tls(client, flight.head) {
+    if came_by_tls(client, flight.head) {
         return Ok(());
     }
     let Some(port) = client.worker.https_port() else {

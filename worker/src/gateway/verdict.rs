@@ -54,21 +54,8 @@ pub(crate) async fn judge(
         Head::Final(Answer { meaning, .. })
             if attempt.version != 0 && flight.client.is_refusal(meaning) =>
         {
-            let refusal = Refusal {
-                version: attempt.version,
-                is_second: flight.was_refused,
-                can_replay: flight.upload.can_replay(),
-            };
-            let held = flight.client.held.as_ref();
-            let drawn_at = held.map(|held| held.lease().drawn_at());
-            let renewed = flight.client.renewed(refusal).await;
-            if !matches!(renewed, Ok(false)) {
-                // Whatever comes next, it is not this answer.
-                attempt.withdraw(flight);
-            }
-            if renewed? {
-                flight.was_refused = true;
-                flight.refused_token = drawn_at;
+            // Boxed: what few requests come to takes no room in every task, nor among the code of all.
+            if Box::pin(is_renewed(flight, attempt)).await? {
                 return Ok(Verdict::Again);
             }
         }
@@ -90,6 +77,28 @@ pub(crate) async fn judge(
     conduct::note_head(flight, &attempt.backend, &head);
     breaker::note_head(flight, &head);
     Ok(Verdict::Pass(head))
+}
+
+/// The token was refused: whether there is another one, with which the request is to be sent again.
+async fn is_renewed(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bool, Failure> {
+    let refusal = Refusal {
+        version: attempt.version,
+        is_second: flight.was_refused,
+        can_replay: flight.upload.can_replay(),
+    };
+    let held = flight.client.held.as_ref();
+    let drawn_at = held.map(|held| held.lease().drawn_at());
+    let renewed = flight.client.renewed(refusal).await;
+    if !matches!(renewed, Ok(false)) {
+        // Whatever comes next, it is not this answer.
+        attempt.withdraw(flight);
+    }
+    let renewed = renewed?;
+    if renewed {
+        flight.was_refused = true;
+        flight.refused_token = drawn_at;
+    }
+    Ok(renewed)
 }
 
 /// Passes the answer on, to its end. If it breaks off, [`fail`] has the rest.
@@ -177,6 +186,7 @@ fn failing(cause: &Break) -> Option<Failing> {
 }
 
 /// No answer came of an attempt.
+#[cold]
 fn no_answer(client: &Client, cause: &Break) -> Failure {
     let reply = match cause {
         Break::ClientGone => return Failure::Over(Next::Drop),

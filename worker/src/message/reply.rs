@@ -37,6 +37,8 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    // Cold: what leads to it lies apart from the way of requests that are passed on.
+    #[cold]
     fn new(status: u16, error: &'static str, details: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
