@@ -52,7 +52,7 @@ console: ## the console in real Chromium, before a tpp with a queue (SHOTS=DIREC
 	$(CARGO) build --workspace --locked --bins
 	proof/console.py $(if $(SHOTS),--screenshots $(SHOTS))
 
-house: ## no file too long, no circle between files, unsafe code in its rooms alone; each promise has its tests
+house: ## no file too long, no circle between files or folders, unsafe code in its rooms alone; each promise has its tests
 	proof/house.py
 	proof/promises.py
 

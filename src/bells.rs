@@ -7,7 +7,7 @@ use nix::{
     sys::eventfd::{EfdFlags, EventFd},
 };
 
-use crate::{handover::Role, ids::SeatIndex, pool::Bells};
+use crate::{ids::SeatIndex, pool::Bells};
 
 /// The bells of all seats and the supervisor's.
 #[derive(Debug)]
@@ -47,33 +47,10 @@ impl BellBoard {
         (self.seats, self.supervisor)
     }
 
-    /// Bells that came one by one; `None` if one of `seats` seats, or the supervisor, has none.
-    #[must_use]
-    pub fn from_named(
-        seats: usize,
-        named: impl IntoIterator<Item = (Role, OwnedFd)>,
-    ) -> Option<Self> {
-        let mut supervisor = None;
-        let mut found: Vec<_> = (0..seats).map(|_| None).collect();
-        for (role, bell) in named {
-            match role {
-                Role::SupervisorBell => supervisor = Some(bell),
-                Role::Bell(seat) if seat.get() < seats => found[seat.get()] = Some(bell),
-                _ => {}
-            }
-        }
-        Some(Self {
-            seats: found.into_iter().collect::<Option<_>>()?,
-            supervisor: supervisor?,
-        })
-    }
-
-    /// All bells with their names.
-    pub fn named(&self) -> impl Iterator<Item = (Role, BorrowedFd<'_>)> {
+    /// The bell of each seat, in their order.
+    pub fn seats(&self) -> impl Iterator<Item = (SeatIndex, BorrowedFd<'_>)> {
         let seats = self.seats.iter().enumerate();
-        seats
-            .map(|(index, bell)| (Role::Bell(SeatIndex::new(index)), bell.as_fd()))
-            .chain([(Role::SupervisorBell, self.supervisor.as_fd())])
+        seats.map(|(index, bell)| (SeatIndex::new(index), bell.as_fd()))
     }
 
     /// The same bells under other descriptors, to hand down.

@@ -5,10 +5,9 @@ use std::{io::Write as _, os::unix::net::UnixStream, sync::Arc};
 
 use nix::sys::signal::Signal;
 use tpp::{
-    bells::BellBoard,
     clock::boot_millis,
     handover::{
-        Role,
+        Role, bells_of,
         meeting::{meeting_places, meeting_prefix},
         passing, word,
     },
@@ -82,7 +81,7 @@ fn region_of(proxy: &Proxy) -> Stock {
         .partition(|(role, _)| *role == Role::Region);
     let (_, region) = regions.into_iter().next().expect("a region");
     let region = Region::open(region).expect("of this layout");
-    let bells = BellBoard::from_named(region.seats().len(), bells).expect("all bells");
+    let bells = bells_of(region.seats().len(), bells).expect("all bells");
     Stock::new(Arc::new(region), bells)
 }
 

@@ -9,6 +9,7 @@
 //!
 //! The first three bring the same named descriptors ([`Role`]); a worker counts its own.
 
+mod bells;
 pub mod exec;
 mod inherit;
 pub mod meeting;
@@ -19,6 +20,7 @@ pub mod worker;
 
 use std::{io, os::fd::OwnedFd};
 
+pub use bells::{bells_of, names_of};
 pub use names::{Role, UnknownRole, duplicate};
 pub use worker::{WorkerArgs, WorkerDescriptors};
 

@@ -10,7 +10,7 @@ use crate::{
     bells::BellBoard,
     clients::{Admitted, Bounds, Full},
     clock::monotonic_millis,
-    handover::Role,
+    handover::{Role, names_of},
     ids::SeatIndex,
     roster::{Seat, SeatState, SeatWord},
     shared::SeatCounters,
@@ -85,7 +85,9 @@ impl Desk {
     #[must_use]
     pub fn descriptors(&self) -> Vec<(Role, BorrowedFd<'_>)> {
         let region = (Role::Region, self.region.as_fd());
-        std::iter::once(region).chain(self.bells.named()).collect()
+        std::iter::once(region)
+            .chain(names_of(&self.bells))
+            .collect()
     }
 
     /// Says that this worker serves.

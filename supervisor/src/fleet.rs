@@ -26,8 +26,8 @@ use tpp::{
 use tracing::{error, info, warn};
 
 use crate::{
-    process::{Ending, Launch, WorkerProcess},
-    system::{sockets::ForWorkers, systemd},
+    process::{Launch, WorkerProcess},
+    system::{pidfd::Ending, sockets::ForWorkers, systemd},
 };
 
 use instance::{Instance, Worker};

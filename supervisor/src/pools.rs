@@ -1,5 +1,6 @@
 //! The pools of tokens: each has its place in the region and its refresher. They come and go with the configuration.
 
+pub(crate) mod sharing;
 mod wanted;
 
 use std::{
@@ -22,11 +23,9 @@ use tpp::{
 };
 use tracing::{info, warn};
 
+use self::sharing::Sharing;
 pub(crate) use self::wanted::{Wanted, upstream_of};
-use crate::{
-    hosts::sharing::Sharing,
-    refresh::{RefreshHandle, Refresher, Setup},
-};
+use crate::refresh::{RefreshHandle, Refresher, Setup};
 
 /// Least room for slots of a pool: more accounts can come without another one.
 const LEAST_SLOTS: usize = 512;

@@ -7,7 +7,7 @@ pub(crate) mod start;
 
 use std::{
     cell::Cell,
-    fmt, io,
+    io,
     net::TcpListener,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
@@ -16,19 +16,22 @@ use std::{
     path::PathBuf,
 };
 
-use nix::errno::Errno;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
-};
+use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::{Interest, unix::AsyncFd};
 use tpp::{
     front::SealedFront,
     handover::{Role, passing, word},
     hash::hash_on,
     plan::Sealed,
+    pool::{Epoch, SeatIndex},
 };
 
-use crate::system::{children::Own, sockets::ForWorkers, systemd};
+use crate::system::{
+    children::Own,
+    pidfd::{Ending, reap},
+    sockets::ForWorkers,
+    systemd,
+};
 
 /// What the workers of one supervisor have in common.
 #[derive(Debug)]
@@ -111,14 +114,8 @@ pub(crate) struct WorkerProcess {
     sent_front: u64,
 }
 
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    Exited(i32),
-    Killed(i32),
-    /// It was another process's child: only that could know.
-    Unknown,
-}
+/// A worker of a predecessor's.
+pub(crate) type Adopted = (SeatIndex, Epoch, WorkerProcess);
 
 impl WorkerProcess {
     /// A worker that runs already. The caller knows that `pidfd` is the worker's.
@@ -229,16 +226,6 @@ impl WorkerProcess {
     }
 }
 
-/// A descriptor of the process `pid`.
-///
-/// # Errors
-/// If there is none.
-pub(crate) fn open_pidfd(pid: u32) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
-    Ok(pidfd_open(pid, PidfdFlags::empty())?)
-}
-
 #[expect(
     deprecated,
     reason = "its replacement is unsafe; the descriptor is ours alone and registered once, here"
@@ -247,40 +234,10 @@ fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(pidfd, Interest::READABLE)
 }
 
-/// The end of a process that has ended; of a child it is taken, so that no zombie stays.
-pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> Ending {
-    loop {
-        match waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED) {
-            Ok(Some(status)) => {
-                return match (status.exit_status(), status.terminating_signal()) {
-                    (Some(code), _) => Ending::Exited(code),
-                    (None, Some(signal)) => Ending::Killed(signal),
-                    (None, None) => Ending::Unknown,
-                };
-            }
-            Err(error) if error.raw_os_error() == Errno::EINTR as i32 => {}
-            // ECHILD: no child of ours.
-            Ok(None) | Err(_) => return Ending::Unknown,
-        }
-    }
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Exited(code) => write!(f, "exit status {code}"),
-            Self::Killed(signal) => match nix::sys::signal::Signal::try_from(signal) {
-                Ok(signal) => write!(f, "killed by {}", signal.as_str()),
-                Err(_) => write!(f, "killed by signal {signal}"),
-            },
-            Self::Unknown => f.write_str("ended"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::pidfd::open_pidfd;
 
     #[expect(clippy::zombie_processes, reason = "it is reaped through its pidfd")]
     fn shell(script: &str) -> WorkerProcess {

@@ -21,7 +21,7 @@ use tpp::{
     config::Config,
     control::{Reply, SupervisorEvent},
     front::SealedFront,
-    handover::{Role, meeting::meeting_prefix},
+    handover::{Role, meeting::meeting_prefix, names_of},
     lending::{Stock, WorkerSettings},
     plan::Sealed,
 };
@@ -31,21 +31,21 @@ use crate::{
     acme::{self, Acme},
     desired::{Desired, first_state},
     doorbell,
-    doors::{all::Doors, control::reply_to},
+    doors::{all::Doors, announce::announce, control::reply_to},
     export::Exporting,
     fleet::{Fleet, FleetHandle, Order},
     front::{self, FrontDoor},
-    hosts::{Hosts, give_away, sharing::Sharing, stop_if_refused},
+    hosts::{Hosts, give_away, stop_if_refused},
     in_force::InForce,
     orders::{Orders, Reload, Upgrade, signals::follow},
     outlook::{Outlook, Started, answers},
     plans::{Inputs, Plans, keep, known},
-    pools::Pools,
+    pools::{Pools, sharing::Sharing},
     prepare::{Prepared, StartKind, image},
     process::Launch,
     reports,
     succession::{history, upgrade::Invocation},
-    system::{announce::announce, children, signals::Signals, sockets::Listening, systemd},
+    system::{children, signals::Signals, sockets::Listening, systemd},
 };
 
 pub use crate::{hosts::Refused, plans::check_hosts};
@@ -332,7 +332,7 @@ fn fleet(
         .iter()
         .map(|socket| (Role::Api, socket.as_fd()));
     systemd::keep_all(launch.sockets().chain([region, health]).chain(api));
-    systemd::keep_all(stock.bells().named());
+    systemd::keep_all(names_of(stock.bells()));
     let mut fleet = Fleet::new(Arc::clone(&prepared.stock), launch, papers, prepared.wanted);
     fleet.adopt(std::mem::take(&mut prepared.found.workers));
     fleet.adopt_former(std::mem::take(&mut prepared.former));

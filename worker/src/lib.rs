@@ -42,8 +42,10 @@ pub use life::link::Papers;
 pub use tpp::handover::WorkerArgs;
 
 mod access_log;
+mod admission;
 mod clock;
 mod door;
+mod fence;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -56,6 +58,8 @@ mod life;
 mod log;
 mod message;
 mod request_id;
+mod secured;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod timers;

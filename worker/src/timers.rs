@@ -19,8 +19,8 @@ use parking_lot::Mutex;
 
 use crate::{
     clock::{Clock, NEVER, due},
-    door::standing::Standing,
     leash::Leash,
+    standing::Standing,
 };
 
 /// One connection's deadline, and what ends it early.

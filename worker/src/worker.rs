@@ -1,5 +1,8 @@
 //! What all connections of the worker share.
 
+pub(crate) mod budget;
+pub(crate) mod doubts;
+
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{
@@ -21,18 +24,18 @@ use tpp::{
 };
 use tracing::error;
 
+use self::{budget::Retries, doubts::Doubts};
 use crate::{
     access_log::AccessLog,
-    clock::Clock,
-    door::{
+    admission::{
         churn::Churn,
         gates::{Gate, Gates},
         handshakes::Handshakes,
         limit::{Limit, Place},
     },
-    gateway::{budget::Retries, doubts::Doubts},
+    clock::Clock,
+    fence,
     leash::Looks,
-    life::fence,
     log::Muffler,
     request_id::Ids,
     timers::{Timer, Timers},
@@ -307,10 +310,8 @@ impl Worker {
     pub(crate) fn enter(self: &Arc<Self>) -> Inside {
         self.connections.fetch_add(1, Relaxed);
         self.counters().connections_opened.add(1);
-        Inside {
-            worker: Arc::clone(self),
-            since: Instant::now(),
-        }
+        let (worker, since) = (Arc::clone(self), Instant::now());
+        Inside { worker, since }
     }
 
     /// Counts a connection out.

@@ -1,17 +1,20 @@
 //! The sockets by which others ask, opened and closed together.
 
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
 
 use anyhow::Context;
 use tokio::{sync::watch, task::JoinHandle};
-use tpp::handover::{self, Role};
+use tpp::{
+    control::{Command, Reply},
+    handover::{self, Role},
+};
 
 use super::{
     api::{self, Api, ApiSocket},
-    control::ControlSocket,
+    control::{ControlSocket, Operator},
     probes,
 };
 use crate::{orders::Orders, outlook::Outlook};
@@ -74,6 +77,12 @@ impl Doors {
         let control = self.control.serve(orders, until_stop());
         running.push(("control socket", tokio::spawn(control)));
         Servers { stop, running }
+    }
+}
+
+impl Operator for Orders {
+    async fn run(&self, command: Command, asker: BorrowedFd<'_>) -> Reply {
+        self.carry_out(command, asker).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod all;
+pub(crate) mod announce;
 pub(crate) mod api;
 mod bearer;
 mod console;

@@ -15,7 +15,10 @@ use tpp::{
 use tracing::{error, info};
 
 use super::{Fleet, NextSupervisor, Worker, tell_to_drain};
-use crate::{process::WorkerProcess, succession::Adopted, system::systemd};
+use crate::{
+    process::{Adopted, WorkerProcess},
+    system::systemd,
+};
 
 impl Fleet {
     /// Takes over a predecessor's workers. Those that serve stay at work; those that drain, and those that are too

@@ -15,8 +15,11 @@ use tpp_hosts::{
     Account, Class, Formats, PoolSeen, Session, Settings, Takeover, Upstream, Use, Words,
 };
 
-use super::{Common, sharing::nanos};
-use crate::refresh::{Book, PlaceOf};
+use super::Common;
+use crate::{
+    pools::sharing::nanos,
+    refresh::{Book, PlaceOf},
+};
 
 /// Nanoseconds of a millisecond, as the region counts.
 pub(super) const MILLI: u64 = 1_000_000;

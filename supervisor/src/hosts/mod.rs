@@ -11,7 +11,6 @@ mod local;
 mod lock;
 mod report;
 mod share;
-pub(crate) mod sharing;
 mod words;
 
 use std::{
@@ -41,9 +40,8 @@ use self::{
     engine::{Engine, etcd::Etcd},
     lock::LifeLock,
     share::{Share, Wish},
-    sharing::Sharing,
 };
-use crate::pools::{Pools, Running};
+use crate::pools::{Pools, Running, sharing::Sharing};
 
 /// How often it is looked which pools there are.
 const LOOK: Duration = Duration::from_secs(1);

@@ -16,7 +16,6 @@ use std::{os::fd::BorrowedFd, path::PathBuf, sync::Arc, time::Duration};
 use tpp::control::{Command, Reply};
 
 use crate::{
-    doors::control::Operator,
     fleet::{FleetHandle, Order},
     outlook::{Outlook, status::status},
     pools::Pools,
@@ -70,10 +69,9 @@ impl Orders {
             (slots, _) => Reply::Done(format!("logging in anew for {slots} slots")),
         }
     }
-}
 
-impl Operator for Orders {
-    async fn run(&self, command: Command, caller: BorrowedFd<'_>) -> Reply {
+    /// Carries out a command of `tppctl`'s. `caller` is who waits for the outcome.
+    pub(crate) async fn carry_out(&self, command: Command, caller: BorrowedFd<'_>) -> Reply {
         match command {
             Command::Status => Reply::Status(Box::new(status(&self.outlook.snapshot()))),
             Command::Workers => Reply::Workers(self.outlook.workers()),

@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::{Mutex, oneshot};
 use tpp::{
     control::Reply,
-    handover::{self, Role},
+    handover::{self, Role, names_of},
     lending::Stock,
 };
 use tracing::{error, info};
@@ -67,7 +67,7 @@ impl Upgrade {
         let own_sockets = self.own_sockets.iter();
         let own = own_sockets
             .map(|(role, socket)| (*role, socket.as_fd()))
-            .chain(self.stock.bells().named())
+            .chain(names_of(self.stock.bells()))
             .chain(caller)
             .chain([region]);
         let own = handover::duplicate(own).map_err(|error| error.to_string())?;

@@ -30,8 +30,7 @@ use tpp::{
 use crate::{
     fleet::FleetHandle,
     health::{Begin, Checks, Health},
-    hosts::sharing::Sharing,
-    pools::{self, Pools, Wanted, upstream_of},
+    pools::{self, Pools, Wanted, sharing::Sharing, upstream_of},
     provider::SetupError,
     refresh::{Server, Setup},
 };

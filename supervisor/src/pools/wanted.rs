@@ -6,8 +6,8 @@ use tpp::{
 };
 use url::Url;
 
+use super::sharing::Sharing;
 use crate::{
-    hosts::sharing::Sharing,
     provider::SetupError,
     refresh::{Server, Setup},
 };

@@ -16,8 +16,8 @@ use tpp::{
     pool::{Epoch, SeatIndex},
 };
 
-use super::{Launch, WorkerProcess, open_pidfd};
-use crate::system::children;
+use super::{Launch, WorkerProcess};
+use crate::system::{children, pidfd::open_pidfd};
 
 /// Variables a worker may inherit: they change how a process runs, and hold no secret.
 const INHERITED_VARIABLES: [&str; 6] = [

@@ -25,7 +25,7 @@ use rustix::{
 use tpp::handover::{Role, meeting::meeting_places, passing, word};
 use tracing::{debug, warn};
 
-use crate::process::open_pidfd;
+use crate::system::pidfd::open_pidfd;
 
 /// How long a worker that has begun to answer, and the others once one has, may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);

@@ -28,19 +28,19 @@ use nix::{
 use tpp::{
     bells::BellBoard,
     front::{Front, SealedFront},
-    handover::Role,
+    handover::{Role, bells_of},
     lending::Stock,
     plan::{Plan, Sealed},
-    pool::{Epoch, SeatIndex},
+    pool::SeatIndex,
     region::{Region, SeatLock},
     roster::{SeatState, SeatWord},
 };
 use tracing::{error, info, warn};
 
-use crate::process::{WorkerProcess, open_pidfd, reap};
-
-/// A worker of a predecessor's.
-pub(crate) type Adopted = (SeatIndex, Epoch, WorkerProcess);
+use crate::{
+    process::{Adopted, WorkerProcess},
+    system::pidfd::{open_pidfd, reap},
+};
 
 /// What a predecessor left, sorted.
 #[derive(Debug, Default)]
@@ -366,7 +366,7 @@ fn open(region: OwnedFd, bells: Vec<(Role, OwnedFd)>) -> Option<(Region, BellBoa
             |error| info!(%error, "the pool begins anew: the one that was there cannot be used"),
         )
         .ok()?;
-    let bells = BellBoard::from_named(region.geometry().seats, bells);
+    let bells = bells_of(region.geometry().seats, bells);
     if bells.is_none() {
         warn!("the pool begins anew: bells are missing of the one that was there");
     }

@@ -10,6 +10,8 @@ use nix::sys::{
 use tpp::region::Region;
 use tracing::{info, warn};
 
+use super::pidfd::open_pidfd;
+
 /// Raises the limit on open descriptors as far as it goes, and rules out core dumps, which would hold
 /// passwords and tokens. Workers inherit both.
 pub fn prepare() {
@@ -47,7 +49,7 @@ pub(crate) fn lock_tokens(region: &Region, sessions: usize) {
 /// # Errors
 /// If not: one line says what is missing.
 pub(crate) fn require_pidfd() -> anyhow::Result<()> {
-    explain(crate::process::open_pidfd(std::process::id()).map(drop))
+    explain(open_pidfd(std::process::id()).map(drop))
 }
 
 fn explain(opened: io::Result<()>) -> anyhow::Result<()> {

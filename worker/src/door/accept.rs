@@ -32,10 +32,10 @@ use tokio::{
 use tracing::{debug, error, warn};
 
 use crate::{
+    admission::gates::Gate,
     door::{
         connection,
         entry::Newcomer,
-        gates::Gate,
         preface,
         refuse::{note_refused, refuse},
     },

@@ -11,13 +11,12 @@ use tpp::config::DEFAULT_DOMAIN;
 use tracing::debug;
 
 use crate::{
-    door::{
+    admission::{
         gates::{Choice, Gate, Shop},
         handshakes::Handshake,
         limit::Place,
-        proxy_protocol,
-        refuse::note_refused,
     },
+    door::{proxy_protocol, refuse::note_refused},
     timers::Timer,
     wire::{tcp::Tcp, tls::Tls},
     worker::Worker,

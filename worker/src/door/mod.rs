@@ -1,16 +1,9 @@
 //! Where clients come in: accepting, and a client's connection from its first byte to its last.
 
 pub(crate) mod accept;
-mod challenges;
-pub(crate) mod churn;
 pub(crate) mod connection;
 pub(crate) mod entry;
-pub(crate) mod gates;
-pub(crate) mod handshakes;
 pub(crate) mod http2;
-pub(crate) mod limit;
 pub(crate) mod preface;
 mod proxy_protocol;
 pub(crate) mod refuse;
-pub(crate) mod standing;
-mod tickets;

@@ -13,7 +13,7 @@ use tpp::clients::Full;
 use tracing::warn;
 
 use crate::{
-    door::limit::Lingering,
+    admission::limit::Lingering,
     http1::write::{self, Seal},
     message::reply::Reply,
     worker::Worker,

@@ -214,7 +214,7 @@ async fn connect(
     // The connect has limits of its own.
     let limit = client.bounded(None);
     let connected = attend(
-        &client.worker,
+        &client.worker.clock,
         &client.timer,
         &mut client.wire,
         AtEnd::Stay,

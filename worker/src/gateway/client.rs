@@ -14,13 +14,14 @@ use crate::{
     http1::request::Request,
     http1::write::{self, Seal},
     message::{head::Head, reply::Reply},
+    secured::Secured,
     timers::Timer,
     view::{
         View,
         pool::TokenPool,
         site::{Group, Site},
     },
-    wire::{Wire, attend::Interrupt, tls::Secured},
+    wire::{Wire, attend::Interrupt},
     worker::Worker,
 };
 

@@ -8,7 +8,7 @@ use tpp::{
 };
 
 use crate::{
-    gateway::{budget::Retrying, client::Client, held::Held, tally::Tally, upload::Upload},
+    gateway::{client::Client, held::Held, tally::Tally, upload::Upload},
     http1::request::Request,
     message::head::Head,
     message::reply::Reply,
@@ -17,6 +17,7 @@ use crate::{
         site::{Group, Site},
     },
     wire::attend::Interrupt,
+    worker::budget::Retrying,
 };
 
 /// A request on its way.

@@ -14,7 +14,10 @@ use tpp::{
 use tracing::debug;
 use zeroize::Zeroizing;
 
-use crate::{gateway::holds::Holds, view::pool::TokenPool, worker::Worker};
+use crate::{
+    view::{holds::Holds, pool::TokenPool},
+    worker::Worker,
+};
 
 /// The line is the last of its head.
 const SUFFIX: &[u8] = b"\r\n\r\n";

@@ -17,13 +17,13 @@ use tracing::{debug, error};
 
 use crate::{
     clock::millis,
+    fence,
     gateway::{
         client::Client,
         flight::{Failure, Flight, Next},
         held::Held,
         tally::Tally,
     },
-    life::fence,
     message::reply::Reply,
     view::pool::TokenPool,
     wire::attend::{AtEnd, Interrupt, attend},
@@ -154,7 +154,7 @@ async fn stand_in_line(client: &mut Client, pool: &TokenPool) -> Result<Lease, F
     }
     client.timer.standing.join_line();
     let waited = attend(
-        worker,
+        &worker.clock,
         &client.timer,
         &mut client.wire,
         AtEnd::Leave,

@@ -64,7 +64,7 @@ async fn await_plan(client: &mut Client) -> Result<(), Failure> {
     let worker = &*client.worker;
     let plan = worker.plan_after(client.view.generation());
     let (timer, wire) = (&client.timer, &mut client.wire);
-    match attend(worker, timer, wire, AtEnd::Stay, limit, plan).await {
+    match attend(&worker.clock, timer, wire, AtEnd::Stay, limit, plan).await {
         // Of a worker that its supervisor cannot reach, and will replace.
         Err(Interrupt::Late) => Err(Failure::Reply(client.give_up().unwrap_or_else(|| {
             Reply::no_token("this worker does not know the server in force")

@@ -75,7 +75,7 @@ async fn stand_in_line(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<L
     let begun = journal::wait(client);
     let limit = client.bounded(queue.wait_timeout);
     let waited = attend(
-        &client.worker,
+        &client.worker.clock,
         &client.timer,
         &mut client.wire,
         AtEnd::Leave,

@@ -60,7 +60,7 @@ impl Client {
         let limit = self.settings.token.login_timeout + REFRESH_MARGIN;
         let limit = self.bounded(Some(limit));
         match attend(
-            &self.worker,
+            &self.worker.clock,
             &self.timer,
             &mut self.wire,
             AtEnd::Stay,

@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use super::{broken, heads, heads::HEAD_CAPACITY, pack::Pack, resets::Resets, unpack};
-use crate::{http1::answer, http1::body::Body, http1::request::Request, wire::tls::Secured};
+use crate::{http1::answer, http1::body::Body, http1::request::Request, secured::Secured};
 
 /// A stream that a client opened.
 pub(crate) type Arrival = (http::Request<RecvStream>, SendResponse<Bytes>);

@@ -28,7 +28,7 @@ use tpp::{
 };
 use tracing::{error, info, warn};
 
-use crate::{clock::millis, door::gates::Gates, worker::Worker};
+use crate::{admission::gates::Gates, clock::millis, worker::Worker};
 
 /// How long to wait when no connection can be accepted.
 const PAUSE: Duration = Duration::from_millis(500);

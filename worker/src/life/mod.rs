@@ -1,7 +1,6 @@
 //! The worker's life: ready, draining, gone; and the little it does beside serving.
 
 pub(crate) mod drain;
-pub(crate) mod fence;
 pub(crate) mod link;
 
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};

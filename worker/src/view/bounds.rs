@@ -9,7 +9,7 @@ use tpp::{
     plan::HostPlan,
 };
 
-use crate::gateway::holds::Holds;
+use super::holds::Holds;
 
 /// Limits of a virtual host: each of them `None` where there is none.
 #[derive(Debug)]

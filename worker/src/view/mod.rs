@@ -3,6 +3,7 @@
 pub(crate) mod backend;
 mod balance;
 pub(crate) mod bounds;
+pub(crate) mod holds;
 pub(crate) mod lot;
 pub(crate) mod member;
 pub(crate) mod pool;

@@ -7,7 +7,7 @@ use std::sync::{
 
 use tpp::{ids::PoolId, lending::Desk, plan::PoolPlan};
 
-use crate::gateway::holds::Holds;
+use super::holds::Holds;
 
 /// A pool of tokens.
 #[derive(Debug)]

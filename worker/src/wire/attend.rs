@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{timers::Timer, wire::Wire, worker::Worker};
+use crate::{clock::Clock, timers::Timer, wire::Wire};
 
 /// Most bytes taken from a client ahead of their use. A client that leaves behind more than this, and more than the
 /// system's receive buffer, is noticed only when they are used.
@@ -47,14 +47,14 @@ pub(crate) enum Presence {
 /// Polls `future` until it is done, the client leaves, `limit` is over or the worker closes what is left. What the client sends
 /// meanwhile goes to its inbox.
 pub(crate) async fn attend<F: Future>(
-    worker: &Worker,
+    clock: &Clock,
     timer: &Timer,
     client: &mut Wire,
     at_end: AtEnd,
     limit: Option<Duration>,
     future: F,
 ) -> Result<F::Output, Interrupt> {
-    timer.set(&worker.clock, limit);
+    timer.set(clock, limit);
     let mut future = pin!(future);
     poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
@@ -68,7 +68,7 @@ pub(crate) async fn attend<F: Future>(
         if timer.is_cut() {
             return Poll::Ready(Err(Interrupt::Cut));
         }
-        if timer.is_due(&worker.clock) {
+        if timer.is_due(clock) {
             return Poll::Ready(Err(Interrupt::Late));
         }
         Poll::Pending

@@ -17,7 +17,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::door::limit::Place;
+use crate::admission::limit::Place;
 
 /// A TCP connection that Pingora takes for a stream.
 #[derive(Debug)]

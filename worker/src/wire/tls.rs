@@ -18,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 use tpp::certificate::Certified;
 
 use super::tcp::Tcp;
+use crate::secured::Secured;
 
 /// The protocol of HTTP/2 in a handshake.
 const H2: &[u8] = b"h2";
@@ -27,17 +28,6 @@ const H2: &[u8] = b"h2";
 pub(crate) struct Tls {
     stream: TlsStream<Tcp>,
     secured: Arc<Secured>,
-}
-
-/// What came of a handshake.
-#[derive(Debug)]
-pub(crate) struct Secured {
-    /// What the client was shown.
-    pub(crate) certified: Arc<Certified>,
-    /// Whether HTTP/2 was agreed on.
-    pub(crate) is_http2: bool,
-    /// Whether it was an earlier session that goes on.
-    pub(crate) is_resumed: bool,
 }
 
 impl Tls {

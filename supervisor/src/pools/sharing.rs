@@ -6,7 +6,7 @@ use tpp::config::Hosts as Wanted;
 use tpp_hosts::{Upstream, deadlines::login_margin};
 
 /// A duration as the core counts.
-pub(super) fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

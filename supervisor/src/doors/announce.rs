@@ -8,8 +8,10 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tpp::control::{Health, Status};
 
-use super::systemd;
-use crate::outlook::{Outlook, status::status};
+use crate::{
+    outlook::{Outlook, status::status},
+    system::systemd,
+};
 
 /// How often the line is renewed.
 const EVERY: Duration = Duration::from_secs(1);

@@ -20,7 +20,7 @@ use tpp::{
     front::{self, Front, SealedFront},
 };
 
-use crate::door::{challenges::Challenges, tickets::Tickets};
+use super::{challenges::Challenges, tickets::Tickets};
 
 /// What is agreed on in the handshake, the best first.
 const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
