@@ -7,7 +7,7 @@ BENCH_ARGS ?=
 # Tests of whole programs mostly wait for them: four at once, however few processors there are.
 export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 4 : n)))
 
-.PHONY: help demo test unit programs watching acme console coverage house crash-points torture chaos clients front-clients front-scan hosts mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit programs watching acme console coverage house crash-points torture chaos clients front-clients front-scan hosts upgrade-from mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -112,6 +112,11 @@ hosts: ## many hosts over three real etcd: partitions, crashes, stops, restores,
 	@packaging/install-deps.sh build hosts
 	$(CARGO) build $(if $(NUMBERS),--release) --workspace --locked --bins
 	proof/hosts/main.py --secs=$(or $(SECS),60) --seed=$(or $(SEED),1) $(if $(PLANT),--plant=$(PLANT)) $(if $(EARLIER),--earlier=$(EARLIER)) $(if $(NUMBERS),--numbers target/release/tpp)
+
+upgrade-from: ## an older tpp is replaced in place by this one: no request fails, and what can be read is kept (REV=COMMIT; minutes)
+	@packaging/install-deps.sh build
+	$(CARGO) build --workspace --locked --bins
+	proof/upgrade-from.py $(REV)
 
 clients: ## real HTTP clients with more connections than there are tokens (Python, Node, Java, Go, ab: those that are there; REQUESTS=2000)
 	$(CARGO) build $(if $(FAST),,--release) --locked -p tpp-supervisor --bin tpp
