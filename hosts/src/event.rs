@@ -25,6 +25,9 @@ pub enum Event {
     Idle(Session),
     /// A session's token is gone from the region, and logged out at the server if the provider can.
     Wiped(Session),
+    /// The answer to [`Order::Float`](crate::Order::Float): in the region, for every worker and for a successor, the session is a
+    /// floating one.
+    Floats(Session, Ticket),
     /// The server refuses this account's login.
     Refused(Account),
     /// The configuration was loaded anew. Name, machine, cluster, prefix and upstream are as before: a change of those is a

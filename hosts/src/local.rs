@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use crate::account::{Account, Session};
 use crate::deadlines::Class;
+use crate::engine::Ticket;
 use crate::event::Use;
 use crate::order::{Order, Reason};
 
@@ -45,6 +46,9 @@ pub(crate) struct Held {
     pub(crate) seen: Use,
     /// It does not move on before this: it has just come.
     pub(crate) stays_until: u64,
+    /// It was ordered to be made floating, and the record has it as a home session still. It has been made so when it is
+    /// of that class.
+    pub(crate) floats: Option<Ticket>,
 }
 
 /// All sessions that are not out, by name.
@@ -124,6 +128,7 @@ impl Local {
             stage: Stage::Lent,
             seen: Use::Coming,
             stays_until,
+            floats: None,
         };
         self.held.insert(session, held);
     }
@@ -147,6 +152,7 @@ impl Local {
             orders.push(Order::Withdraw { session, at_once });
         }
         held.stage = Stage::Leaving(why, way);
+        held.floats = None;
     }
 
     /// A session that is withdrawn stays after all: it is lent again, with the token it has.

@@ -43,6 +43,14 @@ pub enum Order {
         /// No login before this, ns of `CLOCK_BOOTTIME`; 0: now. Of several that were said of a session that is not out, the latest counts.
         not_before: u64,
     },
+    /// Lend this home session to nobody else; as soon as nobody holds it, lend it as a floating one, with the token it has, and tell
+    /// [`Event::Floats`](crate::Event::Floats). A later [`Order::Lend`], [`Order::Withdraw`] or [`Order::Wipe`] of it ends this.
+    Float {
+        /// Which.
+        session: Session,
+        /// Names the answer.
+        ticket: Ticket,
+    },
     /// Lend this session no more; [`Event::Idle`](crate::Event::Idle) when it is free. A login under way is thrown away.
     Withdraw {
         /// Which.

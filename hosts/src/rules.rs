@@ -13,6 +13,8 @@ pub(crate) struct Rules {
     pub(crate) give_what_is_out: bool,
     /// What may have been given is not ours until a write of ours says that it was not.
     pub(crate) ambiguous_is_given: bool,
+    /// A home session that is to float obeys the deadlines of floating ones before the record says that it is one.
+    pub(crate) float_here_first: bool,
     /// Who stays after all first makes sure that no leave that it sent can be committed any more.
     pub(crate) bar_leaves: bool,
     /// The format is raised when all hosts speak it that may come back with what they have, not only this one.
@@ -31,6 +33,7 @@ impl Rules {
         compare_generations: true,
         give_what_is_out: true,
         ambiguous_is_given: true,
+        float_here_first: true,
         bar_leaves: true,
         raise_asks_all: true,
         raise_bars_joins: true,

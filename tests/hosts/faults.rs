@@ -124,3 +124,30 @@ fn a_host_that_comes_back_after_a_crash_has_its_own_part_again() {
     ask(&one, &upstream);
     upstream.assert_clean();
 }
+
+#[test]
+fn home_sessions_that_are_too_many_float_without_a_login_and_are_back_soon_when_their_host_dies() {
+    let Some(etcd) = Etcd::start() else { return };
+    let upstream = Upstream::start();
+    let mut one = Proxy::start(&host(&upstream, &etcd, "one", 100));
+    let mut held: Vec<_> = (0..SESSIONS).map(|_| one.client(&upstream)).collect();
+    held.iter_mut()
+        .for_each(|client| drop(client.get("/who").ok()));
+    let two = Proxy::start_without_tokens(&host(&upstream, &etcd, "two", 100));
+    // One that is idle is not worth a move, and half of all ought to be home at each.
+    drop(held.pop());
+    let logins = upstream.attempts().len();
+    wait_until("it floats", || {
+        let hosts = shown(&two).pools.remove("default").map(|pool| pool.hosts);
+        let mut rows = hosts.iter().flatten();
+        rows.any(|row| row.name == "one" && (row.floating, row.home) == (1, 3))
+    });
+    held.iter_mut()
+        .for_each(|client| drop(client.get("/who").ok()));
+    ask(&one, &upstream);
+    assert_eq!(upstream.attempts().len(), logins, "nobody logged in anew");
+    kill_all(&mut one);
+    wait_until("the other one has it", || two.pool().total == 1);
+    ask(&two, &upstream);
+    upstream.assert_clean();
+}

@@ -151,7 +151,7 @@ impl Core {
                     *self.sums.gave.entry(reason).or_default() += u64::from(count);
                     add(&mut gave, (to, reason), count);
                 }
-                What::Terms | What::Settle => {}
+                What::Float | What::Terms | What::Settle => {}
             }
         }
         took.into_iter()
@@ -181,7 +181,7 @@ impl Core {
                 What::Claim(..) | What::Terms => {
                     self.locks.remove(&edit.account);
                 }
-                What::Give(..) | What::Settle => {
+                What::Give(..) | What::Float | What::Settle => {
                     let Edit {
                         account,
                         revision,

@@ -38,6 +38,10 @@ pub(crate) struct Pace {
     pub(crate) levelled: u64,
     /// Home sessions beyond those that this host ought to have.
     pub(crate) spare_home: u32,
+    /// Since when there have been too many of these.
+    pub(crate) spare_since: Option<u64>,
+    /// The last order to make some of them floating.
+    pub(crate) floated: u64,
     /// Moves by choice.
     pub(crate) moves: Bucket,
 }
@@ -57,11 +61,11 @@ impl Core {
             return;
         }
         let standing = self.standing(now);
-        self.pace.spare_home = standing.mine[1].saturating_sub(standing.home_target);
+        self.mind_surplus(&standing, now, orders);
         let mut edits = self.claims(&standing, now);
         let has = |edits: &[Edit], account| edits.iter().any(|edit| edit.account == account);
         let [terms, limits] = [self.settle_down(&standing, now), self.limits(&standing)];
-        for more in [terms, limits, self.rewrites(&standing)] {
+        for more in [terms, self.floated(), limits, self.rewrites(&standing)] {
             for edit in more {
                 if !has(&edits, edit.account) {
                     edits.push(edit);

@@ -8,6 +8,7 @@ mod claim;
 mod commands;
 mod edit;
 mod fence;
+mod float;
 mod formats;
 mod give;
 mod intents;
@@ -222,6 +223,7 @@ impl Core {
             Event::Pool(seen) => self.pool_seen(&seen, now),
             Event::Idle(session) => self.found_idle(session, orders),
             Event::Wiped(session) => self.found_wiped(session),
+            Event::Floats(session, ticket) => self.found_floating(session, ticket),
             Event::Refused(account) => self.shun(account, now, orders),
             Event::Settings(settings) => {
                 self.config = fingerprint(&settings);
@@ -244,6 +246,7 @@ impl Core {
         }
         self.mind_meta(orders);
         self.mind_generation(orders);
+        self.mind_floats(now, orders);
         self.drop_lost(orders);
         self.join(now, orders);
         self.beat(now, orders);

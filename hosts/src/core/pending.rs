@@ -81,6 +81,8 @@ pub(crate) enum What {
     Claim(u32, Reason),
     /// So many to a host, or to nobody.
     Give(u32, Option<String>, Reason),
+    /// Home sessions become floating: they are so here already.
+    Float,
     /// Sessions become home, or the limit changes: nobody has more or less.
     Terms,
     /// The record stays as it is, at another revision.

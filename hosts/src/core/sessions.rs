@@ -46,7 +46,10 @@ impl Core {
             let (counted, held) = (self.counted(account), self.local.count(account));
             let excess = [0, 1].map(|class| held[class].saturating_sub(counted[class]));
             let becomes_home = excess[0].min(counted[1].saturating_sub(held[1]));
-            self.make_home(account, becomes_home, orders);
+            // A transaction that makes floating what is home by the record may be on its way.
+            if !self.locks.contains_key(&account) {
+                self.make_home(account, becomes_home, orders);
+            }
             self.drop_some(account, Class::Floating, excess[0] - becomes_home, orders);
             self.drop_some(account, Class::Home, excess[1], orders);
         }
@@ -72,7 +75,8 @@ impl Core {
 
     /// The record says that some of the floating sessions are home sessions now.
     fn make_home(&mut self, account: Account, count: u32, orders: &mut Vec<Order>) {
-        for session in self.pick(account, count, |held| held.class == Class::Floating) {
+        let settled = |held: &Held| held.class == Class::Floating && held.floats.is_none();
+        for session in self.pick(account, count, settled) {
             if let Some(held) = self.local.get_mut(session) {
                 held.class = Class::Home;
                 if held.stage == Stage::Lent {

@@ -17,6 +17,8 @@ pub(crate) struct Slot {
     pub(crate) class: Class,
     pub(crate) withdrawn: bool,
     pub(crate) busy: bool,
+    /// It is made floating when nobody holds it; the answer's name.
+    pub(crate) floats: Option<Ticket>,
     /// From here on it has a token, by the host's clock.
     pub(crate) token_at: u64,
 }
@@ -59,6 +61,8 @@ pub(crate) struct Host {
     pub(crate) keeps_notes: bool,
     /// How long a login takes, ns.
     pub(crate) login: u64,
+    /// How many sessions have been made floating.
+    pub(crate) floated: u32,
     /// The next process is one of a tpp that speaks these.
     pub(crate) upgrade_to: Option<Formats>,
 }
@@ -114,6 +118,7 @@ impl Host {
             notes: Vec::new(),
             keeps_notes: false,
             login: 0,
+            floated: 0,
             upgrade_to: None,
         }
     }
@@ -196,7 +201,16 @@ impl Host {
                         .get_mut(&session)
                         .expect("only what is held is withdrawn");
                     slot.withdrawn = true;
+                    slot.floats = None;
                     slot.busy &= !at_once;
+                }
+                Order::Float { session, ticket } => {
+                    let slot = self
+                        .slots
+                        .get_mut(&session)
+                        .expect("only what is held is made floating");
+                    slot.withdrawn = true;
+                    slot.floats = Some(ticket);
                 }
                 Order::Wipe { session } => {
                     let slot = self
@@ -241,10 +255,12 @@ impl Host {
             class,
             withdrawn: false,
             busy: false,
+            floats: None,
             token_at,
         });
         slot.class = class;
         slot.withdrawn = false;
+        slot.floats = None;
     }
 
     /// A look at the pool, and at what was withdrawn.
@@ -268,16 +284,30 @@ impl Host {
             oldest_ms: self.oldest_ms,
             sessions,
         };
-        let mut requests = Vec::new();
+        let mut requests = self.make_floating(time);
         let idle = self
             .slots
             .iter()
-            .filter(|(_, slot)| slot.withdrawn && !slot.busy);
+            .filter(|(_, slot)| slot.withdrawn && !slot.busy && slot.floats.is_none());
         for session in idle.map(|(session, _)| *session).collect::<Vec<_>>() {
             requests.extend(self.tell(Event::Idle(session), time));
         }
         requests.extend(self.tell(Event::Pool(seen), time));
         requests
+    }
+
+    /// What is to be made floating, and nobody holds, is so from now on.
+    fn make_floating(&mut self, time: u64) -> Vec<Request> {
+        let mut told = Vec::new();
+        for (session, slot) in self.slots.iter_mut().filter(|(_, slot)| !slot.busy) {
+            if let Some(ticket) = slot.floats.take() {
+                (slot.class, slot.withdrawn) = (Class::Floating, false);
+                told.push(Event::Floats(*session, ticket));
+            }
+        }
+        self.floated += u32::try_from(told.len()).expect("not so many");
+        let told = told.into_iter().map(|event| self.tell(event, time));
+        told.collect::<Vec<_>>().concat()
     }
 
     /// Sessions that this host may be using at the upstream now: everything that has not been wiped, until the kernel's timer.

@@ -1,4 +1,5 @@
 //! The core against worlds: all that can happen in small ones, and much of what can happen in large ones.
+mod float;
 mod formats;
 mod host;
 mod life;

@@ -15,7 +15,7 @@ fn writes(request: &Request, place: &str) -> bool {
 }
 
 /// Serves what leaves until the next request is one that writes there. Time goes by as it must.
-fn until_it_writes(world: &mut World, place: &str) {
+pub(super) fn until_it_writes(world: &mut World, place: &str) {
     for _ in 0..100 {
         while let Some(next) = world.fresh.front() {
             if writes(next, place) {

@@ -2,6 +2,7 @@
 //! processes that stop and die. Nothing is ever in use twice, everything comes back, and little moves.
 use std::collections::{BTreeMap, VecDeque};
 
+use super::float::home;
 use super::formats::{in_force, of_before};
 use super::host::{Host, settings};
 use super::search::{Action, apply};
@@ -51,24 +52,28 @@ struct Town {
 
 impl Town {
     fn new(seed: u64, home_percent: u32, formats: Formats) -> Self {
-        let mut dice = Dice(seed);
+        let mut town = Self::asleep(seed, home_percent, formats, HOSTS as u32);
+        for index in 0..HOSTS {
+            town.world.time += town.dice.roll(SECOND);
+            town.world.start(index);
+        }
+        town
+    }
+
+    /// No host has begun.
+    fn asleep(seed: u64, home_percent: u32, formats: Formats, expected: u32) -> Self {
         let host = |index| {
             let mut settings = settings(index, ACCOUNTS, LIMIT);
             settings.home_percent = home_percent;
             settings.formats = formats;
-            settings.expected = HOSTS as u32;
+            settings.expected = expected;
             let mut host = Host::new(index, settings, Rules::KEPT, 4 + index as u64 % 2);
             host.login = SECOND / 10;
             host
         };
-        let mut world = World::new((0..HOSTS).map(host).collect(), ACCOUNTS, LIMIT);
-        for index in 0..HOSTS {
-            world.time += dice.roll(SECOND);
-            world.start(index);
-        }
         Self {
-            world,
-            dice,
+            world: World::new((0..HOSTS).map(host).collect(), ACCOUNTS, LIMIT),
+            dice: Dice(seed),
             lines: vec![VecDeque::new(); HOSTS],
             until: vec![BTreeMap::new(); HOSTS],
             clients: vec![0; HOSTS],
@@ -356,5 +361,40 @@ fn a_host_with_a_waiter_and_no_session_gets_one() {
             "seed {seed}: it has {:?}",
             town.world.hosts[4].slots
         );
+    }
+}
+
+#[test]
+fn hosts_that_come_one_by_one_end_with_their_parts_of_home_sessions_and_a_dead_one_takes_no_more_along()
+ {
+    for seed in 300..302 {
+        let mut town = Town::asleep(seed, 50, Formats::SPOKEN, 0);
+        town.clients = vec![400; HOSTS];
+        town.world.start(0);
+        town.pass(40 * SECOND);
+        assert_eq!(home(&town.world, 0), SESSIONS / 2);
+        town.trouble = 30;
+        for index in 1..HOSTS {
+            town.world.start(index);
+            let for_a_while = town.dice.roll(100) * SECOND / 10;
+            town.pass(for_a_while);
+        }
+        town.pass(160 * SECOND);
+        town.mend();
+        town.pass(60 * SECOND);
+        let before: Vec<u32> = town.world.hosts.iter().map(|it| it.floated).collect();
+        for _ in 0..12 {
+            town.pass(10 * SECOND);
+            let all = [0, 1, 2, 3, 4].map(|index| home(&town.world, index));
+            assert!(all.iter().all(|home| (18..=22).contains(home)), "{all:?}");
+        }
+        let after: Vec<u32> = town.world.hosts.iter().map(|it| it.floated).collect();
+        assert_eq!(after, before, "seed {seed}: it does not come and go");
+        let home = home(&town.world, 0);
+        apply(&mut town.world, Action::Kill(0));
+        town.until[0].clear();
+        town.pass(25 * SECOND);
+        let held: usize = town.world.hosts.iter().map(|host| host.slots.len()).sum();
+        assert_eq!(held, SESSIONS - home, "seed {seed}");
     }
 }

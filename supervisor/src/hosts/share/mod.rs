@@ -191,6 +191,7 @@ impl Share {
         let event = match event {
             ShareEvent::Idle(at) => Event::Idle(self.names.session(&at)),
             ShareEvent::Wiped(at) => Event::Wiped(self.names.session(&at)),
+            ShareEvent::Floats(at, ticket) => Event::Floats(self.names.session(&at), ticket),
             ShareEvent::Lent(at) => return self.note_lent(self.names.session(&at)),
             ShareEvent::Refused(user) => Event::Refused(Account::of(self.names.upstream(), &user)),
         };

@@ -43,6 +43,10 @@ impl Share {
                 class,
                 not_before,
             } => self.lend(session, class, not_before),
+            Order::Float { session, ticket } => self.running.refresher.share(ShareOrder::Float {
+                at: self.names.place(session),
+                ticket,
+            }),
             Order::Withdraw { session, at_once } => self.withdraw(session, at_once),
             Order::Wipe { session } => self.running.refresher.share(ShareOrder::Wipe {
                 at: self.names.place(session),

@@ -1,6 +1,7 @@
 //! Slots whose accounts other hosts share: which of them this host has, others decide ([`ShareOrder`]). One that it has not has no
 //! token, no login, and no holder.
 
+mod floating;
 mod wiping;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -36,6 +37,8 @@ pub(crate) enum ShareOrder {
         tenure: Tenure,
         not_before: u64,
     },
+    /// It is lent no more until nobody holds it, and then by the right that ends soonest. `ticket` names the answer.
+    Float { at: PlaceOf, ticket: u64 },
     /// It is lent no more; at once: what is under way on it is cut off.
     Withdraw { at: PlaceOf, at_once: bool },
     /// Nothing of it may be left.
@@ -49,6 +52,8 @@ pub(crate) enum ShareEvent {
     Idle(PlaceOf),
     /// Nothing of it is left.
     Wiped(PlaceOf),
+    /// It is a floating one, whoever looks.
+    Floats(PlaceOf, u64),
     /// It has a token, and is lent.
     Lent(PlaceOf),
     /// The server refuses the account.
@@ -68,6 +73,8 @@ pub(super) struct Shares {
     leaving: BTreeMap<PlaceOf, Vec<usize>>,
     /// Those of which nothing may be left.
     wiping: BTreeMap<PlaceOf, Vec<usize>>,
+    /// Those that are to be floating ones, with the answers' names.
+    floating: BTreeMap<PlaceOf, u64>,
     /// Log-outs of wiped places, and of logins that came too late.
     log_outs: JoinSet<Option<PlaceOf>>,
 }
@@ -81,6 +88,7 @@ impl Shares {
             keeps: true,
             leaving: BTreeMap::new(),
             wiping: BTreeMap::new(),
+            floating: BTreeMap::new(),
             log_outs: JoinSet::new(),
         }
     }
@@ -131,9 +139,23 @@ impl Refresher {
                 at,
                 tenure,
                 not_before,
-            } => self.take(&at, tenure, not_before),
-            ShareOrder::Withdraw { at, at_once } => self.withdraw(at, at_once),
-            ShareOrder::Wipe { at } => self.wipe_place(at),
+            } => {
+                shares.floating.remove(&at);
+                self.take(&at, tenure, not_before);
+            }
+            ShareOrder::Float { at, ticket } => {
+                // Told of at the next look.
+                // Told of at the next look, before anything is waited for.
+                shares.floating.insert(at, ticket);
+            }
+            ShareOrder::Withdraw { at, at_once } => {
+                shares.floating.remove(&at);
+                self.withdraw(at, at_once);
+            }
+            ShareOrder::Wipe { at } => {
+                shares.floating.remove(&at);
+                self.wipe_place(at);
+            }
         }
     }
 
@@ -240,6 +262,7 @@ impl Refresher {
     /// Tells of places that nobody holds any more, wipes those that are to be, and begins when nothing is left of those that are not this
     /// host's.
     pub(super) fn look_at_leaving(&mut self) {
+        self.look_at_floating();
         let Some(shares) = &mut self.shares else {
             return;
         };
@@ -283,7 +306,8 @@ impl Refresher {
     /// Whether something is waited for that nobody tells of.
     pub(super) fn awaits_holders(&self) -> bool {
         self.shares.as_ref().is_some_and(|one| {
-            !one.leaving.is_empty() || !one.wiping.is_empty() || one.begins.is_some()
+            let is_waited_for = !one.leaving.is_empty() || !one.wiping.is_empty();
+            is_waited_for || !one.floating.is_empty() || one.begins.is_some()
         })
     }
 

@@ -162,3 +162,57 @@ async fn a_place_that_an_account_has_no_more_is_idle_when_its_holder_has_let_go(
     drop(lease);
     assert!(matches!(shared.next().await, ShareEvent::Idle(idle) if idle == at(1)));
 }
+
+#[tokio::test]
+async fn what_is_to_float_does_so_when_its_holder_lets_go_and_is_lent_on_with_its_token() {
+    let mut shared = Shared::begin().await;
+    shared.lend(0).await;
+    let home = ShareOrder::Lend {
+        at: at(0),
+        tenure: Tenure::Home,
+        not_before: 0,
+    };
+    shared.handle.share(home);
+    let desk = shared.scene.desk();
+    let lease = desk.try_lease().unwrap();
+    let slot = lease.slot();
+    let ticket = 7;
+    shared.handle.share(ShareOrder::Float { at: at(0), ticket });
+    // What is asked of another place is told meanwhile.
+    shared.withdraw(1);
+    assert!(matches!(shared.next().await, ShareEvent::Idle(idle) if idle == at(1)));
+    assert_eq!(shared.scene.stock.tenure(slot), Some(Tenure::Home), "held");
+    drop(lease);
+    assert!(matches!(shared.next().await, ShareEvent::Floats(floats, 7) if floats == at(0)));
+    assert_eq!(shared.scene.stock.tenure(slot), Some(Tenure::Floating));
+    assert_eq!((shared.scene.usable(), shared.scene.asked()), (1, 1));
+    assert!(desk.try_lease().is_some(), "it is lent");
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_or_lent_anew_while_it_is_to_float_does_not() {
+    let mut shared = Shared::begin().await;
+    shared.lend(0).await;
+    let desk = shared.scene.desk();
+    let lease = desk.try_lease().unwrap();
+    let slot = lease.slot();
+    for ticket in [1, 2] {
+        shared.handle.share(ShareOrder::Lend {
+            at: at(0),
+            tenure: Tenure::Home,
+            not_before: 0,
+        });
+        shared.handle.share(ShareOrder::Float { at: at(0), ticket });
+    }
+    shared.withdraw(0);
+    // What is asked of another place is told meanwhile.
+    shared.withdraw(1);
+    assert!(matches!(shared.next().await, ShareEvent::Idle(idle) if idle == at(1)));
+    drop(lease);
+    let told = shared.next().await;
+    assert!(
+        matches!(&told, ShareEvent::Idle(idle) if *idle == at(0)),
+        "{told:?}"
+    );
+    assert_eq!(shared.scene.stock.tenure(slot), Some(Tenure::Home));
+}
