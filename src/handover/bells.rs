@@ -31,3 +31,43 @@ pub fn names_of(board: &BellBoard) -> impl Iterator<Item = (Role, BorrowedFd<'_>
         .map(|(seat, bell)| (Role::Bell(seat), bell))
         .chain([(Role::SupervisorBell, board.supervisor())])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::ids::SeatIndex;
+
+    fn named(board: &BellBoard) -> Vec<(Role, OwnedFd)> {
+        let copy =
+            |(role, bell): (Role, BorrowedFd<'_>)| (role, bell.try_clone_to_owned().unwrap());
+        names_of(board).map(copy).collect()
+    }
+
+    #[test]
+    fn bells_go_to_their_seats_in_whatever_order_they_come() {
+        let board = BellBoard::create(3).unwrap();
+        let mut all = named(&board);
+        all.reverse();
+        let again = bells_of(3, all).expect("none is missing");
+        // One descriptor is the other's duplicate: what rings there is heard here, and at no other seat.
+        crate::pool::Bells::ring(&board, SeatIndex::new(1));
+        let rings = |bell: BorrowedFd<'_>| nix::unistd::read(bell, &mut [0; BellBoard::RING_BYTES]);
+        assert!(rings(again.seat(SeatIndex::new(0)).as_fd()).is_err());
+        assert!(rings(again.seat(SeatIndex::new(2)).as_fd()).is_err());
+        assert!(rings(again.supervisor()).is_err());
+        assert!(rings(again.seat(SeatIndex::new(1))).is_ok());
+    }
+
+    #[test]
+    fn a_board_that_lacks_one_is_none() {
+        let board = BellBoard::create(2).unwrap();
+        for lost in 0..3 {
+            let mut some = named(&board);
+            some.remove(lost);
+            assert!(bells_of(2, some).is_none(), "without number {lost}");
+        }
+        assert!(bells_of(3, named(&board)).is_none(), "a seat without one");
+    }
+}

@@ -138,3 +138,64 @@ impl Conduct {
         all.into_iter().for_each(|word| word.store(0, Relaxed));
     }
 }
+
+#[cfg(all(test, not(tpp_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_is_out_until_its_time_and_says_why() {
+        let conduct = Conduct::default();
+        assert!(!conduct.is_out(|| panic!("it never was out: the clock is not asked")));
+        assert_eq!((conduct.failed(), conduct.failed()), (1, 2));
+        conduct.eject(1000, 5000, 3);
+        let ejection = Ejection {
+            since: Some(1000),
+            until: 5000,
+            failures: 2,
+            times: 3,
+        };
+        assert_eq!(conduct.ejection(4999), Some(ejection));
+        assert_eq!(conduct.ejection(5000), None);
+        assert_eq!(conduct.failures(), 0, "it is not out twice for the same");
+        assert_eq!((conduct.ejections(), conduct.up_since()), (1, 5000));
+    }
+
+    #[test]
+    fn one_that_is_taken_back_before_its_time_is_as_bad_as_before_and_serves_from_then_on() {
+        let conduct = Conduct::default();
+        conduct.eject(1000, 5000, 3);
+        conduct.readmit(2000);
+        assert!(!conduct.is_out(|| 2000));
+        assert_eq!(conduct.times(), 3, "the next time is no shorter for it");
+        assert_eq!(conduct.up_since(), 2000);
+        conduct.comes_up(7000);
+        assert_eq!(conduct.up_since(), 7000);
+    }
+
+    #[test]
+    fn one_success_ends_a_row_of_failures() {
+        let conduct = Conduct::default();
+        conduct.failed();
+        conduct.succeeded();
+        assert_eq!(conduct.failed(), 1);
+    }
+
+    #[test]
+    fn more_times_than_its_bits_hold_do_not_touch_the_end() {
+        let conduct = Conduct::default();
+        conduct.eject(0, 5000, u64::MAX);
+        assert_eq!(conduct.out_until(), 5000);
+        assert_eq!(conduct.times(), mask(u64::BITS - UNTIL_BITS));
+    }
+
+    #[test]
+    fn a_row_that_is_given_away_remembers_nothing() {
+        let conduct = Conduct::default();
+        conduct.failed();
+        conduct.eject(1000, 5000, 1);
+        conduct.failed();
+        conduct.clear();
+        assert_eq!(format!("{conduct:?}"), format!("{:?}", Conduct::default()));
+    }
+}

@@ -4,28 +4,25 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     sync::{
-        Condvar, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use crate::{
+    browser::{Authority, Browser},
     common::{
-        client::Client,
         dice::Dice,
         journal::Journal,
         patience,
         upstream::{Oracle, Seen},
     },
-    endings::{DRIP, Stalled},
-    judge::{Complaint, Judge, What},
-    kinds::KINDS,
+    judge::{Complaint, Judge},
     line::{Line, Place},
     scene::Scene,
-    streams,
-    visit::Visit,
+    stalled::{DRIP, Stalled},
 };
 use tokio_rustls::TlsConnector;
 
@@ -34,9 +31,12 @@ pub(crate) const CLIENTS: usize = 24;
 /// Most connections that are kept although their clients do nothing; more would take all tokens for most of the time.
 const MOST_STALLED: usize = 4;
 
+/// Something that a client does.
+pub(crate) type Act = fn(&Crowd, &mut Dice);
+
 /// What all clients share.
 pub(crate) struct Crowd<'a> {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// Where clients come over TLS, and with what.
     pub(crate) front: SocketAddr,
     pub(crate) tls: TlsConnector,
@@ -70,7 +70,7 @@ impl<'a> Crowd<'a> {
         Self {
             address: scene.proxy.address(),
             front: scene.front,
-            tls: streams::trusting(&scene.authority),
+            tls: trusting(&scene.authority),
             oracle: scene.oracle().clone(),
             journal,
             complaints: Mutex::default(),
@@ -88,9 +88,9 @@ impl<'a> Crowd<'a> {
     }
 
     /// One act of one client; before it, a pause if one is asked for.
-    pub(crate) fn act(&self, number: usize) {
+    pub(crate) fn act(&self, number: usize, kinds: &[(&'static str, Act)]) {
         let mut dice = self.dice[number].lock().expect("one thread a client");
-        let (name, act) = dice.pick(&KINDS);
+        let (name, act) = dice.pick(kinds);
         self.rest_if_asked();
         self.set_act(number, Some((name, Instant::now())));
         act(self, &mut dice);
@@ -136,29 +136,6 @@ impl<'a> Crowd<'a> {
         // Before `paused` goes, which takes the same lock.
         drop(pause);
         Err(busy)
-    }
-
-    /// A new connection. That there is none is never right.
-    pub(crate) fn visit(&self) -> Option<Visit<'_, 'a>> {
-        let connected = Instant::now();
-        match Client::try_connect_watched(self.address, &self.oracle) {
-            Ok(client) => {
-                self.note_connection();
-                Some(Visit::new(self, client, connected))
-            }
-            Err(error) => {
-                self.complain(Complaint {
-                    conn: 0,
-                    port: 0,
-                    connected,
-                    asked: connected,
-                    ended: Instant::now(),
-                    what: What::Wrong(format!("no connection: {error}")),
-                });
-                thread::sleep(Duration::from_millis(20));
-                None
-            }
-        }
     }
 
     pub(crate) fn complain(&self, complaint: Complaint) {
@@ -216,6 +193,13 @@ impl<'a> Crowd<'a> {
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.connections.load(Relaxed), self.served.load(Relaxed))
     }
+}
+
+/// As clients here trust `authority`.
+fn trusting(authority: &Authority) -> TlsConnector {
+    let mut config = (*Browser::trusting(authority).config()).clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config).into()
 }
 
 /// Even if it panics.

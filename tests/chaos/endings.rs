@@ -1,46 +1,22 @@
 //! Clients with an end of their own: they stop reading for good, drip, end their side, or leave while the upstream is
 //! at work for them. None of them may hold a token for longer than the configuration says.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Instant};
 
 use crate::{
-    common::{client::Client, dice::Dice, message::Request, patience},
+    common::{dice::Dice, message::Request, patience},
     crowd::Crowd,
     judge::What,
-    kinds::{is_about, pause, unwatched},
-    visit::Visit,
+    stalled::{DRIP, Stalled},
+    visit::{Visit, is_about, pause, unwatched},
 };
 
 /// More than all buffers between the upstream and a client hold.
 const LARGE: usize = 12_000_000;
-/// A client that drips moves something this often.
-pub(crate) const DRIP: Duration = Duration::from_millis(50);
-/// Bytes at a time: far less than the least rate.
-const DROP: usize = 200;
-
-/// A connection whose client reads no more, or next to nothing, and never ends it.
-#[derive(Debug)]
-pub(crate) struct Stalled {
-    client: Client,
-    drips: bool,
-}
-
-impl Stalled {
-    /// Takes next to nothing, if it is of that kind.
-    pub(crate) fn drip(&mut self) {
-        if self.drips {
-            // There may be nothing, or nothing any more.
-            drop(self.client.sip(DROP));
-        }
-    }
-}
 
 /// Asks for more than anybody holds in advance, in one of the ways an answer may end, and comes to its head.
 fn ask_for_much<'a, 'b>(crowd: &'a Crowd<'b>, dice: &mut Dice) -> Option<Visit<'a, 'b>> {
-    let mut visit = crowd.visit()?;
+    let mut visit = Visit::begin(crowd)?;
     visit.client.narrow();
     let path = dice.pick(&["bytes", "chunks", "until-close"]);
     let request = Request::get(&format!("/{path}/{LARGE}"));
@@ -78,7 +54,7 @@ pub(crate) fn drip_from(crowd: &Crowd, dice: &mut Dice) {
 
 /// Sends its body byte by byte, once a token may have been lent for it. Somebody must put an end to that.
 pub(crate) fn drip_into(crowd: &Crowd, dice: &mut Dice) {
-    let Some(mut visit) = crowd.visit() else {
+    let Some(mut visit) = Visit::begin(crowd) else {
         return;
     };
     let mut request = Request::post("/sum", vec![b'x'; 1_000_000]);
@@ -113,7 +89,7 @@ pub(crate) fn drip_into(crowd: &Crowd, dice: &mut Dice) {
 /// Ends its side after a request on a connection that has its token: it is served all the same, unless the token
 /// goes astray with a move: who stands in line then has left it.
 pub(crate) fn end_its_side(crowd: &Crowd, dice: &mut Dice) {
-    let Some(mut visit) = crowd.visit() else {
+    let Some(mut visit) = Visit::begin(crowd) else {
         return;
     };
     let conn = visit.client.id();

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::{
     common::{processes, upstream::Login},
-    scene::{Scene, Supervisor, WORKER_TIMEOUT, Wrong},
+    judge::WORKER_TIMEOUT,
+    scene::{Scene, Supervisor, Wrong},
 };
 
 /// Something to do. Its two numbers, from 0 to 999, choose the details.

@@ -18,13 +18,13 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use crate::{
-    common::upstream::{ConnId, Oracle, oracle::Overlap},
-    scene::WORKER_TIMEOUT,
-};
+use crate::common::upstream::{ConnId, Oracle, oracle::Overlap};
+
+/// After this a worker without a heartbeat is killed.
+pub(crate) const WORKER_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// What a client did not get.
 #[derive(Debug)]

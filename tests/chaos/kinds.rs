@@ -1,22 +1,15 @@
 //! What a client may do: behave, and be judged by its complaints, or not behave, and harm nobody.
 
-use std::{thread, time::Duration, time::Instant};
+use std::time::Instant;
 
 use crate::{
-    common::{
-        client::Client,
-        dice::Dice,
-        http::pattern,
-        message::{Answer, Request},
-    },
-    crowd::Crowd,
+    common::{dice::Dice, http::pattern, message::Request},
+    crowd::{Act, Crowd},
     endings,
     judge::What,
     streams,
-    visit::{Over, Visit},
+    visit::{Over, Visit, is_about, pause, unwatched},
 };
-
-type Act = fn(&Crowd, &mut Dice);
 
 /// All that clients do, the common more often than the strange.
 pub(crate) const KINDS: [(&str, Act); 22] = [
@@ -44,13 +37,9 @@ pub(crate) const KINDS: [(&str, Act); 22] = [
     ("streams taken back", streams::take_back),
 ];
 
-pub(crate) fn pause(dice: &mut Dice, most_ms: usize) {
-    thread::sleep(Duration::from_millis(dice.below(most_ms + 1) as u64));
-}
-
 /// Several requests over one connection.
 fn stay(crowd: &Crowd, dice: &mut Dice, most: usize) {
-    let Some(mut visit) = crowd.visit() else {
+    let Some(mut visit) = Visit::begin(crowd) else {
         return;
     };
     for turn in 1..=1 + dice.below(most) {
@@ -89,14 +78,8 @@ fn ask_something(visit: &mut Visit, turn: usize, dice: &mut Dice) -> Result<(), 
     }
 }
 
-/// The upstream names who asked.
-pub(crate) fn is_about(answer: &Answer, conn: u64, seq: usize) -> bool {
-    let who: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    who["conn"] == conn && who["seq"] == seq
-}
-
 fn send_slowly(crowd: &Crowd, dice: &mut Dice) {
-    let Some(mut visit) = crowd.visit() else {
+    let Some(mut visit) = Visit::begin(crowd) else {
         return;
     };
     let body = pattern(200 + dice.below(400));
@@ -112,7 +95,7 @@ fn send_slowly(crowd: &Crowd, dice: &mut Dice) {
 
 /// Takes an answer that no buffer between here and the upstream can hold, piece by piece.
 fn read_slowly(crowd: &Crowd, dice: &mut Dice) {
-    let Some(mut visit) = crowd.visit() else {
+    let Some(mut visit) = Visit::begin(crowd) else {
         return;
     };
     let length = 1_000_000 + dice.below(3_000_000);
@@ -127,7 +110,7 @@ fn read_slowly(crowd: &Crowd, dice: &mut Dice) {
 
 /// Sends several requests at once; each answer must come, and in order, until one says that it is the last.
 fn pipeline(crowd: &Crowd, dice: &mut Dice) {
-    let Some(mut visit) = crowd.visit() else {
+    let Some(mut visit) = Visit::begin(crowd) else {
         return;
     };
     let conn = visit.client.id();
@@ -149,7 +132,7 @@ fn pipeline(crowd: &Crowd, dice: &mut Dice) {
 
 /// Shuts its side after the request: it gets an answer, or none because who shuts his side has gone.
 fn half_close(crowd: &Crowd, dice: &mut Dice) {
-    let Some(mut visit) = crowd.visit() else {
+    let Some(mut visit) = Visit::begin(crowd) else {
         return;
     };
     let bytes = visit.client.bytes_of(&Request::get("/who"));
@@ -168,10 +151,6 @@ fn half_close(crowd: &Crowd, dice: &mut Dice) {
         Some(status) => visit.complain(asked, What::Status(status, answer)),
         None => visit.complain(asked, What::Wrong(answer)),
     }
-}
-
-pub(crate) fn unwatched(crowd: &Crowd) -> Option<Client> {
-    crowd.visit().map(|visit| visit.client)
 }
 
 fn reset_in_the_request(crowd: &Crowd, dice: &mut Dice) {

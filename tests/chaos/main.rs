@@ -33,6 +33,7 @@ mod schedule;
 mod servers;
 #[path = "../common/http2.rs"]
 mod speaks;
+mod stalled;
 mod streams;
 mod visit;
 
@@ -44,6 +45,7 @@ use std::{
 
 use common::{dice::Dice, journal::Journal, load::while_clients_work, seconds_from};
 use crowd::{CLIENTS, Crowd};
+use kinds::KINDS;
 use scene::Scene;
 use schedule::Schedule;
 
@@ -73,7 +75,7 @@ fn run(seed: u64, time: Duration) {
     let mut scene = Scene::set(seed, &journal);
     let crowd = Crowd::new(seed, &scene, &journal);
     let mut schedule = Schedule::new(seed);
-    let work = |number: usize| crowd.act(number);
+    let work = |number: usize| crowd.act(number, &KINDS);
     while_clients_work(CLIENTS, work, || schedule.run(&mut scene, &crowd, time));
     let (connections, served) = crowd.counts();
     println!(

@@ -19,15 +19,13 @@ use crate::{
         upstream::{Oracle, Seen, Upstream},
         wait_until,
     },
-    judge::{Held, Judge, Span},
+    judge::{Held, Judge, Span, WORKER_TIMEOUT},
     servers::Servers,
 };
 
 /// Tokens in the beginning: fewer than clients.
 const TOKENS: usize = 8;
 const WORKERS: usize = 3;
-/// After this a worker without a heartbeat is killed.
-pub(crate) const WORKER_TIMEOUT: Duration = Duration::from_secs(6);
 /// A token turned down younger than this is not renewed at once.
 const FRESH: Duration = Duration::from_secs(6);
 

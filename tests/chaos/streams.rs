@@ -7,17 +7,14 @@ use std::{
     cell::Cell,
     io,
     net::TcpStream,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::{Method, Request};
 use rustls::pki_types::ServerName;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
 
 use crate::{
-    browser::{Authority, Browser},
     common::{client::next_conn, dice::Dice, http::pattern, patience, upstream::ConnId},
     crowd::Crowd,
     judge::{Complaint, What},
@@ -46,13 +43,6 @@ struct Connection<'a, 'b> {
     http2: Http2,
     socket: TcpStream,
     connected: Instant,
-}
-
-/// As clients here trust `authority`.
-pub(crate) fn trusting(authority: &Authority) -> TlsConnector {
-    let mut config = (*Browser::trusting(authority).config()).clone();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Arc::new(config).into()
 }
 
 /// Asks several things at once, and again, over one connection or as many as it takes.

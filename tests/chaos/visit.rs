@@ -1,10 +1,14 @@
 //! One connection of a client that behaves, and its complaints.
 
-use std::{io, time::Instant};
+use std::{
+    io, thread,
+    time::{Duration, Instant},
+};
 
 use crate::{
     common::{
         client::Client,
+        dice::Dice,
         message::{Answer, Request},
     },
     crowd::Crowd,
@@ -26,13 +30,32 @@ pub(crate) struct Visit<'a, 'b> {
 pub(crate) struct Over;
 
 impl<'a, 'b> Visit<'a, 'b> {
-    pub(crate) fn new(crowd: &'a Crowd<'b>, client: Client, connected: Instant) -> Self {
-        Self {
-            client,
-            crowd,
-            connected,
-            has_been_answered: false,
-            has_ended_its_side: false,
+    /// A new connection. That there is none is never right.
+    pub(crate) fn begin(crowd: &'a Crowd<'b>) -> Option<Self> {
+        let connected = Instant::now();
+        match Client::try_connect_watched(crowd.address, &crowd.oracle) {
+            Ok(client) => {
+                crowd.note_connection();
+                Some(Self {
+                    client,
+                    crowd,
+                    connected,
+                    has_been_answered: false,
+                    has_ended_its_side: false,
+                })
+            }
+            Err(error) => {
+                crowd.complain(Complaint {
+                    conn: 0,
+                    port: 0,
+                    connected,
+                    asked: connected,
+                    ended: Instant::now(),
+                    what: What::Wrong(format!("no connection: {error}")),
+                });
+                thread::sleep(Duration::from_millis(20));
+                None
+            }
         }
     }
 
@@ -123,4 +146,20 @@ impl<'a, 'b> Visit<'a, 'b> {
             });
         }
     }
+}
+
+/// Does nothing for up to so many milliseconds.
+pub(crate) fn pause(dice: &mut Dice, most_ms: usize) {
+    thread::sleep(Duration::from_millis(dice.below(most_ms + 1) as u64));
+}
+
+/// The upstream names who asked.
+pub(crate) fn is_about(answer: &Answer, conn: u64, seq: usize) -> bool {
+    let who: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    who["conn"] == conn && who["seq"] == seq
+}
+
+/// A new connection whose failures are its client's own doing.
+pub(crate) fn unwatched(crowd: &Crowd) -> Option<Client> {
+    Visit::begin(crowd).map(|visit| visit.client)
 }

@@ -77,15 +77,15 @@ impl Newcomer {
             mut place,
         } = self;
         let mut tcp = TcpStream::from_std(tcp)?;
-        if gate.proxy_protocol {
-            if let Some(client) = Introduction::begin(worker).read(&mut tcp, address).await? {
-                address = client;
-                // Out before in: it is never counted twice.
-                drop(place);
-                place = worker
-                    .admit(client.ip())
-                    .map_err(|full| io::Error::other(note_refused(worker, client.ip(), full)))?;
-            }
+        if gate.proxy_protocol
+            && let Some(client) = Introduction::begin(worker).read(&mut tcp, address).await?
+        {
+            address = client;
+            // Out before in: it is never counted twice.
+            drop(place);
+            place = worker
+                .admit(client.ip())
+                .map_err(|full| io::Error::other(note_refused(worker, client.ip(), full)))?;
         }
         let tcp = wrapped(tcp, address, place);
         match &gate.tls {

@@ -85,7 +85,17 @@ mod tests {
 
     #[test]
     fn a_status_of_grpc_is_judged_as_one_of_http_is() {
-        for (of_grpc, of_http) in [("0", 200), ("14", 503), ("16", 401), (" 13", 500)] {
+        for (of_grpc, of_http) in [
+            ("0", 200),
+            ("3", 200),
+            ("4", 504),
+            ("7", 403),
+            ("8", 429),
+            ("12", 501),
+            ("14", 503),
+            ("16", 401),
+            (" 13", 500),
+        ] {
             assert_eq!(status_of_http(of_grpc.as_bytes()), Some(of_http));
         }
         for nonsense in [&b"x"[..], b"", b"-1", b"\xff"] {

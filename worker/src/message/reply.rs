@@ -224,3 +224,59 @@ impl From<Malformed> for Reply {
         Self::new(malformed.status, error, malformed.details)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_each_reply_bears_its_status() {
+        let all = [
+            Reply::too_many_requests(""),
+            Reply::unavailable(""),
+            Reply::bad_gateway(""),
+            Reply::no_token(""),
+            Reply::too_many(""),
+            Reply::moved("https://a.test/"),
+            Reply::misdirected(),
+            Reply::not_found(""),
+            Reply::no_backend(""),
+            Reply::forbidden(""),
+            Reply::gateway_timeout(""),
+            Reply::cut(WaitEnd::Hold),
+            Reply::request_timeout(""),
+            Reply::bad_body(),
+            Reply::loop_detected(""),
+            Reply::proof(String::new()),
+        ];
+        let refused = [400, 405, 408, 414, 417, 431, 501, 505].map(|status| {
+            Reply::from(Malformed {
+                status,
+                details: "",
+            })
+        });
+        for reply in all.into_iter().chain(refused) {
+            let line = reply.status_line();
+            assert!(
+                line.starts_with(&reply.status.to_string()),
+                "{reply:?}: {line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_body_is_json_whatever_it_says() {
+        let reply = Reply::bad_gateway("\"quoted\"\n\u{e9}");
+        let body: serde_json::Value = serde_json::from_str(&reply.body()).unwrap();
+        assert_eq!(body["details"], "\"quoted\"\n\u{e9}");
+        assert_eq!(reply.content_type(), "application/json");
+    }
+
+    #[test]
+    fn an_authority_sees_what_it_wants_to_see_and_nothing_around_it() {
+        let proof = Reply::proof("token.key".to_owned());
+        assert!(!proof.is_error());
+        assert_eq!(proof.body(), "token.key");
+        assert_eq!(proof.content_type(), "application/octet-stream");
+    }
+}

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tokio::time::sleep;
 use tpp::{
     ids::Origin,
-    lending::{Permits, WorkerSettings},
+    lending::{Lease, Permits, WorkerSettings},
     shared::WaitEnd::Exchange,
 };
 
@@ -19,6 +19,10 @@ use super::{
 
 const KEY: &str = "client.exchange_timeout_seconds";
 const ENDLESS: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n";
+const UPGRADE: &str =
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCHED: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
 const FOR_EVER: Duration = Duration::from_secs(100_000);
 
 /// A worker that knows no bound but that of an exchange.
@@ -89,54 +93,29 @@ async fn told(memory: &mut Memory, blocker: Blocker) -> String {
             client
                 .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n")
                 .await;
-            for _ in 0..2000 {
+            while memory.ended().is_empty() {
                 client.send("x").await;
                 sleep(Duration::from_millis(100)).await;
-                if !memory.ended().is_empty() {
-                    break;
-                }
             }
         }
         Blocker::Line => {
             let _taken = memory.worker.desk.try_lease().unwrap();
-            client.send(GET).await;
-            return client.head().await + &client.through("}").await;
+            return refused(client).await;
         }
         Blocker::Queue => {
-            let mut permits = Permits::new(&memory.stock);
-            let pool = permits.assign(&[(1, 1)], 3).unwrap()[0];
-            memory.put_in_force(|plan| {
-                plan.hosts[0].permits = Some(pool);
-                plan.hosts[0].host.queue.max_waiting = 10;
-                plan.hosts[0].host.queue.wait_timeout = None;
-            });
-            let desk = memory.worker.desk.open(pool).unwrap();
-            let _taken = desk.try_lease().unwrap();
-            client.send(GET).await;
-            return client.head().await + &client.through("}").await;
+            let _taken = full_host(memory);
+            return refused(client).await;
         }
         Blocker::Renewal => {
-            let mut upstream = memory.upstream();
-            client.send(GET).await;
-            upstream.head().await;
-            upstream
-                .send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
-                .await;
-            return client.head().await + &client.through("}").await;
+            answers(memory, 401);
+            return refused(client).await;
         }
         Blocker::Upstream => {
-            let mut upstream = memory.upstream();
-            client.send(GET).await;
-            upstream.head().await;
-            return client.head().await + &client.through("}").await;
+            let _upstream = memory.upstream();
+            return refused(client).await;
         }
-        Blocker::Answer => {
-            let mut upstream = memory.upstream();
-            client.send(GET).await;
-            upstream.head().await;
-            upstream.send(ENDLESS).await;
-            memory.play(drip(upstream));
-        }
+        Blocker::Answer => drips(memory, &mut client, GET, ENDLESS).await,
+        Blocker::Tunnel => drips(memory, &mut client, UPGRADE, SWITCHED).await,
         Blocker::Reader => {
             let mut upstream = memory.upstream();
             client.send(GET).await;
@@ -148,19 +127,47 @@ async fn told(memory: &mut Memory, blocker: Blocker) -> String {
                 sleep(Duration::from_secs(1)).await;
             }
         }
-        Blocker::Tunnel => {
-            let mut upstream = memory.upstream();
-            client
-                .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
-                .await;
-            upstream.head().await;
-            upstream
-                .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
-                .await;
-            memory.play(drip(upstream));
-        }
     }
     String::from_utf8(client.rest().await).unwrap()
+}
+
+/// Asks, and is told by tpp alone.
+async fn refused(mut client: End) -> String {
+    client.send(GET).await;
+    client.head().await + &client.through("}").await
+}
+
+/// The host's only permit is taken until what is returned is dropped; others wait for it.
+fn full_host(memory: &mut Memory) -> Lease {
+    let mut permits = Permits::new(&memory.stock);
+    let pool = permits.assign(&[(1, 1)], 3).unwrap()[0];
+    memory.put_in_force(|plan| {
+        plan.hosts[0].permits = Some(pool);
+        plan.hosts[0].host.queue.max_waiting = 10;
+        plan.hosts[0].host.queue.wait_timeout = None;
+    });
+    let desk = memory.worker.desk.open(pool).unwrap();
+    desk.try_lease().unwrap()
+}
+
+/// The upstream answers the next request so, without a body.
+fn answers(memory: &mut Memory, status: u16) {
+    let mut upstream = memory.upstream();
+    memory.play(async move {
+        upstream.head().await;
+        let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+        upstream.send(answer).await;
+        std::future::pending::<()>().await;
+    });
+}
+
+/// The request is answered with this head, and drips follow.
+async fn drips(memory: &mut Memory, client: &mut End, request: &str, head: &str) {
+    let mut upstream = memory.upstream();
+    client.send(request).await;
+    upstream.head().await;
+    upstream.send(head).await;
+    memory.play(drip(upstream));
 }
 
 proptest! {

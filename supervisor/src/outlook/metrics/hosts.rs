@@ -136,3 +136,115 @@ fn asked(calls: &Calls) -> [prometheus::proto::Metric; 2] {
         counter_of(count, vec![label("op", calls.op), label("result", result)])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tpp::control::{EtcdStatus, HostLine};
+    use tpp::shared::HistogramCounts;
+
+    use super::*;
+    use crate::outlook::{metrics::text, snapshot::examples};
+
+    fn host(state: &str, me: bool, floating: u32, home: u32) -> HostLine {
+        HostLine {
+            state: state.to_owned(),
+            me,
+            floating,
+            home,
+            ..HostLine::default()
+        }
+    }
+
+    fn pool(hosts: Vec<HostLine>, (left, limit): (u64, u64), taken: u64) -> SharedPoolStatus {
+        SharedPoolStatus {
+            hosts,
+            lend_margin_ms: left,
+            lend_limit_ms: limit,
+            moved: [("taken".to_owned(), taken)].into(),
+            lapses: 2,
+            fenced: 1,
+            ..SharedPoolStatus::default()
+        }
+    }
+
+    fn shown(pools: Vec<SharedPoolStatus>) -> String {
+        let numbered = pools.into_iter().enumerate();
+        let member = |db_bytes| EtcdStatus {
+            db_bytes,
+            ..EtcdStatus::default()
+        };
+        let status = HostsStatus {
+            pools: numbered.map(|(at, pool)| (at.to_string(), pool)).collect(),
+            members: vec![member(10), member(30), member(20)],
+            ..HostsStatus::default()
+        };
+        let moves = HistogramCounts {
+            sum_micros: 2_000_000,
+            ..HistogramCounts::default()
+        };
+        let counts = HostsCounts {
+            calls: vec![Calls {
+                op: "txn",
+                ok: 7,
+                failed: 1,
+            }],
+            moves,
+        };
+        text(&hosts(&Snapshot {
+            hosts: Some((status, counts)),
+            ..examples::snapshot(0, 0)
+        }))
+    }
+
+    fn holds(text: &str, lines: &[&str]) {
+        for line in lines {
+            assert!(text.lines().any(|one| one == *line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_alone_shows_nothing_of_others() {
+        assert!(hosts(&examples::snapshot(0, 0)).is_empty());
+    }
+
+    #[test]
+    fn what_pools_have_is_summed_up_and_others_sessions_are_not_counted_as_ours() {
+        let one = vec![host("live", true, 3, 1), host("silent", false, 50, 50)];
+        let two = vec![host("live", true, 4, 0), host("live", false, 50, 50)];
+        let text = shown(vec![pool(one, (0, 0), 5), pool(two, (0, 0), 6)]);
+        holds(
+            &text,
+            &[
+                r#"tpp_hosts{state="live"} 3"#,
+                r#"tpp_hosts{state="silent"} 1"#,
+                r#"tpp_hosts{state="fenced"} 0"#,
+                r#"tpp_host_sessions{class="floating"} 7"#,
+                r#"tpp_host_sessions{class="home"} 1"#,
+                "tpp_host_lapses_total 4",
+                "tpp_host_fenced_total 2",
+                r#"tpp_sessions_moved_total{reason="taken"} 11"#,
+                "tpp_session_move_seconds_sum 2",
+                r#"tpp_etcd_requests_total{op="txn",result="ok"} 7"#,
+                r#"tpp_etcd_requests_total{op="txn",result="failed"} 1"#,
+                "tpp_etcd_db_bytes 30",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_margin_is_of_the_pool_that_has_the_least_part_of_it_left() {
+        // The second has less time, and a larger part of it; the third has not begun.
+        let pools = vec![
+            pool(vec![], (4000, 16000), 0),
+            pool(vec![], (3000, 8000), 0),
+            pool(vec![], (0, 0), 0),
+        ];
+        holds(
+            &shown(pools),
+            &[
+                "tpp_host_lend_margin_seconds 4",
+                "tpp_host_lend_limit_seconds 16",
+            ],
+        );
+    }
+}
