@@ -7,13 +7,12 @@ use pingora_core::protocols::{SocketDigest, Stream};
 use rustls::server::Acceptor;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
-use tpp::config::DEFAULT_DOMAIN;
+use tpp::{config::DEFAULT_DOMAIN, shared::Counter};
 use tracing::debug;
 
 use crate::{
     admission::{
         gates::{Choice, Gate, Shop},
-        handshakes::Handshake,
         limit::Place,
     },
     door::{proxy_protocol, refuse::note_refused},
@@ -78,7 +77,7 @@ impl Newcomer {
         } = self;
         let mut tcp = TcpStream::from_std(tcp)?;
         if gate.proxy_protocol
-            && let Some(client) = Introduction::begin(worker).read(&mut tcp, address).await?
+            && let Some(client) = introduced(worker, &mut tcp, address).await?
         {
             address = client;
             // Out before in: it is never counted twice.
@@ -90,12 +89,8 @@ impl Newcomer {
         let tcp = wrapped(tcp, address, place);
         match &gate.tls {
             Some(shop) => {
-                let shaking = Shaking {
-                    worker,
-                    is_over: false,
-                    _under_way: worker.handshakes.begin(timer),
-                };
-                Ok(Box::new(shaking.with(tcp, shop).await?))
+                let _under_way = worker.handshakes.begin(timer);
+                Ok(Box::new(secured(worker, tcp, shop).await?))
             }
             None => Ok(Box::new(tcp)),
         }
@@ -109,74 +104,64 @@ fn wrapped(tcp: TcpStream, address: SocketAddr, place: Place) -> Tcp {
     Tcp::new(tcp, digest, place)
 }
 
-/// A header of the PROXY protocol that is waited for. Dropped before it is read, the connection is refused for want of it.
-struct Introduction<'w> {
-    worker: &'w Worker,
+/// Something that has begun. Dropped before it is over, it has come to nothing, and is counted as that.
+struct Begun<'c> {
+    failed: &'c Counter,
     is_over: bool,
 }
 
-impl<'w> Introduction<'w> {
-    fn begin(worker: &'w Worker) -> Self {
+impl<'c> Begun<'c> {
+    fn new(failed: &'c Counter) -> Self {
         Self {
-            worker,
+            failed,
             is_over: false,
         }
     }
 
-    /// Whose connection it is that comes from `proxy`; `None`: its own.
-    async fn read(
-        mut self,
-        tcp: &mut TcpStream,
-        proxy: SocketAddr,
-    ) -> io::Result<Option<SocketAddr>> {
-        if !self.worker.trusts(proxy.ip()) {
-            return Err(io::Error::other("no proxy of trusted_proxies"));
-        }
-        let client = proxy_protocol::read(tcp).await?;
+    fn end(mut self) {
         self.is_over = true;
-        Ok(client)
     }
 }
 
-impl Drop for Introduction<'_> {
+impl Drop for Begun<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.worker.counters().refused_proxy_header.add(1);
+            self.failed.add(1);
         }
     }
 }
 
-/// A handshake under way. Dropped before it is over, it has come to nothing.
-struct Shaking<'w> {
-    worker: &'w Worker,
-    is_over: bool,
-    _under_way: Handshake<'w>,
+/// Whose connection it is that comes from `proxy`, by the header that it begins with; `None`: its own.
+async fn introduced(
+    worker: &Worker,
+    tcp: &mut TcpStream,
+    proxy: SocketAddr,
+) -> io::Result<Option<SocketAddr>> {
+    let begun = Begun::new(&worker.counters().refused_proxy_header);
+    if !worker.trusts(proxy.ip()) {
+        return Err(io::Error::other("no proxy of trusted_proxies"));
+    }
+    let client = proxy_protocol::read(tcp).await?;
+    begun.end();
+    Ok(client)
 }
 
-impl Shaking<'_> {
-    async fn with(mut self, tcp: Tcp, shop: &Shop) -> io::Result<Tls> {
-        let shaken = shake(self.worker, tcp, shop).await?;
-        self.is_over = true;
-        let counters = self.worker.counters();
-        let Some(tls) = shaken else {
-            counters.handshakes_full.add(1);
-            return Err(io::Error::other("it was an authority's challenge"));
-        };
-        if tls.secured().is_resumed {
-            counters.handshakes_resumed.add(1);
-        } else {
-            counters.handshakes_full.add(1);
-        }
-        Ok(tls)
+/// The handshake of a client that is let in, counted by what comes of it.
+async fn secured(worker: &Worker, tcp: Tcp, shop: &Shop) -> io::Result<Tls> {
+    let counters = worker.counters();
+    let begun = Begun::new(&counters.handshakes_failed);
+    let shaken = shake(worker, tcp, shop).await?;
+    begun.end();
+    let Some(tls) = shaken else {
+        counters.handshakes_full.add(1);
+        return Err(io::Error::other("it was an authority's challenge"));
+    };
+    if tls.secured().is_resumed {
+        counters.handshakes_resumed.add(1);
+    } else {
+        counters.handshakes_full.add(1);
     }
-}
-
-impl Drop for Shaking<'_> {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.worker.counters().handshakes_failed.add(1);
-        }
-    }
+    Ok(tls)
 }
 
 /// The handshake. `None`: it was all that the client wanted, an authority that checks on a host.

@@ -143,14 +143,14 @@ async fn stand_in_line(client: &mut Client, pool: &TokenPool) -> Result<Lease, F
     let (desk, counters) = (&pool.desk, worker.counters());
     let settings = &pool.plan.lease;
     let limit = client.bounded(settings.wait_timeout);
-    let retry_after = || pool.retry_after(worker.clock.now());
     if settings
         .max_waiting
         .is_some_and(|most| desk.waiting() >= most as u64)
     {
         counters.queue_rejections.add(1);
         let reply = Reply::no_token("too many wait for one already");
-        return Err(Failure::Reply(reply.after(retry_after())));
+        let seconds = pool.retry_after(worker.clock.now());
+        return Err(Failure::Reply(reply.after(seconds)));
     }
     client.timer.standing.join_line();
     let waited = attend(
@@ -175,15 +175,12 @@ async fn stand_in_line(client: &mut Client, pool: &TokenPool) -> Result<Lease, F
             counters.clients_left.add(1);
             Err(Failure::Over(Next::Drop))
         }
-        Err(Interrupt::Late) if client.overdue().is_none() => {
-            counters.queue_timeouts.add(1);
+        Err(Interrupt::Late) => Err(Failure::Reply(client.give_up().unwrap_or_else(|| {
+            let worker = &client.worker;
+            worker.counters().queue_timeouts.add(1);
             let reply = Reply::no_token("none came free in time");
-            Err(Failure::Reply(reply.after(retry_after())))
-        }
-        Err(Interrupt::Late) => {
-            let reply = client.give_up();
-            Err(reply.map_or(Failure::Over(Next::Drop), Failure::Reply))
-        }
+            reply.after(pool.retry_after(worker.clock.now()))
+        }))),
         Err(Interrupt::Cut) => Err(Failure::Reply(Reply::no_token("tpp is stopping"))),
     }
 }

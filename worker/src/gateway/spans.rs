@@ -7,6 +7,7 @@ use tpp::spans::{Record, Span, SpanKind, SpanRing, Version};
 
 use crate::{
     access_log::line::{Line, path},
+    clock::nanos,
     trace::{Trace, draw},
     view::backend::Backend,
 };
@@ -165,8 +166,4 @@ impl Part {
             ..*server
         }
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
