@@ -12,11 +12,12 @@ use super::play::GET;
 
 const OLD_GET: &str = "GET / HTTP/1.0\r\nHost: a\r\n\r\n";
 const UPLOAD: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n";
-const UPGRADE: &str =
+pub(super) const UPGRADE: &str =
     "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-const SWITCHED: &str =
+pub(super) const SWITCHED: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-const LENGTH: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n";
+/// The head of an answer that hardly ends.
+pub(super) const LENGTH: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n";
 
 /// The heads of an endless answer in each framing, with the request that gets it.
 const FRAMINGS: [(&str, &str, &str); 3] = [

@@ -5,24 +5,16 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio::time::sleep;
-use tpp::{
-    ids::Origin,
-    lending::{Lease, Permits, WorkerSettings},
-    shared::WaitEnd::Exchange,
-};
+use tpp::{lending::WorkerSettings, shared::WaitEnd::Exchange};
 
 use super::{
+    bounds::{LENGTH, SWITCHED, UPGRADE},
     http2_client::{Client, STREAMS, served, text},
     memory::{End, Memory},
     play::{GET, settings},
 };
 
 const KEY: &str = "client.exchange_timeout_seconds";
-const ENDLESS: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n";
-const UPGRADE: &str =
-    "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
-const SWITCHED: &str =
-    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
 const FOR_EVER: Duration = Duration::from_secs(100_000);
 
 /// A worker that knows no bound but that of an exchange.
@@ -34,16 +26,6 @@ fn bounded(seconds: u64, change: impl FnOnce(&mut WorkerSettings)) -> Memory {
         bounds.client.exchange_timeout = Some(Duration::from_secs(seconds));
         change(bounds);
     })
-}
-
-/// The backend draws no tokens.
-fn without_tokens(memory: &mut Memory) {
-    memory.put_in_force(|plan| {
-        let backend = &mut plan.backends[0];
-        backend.pool = None;
-        let places = backend.places.iter_mut();
-        places.for_each(|place| place.origin = Origin::NONE);
-    });
 }
 
 /// Sends for as long as it is read.
@@ -103,7 +85,7 @@ async fn told(memory: &mut Memory, blocker: Blocker) -> String {
             return refused(client).await;
         }
         Blocker::Queue => {
-            let _taken = full_host(memory);
+            let _taken = memory.one_permit().try_lease().unwrap();
             return refused(client).await;
         }
         Blocker::Renewal => {
@@ -114,13 +96,13 @@ async fn told(memory: &mut Memory, blocker: Blocker) -> String {
             let _upstream = memory.upstream();
             return refused(client).await;
         }
-        Blocker::Answer => drips(memory, &mut client, GET, ENDLESS).await,
+        Blocker::Answer => drips(memory, &mut client, GET, LENGTH).await,
         Blocker::Tunnel => drips(memory, &mut client, UPGRADE, SWITCHED).await,
         Blocker::Reader => {
             let mut upstream = memory.upstream();
             client.send(GET).await;
             upstream.head().await;
-            upstream.send(ENDLESS).await;
+            upstream.send(LENGTH).await;
             memory.play(async move { while upstream.send([b'x'; 10_000]).await {} });
             while memory.ended().is_empty() {
                 client.some(1).await;
@@ -135,19 +117,6 @@ async fn told(memory: &mut Memory, blocker: Blocker) -> String {
 async fn refused(mut client: End) -> String {
     client.send(GET).await;
     client.head().await + &client.through("}").await
-}
-
-/// The host's only permit is taken until what is returned is dropped; others wait for it.
-fn full_host(memory: &mut Memory) -> Lease {
-    let mut permits = Permits::new(&memory.stock);
-    let pool = permits.assign(&[(1, 1)], 3).unwrap()[0];
-    memory.put_in_force(|plan| {
-        plan.hosts[0].permits = Some(pool);
-        plan.hosts[0].host.queue.max_waiting = 10;
-        plan.hosts[0].host.queue.wait_timeout = None;
-    });
-    let desk = memory.worker.desk.open(pool).unwrap();
-    desk.try_lease().unwrap()
 }
 
 /// The upstream answers the next request so, without a body.
@@ -188,7 +157,7 @@ proptest! {
         let (told, ended, seconds) = runtime.block_on(async {
             let mut memory = bounded(bound, |_| {});
             if !has_tokens && !needs_token {
-                without_tokens(&mut memory);
+                memory.without_tokens();
             }
             let told = told(&mut memory, blocker).await;
             memory.slot_is_free_or_out_of_use().await;
@@ -252,7 +221,7 @@ async fn a_stream_ends_in_time_and_the_others_of_its_connection_go_on() {
     for has_tokens in [true, false] {
         let mut memory = bounded(10, |_| {});
         if !has_tokens {
-            without_tokens(&mut memory);
+            memory.without_tokens();
         }
         let (ours, side) = served(&memory.worker, STREAMS);
         memory.play(side);
@@ -260,7 +229,7 @@ async fn a_stream_ends_in_time_and_the_others_of_its_connection_go_on() {
         let mut upstream = memory.upstream();
         let answer = client.get("/").await;
         upstream.head().await;
-        upstream.send(ENDLESS).await;
+        upstream.send(LENGTH).await;
         memory.play(drip(upstream));
         let mut answer = answer.await.unwrap().into_body();
         let error = text(&mut answer).await.unwrap_err();

@@ -7,8 +7,7 @@ use proptest::prelude::*;
 use tokio::time::sleep;
 use tpp::{
     config::Abandoned,
-    ids::Origin,
-    lending::{Lease, Permits, WorkerSettings},
+    lending::{Lease, WorkerSettings},
     shared::WaitEnd::{ClientHead, HalfClosed, Hold},
 };
 
@@ -45,15 +44,7 @@ async fn served(memory: &mut Memory) -> (End, End) {
 
 /// One request may be under way at the host, and is: until what is returned is dropped.
 fn full_host(memory: &mut Memory) -> Lease {
-    let mut permits = Permits::new(&memory.stock);
-    let pool = permits.assign(&[(1, 1)], 3).unwrap()[0];
-    memory.put_in_force(|plan| {
-        plan.hosts[0].permits = Some(pool);
-        plan.hosts[0].host.queue.max_waiting = 10;
-        plan.hosts[0].host.queue.wait_timeout = None;
-    });
-    let desk = memory.worker.desk.open(pool).unwrap();
-    desk.try_lease().unwrap()
+    memory.one_permit().try_lease().unwrap()
 }
 
 /// Where a client stays with a token.
@@ -190,25 +181,15 @@ async fn who_held_a_token_too_long_is_told_and_asks_no_more_on_that_connection()
 #[tokio::test(start_paused = true)]
 async fn a_permit_is_held_for_no_longer_where_there_is_no_token() {
     let mut memory = holding(10, 5, |_| {});
-    let mut permits = Permits::new(&memory.stock);
-    let pool = permits.assign(&[(1, 1)], 3).unwrap()[0];
-    memory.put_in_force(|plan| {
-        plan.hosts[0].permits = Some(pool);
-        let backend = &mut plan.backends[0];
-        backend.pool = None;
-        backend
-            .places
-            .iter_mut()
-            .for_each(|place| place.origin = Origin::NONE);
-    });
+    memory.without_tokens();
+    let permits = memory.one_permit();
     let (mut client, _upstream) = memory.asked(GET).await;
-    let desk = memory.worker.desk.open(pool).unwrap();
-    assert!(desk.try_lease().is_none(), "it has the only one");
+    assert!(permits.try_lease().is_none(), "it has the only one");
     let answer = String::from_utf8(client.rest().await).unwrap();
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
     assert_eq!(memory.ended(), [Hold]);
     assert!((15..18).contains(&memory.seconds()));
-    assert!(desk.try_lease().is_some(), "and it is back");
+    assert!(permits.try_lease().is_some(), "and it is back");
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,7 +23,8 @@ use tokio::{
 };
 use tpp::{
     bells::BellBoard,
-    lending::{Desk, Stock, WorkerSettings},
+    ids::Origin,
+    lending::{Desk, Permits, Stock, WorkerSettings},
     plan::Plan,
     pool::{Holder, SlotIndex},
     region::{Geometry, Region},
@@ -119,6 +120,28 @@ impl Memory {
         change(&mut self.plan);
         self.worker.take_plan(received(&self.plan));
         self.stock.put_plan_in_force(self.plan.generation);
+    }
+
+    /// The backend draws no tokens.
+    pub(super) fn without_tokens(&mut self) {
+        self.put_in_force(|plan| {
+            let backend = &mut plan.backends[0];
+            backend.pool = None;
+            let places = backend.places.iter_mut();
+            places.for_each(|place| place.origin = Origin::NONE);
+        });
+    }
+
+    /// One request may be under way at the host, and others wait for ever: the pool of its permit.
+    pub(super) fn one_permit(&mut self) -> Arc<Desk> {
+        let mut permits = Permits::new(&self.stock);
+        let pool = permits.assign(&[(1, 1)], 3).unwrap()[0];
+        self.put_in_force(|plan| {
+            plan.hosts[0].permits = Some(pool);
+            plan.hosts[0].host.queue.max_waiting = 10;
+            plan.hosts[0].host.queue.wait_timeout = None;
+        });
+        self.worker.desk.open(pool).unwrap()
     }
 
     /// A client's end of a connection to the worker.

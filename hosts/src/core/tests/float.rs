@@ -1,17 +1,12 @@
 //! Home sessions that are too many where others have come: they become floating ones, and are never in use for longer than the record
 //! says.
-use super::life::{right, world};
+use super::life::{first_of_two_alone, right};
 use super::orderings::until_it_writes;
 use super::search::{Action, Budget, apply, crowd, search};
 use super::small_worlds::{NOTHING, holds};
 use super::world::{STEP, World};
-use crate::deadlines::{Class, SECOND};
+use crate::deadlines::SECOND;
 use crate::rules::Rules;
-
-pub(super) fn home(world: &World, host: usize) -> usize {
-    let slots = world.hosts[host].slots.values();
-    slots.filter(|slot| slot.class == Class::Home).count()
-}
 
 /// The first of two hosts has two home sessions where it ought to have one, and both are held: one of them has just been ordered to be
 /// made floating.
@@ -24,11 +19,8 @@ fn surplus(rules: Rules) -> World {
     world.start(0);
     world.settle();
     world.pass(4, STEP);
-    crowd(&mut world, 0, true);
-    world.hosts[0].waiting = 0;
-    world.start(1);
-    world.settle();
-    assert_eq!(home(&world, 0), 2);
+    second_comes_to_a_busy_first(&mut world);
+    assert_eq!(world.home_at(0), 2);
     for _ in 0..40 {
         if (world.hosts[0].slots.values()).any(|slot| slot.floats.is_some()) {
             return world;
@@ -37,6 +29,14 @@ fn surplus(rules: Rules) -> World {
         world.advance(STEP, false);
     }
     panic!("one is to float");
+}
+
+/// All that the first has is held, and nobody waits.
+fn second_comes_to_a_busy_first(world: &mut World) {
+    crowd(world, 0, true);
+    world.hosts[0].waiting = 0;
+    world.start(1);
+    world.settle();
 }
 
 /// Nobody holds them any more.
@@ -106,7 +106,7 @@ fn a_successor_does_not_lend_for_longer_what_its_predecessor_may_have_made_float
         let mut world = surplus(Rules::KEPT);
         let_go(&mut world);
         until_it_writes(&mut world, "/a/");
-        assert_eq!(home(&world, 0), 1, "it floats here first");
+        assert_eq!(world.home_at(0), 1, "it floats here first");
         apply(&mut world, Action::Delay { given_up: true });
         world.fresh.clear();
         world.start(0);
@@ -126,19 +126,10 @@ fn a_successor_does_not_lend_for_longer_what_its_predecessor_may_have_made_float
 #[test]
 fn a_busy_host_that_was_alone_has_its_part_of_home_sessions_and_what_is_over_comes_back_when_it_dies()
  {
-    let mut world = world(2, 20);
-    for host in &mut world.hosts {
-        host.settings.home_percent = 50;
-    }
-    world.start(0);
-    world.settle();
-    world.pass(60, SECOND);
-    crowd(&mut world, 0, true);
-    world.hosts[0].waiting = 0;
-    world.start(1);
-    world.settle();
+    let mut world = first_of_two_alone();
+    second_comes_to_a_busy_first(&mut world);
     world.pass(100, SECOND);
-    assert_eq!(home(&world, 0), 20, "all are held");
+    assert_eq!(world.home_at(0), 20, "all are held");
     // They fall free one after the other, and are taken again.
     for round in 0..40 {
         let slots = world.hosts[0].slots.values_mut();
@@ -147,7 +138,7 @@ fn a_busy_host_that_was_alone_has_its_part_of_home_sessions_and_what_is_over_com
         }
         world.pass(5, SECOND);
     }
-    assert_eq!((home(&world, 0), world.lent_at(0)), (10, 40));
+    assert_eq!((world.home_at(0), world.lent_at(0)), (10, 40));
     let floated = world.hosts[0].floated;
     world.pass(120, SECOND);
     assert_eq!(world.hosts[0].floated, floated, "no more than these");
@@ -172,6 +163,6 @@ fn what_is_to_float_stays_home_where_the_other_host_goes_or_the_store_is_away() 
         }
     }
     world.pass(60, STEP);
-    assert_eq!((home(&world, 0), world.lent_at(0)), (2, 2));
+    assert_eq!((world.home_at(0), world.lent_at(0)), (2, 2));
     assert_eq!(world.wrong, None);
 }

@@ -1,7 +1,7 @@
 //! The life of a host, one event after the other.
 use super::host::{Host, account, settings};
 use super::world::World;
-use crate::deadlines::{Class, SECOND};
+use crate::deadlines::SECOND;
 use crate::event::{Command, Event};
 use crate::formats::Formats;
 use crate::keys::{Keys, Place};
@@ -239,8 +239,8 @@ fn what_a_pool_had_that_is_gone_is_lent_elsewhere_at_once() {
     right(&world);
 }
 
-#[test]
-fn a_host_that_was_alone_keeps_no_more_home_sessions_than_the_others() {
+/// Half of what a host has is its own; one of two has been there for a minute, and has all.
+pub(super) fn first_of_two_alone() -> World {
     let mut world = world(2, 20);
     for host in &mut world.hosts {
         host.settings.home_percent = 50;
@@ -248,15 +248,17 @@ fn a_host_that_was_alone_keeps_no_more_home_sessions_than_the_others() {
     world.start(0);
     world.settle();
     world.pass(60, SECOND);
-    let home = |world: &World, host: usize| {
-        let slots = world.hosts[host].slots.values();
-        slots.filter(|slot| slot.class == Class::Home).count()
-    };
-    assert_eq!((home(&world, 0), world.lent_at(0)), (20, 40));
+    world
+}
+
+#[test]
+fn a_host_that_was_alone_keeps_no_more_home_sessions_than_the_others() {
+    let mut world = first_of_two_alone();
+    assert_eq!((world.home_at(0), world.lent_at(0)), (20, 40));
     world.start(1);
     world.settle();
     world.pass(300, SECOND);
-    let both = [home(&world, 0), home(&world, 1)];
+    let both = [world.home_at(0), world.home_at(1)];
     assert!(both.iter().all(|home| (8..=12).contains(home)), "{both:?}");
     right(&world);
 }

@@ -2,7 +2,6 @@
 //! processes that stop and die. Nothing is ever in use twice, everything comes back, and little moves.
 use std::collections::{BTreeMap, VecDeque};
 
-use super::float::home;
 use super::formats::{in_force, of_before};
 use super::host::{Host, settings};
 use super::search::{Action, apply};
@@ -372,7 +371,7 @@ fn hosts_that_come_one_by_one_end_with_their_parts_of_home_sessions_and_a_dead_o
         town.clients = vec![400; HOSTS];
         town.world.start(0);
         town.pass(40 * SECOND);
-        assert_eq!(home(&town.world, 0), SESSIONS / 2);
+        assert_eq!(town.world.home_at(0), SESSIONS / 2);
         town.trouble = 30;
         for index in 1..HOSTS {
             town.world.start(index);
@@ -385,12 +384,12 @@ fn hosts_that_come_one_by_one_end_with_their_parts_of_home_sessions_and_a_dead_o
         let before: Vec<u32> = town.world.hosts.iter().map(|it| it.floated).collect();
         for _ in 0..12 {
             town.pass(10 * SECOND);
-            let all = [0, 1, 2, 3, 4].map(|index| home(&town.world, index));
+            let all = [0, 1, 2, 3, 4].map(|index| town.world.home_at(index));
             assert!(all.iter().all(|home| (18..=22).contains(home)), "{all:?}");
         }
         let after: Vec<u32> = town.world.hosts.iter().map(|it| it.floated).collect();
         assert_eq!(after, before, "seed {seed}: it does not come and go");
-        let home = home(&town.world, 0);
+        let home = town.world.home_at(0);
         apply(&mut town.world, Action::Kill(0));
         town.until[0].clear();
         town.pass(25 * SECOND);

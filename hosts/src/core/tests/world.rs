@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::host::{Host, Request, account, settings};
 use crate::account::Account;
-use crate::deadlines::SECOND;
+use crate::deadlines::{Class, SECOND};
 use crate::engine::{Outcome, Ticket};
 use crate::event::{Command, Event};
 use crate::formats::NAMED;
@@ -324,6 +324,12 @@ impl World {
                 .count()
         };
         self.hosts.iter().map(lent).sum()
+    }
+
+    /// Sessions that are a host's own by what its region says.
+    pub(super) fn home_at(&self, host: usize) -> usize {
+        let slots = self.hosts[host].slots.values();
+        slots.filter(|slot| slot.class == Class::Home).count()
     }
 
     pub(crate) fn lent_at(&self, host: usize) -> usize {
