@@ -144,7 +144,6 @@ impl Refresher {
                 self.take(&at, tenure, not_before);
             }
             ShareOrder::Float { at, ticket } => {
-                // Told of at the next look.
                 // Told of at the next look, before anything is waited for.
                 shares.floating.insert(at, ticket);
             }
