@@ -86,7 +86,7 @@ def drive(page, base, member, shoot):
     wait(page, "all sessions are shown", lambda: page.locator("#peers tbody tr").count() == 1 and cell(page, "Sessions") == "4 of 4")
     assert cell(page, "Host") == "alpha (this one)" and cell(page, "Of these home") == "2"
     wait(page, "it lives", lambda: cell(page, "State") == "live")
-    wait(page, "it lends", lambda: "keys: joined; lends for" in said())
+    wait(page, "it lends", lambda: "keys: joined, records in format 2; lends for" in said())
     wait(page, "etcd is shown", lambda: "etcd at http://127.0.0.1:" in said() and "MiB" in said())
     shoot("hosts", "peers")
     member.send_signal(signal.SIGSTOP)
@@ -94,4 +94,4 @@ def drive(page, base, member, shoot):
     wait(page, "etcd's silence is told", lambda: "does not answer" in said())
     assert cell(page, "State") == "silent"
     member.send_signal(signal.SIGCONT)
-    wait(page, "it lends again", lambda: "keys: joined; lends for" in said())
+    wait(page, "it lends again", lambda: "keys: joined, records in format 2; lends for" in said())
