@@ -9,8 +9,10 @@ mod files;
 mod full;
 mod gateway;
 mod hostile;
+mod hosts;
 mod messages;
 mod values;
+mod watching;
 
 /// Relative, so that the messages hold no directory of this machine; tests run in the package's own.
 const FIXTURES: &str = "fixtures/config";

@@ -234,3 +234,45 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+
+    use super::*;
+
+    /// At compile time these are made; here as they run.
+    #[test]
+    fn a_key_is_what_its_maker_says() {
+        let any = |_: &str| true;
+        let whole = black_box(Key::number("a.n", (1, 9), 3)).zero("none");
+        assert_eq!(whole.kind.allowed(), "a whole number from 1 to 9 (0: none)");
+        assert!(matches!(whole.default, Default::Whole(3)));
+        assert_eq!((whole.section(), whole.leaf()), ("a", "n"));
+        let flag = black_box(Key::flag("f", true)).zero("nothing of this");
+        assert_eq!(flag.kind.allowed(), "true or false");
+        assert_eq!((flag.section(), flag.leaf()), ("", "f"));
+        assert_eq!((flag.effect, flag.variables), (Effect::Live, [].as_slice()));
+        let text = black_box(Key::text("t", "a word", any, Default::Required));
+        assert_eq!(text.kind.allowed(), "a word");
+        let texts = black_box(Key::texts("t", "a word", any));
+        assert_eq!(texts.kind.allowed(), "a list, each a word");
+        let choice = black_box(Key::choice("c", &["a", "b", "c"]));
+        assert_eq!(choice.kind.allowed(), "\"a\", \"b\" or \"c\"");
+        assert!(matches!(choice.default, Default::Text("a")));
+        assert_eq!(Kind::Choice(&["a"]).allowed(), "\"a\"");
+        let further = black_box(Key::table("t"))
+            .variables(&["T"])
+            .takes(Effect::Restart);
+        assert_eq!(
+            (
+                further.kind.allowed().as_str(),
+                further.effect,
+                further.variables
+            ),
+            ("a table of keys", Effect::Restart, ["T"].as_slice())
+        );
+        let entries = black_box(Key::entries("e"));
+        assert_eq!(entries.kind.allowed(), "a list of tables");
+    }
+}

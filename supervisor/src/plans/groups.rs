@@ -58,3 +58,74 @@ pub(super) fn by_host(gateway: &Gateway, rows: &[usize]) -> Vec<Vec<GroupPlan>> 
     });
     of_host.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tpp::config::{Format, parse};
+
+    use super::*;
+
+    fn gateway(hosts: &str) -> Gateway {
+        let mut text = String::new();
+        for (id, tag) in [
+            ("a", "red"),
+            ("b", "red"),
+            ("c", "blue"),
+            ("d", "blue"),
+            ("e", "lone"),
+        ] {
+            text += &format!("[[backends]]\nid = '{id}'\naddress = '{id}:1'\ntags = ['{tag}']\n");
+        }
+        text += hosts;
+        let vars = std::collections::BTreeMap::<String, String>::new();
+        let read = parse(
+            &text,
+            Path::new("tpp.toml"),
+            Format::Toml,
+            Path::new("/"),
+            &vars,
+        );
+        read.expect("a sound file").gateway
+    }
+
+    #[test]
+    fn a_tag_has_a_row_where_there_is_something_to_deal_out() {
+        let host = |domain: &str, tag: &str, further: &str| {
+            format!(
+                "[[virtual_hosts]]\ndomain = '{domain}'\nenabled_backends_tag = '{tag}'\n{further}\n"
+            )
+        };
+        let hosts = [
+            host("split.test", "red", "split = { red = 0, blue = 100 }"),
+            host("hash.test", "red", "balance = 'hash:address'"),
+            host("lone.test", "lone", ""),
+            host("fewest.test", "blue", "balance = 'least_connections'"),
+        ];
+        let gateway = gateway(&hosts.concat());
+        let keys = group_keys(&gateway);
+        assert_eq!(
+            keys,
+            [
+                ("split.test", "blue"),
+                ("split.test", "red"),
+                ("fewest.test", "blue")
+            ]
+            .map(|(domain, tag)| row_key(&["group", domain, tag]))
+        );
+        let rows = by_host(&gateway, &[7, 8, 9]);
+        let told: Vec<Vec<_>> = rows
+            .iter()
+            .map(|groups| {
+                groups
+                    .iter()
+                    .map(|one| (one.tag.as_str(), one.row))
+                    .collect()
+            })
+            .collect();
+        let expected: [&[(&str, usize)]; 4] =
+            [&[("blue", 7), ("red", 8)], &[], &[], &[("blue", 9)]];
+        assert_eq!(told, expected);
+    }
+}
