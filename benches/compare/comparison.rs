@@ -9,6 +9,7 @@ use std::{
 use crate::{
     Result,
     load::{Load, Outcome},
+    pairs::{self, Pair},
     process::CpuUse,
     servers::{self, Server, TPP_NAMES, TppSettings},
     stats::Summary,
@@ -69,6 +70,39 @@ pub(crate) fn run(
     Ok(())
 }
 
+/// Measures `builds`, at least two of them, each beside the first, as [`run`] does.
+pub(crate) fn run_builds(
+    builds: &[PathBuf],
+    workers: usize,
+    (turns, connections): (usize, usize),
+    rate: f64,
+    dir: &Path,
+) -> Result<()> {
+    let scratch = tempfile::tempdir_in(dir)?;
+    let dir = scratch.path();
+    let upstream = servers::start_upstream(dir)?;
+    let proxies = start_builds(builds, workers, connections, upstream.address, dir)?;
+    let (first, others) = proxies.split_first().ok_or("no build of tpp")?;
+    let pairs: Vec<_> = others
+        .iter()
+        .map(|other| Pair {
+            plain: first,
+            further: other,
+        })
+        .collect();
+    // Both at once.
+    let rate = rate / 2.0;
+    for (what, load) in [
+        ("as fast as it goes".to_owned(), Load::Saturating),
+        (format!("{rate:.0} requests/s"), Load::Paced(rate)),
+        ("a new connection for each request".to_owned(), Load::Anew),
+    ] {
+        let what = format!("(b) builds, {what}, {workers} worker(s) each");
+        pairs::show(&what, &pairs, load, turns, connections, dir)?;
+    }
+    Ok(())
+}
+
 fn start_proxies(
     builds: &[PathBuf],
     workers: usize,
@@ -80,7 +114,19 @@ fn start_proxies(
         servers::start_nginx_proxy(dir, workers, upstream)?,
         servers::start_haproxy(dir, workers, upstream, None)?,
     ];
-    for (name, executable) in TPP_NAMES.into_iter().zip(builds) {
+    proxies.extend(start_builds(builds, workers, sessions, upstream, dir)?);
+    proxies.iter().try_for_each(Server::check_token)?;
+    Ok(proxies)
+}
+
+fn start_builds(
+    builds: &[PathBuf],
+    workers: usize,
+    sessions: usize,
+    upstream: SocketAddr,
+    dir: &Path,
+) -> Result<Vec<Server>> {
+    let started = TPP_NAMES.into_iter().zip(builds).map(|(name, executable)| {
         let settings = TppSettings {
             name,
             executable,
@@ -88,10 +134,9 @@ fn start_proxies(
             sessions,
             mode: "connection",
         };
-        proxies.push(servers::start_tpp(dir, &settings, upstream)?);
-    }
-    proxies.iter().try_for_each(Server::check_token)?;
-    Ok(proxies)
+        servers::start_tpp(dir, &settings, upstream)
+    });
+    started.collect()
 }
 
 /// Measures `proxies` under `load` and prints them side by side, as `what`.

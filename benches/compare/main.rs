@@ -22,6 +22,7 @@ mod load;
 mod machine;
 mod memory;
 mod occupancy;
+mod pairs;
 mod process;
 mod scale;
 mod servers;
@@ -51,7 +52,7 @@ struct Args {
     #[arg(long)]
     without_tpp: bool,
     /// What to measure.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Occupancy, Part::Gateway, Part::Scale, Part::Memory, Part::Watching, Part::Tls, Part::Http2, Part::Hosts])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Comparison, Part::Builds, Part::Occupancy, Part::Gateway, Part::Scale, Part::Memory, Part::Watching, Part::Tls, Part::Http2, Part::Hosts])]
     parts: Vec<Part>,
     /// Client connections, for the comparison.
     #[arg(long, default_value_t = 64)]
@@ -68,6 +69,8 @@ struct Args {
 enum Part {
     /// (b) requests per second, latency and processor time per request
     Comparison,
+    /// (b) builds of tpp each beside the first, both under load at once, where there are several
+    Builds,
     /// (c) served per second of T tokens, against T/S
     Occupancy,
     /// (d) a hundred hosts with limits, breakers and rates over four backends
@@ -163,8 +166,13 @@ fn run(args: &Args) -> Result<()> {
 /// What came after the first parts.
 fn run_newer(args: &Args, builds: &[PathBuf], plan: Plan, scratch: &Path) -> Result<()> {
     let tpp = builds.first().map(PathBuf::as_path);
+    let turns = if args.quick { 3 } else { 40 };
+    if args.parts.contains(&Part::Builds) && builds.len() > 1 {
+        let size = (turns, args.connections);
+        comparison::run_builds(builds, 2, size, args.rate, scratch)?;
+    }
     if let Some(tpp) = tpp.filter(|_| args.parts.contains(&Part::Watching)) {
-        watching::run(tpp, 2, plan, scratch)?;
+        watching::run(tpp, 2, turns, args.connections, scratch)?;
     }
     if let Some(tpp) = tpp.filter(|_| args.parts.contains(&Part::Hosts)) {
         hosts::run(tpp, 2, plan, scratch)?;

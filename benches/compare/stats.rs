@@ -30,12 +30,39 @@ impl Summary {
     }
 }
 
-/// `median (low-high)`, with as many decimals as the precision says.
+impl Summary {
+    /// The middle of several measurements, of at least one, with the bounds that the true one is within with 95 % certainty, however the
+    /// measurements are distributed: each lies on either side of it like a coin (the sign test's interval, from the normal
+    /// approximation of the binomial distribution).
+    pub(crate) fn of_median(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let count = values.len() as f64;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not below 0, and an index of `values`"
+        )]
+        let off = ((count - 1.96 * count.sqrt()) / 2.0).max(0.0) as usize;
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        Self {
+            low: at(off),
+            high: at(values.len().saturating_sub(off + 1)),
+            median: Self::of(values.iter().copied()).median,
+        }
+    }
+}
+
+/// `median (low-high)`, or with a sign where it is asked for `median (low to high)`, with as many decimals as the precision says.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = f.precision().unwrap_or(1);
         let Self { median, low, high } = self;
-        let text = format!("{median:.decimals$} ({low:.decimals$}-{high:.decimals$})");
+        let text = if f.sign_plus() {
+            format!("{median:+.decimals$} ({low:+.decimals$} to {high:+.decimals$})")
+        } else {
+            format!("{median:.decimals$} ({low:.decimals$}-{high:.decimals$})")
+        };
         match f.width() {
             Some(width) => write!(f, "{text:>width$}"),
             None => f.write_str(&text),

@@ -15,18 +15,20 @@ use std::{
 };
 
 use crate::{
-    Result,
-    comparison::{self, Plan},
-    http,
+    Result, http,
     load::Load,
+    pairs::{self, Pair},
     servers::{self, Server},
 };
 
-/// How often a scraper comes.
-const SCRAPE: Duration = Duration::from_secs(1);
-
-/// Measures each proxy with `workers` processes or threads.
-pub(crate) fn run(tpp: &Path, workers: usize, plan: Plan, dir: &Path) -> Result<()> {
+/// Measures each proxy with `workers` processes or threads in so many turns.
+pub(crate) fn run(
+    tpp: &Path,
+    workers: usize,
+    turns: usize,
+    connections: usize,
+    dir: &Path,
+) -> Result<()> {
     let scratch = tempfile::tempdir_in(dir)?;
     let dir = scratch.path();
     let upstream = servers::start_upstream(dir)?;
@@ -45,20 +47,32 @@ pub(crate) fn run(tpp: &Path, workers: usize, plan: Plan, dir: &Path) -> Result<
         let start = Start {
             name,
             workers,
-            sessions: plan.connections,
+            sessions: connections,
             upstream: upstream.address,
             telemetry,
         };
         let (server, health) = start.tpp(tpp, dir)?;
         if name == "tpp+scrape" {
-            scraper = Some(Scraper::start(health));
+            // About one in each turn.
+            scraper = Some(Scraper::start(health, pairs::TURN));
         }
         proxies.push(server);
     }
     let what = format!("(g) watching, {workers} worker(s) each");
-    comparison::show(&what, &proxies, Load::Saturating, plan, dir)?;
+    let pairs: Vec<_> = proxies
+        .iter()
+        .filter_map(|server| beside_itself(server, &proxies))
+        .collect();
+    pairs::show(&what, &pairs, Load::Saturating, turns, connections, dir)?;
     drop(scraper);
     Ok(())
+}
+
+/// `nginx+log` is compared with `nginx`.
+fn beside_itself<'a>(further: &'a Server, proxies: &'a [Server]) -> Option<Pair<'a>> {
+    let (plain, _) = further.program.name().split_once('+')?;
+    let plain = proxies.iter().find(|one| one.program.name() == plain)?;
+    Some(Pair { plain, further })
 }
 
 /// A tpp that writes a line for each request, and traces one in a hundred.
@@ -148,14 +162,14 @@ struct Scraper {
 }
 
 impl Scraper {
-    fn start(health: SocketAddr) -> Self {
+    fn start(health: SocketAddr, every: Duration) -> Self {
         let is_over = Arc::<AtomicBool>::default();
         let over = Arc::clone(&is_over);
         thread::spawn(move || {
             while !over.load(Relaxed) {
                 // Whoever misses one sees the next.
                 let _ = http::get(health, "/metrics");
-                thread::sleep(SCRAPE);
+                thread::sleep(every);
             }
         });
         Self { is_over }
