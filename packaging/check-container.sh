@@ -74,6 +74,11 @@ if command -v hadolint >/dev/null 2>&1; then
 else
     not_checked "the Dockerfile's style" "hadolint is not installed"
 fi
+# A daemon without root's rights may raise no limit and then starts nothing, and Compose before 2.23.1 knows no `content` of a config.
+if grep -En '^[^#]*\<(ulimits|content):' compose.yaml; then
+    fail "compose.yaml: these lines need a daemon with root's rights, or a Compose later than 2.23"
+fi
+ok "compose.yaml asks for nothing that rootless daemons or older Compose refuse"
 if docker compose version >/dev/null 2>&1; then
     docker compose --file compose.yaml config --quiet || fail "docker compose config"
     ok "docker compose takes compose.yaml"

@@ -29,7 +29,7 @@ use std::{
 
 use operation::Operation;
 use route::{Landing, Place, landings};
-use scene::Verdict;
+use rows::Verdict;
 use traced::{NotTraceable, Traced};
 use worker_process::Part;
 

@@ -174,12 +174,12 @@ impl Operation {
                 scene.give_back();
             }
             Enter | CountOut | TakeProbe | GiveProbeBack | TellOfProbe | TellWithWindow | Admit
-            | GiveRows => add_rows(&mut scene),
+            | GiveRows => add_rows(&scene.stock, &scene.witness),
             Eject => {
-                add_rows(&mut scene);
+                add_rows(&scene.stock, &scene.witness);
                 fail_twice(&scene.witness);
             }
-            RaiseLimit => limit_to(&mut scene),
+            RaiseLimit => scene.permits = limit_to(&scene.stock, &scene.witness),
             Pause => scene.hold(SLOTS - 1),
             HoldBack => {
                 share_all(&scene.stock);

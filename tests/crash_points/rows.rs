@@ -1,6 +1,6 @@
 //! What is limited by name: what a worker has under way there is given back when it dies.
 
-use std::{any::Any, collections::HashSet, time::Duration};
+use std::{any::Any, collections::HashSet, sync::Arc, time::Duration};
 
 use tpp::{
     lending::{BreakerAt, Desk, Permits, RowKeys, Stock},
@@ -11,7 +11,8 @@ use tpp::{
     region::RowGeometry,
 };
 
-use crate::scene::{Scene, Verdict};
+/// What a check found wrong.
+pub(crate) type Verdict = Result<(), String>;
 
 /// The rows that are given first.
 pub(crate) const HOST: usize = 0;
@@ -68,10 +69,10 @@ fn keys(host: u64, pair: u64, groups: &[u64]) -> RowKeys {
 }
 
 /// A host, a backend, the pair of them, and the host's breaker open.
-pub(crate) fn add_rows(scene: &mut Scene) {
-    scene.stock.region().add_rows(FEW).expect("room");
-    scene.stock.give_rows(1, &keys(1, 3, &[])).expect("rows");
-    let asked = scene.witness.ask(BREAKER, POLICY.rules, OPENED);
+pub(crate) fn add_rows(stock: &Stock, witness: &Arc<Desk>) {
+    stock.region().add_rows(FEW).expect("room");
+    stock.give_rows(1, &keys(1, 3, &[])).expect("rows");
+    let asked = witness.ask(BREAKER, POLICY.rules, OPENED);
     let has_opened = asked.expect("closed").tell(true, POLICY, OPENED);
     assert!(has_opened, "one failure opens it");
 }
@@ -115,16 +116,16 @@ pub(crate) fn is_judged(stock: &Stock) -> bool {
     conduct.failures() == 0 && (is_out || conduct.out_until() == 0) && conduct.ejections() <= 1
 }
 
-/// A limit of one permit, which the witness has.
-pub(crate) fn limit_to(scene: &mut Scene) {
-    let pools = Permits::new(&scene.stock).assign(&[(LIMIT, 1)], 1);
-    let limit = scene.witness.open(pools.expect("room")[0]).expect("a pool");
+/// A limit of one permit, which the witness has: what it holds of it.
+pub(crate) fn limit_to(stock: &Stock, witness: &Desk) -> Vec<Box<dyn Any>> {
+    let pools = Permits::new(stock).assign(&[(LIMIT, 1)], 1);
+    let limit = witness.open(pools.expect("room")[0]).expect("a pool");
     let permit = limit.try_lease();
     assert!(
         permit.is_some() && limit.try_lease().is_none(),
         "there is one"
     );
-    scene.permits = vec![Box::new(permit) as Box<dyn Any>];
+    vec![Box::new(permit) as Box<dyn Any>]
 }
 
 /// One more of them.
@@ -133,20 +134,20 @@ pub(crate) fn raise_limit(stock: &Stock) {
     pools.expect("room");
 }
 
-/// The limit has as many permits as it was raised to, one of them lent.
-pub(crate) fn judge_limit(scene: &mut Scene) -> Verdict {
-    if scene.permits.is_empty() {
+/// The limit has as many permits as it was raised to, one of them lent: what the witness holds, and gives back.
+pub(crate) fn judge_limit(stock: &Stock, witness: &Desk, permits: Vec<Box<dyn Any>>) -> Verdict {
+    if permits.is_empty() {
         return Ok(());
     }
-    let limits = scene.stock.pools();
+    let limits = stock.pools();
     let usable: u64 = limits
         .iter()
         .skip(1)
         .map(|one| one.pool().census().usable)
         .sum();
-    let desk = scene.witness.open(limits[1].pool_id()).expect("a pool");
+    let desk = witness.open(limits[1].pool_id()).expect("a pool");
     let more: Vec<_> = std::iter::from_fn(|| desk.try_lease()).collect();
-    scene.permits.clear();
+    drop(permits);
     if (usable, more.len()) != (RAISED as u64, RAISED - 1) {
         return Err(format!(
             "{usable} permits, {} besides the one lent",
@@ -158,14 +159,14 @@ pub(crate) fn judge_limit(scene: &mut Scene) -> Verdict {
 
 /// Nothing of the dead is under way, and the breaker lets somebody through: at once if it had noted its probe, or else when the
 /// probe's time is over; never two.
-pub(crate) fn judge_rows(scene: &Scene) -> Verdict {
-    let region = scene.stock.region();
+pub(crate) fn judge_rows(stock: &Stock, witness: &Arc<Desk>) -> Verdict {
+    let region = stock.region();
     let Some(hosts) = region.hosts() else {
         return Ok(());
     };
     let under_way = (
-        scene.stock.host_totals(HOST).in_flight,
-        scene.stock.backend_in_flight(BACKEND),
+        stock.host_totals(HOST).in_flight,
+        stock.backend_in_flight(BACKEND),
     );
     if under_way != (0, 0) {
         return Err(format!("{under_way:?} under way by nobody"));
@@ -175,7 +176,7 @@ pub(crate) fn judge_rows(scene: &Scene) -> Verdict {
         return Err(format!("{window:?} of one failure"));
     }
     // The dead one took one at most.
-    let left = (0..=BURST).filter(|_| admit(&scene.witness)).count() as u64;
+    let left = (0..=BURST).filter(|_| admit(witness)).count() as u64;
     if !(BURST - 1..=BURST).contains(&left) {
         return Err(format!("{left} more admitted, at a burst of {BURST}"));
     }
@@ -184,10 +185,10 @@ pub(crate) fn judge_rows(scene: &Scene) -> Verdict {
     if owners.len() < taken.len() {
         return Err(format!("a host has two rows: {taken:?}"));
     }
-    let ask = |now| scene.witness.ask(BREAKER, POLICY.rules, now).ok();
+    let ask = |now| witness.ask(BREAKER, POLICY.rules, now).ok();
     for now in [DUE, DUE + 2000] {
         if let Some(_asked) = ask(now) {
-            let is_probe = scene.witness.breaker_state(BREAKER) == BreakerState::HalfOpen;
+            let is_probe = witness.breaker_state(BREAKER) == BreakerState::HalfOpen;
             return if is_probe && ask(now).is_some() {
                 Err("two probes at once".to_owned())
             } else {

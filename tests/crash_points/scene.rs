@@ -16,16 +16,13 @@ use tpp::pool::{Epoch, SeatIndex, SlotState};
 use tpp::roster::SeatState;
 
 use crate::{
-    rows::{judge_limit, judge_rows},
+    rows::{Verdict, judge_limit, judge_rows},
     worker_process::stocked,
 };
 
 /// Slots of a scene.
 pub(crate) const SLOTS: usize = 3;
 const SEATS: usize = 4;
-
-/// What a check found wrong.
-pub(crate) type Verdict = Result<(), String>;
 
 macro_rules! must {
     ($holds:expr, $($what:tt)+) => {
@@ -104,9 +101,10 @@ impl Scene {
 
     /// After the subject's death and its reclaim: all that must hold, up to the last lease.
     pub(crate) fn judge(mut self) -> Verdict {
-        judge_limit(&mut self)?;
+        let permits = std::mem::take(&mut self.permits);
+        judge_limit(&self.stock, &self.witness, permits)?;
         self.nothing_is_left_of_the_dead()?;
-        judge_rows(&self)?;
+        judge_rows(&self.stock, &self.witness)?;
         self.the_line_is_served()?;
         while !self.held.is_empty() {
             self.held.remove(0);

@@ -15,8 +15,12 @@ static BEGIN: LazyLock<(Instant, u64)> = LazyLock::new(|| (Instant::now(), boot_
 
 /// Now. An `Instant` alone would not have noticed a suspend.
 pub(crate) fn now() -> Instant {
-    let (begin, millis) = *BEGIN;
-    begin + Duration::from_millis(boot_millis().saturating_sub(millis))
+    at(*BEGIN, boot_millis())
+}
+
+/// What `reading` of [`boot_millis`] is as an instant, of a moment by both clocks.
+fn at((begin, millis): (Instant, u64), reading: u64) -> Instant {
+    begin + Duration::from_millis(reading.saturating_sub(millis))
 }
 
 /// `at`, in milliseconds of [`boot_millis`]: the same whenever it is asked.
@@ -53,6 +57,16 @@ mod tests {
         let apart = back.max(at) - back.min(at);
         assert!(apart < Duration::from_secs(30), "{apart:?}");
         assert!(from_boot_millis(1) <= now(), "the past is now");
+    }
+
+    /// In suspend the one clock stands still and the other does not.
+    #[test]
+    fn what_a_machine_has_slept_is_time_gone_by() {
+        let begin = (Instant::now(), 5_000);
+        assert_eq!(at(begin, 5_000), begin.0);
+        let slept = Duration::from_secs(8 * 3600);
+        assert_eq!(at(begin, 5_000 + 8 * 3600 * 1000), begin.0 + slept);
+        assert_eq!(at(begin, 4_999), begin.0, "no earlier than it began");
     }
 
     #[tokio::test]
