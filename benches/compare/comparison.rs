@@ -82,6 +82,7 @@ pub(crate) fn run_builds(
     let dir = scratch.path();
     let upstream = servers::start_upstream(dir)?;
     let proxies = start_builds(builds, workers, connections, upstream.address, dir)?;
+    proxies.iter().try_for_each(Server::check_token)?;
     let (first, others) = proxies.split_first().ok_or("no build of tpp")?;
     let pairs: Vec<_> = others
         .iter()

@@ -89,11 +89,11 @@ pub(crate) fn show(
 impl Pair<'_> {
     fn take_turn(&self, load: Load, connections: usize, dir: &Path) -> Result<Turn> {
         let both = [self.plain, self.further];
-        let read = || -> Result<Vec<CpuReading>> {
-            both.iter().map(|server| server.program.cpu()).collect()
+        let read = || -> Result<[CpuReading; 2]> {
+            Ok([self.plain.program.cpu()?, self.further.program.cpu()?])
         };
         let before = read()?;
-        let outcomes = thread::scope(|scope| {
+        let [plain, further] = thread::scope(|scope| {
             let loads = both.map(|server| {
                 scope.spawn(move || {
                     let name = server.program.name();
@@ -111,19 +111,19 @@ impl Pair<'_> {
         });
         thread::sleep(AT_REST);
         let after = read()?;
-        let mut worked = Vec::new();
-        for ((outcome, before), after) in outcomes.into_iter().zip(&before).zip(&after) {
-            let outcome = outcome?;
-            let cost = after.since(before)?.total.as_secs_f64() * 1e6 / outcome.requests as f64;
-            worked.push(Worked { outcome, cost });
-        }
-        let further = worked.pop().ok_or("no load")?;
-        let plain = worked.pop().ok_or("no load")?;
-        Ok(Turn { plain, further })
+        Ok(Turn {
+            plain: Worked::of(plain?, &before[0], &after[0])?,
+            further: Worked::of(further?, &before[1], &after[1])?,
+        })
     }
 }
 
 impl Worked {
+    fn of(outcome: Outcome, before: &CpuReading, after: &CpuReading) -> Result<Self> {
+        let cost = after.since(before)?.total.as_secs_f64() * 1e6 / outcome.requests as f64;
+        Ok(Self { outcome, cost })
+    }
+
     fn rate(&self) -> f64 {
         self.outcome.requests as f64 / self.outcome.elapsed.as_secs_f64()
     }

@@ -13,30 +13,25 @@ pub(crate) struct Summary {
 impl Summary {
     /// Of at least one value.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
-        let mut values: Vec<f64> = values.into_iter().collect();
-        values.sort_by(f64::total_cmp);
-        let low = values.first().copied().unwrap_or(f64::NAN);
-        let high = values.last().copied().unwrap_or(f64::NAN);
-        let upper = values.get(values.len() / 2).copied().unwrap_or(f64::NAN);
-        let lower = values
-            .get(values.len().saturating_sub(1) / 2)
-            .copied()
-            .unwrap_or(f64::NAN);
+        Self::within(&sorted(values), 0)
+    }
+
+    /// Of `values` in rising order, with the bounds that are left when so many are taken off at either end.
+    fn within(values: &[f64], off: usize) -> Self {
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        let last = values.len().saturating_sub(1);
         Self {
-            median: f64::midpoint(lower, upper),
-            low,
-            high,
+            median: f64::midpoint(at(last / 2), at(values.len() / 2)),
+            low: at(off),
+            high: at(last.saturating_sub(off)),
         }
     }
-}
 
-impl Summary {
     /// The middle of several measurements, of at least one, with the bounds that the true one is within with 95 % certainty, however the
     /// measurements are distributed: each lies on either side of it like a coin (the sign test's interval, from the normal
     /// approximation of the binomial distribution).
     pub(crate) fn of_median(values: impl IntoIterator<Item = f64>) -> Self {
-        let mut values: Vec<f64> = values.into_iter().collect();
-        values.sort_by(f64::total_cmp);
+        let values = sorted(values);
         let count = values.len() as f64;
         #[expect(
             clippy::cast_possible_truncation,
@@ -44,13 +39,14 @@ impl Summary {
             reason = "not below 0, and an index of `values`"
         )]
         let off = ((count - 1.96 * count.sqrt()) / 2.0).max(0.0) as usize;
-        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-        Self {
-            low: at(off),
-            high: at(values.len().saturating_sub(off + 1)),
-            median: Self::of(values.iter().copied()).median,
-        }
+        Self::within(&values, off)
     }
+}
+
+fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values
 }
 
 /// `median (low-high)`, or with a sign where it is asked for `median (low to high)`, with as many decimals as the precision says.
