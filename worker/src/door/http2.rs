@@ -154,7 +154,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Door<T> {
                     self.is_leaving = true;
                     // What it has to say is sent by the next look at it.
                     self.connection.graceful_shutdown();
-                    self.is_resting = false;
+                    // A stream may have begun in this very look; one that has not is waited for anew, for a farewell's time.
+                    self.rise();
                 }
                 Poll::Pending => return self.rest(cx),
             }
@@ -196,7 +197,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Door<T> {
     fn send_away(&mut self) {
         if !self.is_sent_away {
             debug!(worker = self.worker.seat(), "too many streams taken back");
-            (self.is_sent_away, self.is_leaving, self.is_resting) = (true, true, false);
+            (self.is_sent_away, self.is_leaving) = (true, true);
+            self.rise();
             self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         }
     }
@@ -222,11 +224,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Door<T> {
                 self.worker.view().settings.lease.idle_timeout
             };
             self.idle_until = due(now, limit);
-        } else if !is_idle && self.is_resting {
-            standing.rise();
-            self.idle_until = NEVER;
+            self.is_resting = true;
+        } else if !is_idle {
+            self.rise();
         }
-        self.is_resting = is_idle;
         let head_until = self.head_until(now);
         self.open.timer.set_due(self.idle_until.min(head_until));
         if head_until <= now {
@@ -240,6 +241,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Door<T> {
             return Poll::Ready(());
         }
         Poll::Pending
+    }
+
+    /// It rests no more.
+    fn rise(&mut self) {
+        if self.is_resting {
+            self.open.timer.standing.rise();
+            (self.is_resting, self.idle_until) = (false, NEVER);
+        }
     }
 
     /// Until when the head that is under way may be.

@@ -267,6 +267,31 @@ async fn a_draining_worker_says_so_and_finishes_what_is_open() {
 }
 
 #[tokio::test]
+async fn a_stream_that_begins_just_as_its_worker_drains_is_not_taken_for_none() {
+    let mut stage = Stage::new(1, |_| {}).await;
+    let worker = std::sync::Arc::clone(&stage.worker);
+    let resting = || {
+        let (now, mut count) = (worker.clock.now(), 0);
+        worker.timers.for_each(|timer| {
+            count += usize::from(timer.standing.is_idle_for(0, now));
+        });
+        count
+    };
+    let mut client = Client::new(&mut stage, STREAMS).await;
+    until("it rests", || resting() == 1).await;
+    let answer = client.get("/").await;
+    // After the client's task has said it, before the connection's has heard it: that one sees both in one look.
+    let draining = std::sync::Arc::clone(&worker);
+    tokio::spawn(async move { draining.drain() }).await.unwrap();
+    let mut upstream = stage.upstream().await;
+    upstream.head().await;
+    assert_eq!(resting(), 0);
+    upstream.send(OK).await;
+    assert_eq!(whole(answer).await.1, "said");
+    assert!(client.end().await.is_ok());
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_closed_in_order() {
     let mut stage = Stage::new(1, |settings| {
         settings.lease.idle_timeout = Some(Duration::from_millis(50));
