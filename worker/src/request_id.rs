@@ -8,9 +8,6 @@ use std::{
 
 use crate::hex;
 
-/// The field's name, in lower case.
-pub(crate) const NAME: &[u8] = b"x-request-id";
-
 /// Longest id of a client's that is kept.
 const LONGEST: usize = 128;
 /// Of one that is made: 32 hex digits.

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use crate::{hex, message::head::Head};
-
-/// The fields' names, in lower case.
-pub(crate) const PARENT: &[u8] = b"traceparent";
-pub(crate) const STATE: &[u8] = b"tracestate";
+use crate::{
+    hex,
+    message::{field::Field, head::Head},
+};
 
 /// `VERSION-TRACE-SPAN-FLAGS`: where its parts lie, and how long it is in the version that is known.
 const VERSION: Range<usize> = 0..2;
@@ -30,7 +29,7 @@ pub(crate) struct Parent<'a> {
 impl<'a> Parent<'a> {
     /// What the request says; `None`: nothing, or not once, or nothing sound.
     pub(crate) fn of(head: &'a Head) -> Option<Self> {
-        let mut said = head.all_named(PARENT);
+        let mut said = head.values(Field::TraceParent);
         let (first, second) = (said.next()?, said.next());
         second.is_none().then(|| Self::read(first)).flatten()
     }

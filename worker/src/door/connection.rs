@@ -14,6 +14,7 @@ use crate::{
     http1::body::Body,
     http1::line,
     http1::request::{self, Request},
+    http1::write,
     http2::lane::Lane,
     message::head::Head,
     message::headers::HEAD_LIMIT as HEAD_BYTES,
@@ -77,6 +78,7 @@ impl Connection {
             Some(tls) => Some(Arc::clone(tls.secured())),
             None => lane.and_then(|lane| lane.whence().secured.clone()),
         };
+        let address_lines = write::client_lines(&address, secured.is_some());
         Self {
             client: Client {
                 worker: Arc::clone(worker),
@@ -89,6 +91,7 @@ impl Connection {
                 timer: worker.timers.add_here().await,
                 held: None,
                 address,
+                address_lines,
                 peer,
                 lot: fastrand::u64(..),
                 present: None,
@@ -104,10 +107,10 @@ impl Connection {
     async fn next_request(&mut self, is_first: bool) -> Option<Request> {
         self.client.wire.forget_buffers();
         let mut has_begun = self.has_begun();
-        self.set_timer(if is_first || has_begun {
-            self.head_limit()
+        self.client.timer.set_due(if is_first || has_begun {
+            self.head_due()
         } else {
-            self.idle_limit()
+            self.idle_due()
         });
         if !has_begun {
             self.rest();
@@ -169,7 +172,7 @@ impl Connection {
         if let Some(held) = &self.client.held {
             held.lease().note_busy();
         }
-        self.set_timer(self.head_limit());
+        self.client.timer.set_due(self.head_due());
     }
 
     /// Whether a request has come of which the runtime did not know yet when the wait for it ended. Asked before an idle
@@ -190,10 +193,6 @@ impl Connection {
         self.refuse(&reply, end.label()).await;
     }
 
-    fn set_timer(&self, limit: Option<Duration>) {
-        self.client.timer.set(&self.client.worker.clock, limit);
-    }
-
     /// Whether it is worth reading the inbox as a head: its beginning, or the end of a line, is newer than the first `seen`
     /// bytes. A head that trickles in is not read anew with each byte.
     fn may_have_head(&self, seen: usize) -> bool {
@@ -202,25 +201,24 @@ impl Connection {
         is_new && (seen == 0 || inbox.len() >= HEAD_BYTES || inbox[seen..].contains(&b'\n'))
     }
 
-    /// How long a head may take from its first byte: a client that may not be idle may not dawdle either, and its lease is not
-    /// held for longer meanwhile than an answer would hold it.
-    fn head_limit(&self) -> Option<Duration> {
-        let settings = &*self.client.settings;
-        let limits = [settings.client.head_timeout, settings.lease.idle_timeout];
-        self.client.bounded(limits.into_iter().flatten().min())
+    /// Until when a head may take whose first byte comes now: a client that may not be idle may not dawdle either, and its lease is
+    /// not held for longer meanwhile than an answer would hold it.
+    fn head_due(&self) -> u64 {
+        let now = self.client.worker.clock.now();
+        let limit = self.client.settings.client.head_timeout;
+        let (cut, _) = self.client.own_cut();
+        due(now, limit).min(self.idle_end(now)).min(cut)
     }
 
-    /// How long the connection may be idle now.
-    fn idle_limit(&self) -> Option<Duration> {
-        let client = &self.client;
-        let now = client.worker.clock.now();
-        let hold_left = client
-            .hold_end()
-            .map(|end| Duration::from_millis(end.saturating_sub(now)));
-        [client.settings.lease.idle_timeout, hold_left]
-            .into_iter()
-            .flatten()
-            .min()
+    /// Until when the connection may be idle that is so from now on.
+    fn idle_due(&self) -> u64 {
+        let now = self.client.worker.clock.now();
+        let hold_end = self.client.hold_end().unwrap_or(NEVER);
+        self.idle_end(now).min(hold_end)
+    }
+
+    fn idle_end(&self, now: u64) -> u64 {
+        due(now, self.client.settings.lease.idle_timeout)
     }
 
     /// Whether there is the beginning of a head. Line ends are none: some clients send one behind a body (RFC 9112, 2.2), and

@@ -101,7 +101,7 @@ fn wrapped(tcp: TcpStream, address: SocketAddr, place: Place) -> Tcp {
     let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
     // The cell is new, so this cannot fail; without it the address would be asked for once more.
     let _ = digest.peer_addr.set(Some(address.into()));
-    Tcp::new(tcp, digest, place)
+    Tcp::of_client(tcp, digest, place)
 }
 
 /// Something that has begun. Dropped before it is over, it has come to nothing, and is counted as that.

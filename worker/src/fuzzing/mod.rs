@@ -26,8 +26,10 @@ pub fn http_request_head(bytes: &[u8]) {
     let Some((&choices, bytes)) = bytes.split_first() else {
         return;
     };
+    let lines = write::client_lines(CLIENT, false).into_bytes();
     let stamp = Stamp {
         client: CLIENT,
+        client_lines: &lines,
         trust_forwarded: choices & 1 != 0,
         passes_authorization: false,
         replaces: None,

@@ -59,6 +59,15 @@ pub(crate) struct Attempt {
     pub(crate) version: u64,
 }
 
+/// What an attempt is begun with.
+pub(crate) struct Chosen {
+    pub(crate) backend: Arc<Backend>,
+    pub(crate) counted: Option<Counted>,
+    pub(crate) link: Link,
+    pub(crate) origin: Origin,
+    pub(crate) is_reused: bool,
+}
+
 /// How far an attempt is.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -68,6 +77,8 @@ pub(crate) struct State {
     pub(crate) heard: bool,
     /// The final head of the answer is there.
     pub(crate) is_begun: bool,
+    /// The last head that came of it.
+    pub(crate) head: Head,
     /// Where in the client's outbox the answer begins, as long as nothing of it is delivered.
     pub(crate) answer_at: usize,
     /// Something of the answer is delivered.
@@ -92,28 +103,25 @@ pub(crate) struct State {
 }
 
 impl Attempt {
-    /// One that goes out now, by `link` to `backend`.
-    pub(crate) fn new(
-        (backend, mut counted): (Arc<Backend>, Option<Counted>),
-        link: Link,
-        origin: Origin,
-        is_reused: bool,
-    ) -> Self {
+    /// One that goes out now.
+    pub(crate) fn new(chosen: Chosen) -> Self {
+        let mut counted = chosen.counted;
         if let Some(counted) = &mut counted {
             counted.goes_out();
         }
         Self {
             counted,
-            backend,
-            wire: link.wire,
-            address: link.address,
-            origin,
-            is_reused,
+            backend: chosen.backend,
+            wire: chosen.link.wire,
+            address: chosen.link.address,
+            origin: chosen.origin,
+            is_reused: chosen.is_reused,
             version: 0,
             state: State {
                 is_sent: false,
                 heard: false,
                 is_begun: false,
+                head: Head::Interim { closes: false },
                 answer_at: 0,
                 is_delivered: false,
                 client_is_full: false,
@@ -131,15 +139,15 @@ impl Attempt {
     }
 
     /// Sends the request, and as much of its body as there is, until the head of the answer has come.
-    pub(crate) async fn head(&mut self, flight: &mut Flight<'_>) -> Result<Head, Break> {
-        let head = poll_fn(|cx| self.poll_head(flight, cx)).await?;
+    pub(crate) async fn head(&mut self, flight: &mut Flight<'_>) -> Result<(), Break> {
+        poll_fn(|cx| self.poll_head(flight, cx)).await?;
         self.state.is_begun = true;
         if let Some(counted) = &mut self.counted {
             counted.is_answered();
         }
-        match head {
+        match &self.state.head {
             Head::Final(Answer { body, frame, .. }) => {
-                (self.state.body, self.state.frame) = (body, frame);
+                (self.state.body, self.state.frame) = (*body, *frame);
             }
             Head::Switched => {
                 flight.upload = Upload::tunnel();
@@ -148,7 +156,7 @@ impl Attempt {
             }
             Head::Interim { .. } => {}
         }
-        Ok(head)
+        Ok(())
     }
 
     /// Passes on what is left of the request, and the answer's body to its end; of a tunnel, all until both sides have

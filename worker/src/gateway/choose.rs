@@ -11,7 +11,7 @@ use tpp::{
 use crate::{
     gateway::{
         affinity,
-        attempt::Attempt,
+        attempt::Chosen,
         breaker::{self, Guard},
         client::Client,
         conduct,
@@ -24,28 +24,21 @@ use crate::{
     },
     message::reply::Reply,
     upstream::{Link, Upstream, transport::Unreachable},
-    view::{member::Member, site::Group},
+    view::{backend::Backend, member::Member, site::Group},
     wire::attend::{AtEnd, Interrupt, attend},
 };
 
 /// In words, of one that health checks speak against, or that cannot be reached.
 const DOWN: &str = "down";
 
-/// A connection to a backend for the next attempt.
-pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> {
+/// A backend and a connection to it, for the next attempt.
+pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Chosen, Failure> {
     loop {
         let origin = fit(flight).await?;
         let group = Arc::clone(&flight.group);
         let Some(member) = pick(flight, &group, origin) else {
-            if let Some(failure) = flight.unreachable.take() {
-                breaker::note_failure(flight);
-                return Err(failure);
-            }
-            if give_back_bound(flight, &group, origin) {
-                continue;
-            }
-            count(flight, Failing::NoBackend);
-            return Err(Failure::Reply(nobody(&group)));
+            change_token(flight, &group, origin)?;
+            continue;
         };
         let Member {
             backend, settings, ..
@@ -61,38 +54,78 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Attempt, Failure> 
         if client.held.as_ref().is_some_and(Held::is_shared) {
             backend.upstream.drop_unsent();
         }
-        if flight.may_reuse
-            && let Some(link) = backend.upstream.reuse(origin, now)
-        {
-            let at = (Arc::clone(backend), counted);
-            return Ok(Attempt::new(at, link, origin, true));
-        }
-        match connect(client, &backend.upstream, origin).await? {
+        let kept = flight
+            .may_reuse
+            .then(|| backend.upstream.reuse(origin, now));
+        let kept = kept.flatten();
+        let is_reused = kept.is_some();
+        let link = match kept {
+            Some(link) => Ok(link),
+            None => connect(client, &backend.upstream, origin).await?,
+        };
+        match link {
             Ok(link) => {
-                let at = (Arc::clone(backend), counted);
-                return Ok(Attempt::new(at, link, origin, false));
+                return Ok(Chosen {
+                    backend: Arc::clone(backend),
+                    counted,
+                    link,
+                    origin,
+                    is_reused,
+                });
             }
-            Err(unreachable) => {
-                note_unreachable(client, &backend.upstream, origin);
-                count(flight, Failing::Connect);
-                conduct::note_failure(flight, backend);
-                breaker::note_unreachable(flight);
-                let failure = no_connection(&unreachable);
-                if !may_retry(flight, backend) {
-                    breaker::note_failure(flight);
-                    return Err(failure);
-                }
-                flight.unreachable = Some(failure);
-            }
+            Err(unreachable) => note_no_connection(flight, backend, origin, &unreachable)?,
         }
     }
 }
 
+/// A backend took no connection.
+///
+/// # Errors
+/// What is said, if no other one is to be tried.
+#[cold]
+fn note_no_connection(
+    flight: &mut Flight<'_>,
+    backend: &Arc<Backend>,
+    origin: Origin,
+    unreachable: &Unreachable,
+) -> Result<(), Failure> {
+    note_unreachable(flight.client, &backend.upstream, origin);
+    count(flight, Failing::Connect);
+    conduct::note_failure(flight, backend);
+    breaker::note_unreachable(flight);
+    let failure = no_connection(unreachable);
+    if !may_retry(flight, backend) {
+        breaker::note_failure(flight);
+        return Err(failure);
+    }
+    flight.unreachable = Some(failure);
+    Ok(())
+}
+
+/// No backend can be chosen for a token of `origin`: another token may lead to another one.
+///
+/// # Errors
+/// What is said, if none may.
+#[cold]
+fn change_token(flight: &mut Flight<'_>, group: &Group, origin: Origin) -> Result<(), Failure> {
+    if let Some(failure) = flight.unreachable.take() {
+        breaker::note_failure(flight);
+        return Err(failure);
+    }
+    if give_back_bound(flight, group, origin) {
+        return Ok(());
+    }
+    count(flight, Failing::NoBackend);
+    Err(Failure::Reply(nobody(group)))
+}
+
 /// The backend for the next attempt, among those that tokens of `origin` may be sent to.
 fn pick<'g>(flight: &mut Flight<'_>, group: &'g Group, origin: Origin) -> Option<&'g Member> {
-    let guard = Guard::of(flight);
+    let Some(guard) = Guard::of(flight) else {
+        return look_for(flight, group, origin, None).map(|(member, _)| member);
+    };
     loop {
-        let (member, is_let_through) = look_for(flight, group, origin, guard.as_ref())?;
+        let (member, is_let_through) = look_for(flight, group, origin, Some(&guard))?;
         // Another worker may have taken the probe that was due.
         if breaker::ask_for(flight, member) || !is_let_through {
             return Some(member);

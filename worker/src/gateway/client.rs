@@ -49,6 +49,8 @@ pub(crate) struct Client {
     pub(crate) held: Option<Held>,
     /// Its address, as it is written into requests.
     pub(crate) address: String,
+    /// And the lines that say it, as far as nobody else is believed.
+    pub(crate) address_lines: String,
     /// The same as a number, if it has one.
     pub(crate) peer: Option<IpAddr>,
     /// Its part of whatever is drawn by lot.
@@ -123,7 +125,7 @@ impl Client {
     }
 
     /// The same of its lease, if it has one.
-    fn own_cut(&self) -> (u64, WaitEnd) {
+    pub(crate) fn own_cut(&self) -> (u64, WaitEnd) {
         self.cut(self.held.as_ref().map(Held::since))
     }
 

@@ -2,7 +2,9 @@
 
 use crate::{
     gateway::{
-        access, breaker, challenge,
+        access,
+        attempt::Attempt,
+        breaker, challenge,
         choose::choose,
         client::Client,
         flight::{Failure, Flight, Next},
@@ -18,7 +20,6 @@ use crate::{
         tally::Tally,
         verdict::{Verdict, conclude, fail, judge, pass},
     },
-    http1::answer::Head as Answered,
     http1::body::Body,
     http1::request::Request,
     message::head::Head,
@@ -61,19 +62,18 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
     prove(flight).await?;
     permit(flight).await?;
     loop {
-        let mut attempt = choose(flight).await?;
+        let mut attempt = Attempt::new(choose(flight).await?);
         if !stamp(flight, &mut attempt)? {
             continue;
         }
-        let head = attempt.head(flight).await;
-        let status = head.as_ref().ok().map(Answered::status);
-        let answer = status.map(|status| (status, &*attempt.wire));
-        flight.client.notes.has_head(answer);
-        let broke = match judge(flight, &mut attempt, head).await? {
+        let came = attempt.head(flight).await;
+        let answer = (attempt.state.head.status(), &*attempt.wire);
+        flight.client.notes.has_head(came.is_ok().then_some(answer));
+        let broke = match judge(flight, &mut attempt, came).await? {
             Verdict::Again => continue,
             Verdict::Broke(cause) => cause,
-            Verdict::Pass(head) => match pass(flight, &mut attempt, &head).await {
-                Ok(()) => return Ok(conclude(flight, attempt, head)),
+            Verdict::Pass => match pass(flight, &mut attempt).await {
+                Ok(()) => return Ok(conclude(flight, attempt)),
                 Err(cause) => cause,
             },
         };

@@ -14,8 +14,9 @@ use crate::{
     clock::Clock,
     gateway::spans::{Spans, Whole},
     http1::write::TraceLine,
+    message::field::Field,
     message::head::Head,
-    request_id::{self, Ids, RequestId},
+    request_id::{Ids, RequestId},
     trace::{Parent, Trace},
     view::{backend::Backend, site::Site},
     wire::{Traffic, Wire},
@@ -150,7 +151,7 @@ impl Notes {
             })
         });
         match head {
-            Some(head) => page.id.choose(head.all_named(request_id::NAME), ids),
+            Some(head) => page.id.choose(head.values(Field::RequestId), ids),
             None => page.id.make(ids),
         }
         page.trace = wanted

@@ -11,7 +11,7 @@ use tracing::debug;
 use crate::{
     gateway::{
         client::Client,
-        flight::{Failure, Flight, Next},
+        flight::{Failure, Flight},
         lend::lend,
     },
     message::reply::Reply,
@@ -27,17 +27,21 @@ const PLAN_LIMIT: Duration = Duration::from_secs(10);
 /// origin.
 pub(crate) async fn fit(flight: &mut Flight<'_>) -> Result<Origin, Failure> {
     loop {
-        lend(flight).await?;
         let client = &mut *flight.client;
         if client.worker.renew(&mut client.view) {
             flight.route_again().map_err(Failure::Reply)?;
             // The backends in force may draw from another pool.
+            lend(flight).await?;
             continue;
         }
         if flight.group.pool.is_none() {
             return Ok(Origin::NONE);
         }
-        let held = client.held.as_mut().ok_or(Failure::Over(Next::Drop))?;
+        let Some(held) = client.held.as_mut() else {
+            // The one before was given up.
+            lend(flight).await?;
+            continue;
+        };
         let (origin, _) = held.origin();
         if flight.group.serves(origin) || !flight.group.has_addresses() {
             return Ok(origin);

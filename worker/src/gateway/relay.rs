@@ -15,7 +15,7 @@ use crate::{
         held::Held,
         tunnel::Half,
     },
-    http1::answer::{Answer, Head},
+    http1::answer::Head,
     http1::body::{BadFrame, Body, Frame, Piece},
     http1::write::Seal,
     wire::HIGH_WATER,
@@ -26,9 +26,11 @@ impl Attempt {
         &mut self,
         flight: &mut Flight<'_>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Head, Break>> {
+    ) -> Poll<Result<(), Break>> {
         loop {
-            let mut moves = self.poll_upload(flight, cx)?;
+            // All of it that can go now goes: what follows depends on it no more than it on that.
+            self.poll_upload(flight, cx)?;
+            let mut moves = false;
             // Interim answers do not wait for the final one, and it waits for them.
             if flight.client.wire.outbox.len() < HIGH_WATER {
                 match self.wire.poll_fill(cx) {
@@ -38,8 +40,8 @@ impl Attempt {
                         self.state.heard = true;
                         self.state.down.stirred();
                         moves = true;
-                        if let Some(head) = self.read_head(flight)? {
-                            return Poll::Ready(Ok(head));
+                        if self.read_head(flight)? {
+                            return Poll::Ready(Ok(()));
                         }
                     }
                     Poll::Pending => {}
@@ -53,8 +55,8 @@ impl Attempt {
         self.poll_idle(flight, cx)
     }
 
-    /// The final head, if it is there.
-    fn read_head(&mut self, flight: &mut Flight<'_>) -> Result<Option<Head>, Break> {
+    /// Whether the final head is there, which is passed on then.
+    fn read_head(&mut self, flight: &mut Flight<'_>) -> Result<bool, Break> {
         let client = &mut *flight.client;
         let is_held_too_long = client
             .hold_end()
@@ -83,24 +85,22 @@ impl Attempt {
                 &mut client.wire.outbox,
             )?
             else {
-                return Ok(None);
+                return Ok(false);
             };
             self.wire.inbox.advance(length);
-            let head = match head {
+            self.state.head = head;
+            match &mut self.state.head {
                 Head::Interim { closes } => {
-                    self.state.was_closing |= closes;
+                    self.state.was_closing |= *closes;
                     continue;
                 }
-                Head::Final(answer) => Head::Final(Answer {
-                    upstream_stays: answer.upstream_stays && !self.state.was_closing,
-                    ..answer
-                }),
-                Head::Switched => head,
-            };
+                Head::Final(answer) => answer.upstream_stays &= !self.state.was_closing,
+                Head::Switched => {}
+            }
             client.notes.has_head_of(client.wire.outbox.len() - before);
             self.state.answer_at = before;
             self.state.is_delivered = false;
-            return Ok(Some(head));
+            return Ok(true);
         }
     }
 

@@ -1,12 +1,14 @@
 //! A key that the upstream has had enough of: it rests for as long as the upstream says, in all workers, and the request goes on
 //! with another one.
 
-use crate::{gateway::flight::Flight, http1::answer::Answer};
+use std::time::Duration;
 
-/// Has the key rest that the request was sent with, if the answer says so. True: the request is to be sent with another one, and
+use crate::gateway::flight::Flight;
+
+/// Has the key rest that the request was sent with, if the answer asked for a wait. True: the request is to be sent with another one, and
 /// its lease is given back; if not, the answer is passed on.
-pub(crate) fn rests(flight: &mut Flight<'_>, answer: Answer) -> bool {
-    let Some(wait) = answer.asked_wait else {
+pub(crate) fn rests(flight: &mut Flight<'_>, asked_wait: Option<Duration>) -> bool {
+    let Some(wait) = asked_wait else {
         return false;
     };
     let pool = flight.group.pool.as_ref();

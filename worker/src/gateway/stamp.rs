@@ -33,6 +33,7 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         held,
         settings,
         address,
+        address_lines,
         peer,
         worker,
         notes,
@@ -41,6 +42,7 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
     } = &mut *flight.client;
     let stamp = Stamp {
         client: address,
+        client_lines: address_lines.as_bytes(),
         trust_forwarded: settings.trust_forwarded
             || peer.is_some_and(|peer| settings.trusted_proxies.contains(peer)),
         passes_authorization: flight.group.pool.is_none(),

@@ -23,7 +23,7 @@ use crate::{
 /// What an attempt has brought.
 pub(crate) enum Verdict {
     /// Its answer is the client's.
-    Pass(Head),
+    Pass,
     /// There is to be another attempt.
     Again,
     /// It broke off, and there is no other.
@@ -34,10 +34,10 @@ pub(crate) enum Verdict {
 pub(crate) async fn judge(
     flight: &mut Flight<'_>,
     attempt: &mut Attempt,
-    head: Result<Head, Break>,
+    came: Result<(), Break>,
 ) -> Result<Verdict, Failure> {
-    let head = match head {
-        Ok(head) => head,
+    match came {
+        Ok(()) => {}
         // The upstream closed an idle connection just as it was used: nothing was lost but that.
         Err(Break::UpstreamEnded | Break::UpstreamLost(_))
             if attempt.is_reused && attempt.can_begin_again(flight) =>
@@ -49,17 +49,17 @@ pub(crate) async fn judge(
             return Ok(Verdict::Again);
         }
         Err(cause) => return Ok(Verdict::Broke(cause)),
-    };
-    match head {
+    }
+    match &attempt.state.head {
         Head::Final(Answer { meaning, .. })
-            if attempt.version != 0 && flight.client.is_refusal(meaning) =>
+            if attempt.version != 0 && flight.client.is_refusal(*meaning) =>
         {
             // Boxed: what few requests come to takes no room in every task, nor among the code of all.
             if Box::pin(is_renewed(flight, attempt)).await? {
                 return Ok(Verdict::Again);
             }
         }
-        Head::Final(answer) if attempt.version != 0 && rest::rests(flight, answer) => {
+        Head::Final(answer) if attempt.version != 0 && rest::rests(flight, answer.asked_wait) => {
             attempt.withdraw(flight);
             return Ok(Verdict::Again);
         }
@@ -74,9 +74,10 @@ pub(crate) async fn judge(
             }
         }
     }
-    conduct::note_head(flight, &attempt.backend, &head);
-    breaker::note_head(flight, &head);
-    Ok(Verdict::Pass(head))
+    let head = &attempt.state.head;
+    conduct::note_head(flight, &attempt.backend, head);
+    breaker::note_head(flight, head);
+    Ok(Verdict::Pass)
 }
 
 /// The token was refused: whether there is another one, with which the request is to be sent again.
@@ -102,25 +103,21 @@ async fn is_renewed(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
 }
 
 /// Passes the answer on, to its end. If it breaks off, [`fail`] has the rest.
-pub(crate) async fn pass(
-    flight: &mut Flight<'_>,
-    attempt: &mut Attempt,
-    head: &Head,
-) -> Result<(), Break> {
-    let status = head.status();
+pub(crate) async fn pass(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<(), Break> {
+    let status = attempt.state.head.status();
     if let Some(tally) = &mut flight.tally {
         tally.answered(status);
     }
     flight.client.notes.passes_on(status);
     attempt.rest(flight).await?;
-    conduct::note_whole(flight, &attempt.backend, head);
+    conduct::note_whole(flight, &attempt.backend, &attempt.state.head);
     breaker::note_whole(flight);
     Ok(())
 }
 
 /// An exchange came to its end: the upstream's connection is kept for the next one, if both leave it as it should be.
-pub(crate) fn conclude(flight: &Flight<'_>, attempt: Attempt, head: Head) -> Next {
-    match head {
+pub(crate) fn conclude(flight: &Flight<'_>, attempt: Attempt) -> Next {
+    match attempt.state.head {
         Head::Final(answer) => {
             if answer.upstream_stays && attempt.upstream_is_clean(flight) {
                 let client = &*flight.client;

@@ -87,6 +87,8 @@ pub(crate) struct AnswerHead<'a> {
     pub(crate) status: u16,
     pub(crate) reason: &'a str,
     is_old: bool,
+    /// All that was read of it, and perhaps what follows.
+    pub(crate) bytes: &'a [u8],
     known: &'a [Field],
     fields: &'a [Header<'a>],
     pub(crate) options: Options<'a>,
@@ -125,6 +127,7 @@ pub(crate) fn read<'a>(
         status,
         reason: parsed.reason.unwrap_or(""),
         is_old: version == 0,
+        bytes,
         known: &[],
         fields,
         options: Options::default(),

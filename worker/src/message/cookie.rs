@@ -11,14 +11,6 @@ impl Head {
             .map(|line| self.text(line.value))
     }
 
-    /// The values of all fields of this name.
-    pub(crate) fn all_named(&self, name: &'static [u8]) -> impl Iterator<Item = &[u8]> {
-        let lines = self.lines().iter();
-        lines
-            .filter(move |line| self.text(line.name).eq_ignore_ascii_case(name))
-            .map(|line| self.text(line.value))
-    }
-
     /// The first cookie of this name (RFC 6265, 4.2.1), without the quotes that may stand around its value.
     pub(crate) fn cookie(&self, name: &[u8]) -> Option<&[u8]> {
         let fields = self.lines().iter();

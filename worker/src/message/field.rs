@@ -1,7 +1,5 @@
 //! What a field means to a gateway, by its name.
 
-use memchr::memchr;
-
 /// A field, by what is done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
@@ -21,7 +19,13 @@ pub(crate) enum Field {
     /// Of a request: read as another field by a CGI program (RFC 3875, 4.1.18), to which `_` is `-`; or as the
     /// program's own `HTTP_PROXY`.
     Misleading,
+    /// `X-Request-Id`: the request's, perhaps made here.
+    RequestId,
     Te,
+    /// `traceparent`: what the request is part of, and perhaps goes on here.
+    TraceParent,
+    /// `tracestate`: belongs to a `traceparent`.
+    TraceState,
     Trailer,
     TransferEncoding,
     Upgrade,
@@ -37,37 +41,60 @@ impl Field {
     pub(crate) fn of(name: &[u8]) -> Self {
         match Self::by_sound(name) {
             Self::Other => Self::Other,
-            _ if memchr(b'_', name).is_some() => Self::Misleading,
+            field if name.contains(&b'_') => {
+                if field.is_ordinary() {
+                    Self::Other
+                } else {
+                    Self::Misleading
+                }
+            }
             field => field,
         }
+    }
+
+    /// Whether it is passed on wherever nothing else is said: it tells neither how the message is framed nor what becomes of a
+    /// connection.
+    pub(crate) fn is_ordinary(self) -> bool {
+        matches!(
+            self,
+            Self::Other | Self::RequestId | Self::TraceParent | Self::TraceState
+        )
     }
 
     /// The same, with `_` taken for `-`.
     fn by_sound(name: &[u8]) -> Self {
         let is = |known: &[u8]| sounds_like(name, known);
-        // By length first: most fields are told apart without a comparison.
-        match name.len() {
-            2 if is(b"te") => Self::Te,
-            3 if is(b"via") => Self::Via,
-            4 if is(b"host") => Self::Host,
-            4 if is(b"date") => Self::Date,
-            5 if is(b"proxy") => Self::Misleading,
-            6 if is(b"expect") => Self::Expect,
-            7 if is(b"upgrade") => Self::Upgrade,
-            7 if is(b"trailer") => Self::Trailer,
-            10 if is(b"connection") => Self::Connection,
-            10 if is(b"keep-alive") => Self::KeepAlive,
-            13 if is(b"authorization") => Self::Authorization,
-            14 if is(b"content-length") => Self::ContentLength,
-            14 if is(b"http2-settings") => Self::HopByHop,
-            16 if is(b"proxy-connection") => Self::HopByHop,
-            17 if is(b"transfer-encoding") => Self::TransferEncoding,
-            18 if is(b"proxy-authenticate") => Self::HopByHop,
-            19 if is(b"proxy-authorization") => Self::HopByHop,
-            25 if is(b"proxy-authentication-info") => Self::HopByHop,
-            11 if is(b"grpc-status") => Self::GrpcStatus,
-            11.. if sounds_like(&name[..11], b"x-forwarded") => Self::forwarded(&name[11..]),
-            9..=24 if is_claim(name) => Self::Forwarded,
+        let Some(first) = name.first() else {
+            return Self::Other;
+        };
+        // By initial and length first: nearly all fields are told apart without a comparison.
+        match (first.to_ascii_lowercase(), name.len()) {
+            (b'a', 13) if is(b"authorization") => Self::Authorization,
+            (b'c', 10) if is(b"connection") => Self::Connection,
+            (b'c', 14) if is(b"content-length") => Self::ContentLength,
+            (b'd', 4) if is(b"date") => Self::Date,
+            (b'e', 6) if is(b"expect") => Self::Expect,
+            (b'g', 11) if is(b"grpc-status") => Self::GrpcStatus,
+            (b'h', 4) if is(b"host") => Self::Host,
+            (b'h', 14) if is(b"http2-settings") => Self::HopByHop,
+            (b'k', 10) if is(b"keep-alive") => Self::KeepAlive,
+            (b'p', 5) if is(b"proxy") => Self::Misleading,
+            (b'p', 16) if is(b"proxy-connection") => Self::HopByHop,
+            (b'p', 18) if is(b"proxy-authenticate") => Self::HopByHop,
+            (b'p', 19) if is(b"proxy-authorization") => Self::HopByHop,
+            (b'p', 25) if is(b"proxy-authentication-info") => Self::HopByHop,
+            (b't', 2) if is(b"te") => Self::Te,
+            (b't', 7) if is(b"trailer") => Self::Trailer,
+            (b't', 10) if is(b"tracestate") => Self::TraceState,
+            (b't', 11) if is(b"traceparent") => Self::TraceParent,
+            (b't', 17) if is(b"transfer-encoding") => Self::TransferEncoding,
+            (b'u', 7) if is(b"upgrade") => Self::Upgrade,
+            (b'v', 3) if is(b"via") => Self::Via,
+            (b'x', 12) if is(b"x-request-id") => Self::RequestId,
+            (b'x', 11..) if sounds_like(&name[..11], b"x-forwarded") => {
+                Self::forwarded(&name[11..])
+            }
+            (b'c' | b'f' | b't' | b'x', 9..=24) if is_claim(name) => Self::Forwarded,
             _ => Self::Other,
         }
     }
@@ -85,26 +112,22 @@ impl Field {
     }
 }
 
-/// Fields by which fronts of all makes tell who the client is, how it came and what it asked for, besides all that begin with
-/// `X-Forwarded-`. Whoever is not trusted could only lie in them (RFC 7239, 8).
-const CLAIMS: [(usize, &[&[u8]]); 11] = [
-    (9, &[b"client-ip", b"forwarded", b"x-real-ip"]),
-    (11, &[b"x-client-ip", b"x-remote-ip"]),
-    (12, &[b"x-url-scheme"]),
-    (13, &[b"x-remote-addr", b"x-rewrite-url"]),
-    (
-        14,
-        &[
+/// Fields by which fronts of all makes tell who the client is, how it came and what it asked for, by the length of their names,
+/// besides all that begin with `X-Forwarded-`. Whoever is not trusted could only lie in them (RFC 7239, 8).
+fn claims(length: usize) -> &'static [&'static [u8]] {
+    match length {
+        9 => &[b"client-ip", b"forwarded", b"x-real-ip"],
+        11 => &[b"x-client-ip", b"x-remote-ip"],
+        12 => &[b"x-url-scheme"],
+        13 => &[b"x-remote-addr", b"x-rewrite-url"],
+        14 => &[
             b"true-client-ip",
             b"x-original-for",
             b"x-original-url",
             b"x-proxyuser-ip",
         ],
-    ),
-    (15, &[b"front-end-https", b"x-original-host"]),
-    (
-        16,
-        &[
+        15 => &[b"front-end-https", b"x-original-host"],
+        16 => &[
             b"cf-connecting-ip",
             b"fastly-client-ip",
             b"x-azure-clientip",
@@ -112,18 +135,18 @@ const CLAIMS: [(usize, &[&[u8]]); 11] = [
             b"x-original-proto",
             b"x-originating-ip",
         ],
-    ),
-    (18, &[b"cf-connecting-ipv6"]),
-    (19, &[b"x-cluster-client-ip", b"x-appengine-user-ip"]),
-    (21, &[b"x-envoy-original-path"]),
-    (24, &[b"x-envoy-external-address"]),
-];
+        18 => &[b"cf-connecting-ipv6"],
+        19 => &[b"x-cluster-client-ip", b"x-appengine-user-ip"],
+        21 => &[b"x-envoy-original-path"],
+        24 => &[b"x-envoy-external-address"],
+        _ => &[],
+    }
+}
 
 fn is_claim(name: &[u8]) -> bool {
-    CLAIMS
+    claims(name.len())
         .iter()
-        .find(|(length, _)| *length == name.len())
-        .is_some_and(|(_, claims)| claims.iter().any(|claim| sounds_like(name, claim)))
+        .any(|claim| sounds_like(name, claim))
 }
 
 /// Whether `name` is `known`, which is in lower case, to a reader that knows neither case nor the difference between `_` and `-`.
@@ -168,7 +191,8 @@ pub(crate) fn may_trail(name: &[u8]) -> bool {
         b"sec-websocket-protocol",
         b"sec-websocket-extensions",
     ];
-    matches!(Field::of(name), Field::GrpcStatus | Field::Other)
+    let field = Field::of(name);
+    (field.is_ordinary() || field == Field::GrpcStatus)
         && !NEVER.iter().any(|never| sounds_like(name, never))
 }
 
@@ -187,6 +211,9 @@ mod tests {
             ("TE", Field::Te),
             ("via", Field::Via),
             ("proxy-authorization", Field::HopByHop),
+            ("X-Request-ID", Field::RequestId),
+            ("Traceparent", Field::TraceParent),
+            ("TraceState", Field::TraceState),
             ("Accept", Field::Other),
             ("X-Forwardedly", Field::Other),
             ("", Field::Other),
@@ -197,8 +224,8 @@ mod tests {
 
     #[test]
     fn all_that_claims_to_know_the_client_is_known() {
-        for (length, claims) in CLAIMS {
-            for name in claims {
+        for length in 0..=u8::MAX.into() {
+            for name in claims(length) {
                 assert_eq!(name.len(), length, "{}", name.escape_ascii());
                 assert_eq!(Field::of(&name.to_ascii_uppercase()), Field::Forwarded);
             }

@@ -105,7 +105,7 @@ impl Head {
     /// Takes the fields for which `is_for_one_hop` out of what is passed on.
     pub(crate) fn keep_back(&mut self, is_for_one_hop: impl Fn(&[u8]) -> bool) {
         for line in &mut self.lines {
-            if line.field == Field::Other && is_for_one_hop(&self.bytes[line.name.range()]) {
+            if line.field.is_ordinary() && is_for_one_hop(&self.bytes[line.name.range()]) {
                 line.field = Field::HopByHop;
             }
         }
@@ -144,14 +144,6 @@ impl Head {
     /// A part of it.
     pub(crate) fn text(&self, span: Span) -> &[u8] {
         &self.bytes[span.range()]
-    }
-
-    /// Where a field lies with its line's end, if it came as it would be written: `name: value`, with nothing more.
-    pub(crate) fn plain(&self, line: &Line) -> Option<Range<usize>> {
-        let (name, value) = (line.name.range(), line.value.range());
-        let is_plain = self.bytes.get(name.end..value.start) == Some(b": ")
-            && self.bytes.get(value.end..value.end + 2) == Some(b"\r\n");
-        is_plain.then_some(name.start..value.end + 2)
     }
 
     /// All its bytes.

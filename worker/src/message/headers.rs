@@ -28,6 +28,11 @@ pub(crate) struct Options<'a> {
 impl<'a> Options<'a> {
     /// Adds the options of one line.
     pub(crate) fn add(&mut self, value: &'a [u8]) {
+        // Nearly all that is ever said.
+        if value.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = true;
+            return;
+        }
         for option in list(value) {
             if option.eq_ignore_ascii_case(b"close") {
                 self.close = true;

@@ -15,7 +15,10 @@ pub(crate) fn is_host(value: &[u8]) -> bool {
             .unwrap_or(value.len());
         let name = &value[..end];
         (
-            !name.is_empty() && name.iter().all(|&byte| is_name_byte(byte) || byte == b'%'),
+            !name.is_empty()
+                && name
+                    .iter()
+                    .all(|&byte| NAME_BYTES[usize::from(byte)] || byte == b'%'),
             &value[end..],
         )
     };
@@ -37,7 +40,9 @@ fn is_address(value: &[u8]) -> bool {
         return !version.is_empty()
             && version.iter().all(u8::is_ascii_hexdigit)
             && !rest.is_empty()
-            && rest.iter().all(|&byte| is_name_byte(byte) || byte == b':');
+            && rest
+                .iter()
+                .all(|&byte| NAME_BYTES[usize::from(byte)] || byte == b':');
     }
     !value.is_empty()
         && value
@@ -45,10 +50,32 @@ fn is_address(value: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte))
 }
 
-/// The unreserved bytes and the delimiters that have no meaning in an authority.
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte)
-}
+/// Which bytes are unreserved, or delimiters that have no meaning in an authority. A table: each request has a name to be looked at.
+static NAME_BYTES: [bool; 256] = {
+    let mut are_fit = [false; 256];
+    let mut byte = 0;
+    while byte < are_fit.len() {
+        are_fit[byte] = (byte as u8).is_ascii_alphanumeric()
+            || matches!(
+                byte as u8,
+                b'-' | b'.'
+                    | b'_'
+                    | b'~'
+                    | b'!'
+                    | b'$'
+                    | b'&'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b';'
+                    | b'='
+            );
+        byte += 1;
+    }
+    are_fit
+};
 
 /// The host of an authority: without its port.
 pub(crate) fn without_port(authority: &[u8]) -> &[u8] {

@@ -1,14 +1,11 @@
-//! Connecting to the upstream: TCP, through a proxy or straight, and TLS as logins speak it, over Pingora's streams.
+//! Connecting to the upstream: TCP, through a proxy or straight, and TLS as logins speak it, by Pingora's handshake.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use pingora_core::{
     protocols::{
         Stream,
-        l4::{
-            ext::{TcpKeepalive, set_tcp_keepalive},
-            stream::Stream as TcpLayer,
-        },
+        l4::ext::{TcpKeepalive, set_tcp_keepalive},
         tls::client::handshake,
     },
     tls::TlsConnector,
@@ -25,6 +22,8 @@ use tpp::{
     tunnel::{TunnelError, connect_request, is_connected},
 };
 use tracing::{error, warn};
+
+use crate::wire::tcp::Tcp;
 
 /// How long the network may swallow what is sent before a connection counts as broken.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -151,13 +150,13 @@ impl Speech {
 
     async fn begin(&self, tcp: TcpStream) -> Result<Stream, Unreachable> {
         match self {
-            Self::Plain => Ok(Box::new(TcpLayer::from(tcp))),
+            Self::Plain => Ok(Box::new(Tcp::to_upstream(tcp))),
             Self::Tls {
                 connector,
                 name,
                 handshake_timeout,
             } => {
-                let tls = handshake(connector, name, TcpLayer::from(tcp));
+                let tls = handshake(connector, name, Tcp::to_upstream(tcp));
                 let tls = timeout(*handshake_timeout, tls)
                     .await
                     .map_err(|_| Unreachable::Slow)?

@@ -19,16 +19,20 @@ thread_local! {
 }
 
 /// Makes sure that `buffer` has room for a message head, so that it does not grow by many small steps.
+// Once, not in each place where it is called: its code is met cold.
+#[inline(never)]
 pub(super) fn provide(buffer: &mut BytesMut) {
     if buffer.capacity() == 0
         && let Some(spare) = SPARE.with_borrow_mut(Vec::pop)
     {
         *buffer = spare;
+    } else {
+        buffer.reserve(FIRST_CAPACITY);
     }
-    buffer.reserve(FIRST_CAPACITY);
 }
 
 /// Takes the memory of an empty `buffer`.
+#[inline(never)]
 pub(super) fn take_back(buffer: &mut BytesMut) {
     if !buffer.is_empty() {
         return;
@@ -37,7 +41,7 @@ pub(super) fn take_back(buffer: &mut BytesMut) {
     // What was used of it counts again: the bytes before its begin are nobody's. They are looked for only where the rest is too
     // little; false: the rest is all there is.
     let _ = buffer.try_reclaim(buffer.capacity() + 1);
-    if !buffer.try_reclaim(FIRST_CAPACITY) || buffer.capacity() > LARGEST {
+    if !(FIRST_CAPACITY..=LARGEST).contains(&buffer.capacity()) {
         return;
     }
     SPARE.with_borrow_mut(|spare| {

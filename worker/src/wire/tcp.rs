@@ -1,7 +1,8 @@
-//! A client's TCP connection, bare: no buffer of its own lies between a wire and the system.
+//! A TCP connection, bare: neither a buffer nor a clock of its own lies between a wire and the system.
 
 use std::{
     io::{self, IoSlice},
+    os::fd::AsRawFd as _,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -24,16 +25,27 @@ use crate::admission::limit::Place;
 pub(crate) struct Tcp {
     tcp: TcpStream,
     digest: Arc<SocketDigest>,
-    /// After the connection itself: it is closed before its place is another's.
-    _place: Place,
+    /// A client's. After the connection itself: it is closed before its place is another's.
+    _place: Option<Place>,
 }
 
 impl Tcp {
-    pub(crate) fn new(tcp: TcpStream, digest: SocketDigest, place: Place) -> Self {
+    /// A client's, which takes this place.
+    pub(crate) fn of_client(tcp: TcpStream, digest: SocketDigest, place: Place) -> Self {
         Self {
             tcp,
             digest: Arc::new(digest),
-            _place: place,
+            _place: Some(place),
+        }
+    }
+
+    /// One to an upstream.
+    pub(crate) fn to_upstream(tcp: TcpStream) -> Self {
+        let digest = SocketDigest::from_raw_fd(tcp.as_raw_fd());
+        Self {
+            tcp,
+            digest: Arc::new(digest),
+            _place: None,
         }
     }
 
@@ -101,7 +113,7 @@ impl Shutdown for Tcp {
 
 impl UniqueID for Tcp {
     fn id(&self) -> UniqueIDType {
-        std::os::fd::AsRawFd::as_raw_fd(&self.tcp)
+        self.tcp.as_raw_fd()
     }
 }
 

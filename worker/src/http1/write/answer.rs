@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::{put, put_length};
+use super::{lines::Lines, put, put_length};
 use crate::{
     http1::answer::{Answer, AnswerHead},
     http1::body::{Body, Frame},
     http1::request::Request,
     message::field::Field,
-    message::{grpc, head::Head, reply::Reply},
-    request_id,
+    message::{
+        grpc,
+        head::{Head, Span},
+        reply::Reply,
+    },
 };
 
 /// After how many seconds a client may try again that was sent away for a reason that passes at once.
@@ -196,18 +199,21 @@ fn put_fields(
     seal: Option<Seal<'_>>,
     out: &mut BytesMut,
 ) {
-    let told = seal.map(|seal| [(seal.request_id, request_id::NAME), (seal.hsts, HSTS)]);
-    let is_told = |name: &str| {
-        let is_it = |(line, own): &(&[u8], &[u8])| {
-            !line.is_empty() && name.as_bytes().eq_ignore_ascii_case(own)
-        };
-        told.iter().flatten().any(is_it)
-    };
+    let tells_id = seal.is_some_and(|seal| !seal.request_id.is_empty());
+    let tells_hsts = seal.is_some_and(|seal| !seal.hsts.is_empty());
+    let is_hsts = |name: &str| name.as_bytes().eq_ignore_ascii_case(HSTS);
+    let mut lines = Lines::of(head.bytes);
     for (known, field) in head.fields() {
         let passes = match known {
             // Names that mislead a CGI program mislead no client.
-            Field::Other | Field::Misleading => {
-                !head.options.nominate(field.name.as_bytes()) && !is_told(field.name)
+            Field::Other
+            | Field::Misleading
+            | Field::RequestId
+            | Field::TraceParent
+            | Field::TraceState => {
+                let is_told =
+                    tells_id && known == Field::RequestId || tells_hsts && is_hsts(field.name);
+                !is_told && !head.options.nominate(field.name.as_bytes())
             }
             Field::Authorization
             | Field::Date
@@ -231,9 +237,11 @@ fn put_fields(
             | Field::Upgrade => false,
         };
         if passes {
-            put(out, &[field.name.as_bytes(), b": ", field.value, b"\r\n"]);
+            let (name, value) = (field.name.as_bytes(), field.value);
+            lines.pass(Span::of(name, head.bytes), Span::of(value, head.bytes), out);
         }
     }
+    lines.end(out);
 }
 
 #[cfg(test)]

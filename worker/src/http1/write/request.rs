@@ -2,10 +2,10 @@
 
 use bytes::BytesMut;
 
-use super::{put, put_length};
+use super::{lines::Lines, put, put_length};
 use crate::{
     http1::body::Body, http1::request::Request, message::field::Field, message::field::sounds_like,
-    message::head::Head, request_id, trace,
+    message::head::Head,
 };
 
 /// What the gateway says in a request besides the client's own fields.
@@ -13,6 +13,8 @@ use crate::{
 pub(crate) struct Stamp<'a> {
     /// The client's address.
     pub(crate) client: &'a str,
+    /// Its [`client_lines`].
+    pub(crate) client_lines: &'a [u8],
     /// Believe and keep what the client says of others before it: `Forwarded`, `X-Forwarded-*` and their like.
     pub(crate) trust_forwarded: bool,
     /// What the client says in `Authorization` is for this server.
@@ -38,20 +40,28 @@ pub(crate) struct TraceLine<'a> {
 }
 
 impl Stamp<'_> {
-    /// Whether it writes nothing that the client may have said too.
-    fn replaces_nothing(&self) -> bool {
-        self.request_id.is_none() && self.replaces.is_none() && self.trace.is_none()
+    /// Whether it says what an ordinary field of the client's says, or denies it.
+    fn stands_for(&self, field: Field, name: &[u8]) -> bool {
+        let is_told = match field {
+            Field::RequestId => self.request_id.is_some(),
+            // To a CGI program it is the same (RFC 3875, 4.1.18).
+            Field::Other => self.request_id.is_some() && sounds_like(name, b"x-request-id"),
+            Field::TraceParent => self.trace.is_some(),
+            Field::TraceState => self.trace.is_some_and(|trace| !trace.keeps_state),
+            _ => false,
+        };
+        is_told || self.replaces.is_some_and(|own| sounds_like(name, own))
     }
+}
 
-    /// Whether it says what the client's field of this name says, or denies it.
-    fn stands_for(&self, name: &[u8]) -> bool {
-        let is = |own: &[u8]| sounds_like(name, own);
-        self.request_id.is_some() && is(request_id::NAME)
-            || self.replaces.is_some_and(is)
-            || self
-                .trace
-                .is_some_and(|trace| is(trace::PARENT) || !trace.keeps_state && is(trace::STATE))
-    }
+/// What is said of a client at `address` that is not believed what it says of others: the same for all requests of its connection.
+pub(crate) fn client_lines(address: &str, is_secure: bool) -> String {
+    let proto = proto(is_secure);
+    format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: {proto}\r\n")
+}
+
+fn proto(is_secure: bool) -> &'static str {
+    if is_secure { "https" } else { "http" }
 }
 
 /// The `Host` that the upstream gets.
@@ -71,12 +81,15 @@ pub(crate) fn request(
     end: &[u8],
     out: &mut BytesMut,
 ) {
-    put(out, &[head.method(), b" ", head.path(), b" HTTP/1.1\r\n"]);
     let host = match stamp.host {
         Host::Client { or } => head.authority().unwrap_or(or.as_bytes()),
         Host::Upstream(own) => own.as_bytes(),
     };
-    put(out, &[b"Host: ", host, b"\r\n"]);
+    let (method, path) = (head.method(), head.path());
+    put(
+        out,
+        &[method, b" ", path, b" HTTP/1.1\r\nHost: ", host, b"\r\n"],
+    );
     put_fields(head, request, stamp, out);
     match request.body {
         Body::Length(length) if length > 0 || head.has(Field::ContentLength) => {
@@ -103,12 +116,12 @@ pub(crate) fn request(
 
 /// The client's own fields.
 fn put_fields(head: &Head, request: &Request, stamp: Stamp<'_>, out: &mut BytesMut) {
-    // Lines that stand together and pass as they are, are copied as one.
-    let mut run = 0..0;
-    let replaces_nothing = stamp.replaces_nothing();
+    let mut lines = Lines::of(head.bytes());
     for line in head.lines() {
         let passes = match line.field {
-            Field::Other => replaces_nothing || !stamp.stands_for(head.text(line.name)),
+            Field::Other | Field::RequestId | Field::TraceParent | Field::TraceState => {
+                !stamp.stands_for(line.field, head.text(line.name))
+            }
             Field::Date | Field::GrpcStatus | Field::Via => true,
             // HTTP/1.0 knows no expectations (RFC 9110, 10.1.1).
             Field::Expect => !head.is_old,
@@ -128,39 +141,30 @@ fn put_fields(head: &Head, request: &Request, stamp: Stamp<'_>, out: &mut BytesM
             | Field::TransferEncoding
             | Field::Upgrade => false,
         };
-        if !passes {
-            continue;
+        if passes {
+            lines.pass(line.name, line.value, out);
         }
-        let plain = head.plain(line);
-        if let Some(next) = plain.as_ref().filter(|next| next.start == run.end) {
-            run.end = next.end;
-            continue;
-        }
-        put(out, &[&head.bytes()[run]]);
-        run = plain.unwrap_or_else(|| {
-            let (name, value) = (head.text(line.name), head.text(line.value));
-            put(out, &[name, b": ", value, b"\r\n"]);
-            0..0
-        });
     }
-    put(out, &[&head.bytes()[run]]);
+    lines.end(out);
 }
 
 /// Who asks, how, and for what host.
 fn put_forwarded(head: &Head, stamp: Stamp<'_>, out: &mut BytesMut) {
-    let is_told = |field| stamp.trust_forwarded && head.has(field);
-    put(out, &[b"X-Forwarded-For: "]);
     if stamp.trust_forwarded {
+        put(out, &[b"X-Forwarded-For: "]);
         for value in head.values(Field::ForwardedFor) {
             put(out, &[value, b", "]);
         }
+        put(out, &[stamp.client.as_bytes(), b"\r\n"]);
+        if !head.has(Field::ForwardedProto) {
+            let proto = proto(stamp.is_secure).as_bytes();
+            put(out, &[b"X-Forwarded-Proto: ", proto, b"\r\n"]);
+        }
+    } else {
+        put(out, &[stamp.client_lines]);
     }
-    put(out, &[stamp.client.as_bytes(), b"\r\n"]);
-    if !is_told(Field::ForwardedProto) {
-        let proto: &[u8] = if stamp.is_secure { b"https" } else { b"http" };
-        put(out, &[b"X-Forwarded-Proto: ", proto, b"\r\n"]);
-    }
-    if let Some(host) = head.authority().filter(|_| !is_told(Field::ForwardedHost)) {
+    let is_told = stamp.trust_forwarded && head.has(Field::ForwardedHost);
+    if let Some(host) = head.authority().filter(|_| !is_told) {
         put(out, &[b"X-Forwarded-Host: ", host, b"\r\n"]);
     }
 }
@@ -177,6 +181,7 @@ mod tests {
         let written = |trace| {
             let stamp = Stamp {
                 client: "192.0.2.7",
+                client_lines: b"",
                 trust_forwarded: false,
                 is_secure: false,
                 passes_authorization: false,
