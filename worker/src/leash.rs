@@ -58,6 +58,11 @@ impl Leash {
             return false;
         }
         self.seen.store(count, Relaxed);
+        self.look(looks)
+    }
+
+    #[cold]
+    fn look(&self, looks: &Looks) -> bool {
         let lease = self.lease.lock();
         let Some((lease, why)) = lease
             .as_ref()

@@ -57,6 +57,7 @@ mod leash;
 mod life;
 mod log;
 mod message;
+mod rarely;
 mod request_id;
 mod secured;
 mod standing;

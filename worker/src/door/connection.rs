@@ -19,6 +19,7 @@ use crate::{
     message::head::Head,
     message::headers::HEAD_LIMIT as HEAD_BYTES,
     message::reply::Reply,
+    rarely::rarely,
     wire::Wire,
     wire::attend::Interrupt,
     wire::tls::Tls,
@@ -53,7 +54,7 @@ async fn serve_requests(connection: &mut Connection) {
         journal::end(&mut connection.client, Some(&connection.head), "complete");
         match next {
             Next::Request => is_first = false,
-            Next::End => return connection.end_after(&request).await,
+            Next::End => return rarely(connection.end_after(&request)).await,
             Next::Drop => return,
             Next::Reset => return connection.client.wire.reset_at_close(),
         }
@@ -122,7 +123,7 @@ impl Connection {
                     Ok(Some(request)) => return Some(request),
                     Ok(None) => seen = self.client.wire.inbox.len(),
                     Err(reply) => {
-                        self.refuse(&reply, "bad_request").await;
+                        rarely(self.refuse(&reply, "bad_request")).await;
                         return None;
                     }
                 }
@@ -133,12 +134,12 @@ impl Connection {
                     seen = 0;
                     has_begun = self.begin();
                 }
-                Err(Interrupt::Late) if !has_begun && self.has_just_spoken().await => {
+                Err(Interrupt::Late) if !has_begun && rarely(self.has_just_spoken()).await => {
                     seen = 0;
                     has_begun = self.begin();
                 }
                 Err(Interrupt::Late) if has_begun => {
-                    self.refuse_late_head().await;
+                    rarely(self.refuse_late_head()).await;
                     return None;
                 }
                 Err(_) => return None,

@@ -23,6 +23,7 @@ use crate::{
         sent::Counted,
     },
     message::reply::Reply,
+    rarely::rarely,
     upstream::{Link, Upstream, transport::Unreachable},
     view::{backend::Backend, member::Member, site::Group},
     wire::attend::{AtEnd, Interrupt, attend},
@@ -61,7 +62,7 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Chosen, Failure> {
         let is_reused = kept.is_some();
         let link = match kept {
             Some(link) => Ok(link),
-            None => connect(client, &backend.upstream, origin).await?,
+            None => rarely(connect(client, &backend.upstream, origin)).await?,
         };
         match link {
             Ok(link) => {
@@ -252,8 +253,7 @@ async fn connect(
         &mut client.wire,
         AtEnd::Stay,
         limit,
-        // Boxed, so that a connection that is made but once does not take its room in every task.
-        Box::pin(upstream.connect(origin, dial, now)),
+        upstream.connect(origin, dial, now),
     )
     .await;
     connected.map_err(|interrupt| match interrupt {

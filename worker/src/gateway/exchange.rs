@@ -24,17 +24,18 @@ use crate::{
     http1::request::Request,
     message::head::Head,
     message::reply::Reply,
+    rarely::rarely,
 };
 
 /// Takes a request its way: to the upstream's answer, or to one of tpp's own.
 pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> Next {
     client.worker.counters().requests.add(1);
     if let Some(proof) = challenge::proof(client, head) {
-        return answer_at_once(client, (request, head), &proof).await;
+        return rarely(answer_at_once(client, (request, head), &proof)).await;
     }
     let found = match route(client, head) {
         Ok(found) => found,
-        Err(reply) => return answer_at_once(client, (request, head), &reply).await,
+        Err(reply) => return rarely(answer_at_once(client, (request, head), &reply)).await,
     };
     let mut flight = Flight::new(client, request, head, found);
     flight.tally = Tally::begin(&flight.client.worker, &flight.site);
@@ -47,7 +48,7 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
     permit::note_end(&flight);
     match outcome {
         Ok(next) | Err(Failure::Over(next)) => next,
-        Err(Failure::Reply(reply)) => answer(&mut flight, &reply).await,
+        Err(Failure::Reply(reply)) => rarely(answer(&mut flight, &reply)).await,
     }
 }
 
@@ -77,8 +78,7 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
                 Err(cause) => cause,
             },
         };
-        // Boxed: what few requests come to takes no room in every task.
-        return Err(Box::pin(fail(flight, attempt, broke)).await);
+        return Err(rarely(fail(flight, attempt, broke)).await);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     },
     http1::body::BadFrame,
     message::{grpc, reply::Reply},
+    rarely::rarely,
 };
 
 /// Why the body did not come.
@@ -33,6 +34,15 @@ pub(crate) async fn gather(flight: &mut Flight<'_>) -> Result<(), Failure> {
     {
         return Ok(());
     }
+    match flight.upload.gather(&mut flight.client.wire.inbox) {
+        Ok(Gathered::Enough) => Ok(()),
+        Ok(Gathered::TooLittle) => rarely(await_body(flight)).await,
+        Err(BadFrame) => Err(Failure::Reply(Reply::bad_body())),
+    }
+}
+
+/// Waits for what has not come with the head.
+async fn await_body(flight: &mut Flight<'_>) -> Result<(), Failure> {
     let Flight { client, upload, .. } = flight;
     let mut pace = Direction::default();
     let gathered = poll_fn(|cx| {

@@ -1,4 +1,6 @@
 //! The last step of a request's way: its line in the access log, and its spans. They are written wherever the request ends, its client or its worker too.
+//!
+//! Where there is neither, each step costs a look: what there is to be done otherwise stands apart, for a request meets cold caches.
 
 use tokio::time::Instant;
 use tpp::{lending::BreakerAt, limits::BreakerState};
@@ -19,8 +21,13 @@ use crate::{
 pub(crate) fn begin(client: &mut Client, head: Option<&Head>, length: usize) {
     if !client.view.has_ids {
         client.notes.forget();
-        return;
+    } else {
+        begin_notes(client, head, length);
     }
+}
+
+#[inline(never)]
+fn begin_notes(client: &mut Client, head: Option<&Head>, length: usize) {
     let now = client.wire.traffic();
     let before = Traffic {
         taken: now.taken.saturating_sub(length as u64),
@@ -37,13 +44,18 @@ pub(crate) fn begin(client: &mut Client, head: Option<&Head>, length: usize) {
 
 /// It is known whom it is for.
 pub(crate) fn found(flight: &mut Flight<'_>) {
-    let client = &mut *flight.client;
-    if client.notes.has_entry() {
-        let (desk, row) = (&client.worker.desk, flight.site.plan.row);
-        let entered = flight.tally.is_none().then(|| desk.enter(row));
-        let concurrent = desk.host_in_flight(row);
-        client.notes.is_for(&flight.site, entered, concurrent);
+    if flight.client.notes.has_entry() {
+        note_found(flight);
     }
+}
+
+#[inline(never)]
+fn note_found(flight: &mut Flight<'_>) {
+    let client = &mut *flight.client;
+    let (desk, row) = (&client.worker.desk, flight.site.plan.row);
+    let entered = flight.tally.is_none().then(|| desk.enter(row));
+    let concurrent = desk.host_in_flight(row);
+    client.notes.is_for(&flight.site, entered, concurrent);
 }
 
 /// An attempt broke off, and no other one will be made.
@@ -62,10 +74,14 @@ pub(super) fn note_break(flight: &mut Flight<'_>, cause: &Break) {
 
 /// Its way is over, but for an answer of tpp's own.
 pub(crate) fn note_outcome(flight: &mut Flight<'_>, outcome: &Result<Next, Failure>) {
-    let notes = &mut flight.client.notes;
-    if !notes.has_entry() {
-        return;
+    if flight.client.notes.has_entry() {
+        note_end(flight, outcome);
     }
+}
+
+#[inline(never)]
+fn note_end(flight: &mut Flight<'_>, outcome: &Result<Next, Failure>) {
+    let notes = &mut flight.client.notes;
     match outcome {
         // It ends now.
         Ok(_) => {}
@@ -86,9 +102,13 @@ pub(crate) fn note_outcome(flight: &mut Flight<'_>, outcome: &Result<Next, Failu
 
 /// It is over. `head` is its own, if that could be read; `end` says how it ended if nothing else has.
 pub(crate) fn end(client: &mut Client, head: Option<&Head>, end: &'static str) {
-    if !client.notes.has_entry() {
-        return;
+    if client.notes.has_entry() {
+        write(client, head, end);
     }
+}
+
+#[inline(never)]
+fn write(client: &mut Client, head: Option<&Head>, end: &'static str) {
     client.notes.ends(end);
     let behind = head.and_then(|head| address(client, head));
     let behind = behind.filter(|address| Some(*address) != client.peer);

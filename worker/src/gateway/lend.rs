@@ -25,6 +25,7 @@ use crate::{
         tally::Tally,
     },
     message::reply::Reply,
+    rarely::rarely,
     view::pool::TokenPool,
     wire::attend::{AtEnd, Interrupt, attend},
     worker::Worker,
@@ -87,8 +88,7 @@ async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Fail
             None => {
                 let begun = Instant::now();
                 let _waits = flight.tally.as_ref().map(Tally::wait);
-                // Boxed: who need not wait does not pay for the room.
-                let lease = Box::pin(stand_in_line(client, pool)).await;
+                let lease = rarely(stand_in_line(client, pool)).await;
                 waited += begun.elapsed();
                 client.notes.waited_for_token(waited);
                 lease?

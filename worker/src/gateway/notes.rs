@@ -117,7 +117,37 @@ impl Entry {
     }
 }
 
+/// None of it lies in the way of requests that have neither line nor spans.
+impl Page {
+    #[inline(never)]
+    fn tries(&mut self, backend: &Arc<Backend>) {
+        let Some(entry) = &mut self.entry else { return };
+        let now = Instant::now();
+        entry.leaves_upstream(now);
+        entry.upstream_since = Some(now);
+        entry.attempts += 1;
+        entry.backend = Some(Arc::clone(backend));
+        if let (Some(spans), Some(trace)) = (&mut entry.spans, &mut self.trace) {
+            trace.go_on_in(spans.tries(backend, now));
+        }
+    }
+}
+
 impl Entry {
+    #[inline(never)]
+    fn has_head(&mut self, answer: Option<(u16, &Wire)>) {
+        self.leaves_upstream(Instant::now());
+        if let (Some(spans), Some((status, wire))) = (&mut self.spans, answer) {
+            spans.answered(status, wire.version());
+        }
+    }
+
+    #[inline(never)]
+    fn passes_on(&mut self, status: u16) {
+        self.status = status;
+        self.upstream_since = Some(Instant::now());
+    }
+
     /// What it has of its line.
     fn line(&self, lasted: Duration) -> Line<'_> {
         let elsewhere = self.token_wait + self.queue_wait + self.upstream;
@@ -222,25 +252,15 @@ impl Notes {
 
     /// `backend` is tried.
     pub(crate) fn tries(&mut self, backend: &Arc<Backend>) {
-        let Some(page) = &mut self.0 else { return };
-        let Some(entry) = &mut page.entry else { return };
-        let now = Instant::now();
-        entry.leaves_upstream(now);
-        entry.upstream_since = Some(now);
-        entry.attempts += 1;
-        entry.backend = Some(Arc::clone(backend));
-        if let (Some(spans), Some(trace)) = (&mut entry.spans, &mut page.trace) {
-            trace.go_on_in(spans.tries(backend, now));
+        if let Some(page) = &mut self.0 {
+            page.tries(backend);
         }
     }
 
     /// An answer's head came, of this status on this wire, or none will: what is made of it is not the upstream's time.
     pub(crate) fn has_head(&mut self, answer: Option<(u16, &Wire)>) {
         if let Some(entry) = self.entry() {
-            entry.leaves_upstream(Instant::now());
-            if let (Some(spans), Some((status, wire))) = (&mut entry.spans, answer) {
-                spans.answered(status, wire.version());
-            }
+            entry.has_head(answer);
         }
     }
 
@@ -254,8 +274,7 @@ impl Notes {
     /// The upstream's answer, of this status, is passed on.
     pub(crate) fn passes_on(&mut self, status: u16) {
         if let Some(entry) = self.entry() {
-            entry.status = status;
-            entry.upstream_since = Some(Instant::now());
+            entry.passes_on(status);
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
         lend::lend,
     },
     message::reply::Reply,
+    rarely::rarely,
     upstream::Upstream,
     wire::attend::{AtEnd, Interrupt, attend},
 };
@@ -48,8 +49,7 @@ pub(crate) async fn fit(flight: &mut Flight<'_>) -> Result<Origin, Failure> {
         }
         if client.worker.desk.plan_generation() > client.view.generation() {
             // The token may be of the plan that comes next.
-            // Boxed: it happens in the moment of a reload alone.
-            Box::pin(await_plan(client)).await?;
+            rarely(await_plan(client)).await?;
             continue;
         }
         debug!(

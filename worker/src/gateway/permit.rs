@@ -17,6 +17,7 @@ use crate::{
         tally::Tally,
     },
     message::reply::Reply,
+    rarely::rarely,
     wire::attend::{AtEnd, Interrupt, attend},
 };
 
@@ -47,7 +48,7 @@ pub(super) async fn permit_of(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> R
 async fn take(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<Lease, Failure> {
     let permit = match permits.try_lease() {
         Some(permit) => permit,
-        None => Box::pin(stand_in_line(flight, permits)).await?,
+        None => rarely(stand_in_line(flight, permits)).await?,
     };
     flight.permitted_at = Some(flight.client.worker.clock.now());
     Ok(permit)

@@ -5,7 +5,10 @@
 //! remembered: tokens drawn earlier at the same place are not tried out on an upload. An application's own refusal shows
 //! nothing, for no fresh token cures it.
 
-use crate::gateway::flight::{Failure, Flight};
+use crate::{
+    gateway::flight::{Failure, Flight},
+    rarely::rarely,
+};
 
 /// Has the token renewed that was refused before, or is no younger than another one that was, if the request cannot be
 /// sent again. If no login comes of it, the token is tried all the same.
@@ -13,8 +16,7 @@ pub(crate) async fn prove(flight: &mut Flight<'_>) -> Result<(), Failure> {
     if !flight.upload.may_outgrow() || flight.group.pool.is_none() {
         return Ok(());
     }
-    // Boxed: few bodies are so long.
-    Box::pin(prove_token(flight)).await
+    rarely(prove_token(flight)).await
 }
 
 async fn prove_token(flight: &mut Flight<'_>) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use tracing::info;
 use crate::{gateway::held::Held, worker::Worker};
 
 /// A wait was ended because its bound was over: counts it under its reason, and logs it if that was not done just now.
+#[cold]
 pub(crate) fn wait_ended(worker: &Worker, held: Option<&Held>, end: WaitEnd) {
     worker.counters().waits_ended.add(end);
     if worker.wait_muffler.may_speak() {

@@ -17,6 +17,7 @@ use crate::{
     http1::answer::{Answer, Head},
     http1::body::{Body, Frame},
     message::reply::Reply,
+    rarely::rarely,
     upstream::Link,
 };
 
@@ -54,8 +55,7 @@ pub(crate) async fn judge(
         Head::Final(Answer { meaning, .. })
             if attempt.version != 0 && flight.client.is_refusal(*meaning) =>
         {
-            // Boxed: what few requests come to takes no room in every task, nor among the code of all.
-            if Box::pin(is_renewed(flight, attempt)).await? {
+            if rarely(is_renewed(flight, attempt)).await? {
                 return Ok(Verdict::Again);
             }
         }

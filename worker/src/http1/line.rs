@@ -97,7 +97,7 @@ fn split(line: &[u8]) -> Result<[&[u8]; 3], Malformed> {
 }
 
 /// Whether a name, or a method, may hold `byte` (RFC 9110, 5.6.2).
-pub(super) fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -167,7 +167,11 @@ pub(crate) fn answer(
 ) {
     put_line(head, out);
     put_fields(head, Some(answer), Some(seal), out);
-    put(out, &[seal.fields, seal.hsts, seal.request_id]);
+    let own = [seal.fields, seal.hsts, seal.request_id];
+    // Most have none.
+    if own.iter().any(|lines| !lines.is_empty()) {
+        put(out, &own);
+    }
     if !head.has_date {
         put(out, &[seal.date]);
     }

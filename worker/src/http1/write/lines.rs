@@ -28,7 +28,9 @@ impl<'a> Lines<'a> {
             self.run.end = next.end;
             return;
         }
-        put(out, &[&self.head[self.run.clone()]]);
+        if !self.run.is_empty() {
+            put(out, &[&self.head[self.run.clone()]]);
+        }
         self.run = plain.unwrap_or_else(|| {
             put(out, &[&self.head[name], b": ", &self.head[value], b"\r\n"]);
             0..0
@@ -37,7 +39,9 @@ impl<'a> Lines<'a> {
 
     /// Writes what is left.
     pub(super) fn end(self, out: &mut BytesMut) {
-        put(out, &[&self.head[self.run]]);
+        if !self.run.is_empty() {
+            put(out, &[&self.head[self.run]]);
+        }
     }
 
     /// Where a line lies with its end, if it came as it would be written: `name: value`, with nothing more.
