@@ -7,7 +7,7 @@ BENCH_ARGS ?=
 # Tests of whole programs mostly wait for them: four at once, however few processors there are.
 export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 4 : n)))
 
-.PHONY: help demo test unit programs watching acme console coverage house crash-points torture chaos clients front-clients front-scan hosts upgrade-from mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
+.PHONY: help demo test unit searches programs watching acme console coverage house crash-points torture chaos clients front-clients front-scan hosts upgrade-from mutations fuzz conformance providers soak miri tsan valgrind proof bench check deps api-fuzz grpc release-pgo deb rpm man systemd-test
 
 help: ## list the targets
 	@echo "targets:"
@@ -18,13 +18,22 @@ demo: ## build tpp, run it in front of a stand-in server, send requests through 
 	$(CARGO) build --workspace --locked
 	packaging/demo.sh
 
+# Crash points step through the pool's moves one instruction at a time; unoptimized they have ten times as many.
+OPTIMIZED := --config 'profile.test.package.tpp.opt-level = 2'
+
 test: ## run every test
 	@packaging/install-deps.sh build
-	$(CARGO) test --workspace --locked --no-fail-fast
+	$(CARGO) test $(OPTIMIZED) --workspace --locked --no-fail-fast
+
+# All states of small worlds of hosts: a minute. `make proof` has them.
+SEARCHES := core::tests::small_worlds core::tests::float
 
 unit: ## run the tests that need no process of their own: seconds, once they are built
 	@packaging/install-deps.sh build
-	$(CARGO) test --workspace --locked --no-fail-fast --lib --bins
+	$(CARGO) test --workspace --locked --no-fail-fast --lib --bins -- $(SEARCHES:%=--skip %)
+
+searches: ## search all states of small worlds of hosts
+	$(CARGO) test --workspace --locked --no-fail-fast --lib -- $(SEARCHES)
 
 # What `make proof` runs for longer.
 PROVED := chaos crash_points torture
@@ -60,8 +69,8 @@ coverage: ## lines covered by the tests, room by room (PROGRAMS=1: with the whol
 	@packaging/install-deps.sh build
 	proof/coverage.sh $(if $(PROGRAMS),--programs)
 
-crash-points: ## kill a process at every instruction of each move of the pool (minutes)
-	TPP_EVERY_CRASH_POINT=1 $(CARGO) test --workspace --locked --test crash_points
+crash-points: ## kill a process at every instruction of each move of the pool (minutes; EVERY=4000: of moves that are no longer)
+	TPP_EVERY_CRASH_POINT=$(or $(EVERY),1) $(CARGO) test $(OPTIMIZED) --workspace --locked --test crash_points
 
 torture: ## lease at random while processes are killed and stopped (SECS=60)
 	TPP_TORTURE_SECS=$(or $(SECS),60) $(CARGO) test --workspace --locked --test torture

@@ -83,7 +83,8 @@ in_chaos() {
 
 proof loom in_models loom
 # Each point of the operations up to so many instructions, a sample of the longer ones: `make crash-points` takes all of all.
-proof crash-points in_points env TPP_EVERY_CRASH_POINT="${EVERY_CRASH_POINT:-4000}" cargo test --workspace --locked --test crash_points
+proof crash-points in_points make --no-print-directory crash-points EVERY="${EVERY_CRASH_POINT:-4000}"
+proof searches in_tests make --no-print-directory searches
 proof torture in_torture make --no-print-directory torture SECS="$seconds"
 proof chaos in_chaos make --no-print-directory chaos SECS="$seconds"
 proof miri in_seeds proof/memory.sh miri

@@ -68,13 +68,18 @@ impl SpanRing {
     /// A ring in which nothing was written yet, for tests.
     #[cfg(test)]
     pub(super) fn empty() -> Box<Self> {
-        use std::array::from_fn;
-        Box::new(Self {
-            written: CachePadded::default(),
-            read: CachePadded::default(),
-            dropped: Counter::default(),
-            records: from_fn(|_| from_fn(|_| AtomicU64::new(0))),
-        })
+        use std::{array::from_fn, thread};
+        let empty = || {
+            Box::new(Self {
+                written: CachePadded::default(),
+                read: CachePadded::default(),
+                dropped: Counter::default(),
+                records: from_fn(|_| from_fn(|_| AtomicU64::new(0))),
+            })
+        };
+        // Unoptimized it comes about on a stack, more than once.
+        let thread = thread::Builder::new().stack_size(32 << 20).spawn(empty);
+        thread.unwrap().join().unwrap()
     }
 
     /// A record in which each word says which one it is, for tests.
