@@ -217,8 +217,9 @@ fn put_plainly(text: &[u8], out: &mut Vec<u8>) {
 
 /// Appends `text`; what is not printable ASCII, a quote or a backslash, as `otherwise` has it.
 fn escape(text: &[u8], out: &mut Vec<u8>, otherwise: impl Fn(u8, &mut Vec<u8>)) {
-    let is_harmless = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-    if text.iter().copied().all(is_harmless) {
+    let is_harmless = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+    // All are looked at, whatever the first ones are: many at once, then.
+    if text.iter().fold(true, |all, &byte| all & is_harmless(byte)) {
         out.extend_from_slice(text);
         return;
     }
