@@ -47,15 +47,15 @@ async fn await_body(flight: &mut Flight<'_>) -> Result<(), Failure> {
     let mut pace = Direction::default();
     let gathered = poll_fn(|cx| {
         loop {
-            match upload.gather(&mut client.wire.inbox) {
-                Ok(Gathered::Enough) => return Poll::Ready(Ok(())),
-                Ok(Gathered::TooLittle) => {}
-                Err(BadFrame) => return Poll::Ready(Err(Missing::Bad)),
-            }
             match client.wire.poll_fill(cx) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Missing::Gone)),
                 Poll::Ready(Ok(bytes)) => pace.moved(bytes),
                 Poll::Pending => break,
+            }
+            match upload.gather(&mut client.wire.inbox) {
+                Ok(Gathered::Enough) => return Poll::Ready(Ok(())),
+                Ok(Gathered::TooLittle) => {}
+                Err(BadFrame) => return Poll::Ready(Err(Missing::Bad)),
             }
         }
         let (now, settings) = (client.worker.clock.now(), &client.settings);
