@@ -26,7 +26,7 @@ test: ## run every test
 	$(CARGO) test $(OPTIMIZED) --workspace --locked --no-fail-fast
 
 # All states of small worlds of hosts: a minute. `make proof` has them.
-SEARCHES := core::tests::small_worlds core::tests::float
+SEARCHES := core::tests::small_worlds core::tests::float core::tests::formats::no_host_is_shut_out
 
 unit: ## run the tests that need no process of their own: seconds, once they are built
 	@packaging/install-deps.sh build

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     clock::monotonic_millis,
+    ids::SeatIndex,
     limits::{
         BackendRow, Breaker, BreakerPolicy, BreakerRules, BreakerState, FailureWindow, GroupRow,
         HostRow, Pass, Probes, RateTable, Tripped,
@@ -95,18 +96,19 @@ impl Desk {
         backends.map_or(0, |table| table.in_flight(row, self.filled_seats()))
     }
 
-    /// Requests under way at the host of `row`, over all workers, as exactly.
+    /// Requests under way at the host of `row`, over the workers in `seats`, as exactly.
     #[must_use]
-    pub fn host_in_flight(&self, row: usize) -> u64 {
+    pub fn host_in_flight(&self, row: usize, seats: impl Iterator<Item = SeatIndex>) -> u64 {
         let hosts = self.region.hosts();
-        hosts.map_or(0, |table| table.in_flight(row, self.filled_seats()))
+        hosts.map_or(0, |table| table.in_flight(row, seats))
     }
 
-    fn filled_seats(&self) -> impl Iterator<Item = crate::ids::SeatIndex> {
+    /// Seats that have a worker now.
+    pub fn filled_seats(&self) -> impl Iterator<Item = SeatIndex> {
         let seats = self.region.seats().iter().zip(0..);
         seats
             .filter(|(seat, _)| seat.word().is_filled())
-            .map(|(_, index)| crate::ids::SeatIndex::new(index))
+            .map(|(_, index)| SeatIndex::new(index))
     }
 
     /// Counts a request in at the host of `row`.

@@ -259,7 +259,9 @@ fn a_backend_that_fails_is_passed_by_while_the_other_serves_and_a_reset_brings_i
         ask();
         one.asked().len() > reached
     });
-    assert!(proxy.log().contains("backend one: circuit breakers reset"));
+    wait_until("its log says so", || {
+        proxy.log().contains("backend one: circuit breakers reset")
+    });
 }
 
 #[test]

@@ -39,7 +39,9 @@ fn what_was_gathered_while_the_collector_was_away_is_sent_when_it_comes() {
         let lost = format!("tpp_spans_dropped_total{{place=\"{place}\"}}");
         assert_eq!(proxy.metric(&lost), Some(0.0), "{lost}");
     }
-    assert!(proxy.log().contains("the collector takes exports again"));
+    wait_until("its log says so", || {
+        proxy.log().contains("the collector takes exports again")
+    });
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 pub(crate) mod budget;
 pub(crate) mod doubts;
+mod inside;
+mod neighbours;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -9,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -24,7 +26,7 @@ use tpp::{
 };
 use tracing::error;
 
-use self::{budget::Retries, doubts::Doubts};
+use self::{budget::Retries, doubts::Doubts, neighbours::Neighbours};
 use crate::{
     access_log::AccessLog,
     admission::{
@@ -37,6 +39,7 @@ use crate::{
     fence,
     leash::Looks,
     log::Muffler,
+    rarely::seldom,
     request_id::Ids,
     timers::{Timer, Timers},
     view::{View, pool::TokenPool},
@@ -44,19 +47,6 @@ use crate::{
 
 /// Milliseconds between two reports that the upstream is unreachable.
 const RING_INTERVAL: u64 = 500;
-
-/// A connection that is counted.
-#[derive(Debug)]
-pub(crate) struct Inside {
-    worker: Arc<Worker>,
-    since: Instant,
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        self.worker.leave(self.since.elapsed());
-    }
-}
 
 /// The worker: one per process. All orderings in it are Relaxed, for one thread reads and writes; the atomics only make
 /// it shareable in the eyes of the type system.
@@ -103,6 +93,7 @@ pub(crate) struct Worker {
     /// Names for requests.
     pub(crate) ids: Ids,
     pub(crate) access_log: AccessLog,
+    pub(crate) neighbours: Neighbours,
 }
 
 impl Worker {
@@ -114,6 +105,7 @@ impl Worker {
         let view = View::new(plan, &desk, None);
         let looks = Looks::new(desk.seat().get());
         let access_log = AccessLog::default();
+        let neighbours = Neighbours::new(&desk);
         access_log.follow(&view.settings);
         Arc::new(Self {
             desk,
@@ -142,6 +134,7 @@ impl Worker {
             wait_muffler: Muffler::default(),
             ids: Ids::new(),
             access_log,
+            neighbours,
         })
     }
 
@@ -161,11 +154,16 @@ impl Worker {
 
     /// Brings a connection's view up to date; whether it was not. One load as long as nothing changed.
     pub(crate) fn renew(&self, view: &mut Arc<View>) -> bool {
-        let is_old = view.generation() != self.generation_now.load(Relaxed);
+        let is_old = self.is_ahead_of(view);
         if is_old {
             *view = self.view();
         }
         is_old
+    }
+
+    /// Whether another plan is in force than the one that `view` shows.
+    pub(crate) fn is_ahead_of(&self, view: &View) -> bool {
+        seldom(view.generation() != self.generation_now.load(Relaxed))
     }
 
     /// Acts on a plan from now on, unless it has a newer one.
@@ -304,25 +302,6 @@ impl Worker {
     pub(crate) fn retry_after(&self) -> u64 {
         let pool = self.view().pools().first().cloned();
         pool.map_or(1, |pool| pool.retry_after(self.clock.now()))
-    }
-
-    /// Counts a connection in, until what is returned is dropped.
-    pub(crate) fn enter(self: &Arc<Self>) -> Inside {
-        self.connections.fetch_add(1, Relaxed);
-        self.counters().connections_opened.add(1);
-        let (worker, since) = (Arc::clone(self), Instant::now());
-        Inside { worker, since }
-    }
-
-    /// Counts a connection out.
-    fn leave(&self, life: Duration) {
-        let counters = self.counters();
-        counters.connections_closed.add(1);
-        counters.connection_duration.observe(life);
-        self.churn.note_end(self.clock.now());
-        if self.connections.fetch_sub(1, Relaxed) == 1 {
-            self.emptied.notify_one();
-        }
     }
 
     /// Connections open now.

@@ -4,10 +4,11 @@
 //! what follows `?` is left out, and of the `Referer` too: tokens and passwords stand there. No other field of the request is told but, in
 //! `combined`, `User-Agent`.
 
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
 use tpp::spans::Version;
 
+use super::day::Day;
 use crate::hex;
 
 /// A request, as it is told.
@@ -58,55 +59,6 @@ pub(crate) struct Told<'a> {
     pub(crate) user_agent: Option<&'a [u8]>,
 }
 
-/// A second of a day in both notations, made once for all requests of that second.
-#[derive(Debug, Default)]
-pub(crate) struct Day {
-    second: Option<u64>,
-    /// `2026-11-26T03:40:12`
-    iso: Vec<u8>,
-    /// `26/Nov/2026:03:40:12 +0000`
-    common: Vec<u8>,
-}
-
-impl Day {
-    fn at(&mut self, second: u64) -> &Self {
-        if self.second != Some(second) {
-            self.second = Some(second);
-            let (year, month, day) = date(second / 86_400);
-            let (hour, minute, second) = (second / 3600 % 24, second / 60 % 60, second % 60);
-            self.iso.clear();
-            self.common.clear();
-            // Writing to a buffer that grows cannot fail.
-            let _ = write!(
-                self.iso,
-                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
-            );
-            let name = &MONTHS[3 * (month as usize - 1)..][..3];
-            let _ = write!(
-                self.common,
-                "{day:02}/{name}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000"
-            );
-        }
-        self
-    }
-}
-
-const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-
-/// Year, month and day of so many days after 1970-01-01. Years that begin in March end with their leap day.
-fn date(days: u64) -> (u64, u64, u64) {
-    // From 0000-03-01 on, in spans of 400 years.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = 400 * era + year + u64::from(month <= 2);
-    (year, month, day)
-}
-
 /// What the fields of a line take at the most beside what is told of the request: names, numbers and what stands between them.
 const FRAME: usize = 768;
 
@@ -123,34 +75,39 @@ impl Line<'_> {
         out.extend_from_slice(&day.at(self.at / 1000).iso);
         out.push(b'.');
         put_three((self.at % 1000) as u16, out);
-        out.extend_from_slice(b"Z\"");
-        put_text(b",\"request_id\":", Some(self.request_id), out);
-        put_text(b",\"trace_id\":", self.trace_id, out);
+        put_plain_text(b"Z\",\"request_id\":", Some(self.request_id), out);
+        put_plain_text(b",\"trace_id\":", self.trace_id, out);
         let proxy_name = self.proxy_name.map(str::as_bytes);
         put_text(b",\"proxy_name\":", proxy_name, out);
-        put_text(b",\"method\":", asked.map(|asked| asked.method), out);
+        // Its bytes are those of a token.
+        put_plain_text(b",\"method\":", asked.map(|asked| asked.method), out);
         put_text(b",\"path\":", path, out);
         let protocol = asked.map(|asked| asked.version.word().as_bytes());
-        put_text(b",\"protocol\":", protocol, out);
+        put_plain_text(b",\"protocol\":", protocol, out);
         if self.tls {
             out.extend_from_slice(b",\"tls\":true");
         } else {
             out.extend_from_slice(b",\"tls\":false");
         }
-        put_text(b",\"client\":", Some(self.client.as_bytes()), out);
+        put_plain_text(b",\"client\":", Some(self.client.as_bytes()), out);
         put_number(b",\"status_code\":", self.status.into(), out);
         put_number(b",\"bytes_in\":", self.bytes_in, out);
         put_number(b",\"bytes_out\":", self.bytes_out, out);
-        put_millis(b",\"token_wait_ms\":", self.token_wait, out);
-        put_millis(b",\"queue_wait_ms\":", self.queue_wait, out);
+        if self.token_wait.is_zero() && self.queue_wait.is_zero() {
+            // Hardly anybody waits.
+            out.extend_from_slice(b",\"token_wait_ms\":0.000,\"queue_wait_ms\":0.000");
+        } else {
+            put_millis(b",\"token_wait_ms\":", self.token_wait, out);
+            put_millis(b",\"queue_wait_ms\":", self.queue_wait, out);
+        }
         put_millis(b",\"upstream_latency_ms\":", self.upstream, out);
         put_millis(b",\"proxy_latency_ms\":", self.proxy, out);
         put_text(b",\"backend\":", self.backend.map(str::as_bytes), out);
         put_number(b",\"attempts\":", self.attempts.into(), out);
         let circuit = self.circuit.map(str::as_bytes);
-        put_text(b",\"circuit_state\":", circuit, out);
+        put_plain_text(b",\"circuit_state\":", circuit, out);
         put_number(b",\"concurrent_count\":", self.concurrent, out);
-        put_text(b",\"end\":", Some(self.end.as_bytes()), out);
+        put_plain_text(b",\"end\":", Some(self.end.as_bytes()), out);
         out.extend_from_slice(b"}\n");
     }
 
@@ -192,6 +149,24 @@ pub(crate) fn path(target: &[u8]) -> &[u8] {
 fn put_text<const N: usize>(name: &[u8; N], text: Option<&[u8]>, out: &mut Vec<u8>) {
     out.extend_from_slice(name);
     put_string(text, out);
+}
+
+/// The same of what holds nothing to be escaped, whoever it comes from.
+#[inline]
+fn put_plain_text<const N: usize>(name: &[u8; N], text: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    put_plain_string(text, out);
+}
+
+#[inline(never)]
+fn put_plain_string(text: Option<&[u8]>, out: &mut Vec<u8>) {
+    let Some(text) = text else {
+        out.extend_from_slice(b"null");
+        return;
+    };
+    out.push(b'"');
+    out.extend_from_slice(text);
+    out.push(b'"');
 }
 
 #[inline(never)]
@@ -241,12 +216,7 @@ fn put_number<const N: usize>(name: &[u8; N], number: u64, out: &mut Vec<u8>) {
 #[inline]
 fn put_millis<const N: usize>(name: &[u8; N], time: Duration, out: &mut Vec<u8>) {
     out.extend_from_slice(name);
-    if time.is_zero() {
-        // Hardly anybody waits.
-        out.extend_from_slice(b"0.000");
-    } else {
-        put_time(time, out);
-    }
+    put_time(time, out);
 }
 
 /// In milliseconds, to the microsecond.
@@ -376,22 +346,5 @@ mod tests {
             }
             assert_eq!(combined.matches('"').count(), 6, "{byte}");
         }
-    }
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let iso = |second| String::from_utf8(Day::default().at(second).iso.clone()).unwrap();
-        for (second, text) in [
-            (0, "1970-01-01T00:00:00"),
-            (951_782_400, "2000-02-29T00:00:00"),
-            (951_868_799, "2000-02-29T23:59:59"),
-            (951_868_800, "2000-03-01T00:00:00"),
-            (1_735_689_599, "2024-12-31T23:59:59"),
-            (4_107_542_400, "2100-03-01T00:00:00"),
-        ] {
-            assert_eq!(iso(second), text);
-        }
-        let mut day = Day::default();
-        assert_ne!(day.at(1).iso.clone(), day.at(2).iso.clone());
     }
 }

@@ -4,6 +4,7 @@
 //! that writes it (`tpp::log_lines`), so a request costs no system call. What finds no room there, or no room on the disk, is
 //! dropped and counted.
 
+mod day;
 pub(crate) mod line;
 
 use std::{
@@ -21,7 +22,10 @@ use tpp::{
 };
 use tracing::warn;
 
-use self::line::{Day, Line, Told};
+use self::{
+    day::Day,
+    line::{Line, Told},
+};
 use crate::message::head::Head;
 
 /// Bytes that are handed over before the tick.

@@ -19,9 +19,10 @@ use crate::{
     message::head::Head,
     message::headers::HEAD_LIMIT as HEAD_BYTES,
     message::reply::Reply,
-    rarely::rarely,
+    rarely::{Likely as _, rarely},
     wire::Wire,
     wire::attend::Interrupt,
+    wire::spare::consume,
     wire::tls::Tls,
     worker::Worker,
 };
@@ -234,11 +235,12 @@ impl Connection {
         let client = &mut self.client;
         // Now, not when the wait for it began: it may have been long.
         client.worker.renew(&mut client.view);
-        let Some((request, length)) = request::read(&client.wire.inbox, &mut self.head)? else {
+        let read = request::read(&client.wire.inbox, &mut self.head);
+        let Some((request, length)) = read.likely()? else {
             return Ok(None);
         };
-        check_hops(&self.head)?;
-        client.wire.inbox.advance(length);
+        check_hops(&self.head).likely()?;
+        consume(&mut client.wire.inbox, length);
         journal::begin(client, Some(&self.head), length);
         Ok(Some(request))
     }

@@ -1,6 +1,6 @@
 //! Who may ask: `[[access]]`, and who a client is behind proxies that are believed.
 
-use std::net::IpAddr;
+use std::{hint::cold_path, net::IpAddr};
 
 use tpp::{config::TrustedProxies, shared::Rejection};
 
@@ -20,6 +20,7 @@ pub(super) fn check(flight: &Flight<'_>) -> Result<(), Failure> {
     let Some(access) = &bounds.access else {
         return Ok(());
     };
+    cold_path();
     let address = address(flight.client, flight.head);
     let may = address.is_some_and(|address| {
         let is_in = |list: &[tpp::config::Cidr]| list.iter().any(|one| one.contains(&address));

@@ -15,6 +15,7 @@ const LONGEST: usize = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255".len();
 
 impl Client {
     /// What its part of a split is drawn by. Without the cookie or field, by its connection: it is never left out.
+    #[inline(never)]
     pub(crate) fn split_key(&self, head: &Head, by: &Selector) -> u64 {
         let said = match by {
             Selector::Random => None,
@@ -26,6 +27,7 @@ impl Client {
     }
 
     /// What its backend is chosen by. Without the cookie or field, by its address.
+    #[inline(never)]
     pub(crate) fn hash_key(&self, head: &Head, by: &HashKey) -> u64 {
         let said = match by {
             HashKey::Address => None,

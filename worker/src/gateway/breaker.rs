@@ -1,7 +1,7 @@
 //! Whether to ask a host's backends at all, over all workers, and each of them alone: `circuit_breaker`. What is asked is told of,
 //! wherever the request ends: by its answer's status and end, by its failure, or, dropped with the flight, as nothing learned.
 
-use std::sync::Arc;
+use std::{hint::cold_path, sync::Arc};
 
 use tpp::{
     clock::monotonic_millis,
@@ -24,7 +24,10 @@ use crate::{
 /// Asks the host's breaker for leave, if it has one.
 pub(super) fn ask(flight: &mut Flight<'_>) -> Result<(), Failure> {
     match bound(&flight.site) {
-        Some(_) => ask_host(flight),
+        Some(_) => {
+            cold_path();
+            ask_host(flight)
+        }
         None => Ok(()),
     }
 }
@@ -140,12 +143,17 @@ pub(super) fn note_unreachable(flight: &mut Flight<'_>) {
 }
 
 fn tell(flight: &mut Flight<'_>, has_failed: bool) {
+    if flight.asked.is_none() && flight.asked_backend.is_none() {
+        return;
+    }
+    cold_path();
     let both = [flight.asked.take(), flight.asked_backend.take()];
     for asked in both {
         tell_of(flight, asked, has_failed);
     }
 }
 
+#[inline(never)]
 fn tell_of(flight: &Flight<'_>, asked: Option<Asked>, has_failed: bool) {
     if let Some(asked) = asked {
         tell_asked(flight, asked, has_failed);

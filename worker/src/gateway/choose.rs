@@ -17,8 +17,8 @@ use crate::{
         conduct,
         flight::{Failure, Flight},
         held::Held,
-        origin::{fit, note_unreachable},
-        permit::permit_of,
+        origin::{fit, fitting, note_unreachable},
+        permit::{await_permit_at, permit_at},
         retry::may_retry,
         sent::Counted,
     },
@@ -35,7 +35,10 @@ const DOWN: &str = "down";
 /// A backend and a connection to it, for the next attempt.
 pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Chosen, Failure> {
     loop {
-        let origin = fit(flight).await?;
+        let origin = match fitting(flight) {
+            Some(origin) => origin,
+            None => rarely(fit(flight)).await?,
+        };
         let group = Arc::clone(&flight.group);
         let Some(member) = pick(flight, &group, origin) else {
             change_token(flight, &group, origin)?;
@@ -45,8 +48,8 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Chosen, Failure> {
             backend, settings, ..
         } = member;
         let counted = Counted::begin(flight, member);
-        if let Some(permits) = &backend.permits {
-            permit_of(flight, permits).await?;
+        if !permit_at(flight, backend) {
+            rarely(await_permit_at(flight, backend)).await?;
         }
         let client = &mut *flight.client;
         client.serve_as(settings);
@@ -61,21 +64,22 @@ pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Chosen, Failure> {
         let kept = kept.flatten();
         let is_reused = kept.is_some();
         let link = match kept {
-            Some(link) => Ok(link),
-            None => rarely(connect(client, &backend.upstream, origin)).await?,
+            Some(link) => link,
+            None => match rarely(connect(client, &backend.upstream, origin)).await? {
+                Ok(link) => link,
+                Err(unreachable) => {
+                    note_no_connection(flight, backend, origin, &unreachable)?;
+                    continue;
+                }
+            },
         };
-        match link {
-            Ok(link) => {
-                return Ok(Chosen {
-                    backend: Arc::clone(backend),
-                    counted,
-                    link,
-                    origin,
-                    is_reused,
-                });
-            }
-            Err(unreachable) => note_no_connection(flight, backend, origin, &unreachable)?,
-        }
+        return Ok(Chosen {
+            backend: Arc::clone(backend),
+            counted,
+            link,
+            origin,
+            is_reused,
+        });
     }
 }
 
@@ -99,7 +103,7 @@ fn note_no_connection(
         breaker::note_failure(flight);
         return Err(failure);
     }
-    flight.unreachable = Some(failure);
+    flight.trouble().unreachable = Some(failure);
     Ok(())
 }
 
@@ -109,7 +113,8 @@ fn note_no_connection(
 /// What is said, if none may.
 #[cold]
 fn change_token(flight: &mut Flight<'_>, group: &Group, origin: Origin) -> Result<(), Failure> {
-    if let Some(failure) = flight.unreachable.take() {
+    let trouble = flight.trouble.as_mut();
+    if let Some(failure) = trouble.and_then(|trouble| trouble.unreachable.take()) {
         breaker::note_failure(flight);
         return Err(failure);
     }
@@ -141,11 +146,15 @@ fn look_for<'g>(
     origin: Origin,
     guard: Option<&Guard>,
 ) -> Option<(&'g Member, bool)> {
-    let tried = std::mem::take(&mut flight.tried);
+    let trouble = flight.trouble.take();
+    let is_tried = |backend: &Arc<Backend>| {
+        let tried = trouble.as_ref().map(|trouble| &trouble.tried);
+        tried.is_some_and(|tried| tried.iter().any(|one| Arc::ptr_eq(one, backend)))
+    };
     let fits = |member: &Member| {
         let backend = &member.backend;
         let is_open = backend.upstream.serves(origin) || !backend.upstream.has_addresses();
-        backend.is_up() && is_open && !tried.iter().any(|one| Arc::ptr_eq(one, backend))
+        backend.is_up() && is_open && !is_tried(backend)
     };
     let serves = |member: &Member| fits(member) && !member.backend.is_out();
     let serves_well =
@@ -173,7 +182,7 @@ fn look_for<'g>(
             let mut bound = group.members.iter().filter(|_| origin != Origin::NONE);
             bound.find(|member| fits(member))
         });
-    flight.tried = tried;
+    flight.trouble = trouble;
     found.map(|member| (member, is_let_through))
 }
 

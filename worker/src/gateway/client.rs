@@ -14,6 +14,7 @@ use crate::{
     http1::request::Request,
     http1::write::{self, Seal},
     message::{head::Head, reply::Reply},
+    rarely::seldom,
     secured::Secured,
     timers::Timer,
     view::{
@@ -68,18 +69,23 @@ impl Client {
     pub(crate) fn attend(&mut self, site: &Site) {
         let row = site.is_counted.then_some(site.plan.row);
         if self.present.as_ref().map(Present::row) != row {
-            // Out before in: it is never counted twice.
-            self.present = None;
-            self.present = row.map(|row| self.worker.desk.attend(row));
+            self.count_at(row);
         }
         if self.secured.is_some() {
             self.hsts = Some(Arc::clone(&site.hsts));
         }
     }
 
+    #[cold]
+    fn count_at(&mut self, row: Option<usize>) {
+        // Out before in: it is never counted twice.
+        self.present = None;
+        self.present = row.map(|row| self.worker.desk.attend(row));
+    }
+
     /// What is said for `group` holds from here on.
     pub(crate) fn serve_by(&mut self, group: &Group) {
-        if !Arc::ptr_eq(&self.settings, &group.settings) {
+        if seldom(!Arc::ptr_eq(&self.settings, &group.settings)) {
             self.settings = Arc::clone(&group.settings);
             self.pool.clone_from(&group.pool);
         }
@@ -87,7 +93,7 @@ impl Client {
 
     /// What is said for one of its backends holds from here on.
     pub(crate) fn serve_as(&mut self, settings: &Arc<WorkerSettings>) {
-        if !Arc::ptr_eq(&self.settings, settings) {
+        if seldom(!Arc::ptr_eq(&self.settings, settings)) {
             self.settings = Arc::clone(settings);
         }
     }
@@ -181,7 +187,7 @@ impl Client {
         };
         let before = self.wire.outbox.len();
         let body = write::reply(reply, asked, seal, &mut self.wire.outbox);
-        self.notes.answers(reply.status);
+        self.notes.answers(reply.status());
         self.notes
             .has_head_of(self.wire.outbox.len() - before - body);
         self.flush().await

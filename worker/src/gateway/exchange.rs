@@ -8,23 +8,23 @@ use crate::{
         choose::choose,
         client::Client,
         flight::{Failure, Flight, Next},
-        gather::gather,
+        gather::{await_body, gather},
         journal,
-        lend::{give_back, lend},
+        lend::{give_back, lend, lend_in_line},
         login_path::admit,
-        permit::{self, permit},
-        prove::prove,
+        permit::{self, await_permit, permit},
+        prove::{is_sent_once, prove},
         rate, redirect,
         route::route,
         stamp::stamp,
         tally::Tally,
-        verdict::{Verdict, conclude, fail, judge, pass},
+        verdict::{Verdict, conclude, fail, judge, pass, renew},
     },
     http1::body::Body,
     http1::request::Request,
     message::head::Head,
     message::reply::Reply,
-    rarely::rarely,
+    rarely::{Likely as _, rarely},
 };
 
 /// Takes a request its way: to the upstream's answer, or to one of tpp's own.
@@ -53,25 +53,38 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
 }
 
 async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
-    redirect::check(flight)?;
-    access::check(flight)?;
-    rate::check(flight)?;
-    admit(flight)?;
-    breaker::ask(flight)?;
-    gather(flight).await?;
-    lend(flight).await?;
-    prove(flight).await?;
-    permit(flight).await?;
+    redirect::check(flight).likely()?;
+    access::check(flight).likely()?;
+    rate::check(flight).likely()?;
+    admit(flight).likely()?;
+    breaker::ask(flight).likely()?;
+    // What has to be waited for is seldom: a request that finds all there takes no more than a look at each.
+    if !gather(flight).likely()? {
+        rarely(await_body(flight)).await?;
+    }
+    if !lend(flight).likely()? {
+        rarely(lend_in_line(flight)).await?;
+    }
+    if is_sent_once(flight) {
+        rarely(prove(flight)).await?;
+    }
+    if !permit(flight) {
+        rarely(await_permit(flight)).await?;
+    }
     loop {
-        let mut attempt = Attempt::new(choose(flight).await?);
-        if !stamp(flight, &mut attempt)? {
+        let mut attempt = Attempt::new(choose(flight).await.likely()?);
+        if !stamp(flight, &mut attempt).likely()? {
             continue;
         }
         let came = attempt.head(flight).await;
         let answer = (attempt.state.head.status(), &*attempt.wire);
         flight.client.notes.has_head(came.is_ok().then_some(answer));
-        let broke = match judge(flight, &mut attempt, came).await? {
-            Verdict::Again => continue,
+        let mut verdict = judge(flight, &mut attempt, came);
+        if matches!(verdict, Verdict::Refused) {
+            verdict = rarely(renew(flight, &mut attempt)).await?;
+        }
+        let broke = match verdict {
+            Verdict::Again | Verdict::Refused => continue,
             Verdict::Broke(cause) => cause,
             Verdict::Pass => match pass(flight, &mut attempt).await {
                 Ok(()) => return Ok(conclude(flight, attempt)),
@@ -96,7 +109,7 @@ async fn answer_at_once(client: &mut Client, asked: (&Request, &Head), reply: &R
 /// Answers in the upstream's stead.
 async fn answer(flight: &mut Flight<'_>, reply: &Reply) -> Next {
     if let Some(tally) = &mut flight.tally {
-        tally.answered(reply.status);
+        tally.answered(reply.status());
     }
     let client = &mut *flight.client;
     let stays = flight.upload.is_over()

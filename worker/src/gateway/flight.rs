@@ -40,11 +40,8 @@ pub(crate) struct Flight<'a> {
     pub(crate) tally: Option<Tally>,
     /// When that token was drawn, if this very request was sent again because of it.
     pub(crate) refused_token: Option<u64>,
-    /// Backends that could not be reached.
-    pub(crate) tried: Vec<Arc<Backend>>,
-    /// What is said if no other one can be tried.
-    pub(crate) unreachable: Option<Failure>,
-    pub(crate) retrying: Option<Retrying>,
+    /// `None`: it has not met any.
+    pub(crate) trouble: Option<Box<Trouble>>,
     /// Its token may be exchanged for one of another backend.
     pub(crate) may_change_token: bool,
     /// Leave of the host's breaker, until what came of it is told.
@@ -67,6 +64,16 @@ pub(crate) struct Flight<'a> {
     pub(crate) is_last: bool,
 }
 
+/// What few requests meet: backends that fail.
+#[derive(Default)]
+pub(crate) struct Trouble {
+    /// Those that could not be reached.
+    pub(crate) tried: Vec<Arc<Backend>>,
+    /// What is said if no other one can be tried.
+    pub(crate) unreachable: Option<Failure>,
+    pub(crate) retrying: Option<Retrying>,
+}
+
 impl<'a> Flight<'a> {
     pub(crate) fn new(
         client: &'a mut Client,
@@ -86,9 +93,7 @@ impl<'a> Flight<'a> {
             was_turned_away: false,
             tally: None,
             refused_token: None,
-            tried: Vec::new(),
-            unreachable: None,
-            retrying: None,
+            trouble: None,
             may_change_token: true,
             asked: None,
             asked_backend: None,
@@ -109,6 +114,11 @@ impl Flight<'_> {
     pub(crate) fn cut(&self) -> (u64, WaitEnd) {
         let held = self.client.held.as_ref().map(Held::since);
         self.client.cut(held.or(self.permitted_at))
+    }
+
+    /// What it meets.
+    pub(crate) fn trouble(&mut self) -> &mut Trouble {
+        self.trouble.get_or_insert_default()
     }
 
     /// Counts it as refused by a limit.

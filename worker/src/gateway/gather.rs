@@ -13,7 +13,6 @@ use crate::{
     },
     http1::body::BadFrame,
     message::{grpc, reply::Reply},
-    rarely::rarely,
 };
 
 /// Why the body did not come.
@@ -24,25 +23,24 @@ enum Missing {
     Late(WaitEnd),
 }
 
-/// Waits until the request's body is in, or as much of it as is kept. A client that holds a lease already, one that waits to be told
+/// Whether the request's body is in, or as much of it as is kept. A client that holds a lease already, one that waits to be told
 /// to go on, or a caller of gRPC, whose call may be a talk, is not waited for: its bounds hold from there.
-pub(crate) async fn gather(flight: &mut Flight<'_>) -> Result<(), Failure> {
+pub(crate) fn gather(flight: &mut Flight<'_>) -> Result<bool, Failure> {
     if flight.upload.is_over()
         || flight.client.held.is_some()
         || flight.request.expects_continue
         || grpc::content_type(flight.head).is_some()
     {
-        return Ok(());
+        return Ok(true);
     }
     match flight.upload.gather(&mut flight.client.wire.inbox) {
-        Ok(Gathered::Enough) => Ok(()),
-        Ok(Gathered::TooLittle) => rarely(await_body(flight)).await,
+        Ok(gathered) => Ok(gathered == Gathered::Enough),
         Err(BadFrame) => Err(Failure::Reply(Reply::bad_body())),
     }
 }
 
 /// Waits for what has not come with the head.
-async fn await_body(flight: &mut Flight<'_>) -> Result<(), Failure> {
+pub(crate) async fn await_body(flight: &mut Flight<'_>) -> Result<(), Failure> {
     let Flight { client, upload, .. } = flight;
     let mut pace = Direction::default();
     let gathered = poll_fn(|cx| {

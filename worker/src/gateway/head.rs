@@ -1,5 +1,7 @@
 //! The head of an answer on its way to the client: read, judged and written.
 
+use std::hint::cold_path;
+
 use bytes::BytesMut;
 
 use crate::{
@@ -7,6 +9,7 @@ use crate::{
     http1::request::Request,
     http1::write::{self, Seal},
     message::headers::HEAD_LIMIT,
+    rarely::{Likely as _, seldom},
 };
 
 /// Reads the head at the front of `bytes`; `None`: it has not ended yet. The head for the client is appended to `out`,
@@ -19,17 +22,20 @@ pub(crate) fn pass(
 ) -> Result<Option<(Head, usize)>, Nonsense> {
     let as_known;
     // A later version of HTTP/1 is to be read as 1.1 (RFC 9110, 2.5).
-    let bytes = if answer::is_of_later_version(bytes) {
+    let bytes = if seldom(answer::is_of_later_version(bytes)) {
         as_known = [b"HTTP/1.1", &bytes[8..bytes.len().min(HEAD_LIMIT)]].concat();
         &as_known
     } else {
         bytes
     };
     let mut room = Room::new();
-    let Some((head, length)) = answer::read(bytes, &mut room)? else {
+    let Some((head, length)) = answer::read(bytes, &mut room).likely()? else {
         return Ok(None);
     };
-    Ok(Some((pass_one(&head, request, seal, out)?, length)))
+    Ok(Some((
+        pass_one(&head, request, seal, out).likely()?,
+        length,
+    )))
 }
 
 fn pass_one(
@@ -40,11 +46,13 @@ fn pass_one(
 ) -> Result<Head, Nonsense> {
     match head.status {
         101 if request.is_websocket => {
+            cold_path();
             write::switch(head, seal, out);
             Ok(Head::Switched)
         }
-        101 => Err(Nonsense("it switched protocols unasked")),
+        101 => Err(Nonsense::because("it switched protocols unasked")),
         100..200 => {
+            cold_path();
             // HTTP/1.0 knows none of these.
             if !request.is_old {
                 write::interim(head, out);
@@ -58,7 +66,7 @@ fn pass_one(
             write::answer(head, answer, request, seal, out);
             Ok(Head::Final(answer))
         }
-        _ => Err(Nonsense("its status is below 100")),
+        _ => Err(Nonsense::because("its status is below 100")),
     }
 }
 

@@ -15,6 +15,7 @@ use tracing::debug;
 use zeroize::Zeroizing;
 
 use crate::{
+    rarely::seldom,
     view::{holds::Holds, pool::TokenPool},
     worker::Worker,
 };
@@ -76,7 +77,7 @@ impl Held {
 
     /// Whether the time is over in which its token may be sent: the answer in hand is the last one.
     pub(crate) fn has_lapsed(&self) -> bool {
-        self.is_shared && self.lease.has_lapsed()
+        seldom(self.is_shared) && self.lease.has_lapsed()
     }
 
     /// Where it is from.

@@ -1,6 +1,7 @@
 //! When nothing can move: who is waited for, since when, and for how long.
 
 use std::{
+    hint::cold_path,
     task::{Context, Poll},
     time::Duration,
 };
@@ -13,8 +14,9 @@ use crate::{
         attempt::{Attempt, Break},
         flight::Flight,
         pace::Turn,
-        tunnel::Half,
+        tunnel::{Half, Tunnel},
     },
+    rarely::{Likely as _, seldom},
     wire::attend::{Presence, presence},
 };
 
@@ -37,7 +39,10 @@ impl Attempt {
         let client = &mut *flight.client;
         let now = client.worker.clock.now();
         let settings = &*client.settings;
-        let late = |end| Poll::Ready(Err(Break::Late(end)));
+        let late = |end| {
+            cold_path();
+            Poll::Ready(Err(Break::Late(end)))
+        };
         let anew_up = anew && matches!(up, Turn::Tunnel | Turn::HalfTunnel | Turn::ClientSends);
         let anew_down = anew && matches!(down, Turn::Tunnel | Turn::HalfTunnel);
         let mut next = match self.state.up.look(up, anew_up, now, settings) {
@@ -53,11 +58,11 @@ impl Attempt {
         }
         next = next.min(cut);
         if flight.upload.is_over() {
-            next = next.min(self.watch_client(flight, cx, now, reads)?);
+            next = next.min(self.watch_client(flight, cx, now, reads).likely()?);
         }
         let client = &*flight.client;
         client.timer.set_due(next);
-        if client.timer.is_cut() {
+        if seldom(client.timer.is_cut()) {
             return Poll::Ready(Err(Break::Cut));
         }
         Poll::Pending
@@ -73,10 +78,19 @@ impl Attempt {
         reads: bool,
     ) -> Result<u64, Break> {
         match presence(&mut flight.client.wire, cx) {
-            Presence::Here => return Ok(u64::MAX),
-            Presence::Gone => return Err(Break::ClientGone),
-            Presence::Ended => {}
+            Presence::Here => Ok(u64::MAX),
+            Presence::Gone => Err(Break::ClientGone),
+            Presence::Ended => self.watch_half_closed(flight, now, reads),
         }
+    }
+
+    #[cold]
+    fn watch_half_closed(
+        &mut self,
+        flight: &Flight<'_>,
+        now: u64,
+        reads: bool,
+    ) -> Result<u64, Break> {
         if reads {
             self.state.half_closed_at = Some(now);
         }
@@ -94,17 +108,7 @@ impl Attempt {
         let state = &self.state;
         let client_has_unread = flight.client.wire.has_unsent() || state.client_is_full;
         if let Some(tunnel) = &state.tunnel {
-            let up = if self.wire.has_unsent() || tunnel.up == Half::Ending {
-                Turn::UpstreamReadsOn
-            } else {
-                tunnel.turn(tunnel.up)
-            };
-            let down = if client_has_unread || tunnel.down == Half::Ending {
-                Turn::ClientReads
-            } else {
-                tunnel.turn(tunnel.down)
-            };
-            return (up, down);
+            return self.turns_in(tunnel, client_has_unread);
         }
         let up = if state.upload_broke.is_some() {
             Turn::Nobody
@@ -127,6 +131,22 @@ impl Attempt {
             Turn::UpstreamHead
         } else {
             Turn::Nobody
+        };
+        (up, down)
+    }
+
+    /// The same of a tunnel.
+    #[inline(never)]
+    fn turns_in(&self, tunnel: &Tunnel, client_has_unread: bool) -> (Turn, Turn) {
+        let up = if self.wire.has_unsent() || tunnel.up == Half::Ending {
+            Turn::UpstreamReadsOn
+        } else {
+            tunnel.turn(tunnel.up)
+        };
+        let down = if client_has_unread || tunnel.down == Half::Ending {
+            Turn::ClientReads
+        } else {
+            tunnel.turn(tunnel.down)
         };
         (up, down)
     }

@@ -25,22 +25,22 @@ use crate::{
         tally::Tally,
     },
     message::reply::Reply,
-    rarely::rarely,
     view::pool::TokenPool,
     wire::attend::{AtEnd, Interrupt, attend},
     worker::Worker,
 };
 
-/// Sees to it that the client holds a lease of the pool that the request's backends draw from, if they draw from one.
-pub(crate) async fn lend(flight: &mut Flight<'_>) -> Result<(), Failure> {
+/// Whether the client holds a lease of the pool that the request's backends draw from, if they draw from one: it may get one now. If
+/// not, it has to wait in line.
+pub(crate) fn lend(flight: &mut Flight<'_>) -> Result<bool, Failure> {
     let Some(pool) = &flight.group.pool else {
-        return Ok(());
+        return Ok(true);
     };
     let held = flight.client.held.as_ref();
     let standing = held.map_or(Standing::None, |held| standing(held, pool));
     match standing {
-        Standing::Good => Ok(()),
-        standing => acquire(flight, standing).await,
+        Standing::Good => Ok(true),
+        standing => acquire(flight, standing),
     }
 }
 
@@ -67,12 +67,13 @@ fn standing(held: &Held, pool: &TokenPool) -> Standing {
     }
 }
 
-/// Takes a lease in place of what there is. Apart from [`lend`], so that a request on a connection that holds one pays for a look
-/// alone.
-async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Failure> {
+/// Takes a lease in place of what there is, if one is free. Apart from [`lend`], so that a request on a connection that holds one pays
+/// for a look alone.
+#[inline(never)]
+fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<bool, Failure> {
     let client = &mut *flight.client;
     let Some(pool) = &flight.group.pool else {
-        return Ok(());
+        return Ok(true);
     };
     if standing != Standing::None {
         // One at a time: two that hold what the other waits for would wait for ever. The connection was promised one for all
@@ -81,6 +82,21 @@ async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Fail
         let is_other = standing == Standing::Other;
         flight.is_last = is_other && client.settings.lease.mode == LeaseMode::Connection;
     }
+    while let Some(lease) = pool.desk.try_lease() {
+        if may_use(&client.worker, &lease)? {
+            take_up(client, pool, lease, Duration::ZERO);
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Waits for a lease.
+pub(crate) async fn lend_in_line(flight: &mut Flight<'_>) -> Result<(), Failure> {
+    let client = &mut *flight.client;
+    let Some(pool) = &flight.group.pool else {
+        return Ok(());
+    };
     let mut waited = Duration::ZERO;
     let lease = loop {
         let lease = match pool.desk.try_lease() {
@@ -88,7 +104,7 @@ async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Fail
             None => {
                 let begun = Instant::now();
                 let _waits = flight.tally.as_ref().map(Tally::wait);
-                let lease = rarely(stand_in_line(client, pool)).await;
+                let lease = stand_in_line(client, pool).await;
                 waited += begun.elapsed();
                 client.notes.waited_for_token(waited);
                 lease?
@@ -98,6 +114,12 @@ async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Fail
             break lease;
         }
     };
+    take_up(client, pool, lease, waited);
+    Ok(())
+}
+
+/// The client has it, after it waited for so long.
+fn take_up(client: &mut Client, pool: &TokenPool, lease: Lease, waited: Duration) {
     client.worker.counters().acquisition_wait.observe(waited);
     debug!(
         worker = client.worker.seat(),
@@ -109,7 +131,6 @@ async fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<(), Fail
     lease.note_holder(client.peer, client.worker.clock.monotonic());
     pool.note_scarcity();
     client.held = Some(Held::new(lease, &client.worker, pool));
-    Ok(())
 }
 
 /// Whether the lease may be used; if so, the kernel knows until when. One whose time is over is lent to nobody from here on: nobody

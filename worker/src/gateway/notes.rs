@@ -71,6 +71,8 @@ struct Entry {
     /// What has gone by at upstreams, and since when one has had it again.
     upstream: Duration,
     upstream_since: Option<Instant>,
+    /// When the last one's head had come, or what was made of it was over.
+    has_head_since: Instant,
     backend: Option<Arc<Backend>>,
     attempts: u32,
     circuit: Option<&'static str>,
@@ -94,6 +96,7 @@ impl Entry {
             queue_wait: Duration::ZERO,
             upstream: Duration::ZERO,
             upstream_since: None,
+            has_head_since: begun,
             backend: None,
             attempts: 0,
             circuit: None,
@@ -120,6 +123,20 @@ impl Entry {
 /// None of it lies in the way of requests that have neither line nor spans.
 impl Page {
     #[inline(never)]
+    fn id_line(&self) -> &[u8] {
+        self.id.line()
+    }
+
+    #[inline(never)]
+    fn trace_line(&self) -> Option<TraceLine<'_>> {
+        let trace = self.trace.as_ref()?;
+        Some(TraceLine {
+            line: trace.line(),
+            keeps_state: trace.goes_on(),
+        })
+    }
+
+    #[inline(never)]
     fn tries(&mut self, backend: &Arc<Backend>) {
         let Some(entry) = &mut self.entry else { return };
         let now = Instant::now();
@@ -136,7 +153,9 @@ impl Page {
 impl Entry {
     #[inline(never)]
     fn has_head(&mut self, answer: Option<(u16, &Wire)>) {
-        self.leaves_upstream(Instant::now());
+        let now = Instant::now();
+        self.leaves_upstream(now);
+        self.has_head_since = now;
         if let (Some(spans), Some((status, wire))) = (&mut self.spans, answer) {
             spans.answered(status, wire.version());
         }
@@ -145,7 +164,8 @@ impl Entry {
     #[inline(never)]
     fn passes_on(&mut self, status: u16) {
         self.status = status;
-        self.upstream_since = Some(Instant::now());
+        // Not read anew: what is made of a head takes no time, or says so.
+        self.upstream_since = Some(self.has_head_since);
     }
 
     /// What it has of its line.
@@ -198,22 +218,18 @@ impl Notes {
 
     /// The line that tells the request's id; empty: it has none.
     pub(crate) fn id_line(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |page| page.id.line())
+        self.0.as_ref().map_or(&[], |page| page.id_line())
     }
 
     /// The same for a request, where the client's own field does not tell it.
     pub(crate) fn made_id_line(&self) -> Option<&[u8]> {
         let made = self.0.as_ref().filter(|page| !page.id.is_kept());
-        made.map(|page| page.id.line())
+        made.map(|page| page.id_line())
     }
 
     /// What the upstream is told of the request's trace, in the client's stead.
     pub(crate) fn trace_line(&self) -> Option<TraceLine<'_>> {
-        let trace = self.0.as_ref()?.trace.as_ref()?;
-        Some(TraceLine {
-            line: trace.line(),
-            keeps_state: trace.goes_on(),
-        })
+        self.0.as_ref()?.trace_line()
     }
 
     fn entry(&mut self) -> Option<&mut Entry> {
@@ -261,6 +277,13 @@ impl Notes {
     pub(crate) fn has_head(&mut self, answer: Option<(u16, &Wire)>) {
         if let Some(entry) = self.entry() {
             entry.has_head(answer);
+        }
+    }
+
+    /// What was made of the head took its time, and is over.
+    pub(crate) fn goes_on(&mut self) {
+        if let Some(entry) = self.entry() {
+            entry.has_head_since = Instant::now();
         }
     }
 
@@ -312,7 +335,8 @@ impl Notes {
         let Some(page) = &mut self.0 else {
             return;
         };
-        let Some(mut entry) = page.entry.take() else {
+        // It is no small thing to move, and gone at the end.
+        let Some(entry) = &mut page.entry else {
             return;
         };
         let ended = Instant::now();
@@ -344,6 +368,7 @@ impl Notes {
             spans.write(&whole, ring);
         }
         tell(&line);
+        page.entry = None;
     }
 }
 

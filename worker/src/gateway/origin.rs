@@ -12,10 +12,9 @@ use crate::{
     gateway::{
         client::Client,
         flight::{Failure, Flight},
-        lend::lend,
+        lend::{lend, lend_in_line},
     },
     message::reply::Reply,
-    rarely::rarely,
     upstream::Upstream,
     wire::attend::{AtEnd, Interrupt, attend},
 };
@@ -24,32 +23,41 @@ use crate::{
 /// on a machine that has no time for it.
 const PLAN_LIMIT: Duration = Duration::from_secs(10);
 
-/// Sees to it that the client holds a lease whose token may be sent where the plan leads, if one is needed there. Returns its
-/// origin.
+/// Of the token that the client holds, if all is as it should be: it may be sent where the plan leads, or none is needed there.
+pub(crate) fn fitting(flight: &mut Flight<'_>) -> Option<Origin> {
+    let client = &mut *flight.client;
+    if client.worker.is_ahead_of(&client.view) {
+        return None;
+    }
+    if flight.group.pool.is_none() {
+        return Some(Origin::NONE);
+    }
+    let (origin, _) = client.held.as_mut()?.origin();
+    (flight.group.serves(origin) || !flight.group.has_addresses()).then_some(origin)
+}
+
+/// Sees to it that it is so. Returns the token's origin.
 pub(crate) async fn fit(flight: &mut Flight<'_>) -> Result<Origin, Failure> {
     loop {
         let client = &mut *flight.client;
         if client.worker.renew(&mut client.view) {
             flight.route_again().map_err(Failure::Reply)?;
             // The backends in force may draw from another pool.
-            lend(flight).await?;
+            get_lease(flight).await?;
             continue;
         }
-        if flight.group.pool.is_none() {
-            return Ok(Origin::NONE);
-        }
-        let Some(held) = client.held.as_mut() else {
-            // The one before was given up.
-            lend(flight).await?;
-            continue;
-        };
-        let (origin, _) = held.origin();
-        if flight.group.serves(origin) || !flight.group.has_addresses() {
+        if let Some(origin) = fitting(flight) {
             return Ok(origin);
         }
+        let client = &mut *flight.client;
+        let Some(held) = client.held.as_ref() else {
+            // The one before was given up.
+            get_lease(flight).await?;
+            continue;
+        };
         if client.worker.desk.plan_generation() > client.view.generation() {
             // The token may be of the plan that comes next.
-            rarely(await_plan(client)).await?;
+            await_plan(client).await?;
             continue;
         }
         debug!(
@@ -61,6 +69,13 @@ pub(crate) async fn fit(flight: &mut Flight<'_>) -> Result<Origin, Failure> {
             held.give_up();
         }
     }
+}
+
+async fn get_lease(flight: &mut Flight<'_>) -> Result<(), Failure> {
+    if lend(flight)? {
+        return Ok(());
+    }
+    lend_in_line(flight).await
 }
 
 async fn await_plan(client: &mut Client) -> Result<(), Failure> {

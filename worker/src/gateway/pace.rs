@@ -5,7 +5,10 @@ use std::time::Duration;
 use tpp::lending::WorkerSettings;
 use tpp::shared::WaitEnd;
 
-use crate::clock::{due, millis};
+use crate::{
+    clock::{due, millis},
+    rarely::seldom,
+};
 
 /// How long a client may be slower than the least rate, to begin with: the rate is averaged from the sixth second on.
 const GRACE_MS: i64 = 5_000;
@@ -144,22 +147,29 @@ impl Direction {
             self.since = now;
         }
         (self.turn, self.seen) = (turn, now);
-        if is_drip && turn.is_clients() {
+        if seldom(is_drip && turn.is_clients()) {
             return Err(turn.end_of_a_drip());
         }
         let due = due(self.since, turn.limit(settings));
-        if due <= now { Err(turn.end()) } else { Ok(due) }
+        if seldom(due <= now) {
+            Err(turn.end())
+        } else {
+            Ok(due)
+        }
     }
 
     /// Whether the client moved `bytes`, and all in all too few for the time it took. If it moved none, that is judged by
     /// how long it pauses.
     fn is_drip(&mut self, bytes: u64, now: u64, settings: &WorkerSettings) -> bool {
-        let Some(rate) = settings.client.min_rate else {
-            return false;
-        };
-        if !self.turn.is_clients() {
-            return false;
+        match settings.client.min_rate {
+            Some(rate) if self.turn.is_clients() => self.pay(rate, bytes, now, settings),
+            _ => false,
         }
+    }
+
+    // Apart from the way of the many that wait for no client.
+    #[inline(never)]
+    fn pay(&mut self, rate: u32, bytes: u64, now: u64, settings: &WorkerSettings) -> bool {
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let most = settings
             .client

@@ -1,7 +1,7 @@
 //! How many requests may be under way at once, over all workers: `max_concurrent`, of a host and of a backend. A permit is a slot of a
 //! pool without tokens, so what holds for leases holds for it: in order of arrival, and back wherever the request ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{hint::cold_path, sync::Arc, time::Duration};
 
 use tpp::{
     lending::{Desk, Lease},
@@ -17,41 +17,68 @@ use crate::{
         tally::Tally,
     },
     message::reply::Reply,
-    rarely::rarely,
+    view::backend::Backend,
     wire::attend::{AtEnd, Interrupt, attend},
 };
 
-/// Sees to it that the request is one of those that may be under way at its host.
-pub(super) async fn permit(flight: &mut Flight<'_>) -> Result<(), Failure> {
+/// Whether the request is one of those that may be under way at its host. If not, it has to wait for that.
+pub(super) fn permit(flight: &mut Flight<'_>) -> bool {
     let Some(bounds) = &flight.site.bounds else {
-        return Ok(());
+        return true;
     };
     let Some(permits) = &bounds.permits else {
+        return true;
+    };
+    cold_path();
+    flight.permit = permits.try_lease();
+    note_begin(flight, flight.permit.is_some())
+}
+
+/// Waits until it is.
+pub(super) async fn await_permit(flight: &mut Flight<'_>) -> Result<(), Failure> {
+    let bounds = flight.site.bounds.as_ref();
+    let Some(permits) = bounds.and_then(|bounds| bounds.permits.clone()) else {
         return Ok(());
     };
-    let permits = Arc::clone(permits);
-    flight.permit = Some(take(flight, &permits).await?);
+    flight.permit = Some(stand_in_line(flight, &permits).await?);
+    note_begin(flight, true);
     Ok(())
 }
 
-/// The same at a backend that was chosen. The one of the backend before is given back.
-pub(super) async fn permit_of(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<(), Failure> {
+/// The same as [`permit`] at a backend that was chosen. The one of the backend before is given back.
+pub(super) fn permit_at(flight: &mut Flight<'_>, backend: &Backend) -> bool {
+    let Some(permits) = &backend.permits else {
+        return true;
+    };
+    cold_path();
     let is_there = |lease: &Lease| lease.is_of(permits.pool_id());
     if flight.backend_permit.as_ref().is_some_and(is_there) {
-        return Ok(());
+        return true;
     }
+    // Out before in: two that hold what the other waits for would wait for ever.
     flight.backend_permit = None;
-    flight.backend_permit = Some(take(flight, permits).await?);
+    flight.backend_permit = permits.try_lease();
+    note_begin(flight, flight.backend_permit.is_some())
+}
+
+/// Waits for that.
+pub(super) async fn await_permit_at(
+    flight: &mut Flight<'_>,
+    backend: &Backend,
+) -> Result<(), Failure> {
+    let Some(permits) = &backend.permits else {
+        return Ok(());
+    };
+    flight.backend_permit = Some(stand_in_line(flight, permits).await?);
+    note_begin(flight, true);
     Ok(())
 }
 
-async fn take(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<Lease, Failure> {
-    let permit = match permits.try_lease() {
-        Some(permit) => permit,
-        None => rarely(stand_in_line(flight, permits)).await?,
-    };
-    flight.permitted_at = Some(flight.client.worker.clock.now());
-    Ok(permit)
+fn note_begin(flight: &mut Flight<'_>, has_permit: bool) -> bool {
+    if has_permit {
+        flight.permitted_at = Some(flight.client.worker.clock.now());
+    }
+    has_permit
 }
 
 async fn stand_in_line(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<Lease, Failure> {
@@ -115,6 +142,7 @@ pub(super) fn note_end(flight: &Flight<'_>) {
     if let Some(since) = flight.permitted_at
         && let Some(bounds) = &flight.site.bounds
     {
+        cold_path();
         let held = flight.client.worker.clock.now().saturating_sub(since);
         bounds.holds.note(Duration::from_millis(held));
     }

@@ -5,21 +5,16 @@
 //! remembered: tokens drawn earlier at the same place are not tried out on an upload. An application's own refusal shows
 //! nothing, for no fresh token cures it.
 
-use crate::{
-    gateway::flight::{Failure, Flight},
-    rarely::rarely,
-};
+use crate::gateway::flight::{Failure, Flight};
 
-/// Has the token renewed that was refused before, or is no younger than another one that was, if the request cannot be
-/// sent again. If no login comes of it, the token is tried all the same.
-pub(crate) async fn prove(flight: &mut Flight<'_>) -> Result<(), Failure> {
-    if !flight.upload.may_outgrow() || flight.group.pool.is_none() {
-        return Ok(());
-    }
-    rarely(prove_token(flight)).await
+/// Whether the request cannot be sent again with another token.
+pub(crate) fn is_sent_once(flight: &Flight<'_>) -> bool {
+    flight.upload.may_outgrow() && flight.group.pool.is_some()
 }
 
-async fn prove_token(flight: &mut Flight<'_>) -> Result<(), Failure> {
+/// Has the token renewed that was refused before, or is no younger than another one that was. If no login comes of it, the token is
+/// tried all the same.
+pub(crate) async fn prove(flight: &mut Flight<'_>) -> Result<(), Failure> {
     let client = &mut *flight.client;
     let Some(held) = &mut client.held else {
         return Ok(());

@@ -1,6 +1,6 @@
 //! So many requests of a client in a time, over all workers: `[[rate_limits]]`.
 
-use std::net::IpAddr;
+use std::{hint::cold_path, net::IpAddr};
 
 use tpp::{clock::monotonic_nanos, config::RateKey, shared::Rejection};
 
@@ -22,6 +22,7 @@ pub(super) fn check(flight: &mut Flight<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     // What few hosts have stands apart from the way of the others: a request meets cold caches.
+    cold_path();
     admit(flight)
 }
 

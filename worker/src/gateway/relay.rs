@@ -18,7 +18,8 @@ use crate::{
     http1::answer::Head,
     http1::body::{BadFrame, Body, Frame, Piece},
     http1::write::Seal,
-    wire::HIGH_WATER,
+    rarely::{Likely as _, seldom},
+    wire::{HIGH_WATER, spare::consume},
 };
 
 impl Attempt {
@@ -29,7 +30,7 @@ impl Attempt {
     ) -> Poll<Result<(), Break>> {
         loop {
             // All of it that can go now goes: what follows depends on it no more than it on that.
-            self.poll_upload(flight, cx)?;
+            self.poll_upload(flight, cx).likely()?;
             let mut moves = false;
             // Interim answers do not wait for the final one, and it waits for them.
             if flight.client.wire.outbox.len() < HIGH_WATER {
@@ -40,14 +41,14 @@ impl Attempt {
                         self.state.heard = true;
                         self.state.down.stirred();
                         moves = true;
-                        if self.read_head(flight)? {
+                        if self.read_head(flight).likely()? {
                             return Poll::Ready(Ok(()));
                         }
                     }
                     Poll::Pending => {}
                 }
             }
-            moves |= self.poll_deliver(flight, cx)?;
+            moves |= self.poll_deliver(flight, cx).likely()?;
             if !moves {
                 break;
             }
@@ -87,7 +88,7 @@ impl Attempt {
             else {
                 return Ok(false);
             };
-            self.wire.inbox.advance(length);
+            consume(&mut self.wire.inbox, length);
             self.state.head = head;
             match &mut self.state.head {
                 Head::Interim { closes } => {
@@ -110,14 +111,14 @@ impl Attempt {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Break>> {
         loop {
-            let mut moves = self.poll_download(flight, cx)?;
+            let mut moves = self.poll_download(flight, cx).likely()?;
             if self.state.is_over && self.state.tunnel.is_none() {
                 // All that is left is to be read.
                 if !flight.client.wire.has_unsent() {
                     return Poll::Ready(Ok(()));
                 }
             } else {
-                moves |= self.poll_upload(flight, cx)?;
+                moves |= self.poll_upload(flight, cx).likely()?;
             }
             match self.poll_ends(flight, cx) {
                 Poll::Ready(true) => return Poll::Ready(Ok(())),
@@ -139,7 +140,7 @@ impl Attempt {
     ) -> Result<bool, Break> {
         let mut moved = false;
         loop {
-            moved |= self.take_upload(flight, cx)?;
+            moved |= self.take_upload(flight, cx).likely()?;
             if self.state.upload_broke.is_some() || !self.wire.has_unsent() {
                 return Ok(moved);
             }
@@ -211,11 +212,11 @@ impl Attempt {
             let piece = self.state.body.next(&mut self.wire.inbox);
             match piece.map_err(|BadFrame| Break::Nonsense("a chunk of the answer is malformed"))? {
                 Piece::Content(length) => {
-                    let Poll::Ready(taken) = self.poll_pass(flight, cx, length)? else {
+                    let Poll::Ready(taken) = self.poll_pass(flight, cx, length).likely()? else {
                         return Ok(moved);
                     };
                     self.state.body.took(taken);
-                    self.wire.inbox.advance(taken);
+                    consume(&mut self.wire.inbox, taken);
                     moved = true;
                 }
                 Piece::Trailer(length) => {
@@ -240,7 +241,7 @@ impl Attempt {
                 },
             }
         }
-        Ok(self.poll_deliver(flight, cx)? || moved)
+        Ok(self.poll_deliver(flight, cx).likely()? || moved)
     }
 
     fn end_download(&mut self, flight: &mut Flight<'_>) {
@@ -289,7 +290,7 @@ impl Attempt {
         }
         let waiting = client.outbox.len();
         let sent = client.poll_send(cx);
-        if matches!(sent, Poll::Ready(Err(_))) {
+        if seldom(matches!(sent, Poll::Ready(Err(_)))) {
             return Err(Break::ClientGone);
         }
         let taken = waiting - client.outbox.len();

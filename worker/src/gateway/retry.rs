@@ -19,18 +19,19 @@ use crate::{
 pub(super) fn may_retry(flight: &mut Flight<'_>, backend: &Arc<Backend>) -> bool {
     let worker = &flight.client.worker;
     let rules = &flight.client.settings.retry;
-    if flight.group.members.len() < 2 || flight.tried.len() >= rules.attempts as usize {
+    let trouble = flight.trouble.get_or_insert_default();
+    if flight.group.members.len() < 2 || trouble.tried.len() >= rules.attempts as usize {
         return false;
     }
-    if flight.retrying.is_none() {
-        flight.retrying = worker
+    if trouble.retrying.is_none() {
+        trouble.retrying = worker
             .retries
             .begin(rules.budget_percent, worker.connections());
     }
-    if flight.retrying.is_some() {
-        flight.tried.push(Arc::clone(backend));
+    if trouble.retrying.is_some() {
+        trouble.tried.push(Arc::clone(backend));
     }
-    flight.retrying.is_some()
+    trouble.retrying.is_some()
 }
 
 /// Whether `error` says that the request was not even looked at, and it is to be sent again, whatever it asks for: on another
@@ -57,6 +58,6 @@ pub(super) fn was_turned_away(
     }
     conduct::note_failure(flight, backend);
     let reply = Reply::bad_gateway("the upstream refused the request's stream");
-    flight.unreachable = Some(Failure::Reply(reply));
+    flight.trouble().unreachable = Some(Failure::Reply(reply));
     true
 }

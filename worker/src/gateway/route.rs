@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     gateway::{client::Client, flight::Flight},
     message::{head::Head, host::without_port, reply::Reply},
+    rarely::Likely as _,
     view::site::{Group, Site},
 };
 
@@ -14,9 +15,9 @@ use crate::{
 /// If there is none.
 pub(crate) fn route(client: &mut Client, head: &Head) -> Result<(Arc<Site>, Arc<Group>), Reply> {
     if client.secured.is_some() {
-        check_certificate(client, head)?;
+        check_certificate(client, head).likely()?;
     }
-    let Some(site) = client.view.routes.find(head.authority()) else {
+    let Some(site) = client.view.routes.find(head.authority()).likely() else {
         return Err(Reply::not_found(
             "no virtual host of this name is served here",
         ));

@@ -8,6 +8,7 @@ use crate::{
     },
     http1::write::{self, Stamp},
     message::{head::Head, reply::Reply},
+    rarely::{Likely as _, seldom},
 };
 
 /// Most tpps that a request may have gone through before: some stand behind one another on purpose, none behind itself.
@@ -60,8 +61,8 @@ pub(crate) fn stamp(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         return Ok(true);
     }
     // A request is never sent without a token.
-    let lent = held.as_mut().ok_or(Failure::Over(Next::Drop))?;
-    if !lent.lease().may_stamp() {
+    let lent = held.as_mut().ok_or(Failure::Over(Next::Drop)).likely()?;
+    if seldom(!lent.lease().may_stamp()) {
         let has_lapsed = lent.has_lapsed();
         *held = None;
         if has_lapsed {

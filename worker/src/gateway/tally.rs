@@ -24,11 +24,16 @@ pub(crate) struct Tally {
 impl Tally {
     /// Counts a request in; `None`: its host is not counted by itself, for there is but the one of a plain configuration.
     pub(crate) fn begin(worker: &Worker, site: &Arc<Site>) -> Option<Self> {
-        site.is_counted.then(|| Self {
+        site.is_counted.then(|| Self::enter(worker, site))
+    }
+
+    #[inline(never)]
+    fn enter(worker: &Worker, site: &Site) -> Self {
+        Self {
             entered: worker.desk.enter(site.plan.row),
             begun: Instant::now(),
             status: CLIENT_GONE,
-        })
+        }
     }
 
     /// An answer of this status is on its way to the client.

@@ -17,7 +17,6 @@ use crate::{
     http1::answer::{Answer, Head},
     http1::body::{Body, Frame},
     message::reply::Reply,
-    rarely::rarely,
     upstream::Link,
 };
 
@@ -27,16 +26,18 @@ pub(crate) enum Verdict {
     Pass,
     /// There is to be another attempt.
     Again,
+    /// Its token was refused: [`renew`] has the rest.
+    Refused,
     /// It broke off, and there is no other.
     Broke(Break),
 }
 
 /// Judges what an attempt has brought.
-pub(crate) async fn judge(
+pub(crate) fn judge(
     flight: &mut Flight<'_>,
     attempt: &mut Attempt,
     came: Result<(), Break>,
-) -> Result<Verdict, Failure> {
+) -> Verdict {
     match came {
         Ok(()) => {}
         // The upstream closed an idle connection just as it was used: nothing was lost but that.
@@ -44,24 +45,22 @@ pub(crate) async fn judge(
             if attempt.is_reused && attempt.can_begin_again(flight) =>
         {
             flight.may_reuse = false;
-            return Ok(Verdict::Again);
+            return Verdict::Again;
         }
         Err(Break::UpstreamLost(error)) if retry::was_turned_away(flight, attempt, &error) => {
-            return Ok(Verdict::Again);
+            return Verdict::Again;
         }
-        Err(cause) => return Ok(Verdict::Broke(cause)),
+        Err(cause) => return Verdict::Broke(cause),
     }
     match &attempt.state.head {
         Head::Final(Answer { meaning, .. })
             if attempt.version != 0 && flight.client.is_refusal(*meaning) =>
         {
-            if rarely(is_renewed(flight, attempt)).await? {
-                return Ok(Verdict::Again);
-            }
+            return Verdict::Refused;
         }
         Head::Final(answer) if attempt.version != 0 && rest::rests(flight, answer.asked_wait) => {
             attempt.withdraw(flight);
-            return Ok(Verdict::Again);
+            return Verdict::Again;
         }
         _ => {
             if let Some(held) = &mut flight.client.held {
@@ -74,14 +73,22 @@ pub(crate) async fn judge(
             }
         }
     }
+    accept(flight, attempt)
+}
+
+/// The answer is the client's.
+fn accept(flight: &mut Flight<'_>, attempt: &Attempt) -> Verdict {
     let head = &attempt.state.head;
     conduct::note_head(flight, &attempt.backend, head);
     breaker::note_head(flight, head);
-    Ok(Verdict::Pass)
+    Verdict::Pass
 }
 
-/// The token was refused: whether there is another one, with which the request is to be sent again.
-async fn is_renewed(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bool, Failure> {
+/// The token was refused: if there is another one, the request is sent again with that.
+pub(crate) async fn renew(
+    flight: &mut Flight<'_>,
+    attempt: &mut Attempt,
+) -> Result<Verdict, Failure> {
     let refusal = Refusal {
         version: attempt.version,
         is_second: flight.was_refused,
@@ -94,12 +101,13 @@ async fn is_renewed(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<bo
         // Whatever comes next, it is not this answer.
         attempt.withdraw(flight);
     }
-    let renewed = renewed?;
-    if renewed {
-        flight.was_refused = true;
-        flight.refused_token = drawn_at;
+    if !renewed? {
+        flight.client.notes.goes_on();
+        return Ok(accept(flight, attempt));
     }
-    Ok(renewed)
+    flight.was_refused = true;
+    flight.refused_token = drawn_at;
+    Ok(Verdict::Again)
 }
 
 /// Passes the answer on, to its end. If it breaks off, [`fail`] has the rest.
@@ -215,10 +223,10 @@ fn no_answer(client: &Client, cause: &Break) -> Failure {
         }
         Break::Cut => Reply::no_token("this worker is being replaced"),
     };
-    if matches!(reply.status, 502 | 504) && client.worker.muffler.may_speak() {
+    if matches!(reply.status(), 502 | 504) && client.worker.muffler.may_speak() {
         warn!(
             worker = client.worker.seat(),
-            status = reply.status,
+            status = reply.status(),
             ?reply,
             "no answer from the upstream"
         );

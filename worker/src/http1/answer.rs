@@ -1,6 +1,6 @@
 //! The upstream's answer head, read: strictly in what frames it, and with patience for what cannot be mistaken.
 
-use std::{mem::MaybeUninit, time::Duration};
+use std::{hint::cold_path, mem::MaybeUninit, time::Duration};
 
 use httparse::{Header, ParserConfig, Status};
 
@@ -10,6 +10,7 @@ use crate::{
     message::field::Field,
     message::grpc,
     message::headers::{FIELD_LIMIT, HEAD_LIMIT, Options, content_length, list},
+    rarely::{Likely as _, seldom},
 };
 
 /// What the rest of the exchange has to know about an answer.
@@ -61,6 +62,15 @@ impl Head {
 /// The upstream does not speak HTTP/1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Nonsense(pub(crate) &'static str);
+
+impl Nonsense {
+    /// For this reason.
+    #[inline]
+    pub(crate) const fn because(details: &'static str) -> Self {
+        cold_path();
+        Self(details)
+    }
+}
 
 /// Whether it begins with a version of HTTP/1 later than 1.1.
 pub(crate) fn is_of_later_version(bytes: &[u8]) -> bool {
@@ -115,12 +125,12 @@ pub(crate) fn read<'a>(
         Ok(Status::Complete(length)) if length <= HEAD_LIMIT => length,
         Ok(Status::Partial) if bytes.len() < HEAD_LIMIT => return Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => {
-            return Err(Nonsense("the head of the answer is too large"));
+            return Err(Nonsense::because("the head of the answer is too large"));
         }
-        Err(error) => return Err(Nonsense(describe(error))),
+        Err(error) => return Err(Nonsense::because(describe(error))),
     };
     let (Some(status), Some(version)) = (parsed.code, parsed.version) else {
-        return Err(Nonsense("the head of the answer is incomplete"));
+        return Err(Nonsense::because("the head of the answer is incomplete"));
     };
     let fields = &*parsed.headers;
     let mut head = AnswerHead {
@@ -141,7 +151,7 @@ pub(crate) fn read<'a>(
     let known = &mut room.known[..fields.len()];
     for (known, field) in known.iter_mut().zip(fields) {
         *known = Field::of(field.name.as_bytes());
-        head.add(*known, field.value)?;
+        head.add(*known, field.value).likely()?;
     }
     head.known = known;
     Ok(Some((head, length)))
@@ -172,18 +182,20 @@ impl<'a> AnswerHead<'a> {
         match field {
             Field::Connection => self.options.add(value),
             Field::ContentLength => {
-                let length =
-                    content_length(value).ok_or(Nonsense("its Content-Length is not a number"))?;
+                let length = content_length(value)
+                    .ok_or_else(|| Nonsense::because("its Content-Length is not a number"))?;
                 if self
                     .length
                     .replace(length)
                     .is_some_and(|other| other != length)
                 {
-                    return Err(Nonsense("it has two different Content-Lengths"));
+                    return Err(Nonsense::because("it has two different Content-Lengths"));
                 }
             }
             Field::TransferEncoding if self.is_chunked || self.is_identity => {
-                return Err(Nonsense("it has more than one Transfer-Encoding line"));
+                return Err(Nonsense::because(
+                    "it has more than one Transfer-Encoding line",
+                ));
             }
             Field::TransferEncoding if value.eq_ignore_ascii_case(b"chunked") => {
                 self.is_chunked = true;
@@ -192,25 +204,37 @@ impl<'a> AnswerHead<'a> {
                 self.is_identity = true;
             }
             Field::TransferEncoding => {
-                return Err(Nonsense(
+                return Err(Nonsense::because(
                     "its Transfer-Encoding line is not plainly chunked",
                 ));
             }
             Field::KeepAlive => self.keep_for = keep_for(value).or(self.keep_for),
             Field::Date => self.has_date = true,
-            Field::GrpcStatus => self.of_grpc = grpc::status_of_http(value),
+            Field::GrpcStatus => self.is_of_grpc(value),
             _ => {}
         }
         Ok(())
     }
 
     fn asked_wait(&self) -> Option<Duration> {
-        if self.status != 429 {
-            return None;
+        if self.status == 429 {
+            self.retry_after()
+        } else {
+            None
         }
+    }
+
+    #[cold]
+    fn retry_after(&self) -> Option<Duration> {
         let mut fields = self.fields.iter();
         let field = fields.find(|field| field.name.eq_ignore_ascii_case("retry-after"))?;
         tpp::retry_after::read(field.value)
+    }
+
+    // Apart from the way of the many that are not.
+    #[inline(never)]
+    fn is_of_grpc(&mut self, status: &[u8]) {
+        self.of_grpc = grpc::status_of_http(status);
     }
 
     /// What it means to the exchange; the client's connection ends with it if `close`.
@@ -220,7 +244,7 @@ impl<'a> AnswerHead<'a> {
             Body::EMPTY
         } else if self.is_chunked {
             // A field for the next hop only may stand in the trailer, too.
-            if self.options.nominates() {
+            if seldom(self.options.nominates()) {
                 Body::CHUNKED_LENIENT.without_trailer()
             } else {
                 Body::CHUNKED_LENIENT

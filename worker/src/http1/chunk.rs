@@ -149,6 +149,8 @@ impl Chunks {
     }
 
     /// `bytes` of what was handed out were used.
+    // Apart from the way of answers that are not chunked.
+    #[inline(never)]
     pub(super) fn took(&mut self, bytes: u64) {
         self.place = match self.place {
             Place::Data(left) if left == bytes => Place::DataEnd,

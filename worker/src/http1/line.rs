@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use crate::message::{headers::HEAD_LIMIT, host::is_host, reply::Malformed};
+use crate::{
+    message::{headers::HEAD_LIMIT, host::is_host, reply::Malformed},
+    rarely::{Likely as _, seldom},
+};
 
 /// The first line of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub(crate) fn blank(bytes: &[u8]) -> usize {
 
 /// Reads the line at the front of `bytes`, behind any empty ones; `None`: it has not ended yet.
 pub(super) fn read(bytes: &[u8]) -> Result<Option<Line<'_>>, Malformed> {
-    if is_begun_stranger(bytes)? || bytes == b"\r" {
+    if seldom(is_begun_stranger(bytes).likely()? || bytes == b"\r") {
         return Ok(None);
     }
     let window = &bytes[..bytes.len().min(HEAD_LIMIT)];
@@ -34,26 +37,21 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Line<'_>>, Malformed> {
         return if bytes.len() < HEAD_LIMIT {
             Ok(None)
         } else {
-            Err(Malformed {
-                status: 414,
-                details: "the request target is too long",
-            })
+            Err(Malformed::of(414, "the request target is too long"))
         };
     };
-    let line = window[..end].strip_suffix(b"\r").ok_or(Malformed::bad(
-        "a line of the request head does not end with CR LF",
-    ))?;
-    let [method, target, version] = split(line)?;
-    let is_old = is_old(version)?;
+    let line = window[..end]
+        .strip_suffix(b"\r")
+        .ok_or_else(|| Malformed::bad("a line of the request head does not end with CR LF"))?;
+    let [method, target, version] = split(line).likely()?;
+    let is_old = is_old(version).likely()?;
     if target.is_empty() {
         return Err(Malformed::bad("the request line is incomplete"));
     }
     // A tunnel would leave the pool's rules behind, and TRACE would show the client its token.
-    if matches!(method, b"CONNECT" | b"TRACE") {
-        return Err(Malformed {
-            status: 405,
-            details: "the method is not allowed here",
-        });
+    // By length first: of these few are.
+    if seldom(matches!(method.len(), 5 | 7)) && matches!(method, b"CONNECT" | b"TRACE") {
+        return Err(Malformed::of(405, "the method is not allowed here"));
     }
     Ok(Some(Line {
         method,
@@ -83,9 +81,8 @@ fn is_begun_stranger(bytes: &[u8]) -> Result<bool, Malformed> {
 
 /// Splits a line, or the beginning of one, into method, target and version, the first two of sound bytes.
 fn split(line: &[u8]) -> Result<[&[u8]; 3], Malformed> {
-    let mut parts = line.splitn(3, |&byte| byte == b' ');
-    let mut next = || parts.next().unwrap_or_default();
-    let [method, target, version] = [next(), next(), next()];
+    let (method, rest) = cut(line);
+    let (target, version) = cut(rest);
     let is_token = !method.is_empty() && method.iter().copied().all(is_token);
     // All that is visible passes, and bytes above ASCII in whatever script they are: it is the upstream that knows them.
     let has_unfit = target.iter().any(|&byte| byte <= b' ' || byte == 0x7f);
@@ -94,6 +91,13 @@ fn split(line: &[u8]) -> Result<[&[u8]; 3], Malformed> {
     } else {
         Err(Malformed::bad("the request line holds a forbidden byte"))
     }
+}
+
+/// What stands before the first space, and what behind it.
+#[inline(never)]
+fn cut(line: &[u8]) -> (&[u8], &[u8]) {
+    let space = memchr(b' ', line).unwrap_or(line.len());
+    (&line[..space], line.get(space + 1..).unwrap_or_default())
 }
 
 /// Whether a name, or a method, may hold `byte` (RFC 9110, 5.6.2).
@@ -106,10 +110,10 @@ fn is_old(version: &[u8]) -> Result<bool, Malformed> {
     match version {
         b"HTTP/1.0" => Ok(true),
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Ok(false),
-        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Malformed {
-            status: 505,
-            details: "only HTTP/1.1 and HTTP/1.0 are spoken here, not HTTP/2 or any other",
-        }),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Malformed::of(
+            505,
+            "only HTTP/1.1 and HTTP/1.0 are spoken here, not HTTP/2 or any other",
+        )),
         _ => Err(Malformed::bad(
             "the request line does not end with a version of HTTP",
         )),
@@ -153,9 +157,9 @@ impl Line<'_> {
             .split_at_checked(start)
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"http://"))
             .map(|(_, rest)| rest)
-            .ok_or(Malformed::bad(
-                "the request target is neither a path nor an http URI",
-            ))?;
+            .ok_or_else(|| {
+                Malformed::bad("the request target is neither a path nor an http URI")
+            })?;
         let length = rest
             .iter()
             .position(|byte| b"/?".contains(byte))

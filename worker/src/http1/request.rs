@@ -2,6 +2,8 @@
 //!
 //! Whatever could be understood in two ways is refused here, before a byte of it reaches the upstream.
 
+use std::hint::cold_path;
+
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use crate::{
@@ -12,6 +14,7 @@ use crate::{
     message::headers::{FIELD_LIMIT, HEAD_LIMIT, Options, content_length, list, own_hops},
     message::host::is_host,
     message::reply::Malformed,
+    rarely::{Likely as _, seldom},
 };
 
 /// Fields that a head of the usual size has at most.
@@ -64,7 +67,7 @@ impl Request {
 pub(crate) fn read(bytes: &[u8], head: &mut Head) -> Result<Option<(Request, usize)>, Malformed> {
     let blank = line::blank(bytes);
     let bytes = &bytes[blank..];
-    let Some(line) = line::read(bytes)? else {
+    let Some(line) = line::read(bytes).likely()?.likely() else {
         return Ok(None);
     };
     // Few have many, and what is not used need not be prepared.
@@ -72,7 +75,7 @@ pub(crate) fn read(bytes: &[u8], head: &mut Head) -> Result<Option<(Request, usi
     let rest = &bytes[line.length..];
     few = [EMPTY_HEADER; USUAL_FIELDS];
     let mut status = httparse::parse_headers(rest, &mut few);
-    if status == Err(httparse::Error::TooManyHeaders) {
+    if seldom(status == Err(httparse::Error::TooManyHeaders)) {
         many = [EMPTY_HEADER; FIELD_LIMIT];
         status = httparse::parse_headers(rest, &mut many);
     }
@@ -82,10 +85,7 @@ pub(crate) fn read(bytes: &[u8], head: &mut Head) -> Result<Option<(Request, usi
         }
         Ok(Status::Partial) if bytes.len() < HEAD_LIMIT => return Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => {
-            return Err(Malformed {
-                status: 431,
-                details: "the request head is too large",
-            });
+            return Err(Malformed::of(431, "the request head is too large"));
         }
         Err(error) => return Err(Malformed::bad(describe(error))),
     };
@@ -95,7 +95,7 @@ pub(crate) fn read(bytes: &[u8], head: &mut Head) -> Result<Option<(Request, usi
             "a line of the request head does not end with CR LF",
         ));
     }
-    let request = gather(&line, fields, bytes, head)?;
+    let request = gather(&line, fields, bytes, head).likely()?;
     Ok(Some((request, blank + length)))
 }
 
@@ -129,7 +129,7 @@ fn gather(
     let mut facts = Facts::default();
     for field in fields {
         let known = Field::of(field.name.as_bytes());
-        facts.add(known, field.value)?;
+        facts.add(known, field.value).likely()?;
         head.push(head::Line {
             field: known,
             name: Span::of(field.name.as_bytes(), bytes),
@@ -137,17 +137,23 @@ fn gather(
         });
     }
     head.hops = facts.hops;
-    if facts.options.nominates() {
+    if seldom(facts.options.nominates()) {
         head.keep_back(|name| facts.options.nominate(name));
     }
-    let target = line.target()?;
-    if let Some(authority) = facts.authority(line, &target)? {
+    let target = line.target().likely()?;
+    if let Some(authority) = facts.authority(line, &target).likely()? {
         head.set_authority(Span::of(authority, bytes));
     }
     match target.path {
         Path::From(start) => head.set_path(Span::of(&line.target[start..], bytes)),
-        Path::SlashFrom(start) => head.make_path(&[b"/", &line.target[start..]]),
-        Path::Asterisk => head.make_path(&[b"*"]),
+        Path::SlashFrom(start) => {
+            cold_path();
+            head.make_path(&[b"/", &line.target[start..]]);
+        }
+        Path::Asterisk => {
+            cold_path();
+            head.make_path(&[b"*"]);
+        }
     }
     facts.request(line)
 }
@@ -180,10 +186,10 @@ impl<'a> Facts<'a> {
                 return Err(Malformed::bad("more than one Transfer-Encoding field"));
             }
             Field::Expect if !value.eq_ignore_ascii_case(b"100-continue") => {
-                return Err(Malformed {
-                    status: 417,
-                    details: "the only expectation that can be met is 100-continue",
-                });
+                return Err(Malformed::of(
+                    417,
+                    "the only expectation that can be met is 100-continue",
+                ));
             }
             Field::Expect => self.expects_continue = true,
             Field::Upgrade => {
@@ -209,8 +215,11 @@ impl<'a> Facts<'a> {
     }
 
     fn request(&self, line: &Line<'_>) -> Result<Request, Malformed> {
-        let mut body = framing(self.length, self.coding, line.is_old)?;
-        if self.options.nominates() {
+        let mut body = match (self.length, self.coding) {
+            (None, None) => Body::EMPTY,
+            _ => framing(self.length, self.coding, line.is_old).likely()?,
+        };
+        if seldom(self.options.nominates()) {
             // A field for the next hop only may stand in the trailer, too.
             body = body.without_trailer();
         }
@@ -231,21 +240,23 @@ impl<'a> Facts<'a> {
     }
 }
 
+// Apart from the way of those without a body.
+#[inline(never)]
 fn framing(length: Option<&[u8]>, coding: Option<&[u8]>, is_old: bool) -> Result<Body, Malformed> {
     match (length, coding) {
         (None, None) => Ok(Body::EMPTY),
         (Some(length), None) => content_length(length)
             .map(Body::Length)
-            .ok_or(Malformed::bad("the Content-Length is not a number")),
+            .ok_or_else(|| Malformed::bad("the Content-Length is not a number")),
         (Some(_), Some(_)) => Err(Malformed::bad("both Content-Length and Transfer-Encoding")),
         (None, Some(_)) if is_old => {
             Err(Malformed::bad("Transfer-Encoding in a request of HTTP/1.0"))
         }
         (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Body::CHUNKED),
-        (None, Some(coding)) if is_known_to_others(coding) => Err(Malformed {
-            status: 501,
-            details: "the only Transfer-Encoding that is understood is chunked",
-        }),
+        (None, Some(coding)) if is_known_to_others(coding) => Err(Malformed::of(
+            501,
+            "the only Transfer-Encoding that is understood is chunked",
+        )),
         (None, Some(_)) => Err(Malformed::bad("a Transfer-Encoding other than chunked")),
     }
 }

@@ -164,6 +164,7 @@ async fn keep_time(worker: Arc<Worker>, log: Log, deposed: oneshot::Sender<()>) 
                     return;
                 }
                 worker.desk.heartbeat();
+                worker.neighbours.look(&worker.desk);
                 let lost = &worker.counters().log_lines_dropped;
                 let dropped = log.dropped();
                 lost.add(dropped - std::mem::replace(&mut counted, dropped));

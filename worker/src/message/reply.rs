@@ -1,6 +1,6 @@
 //! What tpp answers itself: JSON, never empty; to an authority that checks on a host, text.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt, hint::cold_path};
 
 use tpp::shared::WaitEnd;
 
@@ -13,56 +13,64 @@ pub(crate) struct Malformed {
 
 impl Malformed {
     /// 400: it breaks the grammar, or could be understood in two ways.
+    #[inline]
     pub(crate) const fn bad(details: &'static str) -> Self {
-        Self {
-            status: 400,
-            details,
-        }
+        Self::of(400, details)
+    }
+
+    /// By this status.
+    #[inline]
+    pub(crate) const fn of(status: u16, details: &'static str) -> Self {
+        cold_path();
+        Self { status, details }
     }
 }
 
 /// Status of the one answer that is no error.
 const PROOF: u16 = 200;
 
-/// An answer of tpp's own.
+/// An answer of tpp's own: a pointer, for nearly every step of a request's way can return one and hardly one does.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Reply(Box<Said>);
+
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
+struct Said {
+    status: u16,
     error: &'static str,
     details: Cow<'static, str>,
-    /// Seconds after which it is worth trying again, if that is known.
-    pub(crate) retry_after: Option<u64>,
-    /// Whole lines of its head besides.
-    pub(crate) fields: Cow<'static, str>,
+    retry_after: Option<u64>,
+    fields: Cow<'static, str>,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 impl Reply {
     // Cold: what leads to it lies apart from the way of requests that are passed on.
     #[cold]
     fn new(status: u16, error: &'static str, details: impl Into<Cow<'static, str>>) -> Self {
-        Self {
+        Self(Box::new(Said {
             status,
             error,
             details: details.into(),
             retry_after: None,
             fields: Cow::Borrowed(""),
-        }
+        }))
     }
 
     /// The same, with word of when it is worth trying again.
-    pub(crate) fn after(self, seconds: u64) -> Self {
-        Self {
-            retry_after: Some(seconds),
-            ..self
-        }
+    pub(crate) fn after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
     }
 
     /// The same, with these whole lines in its head.
-    pub(crate) fn with_fields(self, fields: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            fields: fields.into(),
-            ..self
-        }
+    pub(crate) fn with_fields(mut self, fields: impl Into<Cow<'static, str>>) -> Self {
+        self.0.fields = fields.into();
+        self
     }
 
     /// 200: what an authority wants to see that checks on a host, as it is.
@@ -156,14 +164,28 @@ impl Reply {
         Self::new(508, "loop detected", details)
     }
 
+    pub(crate) fn status(&self) -> u16 {
+        self.0.status
+    }
+
     /// Why it is so.
     pub(crate) fn details(&self) -> &str {
-        &self.details
+        &self.0.details
+    }
+
+    /// Seconds after which it is worth trying again, if that is known.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.0.retry_after
+    }
+
+    /// Whole lines of its head besides.
+    pub(crate) fn fields(&self) -> &str {
+        &self.0.fields
     }
 
     /// Whether it is one that says that something is wrong.
     pub(crate) fn is_error(&self) -> bool {
-        self.status != PROOF
+        self.0.status != PROOF
     }
 
     /// What its body is.
@@ -178,16 +200,16 @@ impl Reply {
     /// The body.
     pub(crate) fn body(&self) -> String {
         if !self.is_error() {
-            return self.details.clone().into_owned();
+            return self.0.details.clone().into_owned();
         }
         let [error, details] =
-            [self.error, &self.details].map(|text| serde_json::Value::from(text).to_string());
+            [self.0.error, &self.0.details].map(|text| serde_json::Value::from(text).to_string());
         format!("{{\"error\":{error},\"details\":{details}}}")
     }
 
     /// Status and reason.
     pub(crate) fn status_line(&self) -> &'static str {
-        match self.status {
+        match self.0.status {
             PROOF => "200 OK",
             308 => "308 Permanent Redirect",
             400 => "400 Bad Request",
@@ -258,7 +280,7 @@ mod tests {
         for reply in all.into_iter().chain(refused) {
             let line = reply.status_line();
             assert!(
-                line.starts_with(&reply.status.to_string()),
+                line.starts_with(&reply.status().to_string()),
                 "{reply:?}: {line}"
             );
         }

@@ -118,7 +118,12 @@ impl Site {
         if self.shares.is_empty() {
             return &self.enabled;
         }
-        let key = key();
+        self.share_of(key())
+    }
+
+    // Apart from the way of those that divide their clients among no groups.
+    #[inline(never)]
+    fn share_of(&self, key: u64) -> &Arc<Group> {
         let score = |share: &Share| lot::score(key, share.salt, share.percent);
         let best = self
             .shares

@@ -7,7 +7,7 @@
 //! An idle connection owns no buffer: reads land in one scratch buffer of the thread and only what arrived is kept.
 
 pub(crate) mod attend;
-mod spare;
+pub(crate) mod spare;
 pub(crate) mod tcp;
 pub(crate) mod tls;
 
@@ -20,7 +20,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use pingora_core::protocols::Stream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -123,7 +123,7 @@ impl Wire {
             }
             self.unflushed = true;
             self.sent += sent as u64;
-            self.outbox.advance(sent);
+            spare::consume(&mut self.outbox, sent);
         }
         if self.unflushed {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 
 /// A buffer smaller than this is not worth giving back while its connection is idle.
 pub(super) const FIRST_CAPACITY: usize = 1024;
@@ -31,6 +31,16 @@ pub(super) fn provide(buffer: &mut BytesMut) {
     }
 }
 
+/// The first `length` bytes of `buffer` are used.
+// What is used up begins anew: nothing of it need be looked for again.
+pub(crate) fn consume(buffer: &mut BytesMut, length: usize) {
+    if length == buffer.len() {
+        buffer.clear();
+    } else {
+        buffer.advance(length);
+    }
+}
+
 /// Takes the memory of an empty `buffer`.
 #[inline(never)]
 pub(super) fn take_back(buffer: &mut BytesMut) {
@@ -38,9 +48,11 @@ pub(super) fn take_back(buffer: &mut BytesMut) {
         return;
     }
     let mut buffer = std::mem::take(buffer);
-    // What was used of it counts again: the bytes before its begin are nobody's. They are looked for only where the rest is too
-    // little; false: the rest is all there is.
-    let _ = buffer.try_reclaim(buffer.capacity() + 1);
+    if buffer.capacity() != FIRST_CAPACITY {
+        // What was used of it counts again: the bytes before its begin are nobody's. They are looked for only where the rest is too
+        // little; false: the rest is all there is.
+        let _ = buffer.try_reclaim(buffer.capacity() + 1);
+    }
     if !(FIRST_CAPACITY..=LARGEST).contains(&buffer.capacity()) {
         return;
     }

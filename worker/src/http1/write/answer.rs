@@ -1,6 +1,6 @@
 //! An answer's head for the client: the upstream's, or one of tpp's own.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use bytes::BytesMut;
 
@@ -10,11 +10,9 @@ use crate::{
     http1::body::{Body, Frame},
     http1::request::Request,
     message::field::Field,
-    message::{
-        grpc,
-        head::{Head, Span},
-        reply::Reply,
-    },
+    message::grpc,
+    message::head::{Head, Span},
+    message::reply::Reply,
 };
 
 /// After how many seconds a client may try again that was sent away for a reason that passes at once.
@@ -79,11 +77,14 @@ pub(crate) fn reply(
         ],
     );
     put_length(out, body.len() as u64);
-    if reply.status == 405 {
+    if reply.status() == 405 {
         put(out, &[ALLOW]);
     }
     put_retry_after(reply, out);
-    put(out, &[reply.fields.as_bytes(), seal.hsts, seal.request_id]);
+    put(
+        out,
+        &[reply.fields().as_bytes(), seal.hsts, seal.request_id],
+    );
     put_connection(request.is_some_and(|request| request.is_old), seal, out);
     put(out, &[b"\r\n"]);
     if request.is_some_and(|request| request.is_head) {
@@ -100,13 +101,16 @@ fn put_grpc(reply: &Reply, content_type: &str, seal: Seal<'_>, out: &mut BytesMu
     let _ = write!(
         out,
         "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\ngrpc-status: {}\r\ngrpc-message: ",
-        grpc::status(reply.status),
+        grpc::status(reply.status()),
     );
     grpc::put_message(reply.details(), out);
     put(out, &[b"\r\n", seal.date]);
     put_length(out, 0);
     put_retry_after(reply, out);
-    put(out, &[reply.fields.as_bytes(), seal.hsts, seal.request_id]);
+    put(
+        out,
+        &[reply.fields().as_bytes(), seal.hsts, seal.request_id],
+    );
     put_connection(false, seal, out);
     put(out, &[b"\r\n"]);
 }
@@ -114,14 +118,15 @@ fn put_grpc(reply: &Reply, content_type: &str, seal: Seal<'_>, out: &mut BytesMu
 /// When it is worth coming again, for one that was told to wait.
 fn put_retry_after(reply: &Reply, out: &mut BytesMut) {
     use std::fmt::Write as _;
-    if matches!(reply.status, 429 | 503) {
-        let seconds = reply.retry_after.unwrap_or(SOON);
+    if matches!(reply.status(), 429 | 503) {
+        let seconds = reply.retry_after().unwrap_or(SOON);
         // Writing to a buffer that grows cannot fail.
         let _ = write!(out, "Retry-After: {seconds}\r\n");
     }
 }
 
 /// What becomes of the client's connection. An HTTP/1.0 client takes silence for its end, a newer one for its going on.
+#[inline(never)]
 fn put_connection(is_old: bool, seal: Seal<'_>, out: &mut BytesMut) {
     use std::fmt::Write as _;
     if seal.close {
@@ -137,15 +142,15 @@ fn put_connection(is_old: bool, seal: Seal<'_>, out: &mut BytesMut) {
 
 /// Appends a 1xx answer's head.
 pub(crate) fn interim(head: &AnswerHead<'_>, out: &mut BytesMut) {
-    put_line(head, out);
-    put_fields(head, None, None, out);
+    let line = put_line(head, out);
+    put_fields(head, line, (None, None), out);
     put(out, &[b"\r\n"]);
 }
 
 /// Appends the head after which the connection is a WebSocket.
 pub(crate) fn switch(head: &AnswerHead<'_>, seal: Seal<'_>, out: &mut BytesMut) {
-    put_line(head, out);
-    put_fields(head, None, Some(seal), out);
+    let line = put_line(head, out);
+    put_fields(head, line, (None, Some(seal)), out);
     put(
         out,
         &[
@@ -165,8 +170,8 @@ pub(crate) fn answer(
     seal: Seal<'_>,
     out: &mut BytesMut,
 ) {
-    put_line(head, out);
-    put_fields(head, Some(answer), Some(seal), out);
+    let line = put_line(head, out);
+    put_fields(head, line, (Some(answer), Some(seal)), out);
     let own = [seal.fields, seal.hsts, seal.request_id];
     // Most have none.
     if own.iter().any(|lines| !lines.is_empty()) {
@@ -182,11 +187,21 @@ pub(crate) fn answer(
         _ => {}
     }
     let close = answer.client_closes;
-    put_connection(request.is_old, Seal { close, ..seal }, out);
+    // There is nothing to be said of most.
+    if close || request.is_old || seal.keep_alive.is_some() {
+        put_connection(request.is_old, Seal { close, ..seal }, out);
+    }
     put(out, &[b"\r\n"]);
 }
 
-fn put_line(head: &AnswerHead<'_>, out: &mut BytesMut) {
+/// The first line: where it stands, if it came as it would be written, which is left to do then.
+fn put_line(head: &AnswerHead<'_>, out: &mut BytesMut) -> Range<usize> {
+    let came = head.bytes.strip_prefix(b"HTTP/1.1 ");
+    let reason = came.and_then(|line| line.get(3..)?.strip_prefix(b" "));
+    let rest = reason.and_then(|reason| reason.strip_prefix(head.reason.as_bytes()));
+    if let Some(rest) = rest.and_then(|rest| rest.strip_prefix(b"\r\n")) {
+        return 0..head.bytes.len() - rest.len();
+    }
     // The parser took three digits.
     let digits =
         [100, 10, 1].map(|place| b'0' + u8::try_from(head.status / place % 10).unwrap_or(0));
@@ -194,19 +209,20 @@ fn put_line(head: &AnswerHead<'_>, out: &mut BytesMut) {
         out,
         &[b"HTTP/1.1 ", &digits, b" ", head.reason.as_bytes(), b"\r\n"],
     );
+    0..0
 }
 
-/// The fields that concern the client; not the upstream's own where `seal` tells the same.
+/// The fields that concern the client, behind `line`; not the upstream's own where `seal` tells the same.
 fn put_fields(
     head: &AnswerHead<'_>,
-    answer: Option<Answer>,
-    seal: Option<Seal<'_>>,
+    line: Range<usize>,
+    (answer, seal): (Option<Answer>, Option<Seal<'_>>),
     out: &mut BytesMut,
 ) {
     let tells_id = seal.is_some_and(|seal| !seal.request_id.is_empty());
     let tells_hsts = seal.is_some_and(|seal| !seal.hsts.is_empty());
     let is_hsts = |name: &str| name.as_bytes().eq_ignore_ascii_case(HSTS);
-    let mut lines = Lines::of(head.bytes);
+    let mut lines = Lines::of(head.bytes, line);
     for (known, field) in head.fields() {
         let passes = match known {
             // Names that mislead a CGI program mislead no client.

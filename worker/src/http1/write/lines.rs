@@ -16,8 +16,9 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn of(head: &'a [u8]) -> Self {
-        Self { head, run: 0..0 }
+    /// Of `head`, the first ones of which, `run`, pass in any case.
+    pub(super) fn of(head: &'a [u8], run: Range<usize>) -> Self {
+        Self { head, run }
     }
 
     /// Passes on the line of this name and value.
@@ -59,7 +60,7 @@ mod tests {
     #[test]
     fn lines_are_written_plainly_however_they_came_and_in_their_order() {
         let head = b"a: 1\r\nb:2\r\nc: 3\r\nd: 4\r\ne: 5 \r\nf: \r\n";
-        let mut lines = Lines::of(head);
+        let mut lines = Lines::of(head, 0..0);
         let mut out = BytesMut::new();
         for (name, value) in [
             (&head[0..1], &head[3..4]),

@@ -12,18 +12,11 @@ pub(crate) use self::{
 };
 
 /// Appends `parts`.
-// A loop of its own: spread out in each of the many places it would be most of the code that a request meets. And room is looked for
-// once, not for each part.
+// A loop of its own: spread out in each of the many places it would be most of the code that a request meets.
 #[inline(never)]
 pub(crate) fn put(out: &mut BytesMut, parts: &[&[u8]]) {
-    let length: usize = parts.iter().map(|part| part.len()).sum();
-    let before = out.len();
-    out.resize(before + length, 0);
-    let mut room = &mut out[before..];
     for part in parts {
-        let (place, rest) = room.split_at_mut(part.len());
-        place.copy_from_slice(part);
-        room = rest;
+        out.extend_from_slice(part);
     }
 }
 

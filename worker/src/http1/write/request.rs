@@ -116,7 +116,7 @@ pub(crate) fn request(
 
 /// The client's own fields.
 fn put_fields(head: &Head, request: &Request, stamp: Stamp<'_>, out: &mut BytesMut) {
-    let mut lines = Lines::of(head.bytes());
+    let mut lines = Lines::of(head.bytes(), 0..0);
     for line in head.lines() {
         let passes = match line.field {
             Field::Other | Field::RequestId | Field::TraceParent | Field::TraceState => {
@@ -148,18 +148,24 @@ fn put_fields(head: &Head, request: &Request, stamp: Stamp<'_>, out: &mut BytesM
     lines.end(out);
 }
 
+/// Who asks and how, behind those that the client says.
+#[inline(never)]
+fn put_believed(head: &Head, stamp: Stamp<'_>, out: &mut BytesMut) {
+    put(out, &[b"X-Forwarded-For: "]);
+    for value in head.values(Field::ForwardedFor) {
+        put(out, &[value, b", "]);
+    }
+    put(out, &[stamp.client.as_bytes(), b"\r\n"]);
+    if !head.has(Field::ForwardedProto) {
+        let proto = proto(stamp.is_secure).as_bytes();
+        put(out, &[b"X-Forwarded-Proto: ", proto, b"\r\n"]);
+    }
+}
+
 /// Who asks, how, and for what host.
 fn put_forwarded(head: &Head, stamp: Stamp<'_>, out: &mut BytesMut) {
     if stamp.trust_forwarded {
-        put(out, &[b"X-Forwarded-For: "]);
-        for value in head.values(Field::ForwardedFor) {
-            put(out, &[value, b", "]);
-        }
-        put(out, &[stamp.client.as_bytes(), b"\r\n"]);
-        if !head.has(Field::ForwardedProto) {
-            let proto = proto(stamp.is_secure).as_bytes();
-            put(out, &[b"X-Forwarded-Proto: ", proto, b"\r\n"]);
-        }
+        put_believed(head, stamp, out);
     } else {
         put(out, &[stamp.client_lines]);
     }
