@@ -40,6 +40,26 @@ fn connection_fields_do_not_reach_the_client() {
 }
 
 #[test]
+fn the_first_line_is_written_plainly_however_it_came() {
+    let rest = "Date: x\r\nServer: s\r\nContent-Length: 0\r\n\r\n";
+    for (came, written) in [
+        ("HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\n"),
+        ("HTTP/1.1 200 Not at all\r\n", "HTTP/1.1 200 Not at all\r\n"),
+        ("HTTP/1.1 299 \r\n", "HTTP/1.1 299 \r\n"),
+        ("HTTP/1.1 200\r\n", "HTTP/1.1 200 \r\n"),
+        ("HTTP/1.1 200 OK\n", "HTTP/1.1 200 OK\r\n"),
+        ("\r\nHTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\n"),
+        ("HTTP/1.0 200 OK\r\n", "HTTP/1.1 200 OK\r\n"),
+        ("HTTP/1.7 200 OK\r\n", "HTTP/1.1 200 OK\r\n"),
+        // What is not ASCII has no meaning (RFC 9112, 4).
+        ("HTTP/1.1 200 \u{e9}t\u{e9}\r\n", "HTTP/1.1 200 \r\n"),
+    ] {
+        let (_, out) = answer(&format!("{came}{rest}"), GET);
+        assert_eq!(out, format!("{written}{rest}"), "{came:?}");
+    }
+}
+
+#[test]
 fn the_requests_id_takes_the_place_of_one_that_the_upstream_says() {
     let head = "HTTP/1.1 200 OK\r\nDate: x\r\nx-request-id: other\r\nContent-Length: 0\r\n\r\n";
     let mut out = BytesMut::new();
