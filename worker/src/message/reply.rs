@@ -33,7 +33,7 @@ const PROOF: u16 = 200;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Reply(Box<Said>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Said {
     status: u16,
     error: &'static str,
@@ -44,7 +44,14 @@ struct Said {
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let said = &*self.0;
+        f.debug_struct("Reply")
+            .field("status", &said.status)
+            .field("error", &said.error)
+            .field("details", &said.details)
+            .field("retry_after", &said.retry_after)
+            .field("fields", &said.fields)
+            .finish()
     }
 }
 
