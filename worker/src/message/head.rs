@@ -46,6 +46,8 @@ pub(crate) struct Line {
 pub(crate) struct Head {
     bytes: Vec<u8>,
     lines: Vec<Line>,
+    /// Which fields are among them, a bit for each.
+    said: u32,
     method: Span,
     path: Span,
     authority: Option<Span>,
@@ -72,6 +74,7 @@ impl Head {
         self.bytes.extend_from_slice(bytes);
         self.lines.clear();
         self.lines.reserve_exact(fields);
+        self.said = 0;
         self.method = Span::of(method, bytes);
         self.path = Span::default();
         self.authority = None;
@@ -80,6 +83,7 @@ impl Head {
 
     /// Adds a field.
     pub(crate) fn push(&mut self, line: Line) {
+        self.said |= bit(line.field);
         self.lines.push(line);
     }
 
@@ -109,6 +113,10 @@ impl Head {
                 line.field = Field::HopByHop;
             }
         }
+        self.said = self
+            .lines
+            .iter()
+            .fold(0, |said, line| said | bit(line.field));
     }
 
     pub(crate) fn method(&self) -> &[u8] {
@@ -132,12 +140,18 @@ impl Head {
 
     /// Whether there is a field of this meaning.
     pub(crate) fn has(&self, field: Field) -> bool {
-        self.lines.iter().any(|line| line.field == field)
+        self.said & bit(field) != 0
     }
 
     /// The values of the fields of this meaning.
     pub(crate) fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
-        let lines = self.lines.iter().filter(move |line| line.field == field);
+        // Most are asked for and not there.
+        let among = if self.has(field) {
+            &self.lines[..]
+        } else {
+            &[]
+        };
+        let lines = among.iter().filter(move |line| line.field == field);
         lines.map(|line| self.text(line.value))
     }
 
@@ -152,6 +166,11 @@ impl Head {
     }
 }
 
+const fn bit(field: Field) -> u32 {
+    const { assert!((Field::Other as u32) < u32::BITS, "the last one has a bit") };
+    1 << field as u32
+}
+
 impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The fields may hold secrets of the client's.
@@ -159,5 +178,29 @@ impl fmt::Debug for Head {
             .field("method", &self.method().escape_ascii().to_string())
             .field("lines", &self.lines.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::request::read;
+
+    #[test]
+    fn a_field_is_there_until_it_is_kept_back_or_another_head_begins() {
+        let mut head = Head::default();
+        let mut said = |fields: &str| {
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            read(text.as_bytes(), &mut head).unwrap().unwrap();
+            let ids = head.values(Field::RequestId).count();
+            (head.has(Field::RequestId), ids, head.has(Field::Via))
+        };
+        let twice = "X-Request-Id: 1\r\nx-request-id: 2\r\n";
+        assert_eq!(said(twice), (true, 2, false));
+        assert_eq!(
+            said(&format!("{twice}Connection: X-Request-Id\r\n")),
+            (false, 0, false)
+        );
+        assert_eq!(said("Via: 1.1 x\r\n"), (false, 0, true));
     }
 }
