@@ -171,6 +171,10 @@ pub(crate) async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: B
     };
     if is_at_work {
         leftover::leave(flight, attempt);
+    } else {
+        // Now: another worker may have the lease the moment it is given back, and the upstream is to see the end of what it had of
+        // this request before it sees the token again.
+        drop(attempt);
     }
     if matches!(cause, Break::Late(WaitEnd::Hold)) {
         // Not only when the client has read what it is told.
