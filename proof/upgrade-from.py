@@ -28,8 +28,8 @@ from stage import start
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "target" / "upgrade-from"
 NEW = ROOT / "target" / "debug"
-# The first of the present layout, and one whose region nobody can read any more.
-SINCE = ["2eec742", "84cfade"]
+# Before there were virtual hosts, of the present layout; and one whose region nobody can read any more.
+SINCE = ["de8f878", "84cfade"]
 SESSIONS = {"ann": 3, "bob": 3}
 # Connections that hold a lease and ask nothing, or ask all the time; one more is in the middle of a request.
 IDLE, BUSY = 2, 2
