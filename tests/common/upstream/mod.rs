@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::SeqCst},
@@ -18,6 +19,7 @@ mod broken;
 mod gates;
 mod login;
 pub(crate) mod oracle;
+mod place;
 mod request;
 mod serve;
 mod service;
@@ -35,6 +37,8 @@ pub(crate) struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
+    /// Its address stays its own while it is down.
+    _place: OwnedFd,
 }
 
 /// What all connections of one upstream share.
@@ -110,14 +114,13 @@ impl Upstream {
     }
 
     fn start_on(address: SocketAddr, oracle: Oracle) -> Self {
+        let (place, address) = place::hold(address);
         let listener = TcpListener::bind(address).expect("bind the upstream");
-        let address = listener
-            .local_addr()
-            .expect("a bound socket has an address");
         let mut upstream = Self {
             address,
             shared: Arc::new(Shared::new(oracle, address.port().into())),
             acceptor: None,
+            _place: place,
         };
         upstream.accept_on(listener);
         upstream
