@@ -160,26 +160,26 @@ fn put_plain_text<const N: usize>(name: &[u8; N], text: Option<&[u8]>, out: &mut
 
 #[inline(never)]
 fn put_plain_string(text: Option<&[u8]>, out: &mut Vec<u8>) {
-    let Some(text) = text else {
-        out.extend_from_slice(b"null");
-        return;
-    };
-    out.push(b'"');
-    out.extend_from_slice(text);
-    out.push(b'"');
+    put_quoted(text, out, |text, out| out.extend_from_slice(text));
 }
 
 #[inline(never)]
 fn put_string(text: Option<&[u8]>, out: &mut Vec<u8>) {
+    put_quoted(text, out, |text, out| {
+        escape(text, out, |byte, out| {
+            out.extend_from_slice(b"\\u00");
+            out.extend_from_slice(&hex::of_byte(byte));
+        });
+    });
+}
+
+fn put_quoted(text: Option<&[u8]>, out: &mut Vec<u8>, put: impl Fn(&[u8], &mut Vec<u8>)) {
     let Some(text) = text else {
         out.extend_from_slice(b"null");
         return;
     };
     out.push(b'"');
-    escape(text, out, |byte, out| {
-        out.extend_from_slice(b"\\u00");
-        out.extend_from_slice(&hex::of_byte(byte));
-    });
+    put(text, out);
     out.push(b'"');
 }
 

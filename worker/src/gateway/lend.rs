@@ -82,16 +82,25 @@ fn acquire(flight: &mut Flight<'_>, standing: Standing) -> Result<bool, Failure>
         let is_other = standing == Standing::Other;
         flight.is_last = is_other && client.settings.lease.mode == LeaseMode::Connection;
     }
-    while let Some(lease) = pool.desk.try_lease() {
-        if may_use(&client.worker, &lease)? {
-            take_up(client, pool, lease, Duration::ZERO);
-            return Ok(true);
-        }
+    let lease = free_one(&client.worker, pool)?;
+    let has_one = lease.is_some();
+    if let Some(lease) = lease {
+        take_up(client, pool, lease, Duration::ZERO);
     }
-    Ok(false)
+    Ok(has_one)
 }
 
-/// Waits for a lease.
+/// A lease that is free now and may be used.
+fn free_one(worker: &Worker, pool: &TokenPool) -> Result<Option<Lease>, Failure> {
+    while let Some(lease) = pool.desk.try_lease() {
+        if may_use(worker, &lease)? {
+            return Ok(Some(lease));
+        }
+    }
+    Ok(None)
+}
+
+/// Waits for a lease, where [`lend`] found none.
 pub(crate) async fn lend_in_line(flight: &mut Flight<'_>) -> Result<(), Failure> {
     let client = &mut *flight.client;
     let Some(pool) = &flight.group.pool else {
@@ -99,18 +108,17 @@ pub(crate) async fn lend_in_line(flight: &mut Flight<'_>) -> Result<(), Failure>
     };
     let mut waited = Duration::ZERO;
     let lease = loop {
-        let lease = match pool.desk.try_lease() {
-            Some(lease) => lease,
-            None => {
-                let begun = Instant::now();
-                let _waits = flight.tally.as_ref().map(Tally::wait);
-                let lease = stand_in_line(client, pool).await;
-                waited += begun.elapsed();
-                client.notes.waited_for_token(waited);
-                lease?
-            }
-        };
+        let begun = Instant::now();
+        let waits = flight.tally.as_ref().map(Tally::wait);
+        let served = stand_in_line(client, pool).await;
+        drop(waits);
+        waited += begun.elapsed();
+        client.notes.waited_for_token(waited);
+        let lease = served?;
         if may_use(&client.worker, &lease)? {
+            break lease;
+        }
+        if let Some(lease) = free_one(&client.worker, pool)? {
             break lease;
         }
     };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -109,7 +109,7 @@ fn start(
         next_settings: None,
         answers: JoinSet::new(),
         asked: HashMap::new(),
-        is_unread: false,
+        why_unread: watch::Sender::default(),
         news: None,
         slots,
         coming: BTreeMap::new(),

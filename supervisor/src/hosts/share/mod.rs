@@ -5,13 +5,13 @@ mod looks;
 mod orders;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::{self, JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
@@ -68,8 +68,8 @@ pub(super) struct Share {
     answers: JoinSet<Event>,
     /// What each of them is the answer to, should it break down.
     asked: HashMap<task::Id, Asked>,
-    /// It was said that etcd cannot be read, and it could not since.
-    is_unread: bool,
+    /// Why etcd could not be read since it last could, as the log has it.
+    why_unread: watch::Sender<BTreeSet<String>>,
     news: Option<mpsc::Receiver<News>>,
     slots: mpsc::UnboundedReceiver<ShareEvent>,
     /// Sessions that have come and have no token yet, with when they came, ns of the boot clock.
@@ -170,7 +170,9 @@ impl Share {
             }
             (Err(_), None) => return,
         };
-        self.is_unread &= !matches!(event, Event::Listing(..));
+        if matches!(event, Event::Listing(..)) {
+            self.why_unread.send_modify(BTreeSet::clear);
+        }
         self.step(event);
     }
 

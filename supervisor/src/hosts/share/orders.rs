@@ -106,7 +106,7 @@ impl Share {
 
     fn list(&mut self, ticket: Ticket, within: Duration) {
         let asked = self.common.engine.range(&self.root, within);
-        let (pool, is_known) = (self.pool.clone(), self.is_unread);
+        let (pool, told) = (self.pool.clone(), self.why_unread.clone());
         let task = self.answers.spawn(async move {
             let why = match timeout(within, asked).await {
                 Ok(Ok((header, items))) => return Event::Listing(ticket, header, items),
@@ -114,13 +114,12 @@ impl Share {
                 Err(late) => late.to_string(),
             };
             // Said once: it is tried again and again.
-            if !is_known {
+            if told.send_if_modified(|told| told.insert(why.clone())) {
                 warn!(pool, why, "etcd cannot be read");
             }
             Event::Unlisted(ticket)
         });
         self.asked.insert(task.id(), Asked::List(ticket));
-        self.is_unread = true;
     }
 
     /// Keeps it for the next supervisor, before anything else is done.
