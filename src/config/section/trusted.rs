@@ -1,6 +1,6 @@
 //! `trusted_proxies`: whose word about a client is taken.
 
-use std::net::IpAddr;
+use std::{hint::cold_path, net::IpAddr};
 
 use super::access::Cidr;
 
@@ -17,10 +17,15 @@ impl TrustedProxies {
     /// Whether what `address` says is believed. An IPv4 address within IPv6 counts as the IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
         match self {
             Self::Any => true,
-            Self::From(networks) => networks.iter().any(|one| one.contains(&address)),
+            Self::From(networks) if networks.is_empty() => false,
+            Self::From(networks) => {
+                // Most believe nobody, and are asked for each request.
+                cold_path();
+                let address = address.to_canonical();
+                networks.iter().any(|one| one.contains(&address))
+            }
         }
     }
 }

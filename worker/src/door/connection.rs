@@ -10,7 +10,9 @@ use tpp::shared::WaitEnd;
 use crate::{
     clock::{NEVER, due},
     gateway::stamp::check_hops,
-    gateway::{client::Client, exchange, flight::Next, journal, notes::Notes, record},
+    gateway::{
+        client::Client, exchange, flight::Next, holdings::Holdings, journal, notes::Notes, record,
+    },
     http1::body::Body,
     http1::line,
     http1::request::{self, Request},
@@ -99,6 +101,7 @@ impl Connection {
                 present: None,
                 exchange_until: NEVER,
                 has_lost_its_lease: false,
+                holdings: Holdings::default(),
                 notes: Notes::default(),
             },
             head,

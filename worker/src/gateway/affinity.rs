@@ -33,12 +33,13 @@ pub(super) fn follow<'g>(
         let value = format!("{:0DIGITS$x}", fastrand::u64(..));
         let member = leads_to(group, value.as_bytes())
             .filter(|one| fits(one) && one.backend.takes_new() && one.backend.takes_turn())?;
-        flight.answer_fields.truncate(flight.kept_fields);
         // What is told over TLS is to go over nothing else.
         let secure: &[u8] = match flight.client.secured {
             Some(_) => b"; Secure",
             None => b"",
         };
+        let holdings = flight.client.holdings.sheet();
+        holdings.answer_fields.truncate(holdings.kept_fields);
         for part in [
             b"Set-Cookie: ",
             NAME,
@@ -48,7 +49,7 @@ pub(super) fn follow<'g>(
             secure,
             b"\r\n",
         ] {
-            flight.answer_fields.extend_from_slice(part);
+            holdings.answer_fields.extend_from_slice(part);
         }
         Some(member)
     })

@@ -64,7 +64,6 @@ pub(crate) struct Chosen {
     pub(crate) backend: Arc<Backend>,
     pub(crate) counted: Option<Counted>,
     pub(crate) link: Link,
-    pub(crate) origin: Origin,
     pub(crate) is_reused: bool,
 }
 
@@ -114,7 +113,7 @@ impl Attempt {
             backend: chosen.backend,
             wire: chosen.link.wire,
             address: chosen.link.address,
-            origin: chosen.origin,
+            origin: chosen.link.origin,
             is_reused: chosen.is_reused,
             version: 0,
             state: State {

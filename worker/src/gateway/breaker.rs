@@ -45,7 +45,7 @@ fn ask_host(flight: &mut Flight<'_>) -> Result<(), Failure> {
         .ask(*at, policy.rules, monotonic_millis());
     match asked {
         Ok(asked) => {
-            flight.asked = Some(asked);
+            flight.client.holdings.sheet().asked = Some(asked);
             Ok(())
         }
         Err(tripped) => {
@@ -89,10 +89,12 @@ pub(super) fn ask_for(flight: &mut Flight<'_>, member: &Member) -> bool {
     };
     let (at, rules) = (BreakerAt::Pair(member.pair), bound.policy.rules);
     // What came of the last attempt has been told, or says nothing.
-    flight.asked_backend = None;
+    flight.client.holdings.sheet().asked_backend = None;
     let desk = &flight.client.worker.desk;
-    flight.asked_backend = desk.ask(at, rules, monotonic_millis()).ok();
-    flight.asked_backend.is_some()
+    let asked = desk.ask(at, rules, monotonic_millis()).ok();
+    let may_ask = asked.is_some();
+    flight.client.holdings.sheet().asked_backend = asked;
+    may_ask
 }
 
 fn bound(site: &Site) -> Option<&BreakerBound> {
@@ -104,7 +106,11 @@ fn bound(site: &Site) -> Option<&BreakerBound> {
 pub(super) fn note_head(flight: &mut Flight<'_>, head: &Head) {
     match head {
         Head::Final(_) if head.is_failure() => tell(flight, true),
-        Head::Final(_) => flight.answered_at = flight.client.worker.clock.now(),
+        Head::Final(_) => {
+            if let Some(holdings) = flight.client.holdings.get_mut() {
+                holdings.answered_at = flight.client.worker.clock.now();
+            }
+        }
         Head::Switched => tell(flight, false),
         Head::Interim { .. } => {}
     }
@@ -113,15 +119,18 @@ pub(super) fn note_head(flight: &mut Flight<'_>, head: &Head) {
 /// More of the answer may have come. One that goes on for long, such as a stream of events, is as good as whole before its probe
 /// is taken for lost, or a host of such answers would never be let alone.
 pub(super) fn note_progress(flight: &mut Flight<'_>) {
+    let Some(holdings) = flight.client.holdings.get() else {
+        return;
+    };
     let is_probe = |asked: &Option<Asked>| asked.as_ref().is_some_and(Asked::is_probe);
-    if !is_probe(&flight.asked) && !is_probe(&flight.asked_backend) {
+    if !is_probe(&holdings.asked) && !is_probe(&holdings.asked_backend) {
         return;
     }
     let Some(bound) = bound(&flight.site) else {
         return;
     };
     let enough = millis(bound.policy.rules.recovery / 2);
-    if flight.client.worker.clock.now() >= flight.answered_at + enough {
+    if flight.client.worker.clock.now() >= holdings.answered_at + enough {
         tell(flight, false);
     }
 }
@@ -138,16 +147,16 @@ pub(super) fn note_failure(flight: &mut Flight<'_>) {
 
 /// A backend took no connection; another one may yet serve the request.
 pub(super) fn note_unreachable(flight: &mut Flight<'_>) {
-    let asked = flight.asked_backend.take();
+    let asked = flight.client.holdings.sheet().asked_backend.take();
     tell_of(flight, asked, true);
 }
 
 fn tell(flight: &mut Flight<'_>, has_failed: bool) {
-    if flight.asked.is_none() && flight.asked_backend.is_none() {
+    let Some(holdings) = flight.client.holdings.get_mut() else {
         return;
-    }
+    };
     cold_path();
-    let both = [flight.asked.take(), flight.asked_backend.take()];
+    let both = [holdings.asked.take(), holdings.asked_backend.take()];
     for asked in both {
         tell_of(flight, asked, has_failed);
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tpp::{
     config::{Affinity, BackendState, Balance},
     ids::Origin,
+    lending::WorkerSettings,
     shared::Failing,
 };
 
@@ -23,7 +24,7 @@ use crate::{
         sent::Counted,
     },
     message::reply::Reply,
-    rarely::rarely,
+    rarely::{Likely as _, rarely, seldom},
     upstream::{Link, Upstream, transport::Unreachable},
     view::{backend::Backend, member::Member, site::Group},
     wire::attend::{AtEnd, Interrupt, attend},
@@ -34,52 +35,110 @@ const DOWN: &str = "down";
 
 /// A backend and a connection to it, for the next attempt.
 pub(crate) async fn choose(flight: &mut Flight<'_>) -> Result<Chosen, Failure> {
-    loop {
-        let origin = match fitting(flight) {
-            Some(origin) => origin,
-            None => rarely(fit(flight)).await?,
-        };
-        let group = Arc::clone(&flight.group);
-        let Some(member) = pick(flight, &group, origin) else {
-            change_token(flight, &group, origin)?;
-            continue;
-        };
-        let Member {
-            backend, settings, ..
-        } = member;
-        let counted = Counted::begin(flight, member);
-        if !permit_at(flight, backend) {
-            rarely(await_permit_at(flight, backend)).await?;
-        }
-        let client = &mut *flight.client;
-        client.serve_as(settings);
-        client.notes.tries(backend);
-        let now = client.worker.clock.now();
-        if client.held.as_ref().is_some_and(Held::is_shared) {
-            backend.upstream.drop_unsent();
-        }
-        let kept = flight
-            .may_reuse
-            .then(|| backend.upstream.reuse(origin, now));
-        let kept = kept.flatten();
-        let is_reused = kept.is_some();
-        let link = match kept {
-            Some(link) => link,
-            None => match rarely(connect(client, &backend.upstream, origin)).await? {
-                Ok(link) => link,
-                Err(unreachable) => {
-                    note_no_connection(flight, backend, origin, &unreachable)?;
-                    continue;
-                }
-            },
-        };
-        return Ok(Chosen {
-            backend: Arc::clone(backend),
-            counted,
+    match at_once(flight).likely() {
+        Ok(chosen) => Ok(chosen),
+        Err(lack) => rarely(supply(flight, lack)).await,
+    }
+}
+
+/// What keeps a request from being sent at once.
+enum Lack {
+    /// The plan in force and its token do not belong together.
+    Fit,
+    /// No backend takes it with a token of this origin.
+    Backend(Origin),
+    /// As many as may be are under way at its backend, for which these settings hold.
+    Permit(Candidate, Arc<WorkerSettings>),
+    /// There is no connection to its backend.
+    Link(Candidate),
+}
+
+/// A backend that was found.
+struct Candidate {
+    backend: Arc<Backend>,
+    counted: Option<Counted>,
+    origin: Origin,
+}
+
+impl Candidate {
+    fn reached_by(self, link: Link, is_reused: bool) -> Chosen {
+        Chosen {
+            backend: self.backend,
+            counted: self.counted,
             link,
-            origin,
             is_reused,
-        });
+        }
+    }
+}
+
+fn at_once(flight: &mut Flight<'_>) -> Result<Chosen, Lack> {
+    let origin = fitting(flight).ok_or(Lack::Fit).likely()?;
+    let group = Arc::clone(&flight.group);
+    let member = pick(flight, &group, origin);
+    let member = member.ok_or(Lack::Backend(origin)).likely()?;
+    let candidate = Candidate {
+        backend: Arc::clone(&member.backend),
+        counted: Counted::begin(flight, member),
+        origin,
+    };
+    if seldom(!permit_at(flight, &member.backend)) {
+        return Err(Lack::Permit(candidate, Arc::clone(&member.settings)));
+    }
+    flight.client.serve_as(&member.settings);
+    reach(flight, candidate)
+}
+
+/// Takes a connection that is there.
+fn reach(flight: &mut Flight<'_>, candidate: Candidate) -> Result<Chosen, Lack> {
+    let (client, backend) = (&mut *flight.client, &candidate.backend);
+    client.notes.tries(backend);
+    if seldom(client.held.as_ref().is_some_and(Held::is_shared)) {
+        backend.upstream.drop_unsent();
+    }
+    let (origin, now) = (candidate.origin, client.worker.clock.now());
+    let kept = flight
+        .may_reuse
+        .then(|| backend.upstream.reuse(origin, now));
+    match kept.flatten().likely() {
+        Some(link) => Ok(candidate.reached_by(link, true)),
+        None => Err(Lack::Link(candidate)),
+    }
+}
+
+/// Sees to what lacks, and to what lacks then.
+async fn supply(flight: &mut Flight<'_>, mut lack: Lack) -> Result<Chosen, Failure> {
+    loop {
+        let found = match lack {
+            Lack::Fit => {
+                fit(flight).await?;
+                at_once(flight)
+            }
+            Lack::Backend(origin) => {
+                let group = Arc::clone(&flight.group);
+                change_token(flight, &group, origin)?;
+                at_once(flight)
+            }
+            Lack::Permit(candidate, settings) => {
+                await_permit_at(flight, &candidate.backend).await?;
+                flight.client.serve_as(&settings);
+                reach(flight, candidate)
+            }
+            Lack::Link(candidate) => {
+                let (backend, origin) = (&candidate.backend, candidate.origin);
+                match connect(flight.client, &backend.upstream, origin).await? {
+                    Ok(link) => Ok(candidate.reached_by(link, false)),
+                    Err(unreachable) => {
+                        note_no_connection(flight, backend, origin, &unreachable)?;
+                        drop(candidate);
+                        at_once(flight)
+                    }
+                }
+            }
+        };
+        match found {
+            Ok(chosen) => return Ok(chosen),
+            Err(next) => lack = next,
+        }
     }
 }
 
@@ -201,7 +260,7 @@ fn give_back_bound(flight: &mut Flight<'_>, group: &Group, origin: Origin) -> bo
 }
 
 fn count(flight: &Flight<'_>, cause: Failing) {
-    if let Some(tally) = &flight.tally {
+    if let Some(tally) = flight.client.holdings.tally() {
         tally.failed(cause);
     }
 }

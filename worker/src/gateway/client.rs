@@ -10,7 +10,7 @@ use tpp::{
 
 use crate::{
     clock::{NEVER, due},
-    gateway::{held::Held, notes::Notes, record},
+    gateway::{held::Held, holdings::Holdings, notes::Notes, record},
     http1::request::Request,
     http1::write::{self, Seal},
     message::{head::Head, reply::Reply},
@@ -60,6 +60,8 @@ pub(crate) struct Client {
     pub(crate) present: Option<Present>,
     /// It held a lease that went before its connection's end: it gets no other one, so the connection ends with what is said next.
     pub(crate) has_lost_its_lease: bool,
+    /// Of the request in hand.
+    pub(crate) holdings: Holdings,
     /// Of the request in hand.
     pub(crate) notes: Notes,
 }

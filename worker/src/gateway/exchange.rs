@@ -24,7 +24,7 @@ use crate::{
     http1::request::Request,
     message::head::Head,
     message::reply::Reply,
-    rarely::{Likely as _, rarely},
+    rarely::{Likely as _, rarely, seldom},
 };
 
 /// Takes a request its way: to the upstream's answer, or to one of tpp's own.
@@ -38,7 +38,9 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
         Err(reply) => return rarely(answer_at_once(client, (request, head), &reply)).await,
     };
     let mut flight = Flight::new(client, request, head, found);
-    flight.tally = Tally::begin(&flight.client.worker, &flight.site);
+    if let Some(tally) = Tally::begin(&flight.client.worker, &flight.site) {
+        flight.client.holdings.sheet().tally = Some(tally);
+    }
     journal::found(&mut flight);
     flight.client.begin_exchange();
     let outcome = way(&mut flight).await;
@@ -46,10 +48,12 @@ pub(crate) async fn run(client: &mut Client, request: &Request, head: &Head) -> 
     journal::note_outcome(&mut flight, &outcome);
     give_back(&mut flight);
     permit::note_end(&flight);
-    match outcome {
+    let next = match outcome {
         Ok(next) | Err(Failure::Over(next)) => next,
         Err(Failure::Reply(reply)) => rarely(answer(&mut flight, &reply)).await,
-    }
+    };
+    flight.client.holdings.release();
+    next
 }
 
 async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
@@ -59,17 +63,12 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
     admit(flight).likely()?;
     breaker::ask(flight).likely()?;
     // What has to be waited for is seldom: a request that finds all there takes no more than a look at each.
-    if !gather(flight).likely()? {
-        rarely(await_body(flight)).await?;
-    }
-    if !lend(flight).likely()? {
-        rarely(lend_in_line(flight)).await?;
-    }
-    if is_sent_once(flight) {
-        rarely(prove(flight)).await?;
-    }
-    if !permit(flight) {
-        rarely(await_permit(flight)).await?;
+    let has_all = gather(flight).likely()?
+        && lend(flight).likely()?
+        && !is_sent_once(flight)
+        && permit(flight);
+    if seldom(!has_all) {
+        rarely(await_all(flight)).await?;
     }
     loop {
         let mut attempt = Attempt::new(choose(flight).await.likely()?);
@@ -95,6 +94,23 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
     }
 }
 
+/// Waits for what is not there yet, in the same order: what is there is looked at again.
+async fn await_all(flight: &mut Flight<'_>) -> Result<(), Failure> {
+    if !gather(flight)? {
+        await_body(flight).await?;
+    }
+    if !lend(flight)? {
+        lend_in_line(flight).await?;
+    }
+    if is_sent_once(flight) {
+        prove(flight).await?;
+    }
+    if !permit(flight) {
+        await_permit(flight).await?;
+    }
+    Ok(())
+}
+
 /// Answers a request that is for no host here. A body that comes with it is not waited for.
 async fn answer_at_once(client: &mut Client, asked: (&Request, &Head), reply: &Reply) -> Next {
     let (request, _) = asked;
@@ -108,10 +124,8 @@ async fn answer_at_once(client: &mut Client, asked: (&Request, &Head), reply: &R
 
 /// Answers in the upstream's stead.
 async fn answer(flight: &mut Flight<'_>, reply: &Reply) -> Next {
-    if let Some(tally) = &mut flight.tally {
-        tally.answered(reply.status());
-    }
     let client = &mut *flight.client;
+    client.holdings.note_status(reply.status());
     let stays = flight.upload.is_over()
         && flight.request.keep_alive
         && !client.has_lost_its_lease

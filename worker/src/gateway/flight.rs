@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use tpp::{
-    lending::{Asked, Lease},
-    shared::{Rejection, WaitEnd},
-};
+use tpp::shared::{Rejection, WaitEnd};
 
 use crate::{
-    gateway::{client::Client, held::Held, tally::Tally, upload::Upload},
+    gateway::{client::Client, held::Held, upload::Upload},
     http1::request::Request,
     message::head::Head,
     message::reply::Reply,
@@ -36,35 +33,15 @@ pub(crate) struct Flight<'a> {
     pub(crate) was_refused: bool,
     /// A backend has said that it did not even look at it.
     pub(crate) was_turned_away: bool,
-    /// What its host counts of it, if it counts.
-    pub(crate) tally: Option<Tally>,
-    /// When that token was drawn, if this very request was sent again because of it.
-    pub(crate) refused_token: Option<u64>,
     /// `None`: it has not met any.
     pub(crate) trouble: Option<Box<Trouble>>,
     /// Its token may be exchanged for one of another backend.
     pub(crate) may_change_token: bool,
-    /// Leave of the host's breaker, until what came of it is told.
-    pub(crate) asked: Option<Asked>,
-    /// The same of the breaker for the backend alone.
-    pub(crate) asked_backend: Option<Asked>,
-    /// When the head of its answer came, by the worker's clock, if a breaker waits for the rest.
-    pub(crate) answered_at: u64,
-    /// Of the host: one of so many that may be under way.
-    pub(crate) permit: Option<Lease>,
-    /// The same of the backend.
-    pub(crate) backend_permit: Option<Lease>,
-    /// When it had the last of them, by the worker's clock.
-    pub(crate) permitted_at: Option<u64>,
-    /// Lines of the gateway's own for the answer.
-    pub(crate) answer_fields: Vec<u8>,
-    /// So much of them does not depend on the backend.
-    pub(crate) kept_fields: usize,
     /// The client's connection ends with the answer: it is for another pool than before.
     pub(crate) is_last: bool,
 }
 
-/// What few requests meet: backends that fail.
+/// What few requests meet: backends that fail, tokens that are refused.
 #[derive(Default)]
 pub(crate) struct Trouble {
     /// Those that could not be reached.
@@ -72,6 +49,8 @@ pub(crate) struct Trouble {
     /// What is said if no other one can be tried.
     pub(crate) unreachable: Option<Failure>,
     pub(crate) retrying: Option<Retrying>,
+    /// When the token was drawn that was refused, if this very request was sent again because of it.
+    pub(crate) refused_token: Option<u64>,
 }
 
 impl<'a> Flight<'a> {
@@ -91,18 +70,8 @@ impl<'a> Flight<'a> {
             may_reuse: true,
             was_refused: false,
             was_turned_away: false,
-            tally: None,
-            refused_token: None,
             trouble: None,
             may_change_token: true,
-            asked: None,
-            asked_backend: None,
-            answered_at: 0,
-            permit: None,
-            backend_permit: None,
-            permitted_at: None,
-            answer_fields: Vec::new(),
-            kept_fields: 0,
             is_last: false,
         }
     }
@@ -113,7 +82,8 @@ impl Flight<'_> {
     /// permit, has been held long enough and the grace is over.
     pub(crate) fn cut(&self) -> (u64, WaitEnd) {
         let held = self.client.held.as_ref().map(Held::since);
-        self.client.cut(held.or(self.permitted_at))
+        let permitted_at = || self.client.holdings.get()?.permitted_at;
+        self.client.cut(held.or_else(permitted_at))
     }
 
     /// What it meets.
@@ -123,7 +93,7 @@ impl Flight<'_> {
 
     /// Counts it as refused by a limit.
     pub(crate) fn count_refusal(&self, cause: Rejection) {
-        if let Some(tally) = &self.tally {
+        if let Some(tally) = self.client.holdings.tally() {
             tally.refused(cause);
         }
     }

@@ -53,7 +53,7 @@ pub(crate) fn found(flight: &mut Flight<'_>) {
 fn note_found(flight: &mut Flight<'_>) {
     let client = &mut *flight.client;
     let (desk, row) = (&client.worker.desk, flight.site.plan.row);
-    let entered = flight.tally.is_none().then(|| desk.enter(row));
+    let entered = client.holdings.tally().is_none().then(|| desk.enter(row));
     let concurrent = client.worker.neighbours.host_in_flight(desk, row);
     client.notes.is_for(&flight.site, entered, concurrent);
 }

@@ -5,7 +5,7 @@ use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, time::Durat
 
 use bytes::{Buf as _, BytesMut};
 use tokio::time::timeout;
-use tpp::{config::Abandoned, lending::Lease, shared::WaitEnd};
+use tpp::{config::Abandoned, ids::Origin, lending::Lease, shared::WaitEnd};
 use tracing::debug;
 
 use crate::{
@@ -41,6 +41,8 @@ struct Leftover {
     wire: Box<Wire>,
     /// Where it leads.
     address: SocketAddr,
+    /// Of the tokens that may go there.
+    origin: Origin,
     request: Request,
     body: Body,
     is_begun: bool,
@@ -70,6 +72,7 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
         counted,
         wire,
         address,
+        origin,
         state,
         ..
     } = attempt;
@@ -83,6 +86,8 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
     if mode == Abandoned::Login || tunnel.is_some() {
         return;
     }
+    let holdings = client.holdings.sheet();
+    let permits = [holdings.permit.take(), holdings.backend_permit.take()];
     let leftover = Leftover {
         worker: Arc::clone(&client.worker),
         limit: client.settings.lease.abandoned_wait,
@@ -91,8 +96,9 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
         _counted: counted,
         wire,
         address,
+        origin,
         request: *flight.request,
-        _permits: [flight.permit.take(), flight.backend_permit.take()],
+        _permits: permits,
         body,
         is_begun,
         stays: !is_begun,
@@ -118,8 +124,11 @@ impl Leftover {
             Ok(Ok(())) => {
                 self.held.mark_sound();
                 if self.stays && self.wire.inbox.is_empty() {
-                    let (wire, address) = (self.wire, self.address);
-                    let link = Link { wire, address };
+                    let link = Link {
+                        wire: self.wire,
+                        address: self.address,
+                        origin: self.origin,
+                    };
                     let now = self.worker.clock.now();
                     self.backend.upstream.keep(link, self.keep_for, now);
                 }

@@ -109,7 +109,7 @@ pub(crate) async fn lend_in_line(flight: &mut Flight<'_>) -> Result<(), Failure>
     let mut waited = Duration::ZERO;
     let lease = loop {
         let begun = Instant::now();
-        let waits = flight.tally.as_ref().map(Tally::wait);
+        let waits = client.holdings.tally().map(Tally::wait);
         let served = stand_in_line(client, pool).await;
         drop(waits);
         waited += begun.elapsed();

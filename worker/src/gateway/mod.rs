@@ -14,6 +14,7 @@ pub(crate) mod flight;
 mod gather;
 pub(crate) mod head;
 pub(crate) mod held;
+pub(crate) mod holdings;
 mod idle;
 pub(crate) mod journal;
 mod leftover;

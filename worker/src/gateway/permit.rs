@@ -30,8 +30,10 @@ pub(super) fn permit(flight: &mut Flight<'_>) -> bool {
         return true;
     };
     cold_path();
-    flight.permit = permits.try_lease();
-    note_begin(flight, flight.permit.is_some())
+    let permit = permits.try_lease();
+    let has_permit = permit.is_some();
+    flight.client.holdings.sheet().permit = permit;
+    note_begin(flight, has_permit)
 }
 
 /// Waits until it is.
@@ -40,7 +42,8 @@ pub(super) async fn await_permit(flight: &mut Flight<'_>) -> Result<(), Failure>
     let Some(permits) = bounds.and_then(|bounds| bounds.permits.clone()) else {
         return Ok(());
     };
-    flight.permit = Some(stand_in_line(flight, &permits).await?);
+    let permit = stand_in_line(flight, &permits).await?;
+    flight.client.holdings.sheet().permit = Some(permit);
     note_begin(flight, true);
     Ok(())
 }
@@ -52,13 +55,15 @@ pub(super) fn permit_at(flight: &mut Flight<'_>, backend: &Backend) -> bool {
     };
     cold_path();
     let is_there = |lease: &Lease| lease.is_of(permits.pool_id());
-    if flight.backend_permit.as_ref().is_some_and(is_there) {
+    let holdings = flight.client.holdings.sheet();
+    if holdings.backend_permit.as_ref().is_some_and(is_there) {
         return true;
     }
     // Out before in: two that hold what the other waits for would wait for ever.
-    flight.backend_permit = None;
-    flight.backend_permit = permits.try_lease();
-    note_begin(flight, flight.backend_permit.is_some())
+    holdings.backend_permit = None;
+    holdings.backend_permit = permits.try_lease();
+    let has_permit = holdings.backend_permit.is_some();
+    note_begin(flight, has_permit)
 }
 
 /// Waits for that.
@@ -69,14 +74,16 @@ pub(super) async fn await_permit_at(
     let Some(permits) = &backend.permits else {
         return Ok(());
     };
-    flight.backend_permit = Some(stand_in_line(flight, permits).await?);
+    let permit = stand_in_line(flight, permits).await?;
+    flight.client.holdings.sheet().backend_permit = Some(permit);
     note_begin(flight, true);
     Ok(())
 }
 
 fn note_begin(flight: &mut Flight<'_>, has_permit: bool) -> bool {
     if has_permit {
-        flight.permitted_at = Some(flight.client.worker.clock.now());
+        let now = flight.client.worker.clock.now();
+        flight.client.holdings.sheet().permitted_at = Some(now);
     }
     has_permit
 }
@@ -97,7 +104,7 @@ async fn stand_in_line(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<L
             "as many requests are under way as may be",
         ));
     }
-    let _waits = flight.tally.as_ref().map(Tally::wait);
+    let _waits = flight.client.holdings.tally().map(Tally::wait);
     let client = &mut *flight.client;
     client.timer.standing.join_line();
     let begun = journal::wait(client);
@@ -139,7 +146,8 @@ async fn stand_in_line(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<L
 
 /// The request is over: notes how long it had its permit, for those who are told when to come again.
 pub(super) fn note_end(flight: &Flight<'_>) {
-    if let Some(since) = flight.permitted_at
+    if let Some(holdings) = flight.client.holdings.get()
+        && let Some(since) = holdings.permitted_at
         && let Some(bounds) = &flight.site.bounds
     {
         cold_path();

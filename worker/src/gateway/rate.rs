@@ -41,8 +41,9 @@ fn admit(flight: &mut Flight<'_>) -> Result<(), Failure> {
     match table.admit(rate.quota, (rate.limit, key), monotonic_nanos()) {
         Ok(left) => {
             let fields = told(rate, left, rate.quota.full_after(left).as_secs());
-            flight.answer_fields.extend_from_slice(fields.as_bytes());
-            flight.kept_fields = flight.answer_fields.len();
+            let holdings = flight.client.holdings.sheet();
+            holdings.answer_fields.extend_from_slice(fields.as_bytes());
+            holdings.kept_fields = holdings.answer_fields.len();
             Ok(())
         }
         Err(refused) => {

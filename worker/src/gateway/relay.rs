@@ -73,7 +73,7 @@ impl Attempt {
             close,
             keep_alive: client.keep_alive(),
             date: &client.worker.clock.date_line(),
-            fields: &flight.answer_fields,
+            fields: client.holdings.answer_fields(),
             hsts: client.hsts.as_deref().unwrap_or_default(),
             request_id: client.notes.id_line(),
         };

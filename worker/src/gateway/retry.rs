@@ -53,7 +53,7 @@ pub(super) fn was_turned_away(
     if !may_retry(flight, backend) {
         return false;
     }
-    if let Some(tally) = &flight.tally {
+    if let Some(tally) = flight.client.holdings.tally() {
         tally.failed(Failing::Reset);
     }
     conduct::note_failure(flight, backend);

@@ -27,9 +27,9 @@ pub(crate) struct Upload {
     frame: Frame,
     is_over: bool,
     /// All content so far; `None`: it was too much to keep.
-    kept: Option<BytesMut>,
+    kept: Option<Vec<u8>>,
     /// The trailer, once it is there.
-    trailer: BytesMut,
+    trailer: Vec<u8>,
 }
 
 impl Upload {
@@ -40,8 +40,8 @@ impl Upload {
             first_frame: request.frame(),
             frame: request.frame(),
             is_over: request.body.is_over(),
-            kept: fits.then(BytesMut::new),
-            trailer: BytesMut::new(),
+            kept: fits.then(Vec::new),
+            trailer: Vec::new(),
         }
     }
 
@@ -53,7 +53,7 @@ impl Upload {
             frame: Frame::Plain,
             is_over: false,
             kept: None,
-            trailer: BytesMut::new(),
+            trailer: Vec::new(),
         }
     }
 
@@ -74,7 +74,7 @@ impl Upload {
 
     /// Whether it is, or may well become, too long to be sent again.
     pub(crate) fn may_outgrow(&self) -> bool {
-        let is_full = |kept: &BytesMut| kept.len() >= KEPT && !self.is_over;
+        let is_full = |kept: &Vec<u8>| kept.len() >= KEPT && !self.is_over;
         self.kept.as_ref().is_none_or(is_full)
     }
 

@@ -65,7 +65,9 @@ pub(crate) fn judge(
         _ => {
             if let Some(held) = &mut flight.client.held {
                 held.note_served();
-                if let Some(refused) = flight.refused_token.take() {
+                if let Some(trouble) = &mut flight.trouble
+                    && let Some(refused) = trouble.refused_token.take()
+                {
                     let drawn_at = held.lease().drawn_at();
                     let doubts = &flight.client.worker.doubts;
                     doubts.note(attempt.origin, refused, drawn_at);
@@ -106,16 +108,14 @@ pub(crate) async fn renew(
         return Ok(accept(flight, attempt));
     }
     flight.was_refused = true;
-    flight.refused_token = drawn_at;
+    flight.trouble().refused_token = drawn_at;
     Ok(Verdict::Again)
 }
 
 /// Passes the answer on, to its end. If it breaks off, [`fail`] has the rest.
 pub(crate) async fn pass(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Result<(), Break> {
     let status = attempt.state.head.status();
-    if let Some(tally) = &mut flight.tally {
-        tally.answered(status);
-    }
+    flight.client.holdings.note_status(status);
     flight.client.notes.passes_on(status);
     attempt.rest(flight).await?;
     conduct::note_whole(flight, &attempt.backend, &attempt.state.head);
@@ -124,14 +124,19 @@ pub(crate) async fn pass(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Resu
 }
 
 /// An exchange came to its end: the upstream's connection is kept for the next one, if both leave it as it should be.
+// Here: an attempt is too large to be moved for nothing.
+#[inline(always)]
 pub(crate) fn conclude(flight: &Flight<'_>, attempt: Attempt) -> Next {
     match attempt.state.head {
         Head::Final(answer) => {
             if answer.upstream_stays && attempt.upstream_is_clean(flight) {
                 let client = &*flight.client;
                 let now = client.worker.clock.now();
-                let (wire, address) = (attempt.wire, attempt.address);
-                let link = Link { wire, address };
+                let link = Link {
+                    wire: attempt.wire,
+                    address: attempt.address,
+                    origin: attempt.origin,
+                };
                 attempt.backend.upstream.keep(link, answer.keep_for, now);
             }
             if answer.client_closes {
@@ -151,7 +156,7 @@ pub(crate) async fn fail(flight: &mut Flight<'_>, mut attempt: Attempt, cause: B
     }
     journal::note_break(flight, &cause);
     if let Some(failing) = failing(&cause) {
-        if let Some(tally) = &flight.tally {
+        if let Some(tally) = flight.client.holdings.tally() {
             tally.failed(failing);
         }
         conduct::note_failure(flight, &attempt.backend);

@@ -180,13 +180,14 @@ impl Memory {
 
     fn keep(&self, wire: Wire) {
         let worker = &self.worker;
+        let view = worker.view();
+        let backend = &view.backends()[0];
         let link = Link {
             wire: Box::new(wire),
             address: NOWHERE,
+            origin: backend.plan.places[0].origin,
         };
-        worker.view().backends()[0]
-            .upstream
-            .keep(link, None, worker.clock.now());
+        backend.upstream.keep(link, None, worker.clock.now());
     }
 
     /// Runs `part` beside the test.

@@ -155,7 +155,7 @@ impl Upstream {
                     // They had a head start, and are not heard of.
                     overtaken.for_each(|one| one.note_failure(now + spent));
                     place.note_success();
-                    return self.begin_on(stream, place.at.address).await;
+                    return self.begin_on(stream, place.at).await;
                 }
                 Err(unreachable) => {
                     place.note_failure(now + spent);
@@ -169,21 +169,22 @@ impl Upstream {
     }
 
     /// Begins to speak on a new connection.
-    async fn begin_on(&self, stream: Stream, address: SocketAddr) -> Result<Link, Unreachable> {
+    async fn begin_on(&self, stream: Stream, at: Address) -> Result<Link, Unreachable> {
+        let (address, origin) = (at.address, at.origin);
         let Some(http2) = &self.http2 else {
-            return Ok(Link::new(stream, address));
+            return Ok(Link::new(stream, address, origin));
         };
         if http2.is_known || is_agreed_on(&stream) {
             http2.falls_back.store(false, Relaxed);
             let branch = http2.trunks.begin(stream, address, http2.limit).await?;
-            return Ok(Link::new(Box::new(branch), address));
+            return Ok(Link::new(Box::new(branch), address, origin));
         }
         if http2.is_must {
             let cause = "it was not agreed on in the handshake".to_owned();
             return Err(Unreachable::Http2(cause));
         }
         http2.falls_back.store(true, Relaxed);
-        Ok(Link::new(stream, address))
+        Ok(Link::new(stream, address, origin))
     }
 
     fn begin(
@@ -237,10 +238,11 @@ impl Upstream {
 }
 
 impl Link {
-    pub(super) fn new(stream: Stream, address: SocketAddr) -> Self {
+    pub(super) fn new(stream: Stream, address: SocketAddr, origin: Origin) -> Self {
         Self {
             wire: Box::new(Wire::new(stream)),
             address,
+            origin,
         }
     }
 }

@@ -81,6 +81,8 @@ pub(crate) struct Link {
     /// In a place of its own for as long as the connection is there: it changes hands twice a request.
     pub(crate) wire: Box<Wire>,
     pub(crate) address: SocketAddr,
+    /// Of the tokens that may be sent there.
+    pub(crate) origin: Origin,
 }
 
 impl Upstream {
@@ -112,10 +114,9 @@ impl Upstream {
     pub(crate) fn moved(&self, addresses: &[Address]) -> Self {
         let places = places(addresses, &self.places);
         let kept = std::mem::take(&mut *self.idle.lock());
-        let kept = kept.into_iter().filter(|idle| {
-            let is_it = |place: &Arc<Place>| place.at.address == idle.link.address;
-            places.iter().any(is_it)
-        });
+        let kept = kept
+            .into_iter()
+            .filter(|idle| is_among(&places, idle.link.origin, idle.link.address));
         if let Some(http2) = &self.http2 {
             let is_kept = |at| places.iter().any(|place| place.at.address == at);
             http2.trunks.leave(is_kept);
@@ -169,12 +170,9 @@ impl Upstream {
             return Some(link);
         }
         let mut idle = self.idle.lock();
-        while let Some(at) = idle
-            .iter()
-            .rposition(|idle| self.is_of(origin, idle.link.address))
-        {
+        while let Some(at) = idle.iter().rposition(|idle| idle.link.origin == origin) {
             // The order of the others matters little, and they are few.
-            let mut candidate = idle.remove(at);
+            let mut candidate = idle.swap_remove(at);
             if now < candidate.until && candidate.link.wire.is_quiet() {
                 return Some(candidate.link);
             }
@@ -185,14 +183,8 @@ impl Upstream {
     /// A stream of a connection that others use as well, for a token of `origin`.
     fn share(&self, origin: Origin) -> Option<Link> {
         let trunks = &self.http2.as_ref()?.trunks;
-        let (branch, address) = trunks.share(|at| self.is_of(origin, at))?;
-        Some(Link::new(Box::new(branch), address))
-    }
-
-    /// Whether tokens of `origin` may go to `address`.
-    fn is_of(&self, origin: Origin, address: SocketAddr) -> bool {
-        let mut places = self.places.iter().map(|place| &place.at);
-        places.any(|at| at.origin == origin && at.address == address)
+        let (branch, address) = trunks.share(|at| is_among(&self.places, origin, at))?;
+        Some(Link::new(Box::new(branch), address, origin))
     }
 
     /// Keeps a connection on which the last exchange ended in order, for as long as ours are kept and, less a margin, its
@@ -281,6 +273,12 @@ fn authority(upstream: &config::Upstream) -> String {
     } else {
         format!("{host}:{}", upstream.port)
     }
+}
+
+/// Whether tokens of `origin` may go to `address`, if `places` are all that there are.
+fn is_among(places: &[Arc<Place>], origin: Origin, address: SocketAddr) -> bool {
+    let mut places = places.iter().map(|place| &place.at);
+    places.any(|at| at.origin == origin && at.address == address)
 }
 
 /// The places at `addresses`; of those that are `known`, with what has been met there.

@@ -32,7 +32,8 @@ pub(super) fn provide(buffer: &mut BytesMut) {
 }
 
 /// The first `length` bytes of `buffer` are used.
-// What is used up begins anew: nothing of it need be looked for again.
+// What is used up begins anew: nothing of it need be looked for again. Once, as [`provide`] is.
+#[inline(never)]
 pub(crate) fn consume(buffer: &mut BytesMut, length: usize) {
     if length == buffer.len() {
         buffer.clear();
