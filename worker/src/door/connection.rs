@@ -3,7 +3,7 @@
 
 use std::{future::poll_fn, net::IpAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use pingora_core::protocols::Stream;
 use tpp::shared::WaitEnd;
 
@@ -21,7 +21,7 @@ use crate::{
     message::head::Head,
     message::headers::HEAD_LIMIT as HEAD_BYTES,
     message::reply::Reply,
-    rarely::{Likely as _, rarely},
+    rarely::{Likely as _, rarely, seldom},
     wire::Wire,
     wire::attend::Interrupt,
     wire::spare::consume,
@@ -230,7 +230,10 @@ impl Connection {
     /// are not late with a request that they did not begin.
     fn has_begun(&mut self) -> bool {
         let inbox = &mut self.client.wire.inbox;
-        inbox.advance(line::blank(inbox));
+        let blank = line::blank(inbox);
+        if seldom(blank > 0) {
+            consume(inbox, blank);
+        }
         !matches!(**inbox, [] | [b'\r'])
     }
 

@@ -1,5 +1,5 @@
 //! Whether to ask a host's backends at all, over all workers, and each of them alone: `circuit_breaker`. What is asked is told of,
-//! wherever the request ends: by its answer's status and end, by its failure, or, dropped with the flight, as nothing learned.
+//! wherever the request ends: by its answer's status and end, by its failure, or, given back untold, as nothing learned.
 
 use std::{hint::cold_path, sync::Arc};
 

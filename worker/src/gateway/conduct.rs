@@ -1,5 +1,7 @@
 //! What a request says of the backend that it was sent to: `[outlier]`. The supervisor judges what is counted here.
 
+use std::hint::cold_path;
+
 use crate::{gateway::flight::Flight, http1::answer::Head, view::backend::Backend};
 
 /// The head of an answer came from it. One that says that it failed is a failure at once; any other a success when all of the
@@ -29,6 +31,7 @@ fn note(flight: &Flight<'_>, backend: &Backend, has_failed: bool) {
     if let Some(consecutive) = backend.consecutive
         && flight.group.members.len() > 1
     {
+        cold_path();
         let desk = &flight.client.worker.desk;
         desk.note_conduct(backend.plan.row, has_failed, consecutive);
     }

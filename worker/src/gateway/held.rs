@@ -104,7 +104,7 @@ impl Held {
 
     /// The token in the line had an answer that says nothing against it. Told to the supervisor once for each token.
     pub(crate) fn note_served(&mut self) {
-        if self.served != self.version {
+        if seldom(self.served != self.version) {
             self.served = self.version;
             self.lease.note_served(self.version);
         }

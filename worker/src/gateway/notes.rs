@@ -16,6 +16,7 @@ use crate::{
     http1::write::TraceLine,
     message::field::Field,
     message::head::Head,
+    rarely::seldom,
     request_id::{Ids, RequestId},
     trace::{Parent, Trace},
     view::{backend::Backend, site::Site},
@@ -213,7 +214,9 @@ impl Notes {
 
     /// Requests have no ids any more.
     pub(crate) fn forget(&mut self) {
-        self.0 = None;
+        if seldom(self.0.is_some()) {
+            self.0 = None;
+        }
     }
 
     /// The line that tells the request's id; empty: it has none.

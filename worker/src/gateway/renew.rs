@@ -29,6 +29,8 @@ pub(crate) struct Refusal {
 
 impl Client {
     /// Whether an answer of this status says that the token is no good.
+    // Apart: the compiler makes much of so short a list.
+    #[inline(never)]
     pub(crate) fn is_refusal(&self, status: u16) -> bool {
         self.settings.token.renew_on.contains(&status)
     }

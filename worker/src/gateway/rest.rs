@@ -1,7 +1,7 @@
 //! A key that the upstream has had enough of: it rests for as long as the upstream says, in all workers, and the request goes on
 //! with another one.
 
-use std::time::Duration;
+use std::{hint::cold_path, time::Duration};
 
 use crate::gateway::flight::Flight;
 
@@ -11,6 +11,7 @@ pub(crate) fn rests(flight: &mut Flight<'_>, asked_wait: Option<Duration>) -> bo
     let Some(wait) = asked_wait else {
         return false;
     };
+    cold_path();
     let pool = flight.group.pool.as_ref();
     if !pool.is_some_and(|pool| pool.desk.terms().has_keys()) {
         return false;

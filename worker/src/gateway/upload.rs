@@ -121,6 +121,15 @@ impl Upload {
 
     /// Writes again what went out so far, and for the first time what was gathered.
     pub(crate) fn replay(&self, out: &mut BytesMut) {
+        // Of a request without a body, which most are, there is nothing to be written.
+        let has_none = self.kept.as_ref().is_none_or(Vec::is_empty);
+        if !(has_none && self.first_frame == Frame::Plain) {
+            self.write_again(out);
+        }
+    }
+
+    #[inline(never)]
+    fn write_again(&self, out: &mut BytesMut) {
         let mut frame = self.first_frame;
         if let Some(kept) = self.kept.as_ref().filter(|kept| !kept.is_empty()) {
             frame.put(kept, out);

@@ -112,8 +112,8 @@ pub(crate) struct AnswerHead<'a> {
 }
 
 /// Reads the head at the front of `bytes`; `None`: it has not ended yet. Also returns its length.
-// What it returns is too large to be moved for nothing.
-#[inline]
+// Here: what it returns is too large to be moved for nothing.
+#[inline(always)]
 pub(crate) fn read<'a>(
     bytes: &'a [u8],
     room: &'a mut Room<'a>,
