@@ -4,7 +4,7 @@
     reason = "turns mapped bytes into references; each block says why it may"
 )]
 
-use std::{fs::File, io};
+use std::{alloc::Layout, fs::File, io};
 
 use crossbeam_utils::CachePadded;
 use memmap2::{Advice, MmapOptions, MmapRaw};
@@ -88,19 +88,30 @@ impl Mapping {
     /// # Panics
     /// If the section does not lie within the mapping or is not aligned for `T`.
     pub(super) fn section<T: Shared>(&self, span: Span<T>) -> &[T] {
-        let bytes = span.count().checked_mul(size_of::<T>());
-        let end = bytes.and_then(|bytes| span.offset().checked_add(bytes));
+        let start = self.place(span.offset(), span.count(), Layout::new::<T>());
+        // SAFETY: `start` is aligned and `count` elements lie within the mapping (asserted by `place`), which lives as
+        // long as `&self` and cannot shrink (sealed: access never faults). `T: Shared` allows any bit pattern and concurrent atomic
+        // writes by other processes; nothing in this process makes a `&mut` to it or writes it otherwise.
+        unsafe { std::slice::from_raw_parts(start.cast(), span.count()) }
+    }
+
+    /// Where `count` elements of this layout begin, `offset` bytes from the mapping's begin; all of them lie within it.
+    // Once, not in each place that asks for a section: a request asks for several, and meets its code cold.
+    #[inline(never)]
+    fn place(&self, offset: usize, count: usize, element: Layout) -> *const u8 {
+        let bytes = count.checked_mul(element.size());
+        let end = bytes.and_then(|bytes| offset.checked_add(bytes));
         assert!(
             end.is_some_and(|end| end <= self.0.len()),
             "section within the mapping"
         );
         // SAFETY: offset <= end <= length of the mapping, asserted above: the result lies in the same allocation.
-        let start = unsafe { self.0.as_ptr().add(span.offset()) }.cast::<T>();
-        assert!(start.is_aligned(), "section aligned for its elements");
-        // SAFETY: `start` is aligned and `count` elements lie within the mapping (asserted above), which lives as
-        // long as `&self` and cannot shrink (sealed: access never faults). `T: Shared` allows any bit pattern and concurrent atomic
-        // writes by other processes; nothing in this process makes a `&mut` to it or writes it otherwise.
-        unsafe { std::slice::from_raw_parts(start, span.count()) }
+        let start = unsafe { self.0.as_ptr().add(offset) };
+        assert!(
+            start.addr().is_multiple_of(element.align()),
+            "section aligned for its elements"
+        );
+        start
     }
 
     /// Locks the pages of a part as they are touched.
