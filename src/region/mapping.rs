@@ -103,28 +103,21 @@ impl Mapping {
         let end = bytes.and_then(|bytes| offset.checked_add(bytes));
         assert!(
             end.is_some_and(|end| end <= self.0.len()),
-            "section within the mapping"
+            "part within the mapping"
         );
         // SAFETY: offset <= end <= length of the mapping, asserted above: the result lies in the same allocation.
         let start = unsafe { self.0.as_ptr().add(offset) };
         assert!(
             start.addr().is_multiple_of(element.align()),
-            "section aligned for its elements"
+            "part aligned for its elements"
         );
         start
     }
 
     /// Locks the pages of a part as they are touched.
     pub(super) fn lock(&self, offset: usize, bytes: usize) -> io::Result<()> {
-        assert!(
-            offset
-                .checked_add(bytes)
-                .is_some_and(|end| end <= self.0.len()),
-            "part within the mapping"
-        );
-        // SAFETY: offset <= length of the mapping, asserted above.
-        let start = unsafe { self.0.as_ptr().add(offset) };
-        // SAFETY: the range lies within our own mapping, asserted above; locking changes no contents.
+        let start = self.place(offset, bytes, Layout::new::<u8>());
+        // SAFETY: the range lies within our own mapping, asserted by `place`; locking changes no contents.
         let result = unsafe { nix::libc::mlock2(start.cast(), bytes, nix::libc::MLOCK_ONFAULT) };
         if result == 0 {
             Ok(())

@@ -38,8 +38,8 @@ pub(super) fn follow<'g>(
             Some(_) => b"; Secure",
             None => b"",
         };
-        let holdings = flight.client.holdings.sheet();
-        holdings.answer_fields.truncate(holdings.kept_fields);
+        let sheet = flight.client.holdings.sheet();
+        sheet.answer_fields.truncate(sheet.kept_fields);
         for part in [
             b"Set-Cookie: ",
             NAME,
@@ -49,7 +49,7 @@ pub(super) fn follow<'g>(
             secure,
             b"\r\n",
         ] {
-            holdings.answer_fields.extend_from_slice(part);
+            sheet.answer_fields.extend_from_slice(part);
         }
         Some(member)
     })

@@ -107,8 +107,8 @@ pub(super) fn note_head(flight: &mut Flight<'_>, head: &Head) {
     match head {
         Head::Final(_) if head.is_failure() => tell(flight, true),
         Head::Final(_) => {
-            if let Some(holdings) = flight.client.holdings.get_mut() {
-                holdings.answered_at = flight.client.worker.clock.now();
+            if let Some(sheet) = flight.client.holdings.get_mut() {
+                sheet.answered_at = flight.client.worker.clock.now();
             }
         }
         Head::Switched => tell(flight, false),
@@ -119,18 +119,18 @@ pub(super) fn note_head(flight: &mut Flight<'_>, head: &Head) {
 /// More of the answer may have come. One that goes on for long, such as a stream of events, is as good as whole before its probe
 /// is taken for lost, or a host of such answers would never be let alone.
 pub(super) fn note_progress(flight: &mut Flight<'_>) {
-    let Some(holdings) = flight.client.holdings.get() else {
+    let Some(sheet) = flight.client.holdings.get() else {
         return;
     };
     let is_probe = |asked: &Option<Asked>| asked.as_ref().is_some_and(Asked::is_probe);
-    if !is_probe(&holdings.asked) && !is_probe(&holdings.asked_backend) {
+    if !is_probe(&sheet.asked) && !is_probe(&sheet.asked_backend) {
         return;
     }
     let Some(bound) = bound(&flight.site) else {
         return;
     };
     let enough = millis(bound.policy.rules.recovery / 2);
-    if flight.client.worker.clock.now() >= holdings.answered_at + enough {
+    if flight.client.worker.clock.now() >= sheet.answered_at + enough {
         tell(flight, false);
     }
 }
@@ -147,16 +147,20 @@ pub(super) fn note_failure(flight: &mut Flight<'_>) {
 
 /// A backend took no connection; another one may yet serve the request.
 pub(super) fn note_unreachable(flight: &mut Flight<'_>) {
-    let asked = flight.client.holdings.sheet().asked_backend.take();
+    let sheet = flight.client.holdings.get_mut();
+    let asked = sheet.and_then(|sheet| sheet.asked_backend.take());
     tell_of(flight, asked, true);
 }
 
 fn tell(flight: &mut Flight<'_>, has_failed: bool) {
-    let Some(holdings) = flight.client.holdings.get_mut() else {
+    let Some(sheet) = flight.client.holdings.get_mut() else {
         return;
     };
+    if sheet.asked.is_none() && sheet.asked_backend.is_none() {
+        return;
+    }
     cold_path();
-    let both = [holdings.asked.take(), holdings.asked_backend.take()];
+    let both = [sheet.asked.take(), sheet.asked_backend.take()];
     for asked in both {
         tell_of(flight, asked, has_failed);
     }

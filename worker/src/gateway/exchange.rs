@@ -10,7 +10,7 @@ use crate::{
         flight::{Failure, Flight, Next},
         gather::{await_body, gather},
         journal,
-        lend::{give_back, lend, lend_in_line},
+        lend::{get_lease, give_back, lend},
         login_path::admit,
         permit::{self, await_permit, permit},
         prove::{is_sent_once, prove},
@@ -99,9 +99,7 @@ async fn await_all(flight: &mut Flight<'_>) -> Result<(), Failure> {
     if !gather(flight)? {
         await_body(flight).await?;
     }
-    if !lend(flight)? {
-        lend_in_line(flight).await?;
-    }
+    get_lease(flight).await?;
     if is_sent_once(flight) {
         prove(flight).await?;
     }

@@ -36,7 +36,7 @@ struct Leftover {
     /// Its token is marked as spent: whatever becomes of this, it is not lent on but after the answer's end.
     held: Held,
     /// It is still one of those under way.
-    _permits: [Option<Lease>; 2],
+    _permits: Option<[Option<Lease>; 2]>,
     _counted: Option<Counted>,
     wire: Box<Wire>,
     /// Where it leads.
@@ -86,8 +86,8 @@ pub(crate) fn leave(flight: &mut Flight<'_>, attempt: Attempt) {
     if mode == Abandoned::Login || tunnel.is_some() {
         return;
     }
-    let holdings = client.holdings.sheet();
-    let permits = [holdings.permit.take(), holdings.backend_permit.take()];
+    let sheet = client.holdings.get_mut();
+    let permits = sheet.map(|sheet| [sheet.permit.take(), sheet.backend_permit.take()]);
     let leftover = Leftover {
         worker: Arc::clone(&client.worker),
         limit: client.settings.lease.abandoned_wait,

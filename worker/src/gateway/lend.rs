@@ -100,8 +100,16 @@ fn free_one(worker: &Worker, pool: &TokenPool) -> Result<Option<Lease>, Failure>
     Ok(None)
 }
 
+/// Sees to it that the client holds a lease of the right pool, however long that takes.
+pub(crate) async fn get_lease(flight: &mut Flight<'_>) -> Result<(), Failure> {
+    if lend(flight)? {
+        return Ok(());
+    }
+    lend_in_line(flight).await
+}
+
 /// Waits for a lease, where [`lend`] found none.
-pub(crate) async fn lend_in_line(flight: &mut Flight<'_>) -> Result<(), Failure> {
+async fn lend_in_line(flight: &mut Flight<'_>) -> Result<(), Failure> {
     let client = &mut *flight.client;
     let Some(pool) = &flight.group.pool else {
         return Ok(());

@@ -12,7 +12,7 @@ use crate::{
     gateway::{
         client::Client,
         flight::{Failure, Flight},
-        lend::{lend, lend_in_line},
+        lend::get_lease,
     },
     message::reply::Reply,
     upstream::Upstream,
@@ -69,13 +69,6 @@ pub(crate) async fn fit(flight: &mut Flight<'_>) -> Result<Origin, Failure> {
             held.give_up();
         }
     }
-}
-
-async fn get_lease(flight: &mut Flight<'_>) -> Result<(), Failure> {
-    if lend(flight)? {
-        return Ok(());
-    }
-    lend_in_line(flight).await
 }
 
 async fn await_plan(client: &mut Client) -> Result<(), Failure> {

@@ -55,14 +55,14 @@ pub(super) fn permit_at(flight: &mut Flight<'_>, backend: &Backend) -> bool {
     };
     cold_path();
     let is_there = |lease: &Lease| lease.is_of(permits.pool_id());
-    let holdings = flight.client.holdings.sheet();
-    if holdings.backend_permit.as_ref().is_some_and(is_there) {
+    let sheet = flight.client.holdings.sheet();
+    if sheet.backend_permit.as_ref().is_some_and(is_there) {
         return true;
     }
     // Out before in: two that hold what the other waits for would wait for ever.
-    holdings.backend_permit = None;
-    holdings.backend_permit = permits.try_lease();
-    let has_permit = holdings.backend_permit.is_some();
+    sheet.backend_permit = None;
+    sheet.backend_permit = permits.try_lease();
+    let has_permit = sheet.backend_permit.is_some();
     note_begin(flight, has_permit)
 }
 
@@ -146,8 +146,8 @@ async fn stand_in_line(flight: &mut Flight<'_>, permits: &Arc<Desk>) -> Result<L
 
 /// The request is over: notes how long it had its permit, for those who are told when to come again.
 pub(super) fn note_end(flight: &Flight<'_>) {
-    if let Some(holdings) = flight.client.holdings.get()
-        && let Some(since) = holdings.permitted_at
+    if let Some(sheet) = flight.client.holdings.get()
+        && let Some(since) = sheet.permitted_at
         && let Some(bounds) = &flight.site.bounds
     {
         cold_path();

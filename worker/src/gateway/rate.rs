@@ -41,9 +41,9 @@ fn admit(flight: &mut Flight<'_>) -> Result<(), Failure> {
     match table.admit(rate.quota, (rate.limit, key), monotonic_nanos()) {
         Ok(left) => {
             let fields = told(rate, left, rate.quota.full_after(left).as_secs());
-            let holdings = flight.client.holdings.sheet();
-            holdings.answer_fields.extend_from_slice(fields.as_bytes());
-            holdings.kept_fields = holdings.answer_fields.len();
+            let sheet = flight.client.holdings.sheet();
+            sheet.answer_fields.extend_from_slice(fields.as_bytes());
+            sheet.kept_fields = sheet.answer_fields.len();
             Ok(())
         }
         Err(refused) => {
