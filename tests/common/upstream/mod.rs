@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    os::fd::OwnedFd,
+    os::fd::{AsRawFd, OwnedFd},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::SeqCst},
@@ -14,6 +14,8 @@ use std::{
     thread::{self, JoinHandle},
     time::Duration,
 };
+
+use nix::sys::socket::{self, shutdown};
 
 mod broken;
 mod gates;
@@ -36,9 +38,16 @@ pub(crate) use tokens::TOKEN_MARK;
 pub(crate) struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
+    acceptor: Option<Acceptor>,
     /// Its address stays its own while it is down.
     _place: OwnedFd,
+}
+
+/// What listens, and the thread that takes its connections.
+#[derive(Debug)]
+struct Acceptor {
+    listener: Arc<TcpListener>,
+    thread: JoinHandle<()>,
 }
 
 /// What all connections of one upstream share.
@@ -258,10 +267,11 @@ impl Upstream {
     /// Closes the listener and every connection: nobody is there.
     pub(crate) fn go_down(&mut self) {
         self.shared.stopping.store(true, SeqCst);
-        // Accepting is the only place where the thread may stand, so a connection makes it look up.
-        drop(TcpStream::connect(self.address));
-        if let Some(acceptor) = self.acceptor.take() {
-            acceptor
+        if let Some(Acceptor { listener, thread }) = self.acceptor.take() {
+            // To close it is not enough: a child that another test has just forked has the listener
+            // too until its `exec`. This ends it for all, and `accept` returns.
+            shutdown(listener.as_raw_fd(), socket::Shutdown::Both).expect("shut down a listener");
+            thread
                 .join()
                 .expect("the upstream's acceptor does not panic");
         }
@@ -289,8 +299,10 @@ impl Upstream {
 
     fn accept_on(&mut self, listener: TcpListener) {
         self.shared.stopping.store(false, SeqCst);
-        let shared = Arc::clone(&self.shared);
-        self.acceptor = Some(thread::spawn(move || serve::accept(&listener, &shared)));
+        let (listener, shared) = (Arc::new(listener), Arc::clone(&self.shared));
+        let accepted = Arc::clone(&listener);
+        let thread = thread::spawn(move || serve::accept(&accepted, &shared));
+        self.acceptor = Some(Acceptor { listener, thread });
     }
 }
 
