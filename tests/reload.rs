@@ -1,8 +1,8 @@
 //! Another configuration is put in force while all goes on: all of it, or nothing.
 
 use crate::common::{
-    client::Client, command::Outcome, message::Request, not_checked, processes, proxy::Proxy,
-    settings::Settings, upstream::Upstream, wait_until,
+    client::Client, command::Outcome, message::Request, not_checked, place::Place, processes,
+    proxy::Proxy, settings::Settings, upstream::Upstream, wait_until,
 };
 use nix::sys::signal::Signal;
 
@@ -217,9 +217,8 @@ fn addresses_come_and_go() {
     let mut kept = proxy.client(&upstream);
     let user = account(&mut kept);
     // A port that is free now; the reload takes it.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let second = free.local_addr().expect("its address");
-    drop(free);
+    let place = Place::any();
+    let second = place.address;
     let both = settings
         .clone()
         .set("listen", format!("[\"127.0.0.1:0\", \"{second}\"]"));

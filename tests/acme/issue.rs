@@ -36,14 +36,14 @@ fn by_http_01_a_host_gets_its_certificate_and_keeps_it_over_restarts() {
         assert_eq!(renewal(&proxy, name).state, "waiting");
     }
     let mut secure = browser
-        .connect(scene.pebble.tls, "b.acme.test")
+        .connect(scene.pebble.tls.address, "b.acme.test")
         .expect("a handshake");
     assert_eq!(
         secure.get("b.acme.test", "/").expect("an answer").status,
         200
     );
     // Nobody asks for a challenge any more.
-    let mut plain = dial(scene.pebble.plain).expect("connect");
+    let mut plain = dial(scene.pebble.plain.address).expect("connect");
     let path = "/.well-known/acme-challenge/some-token";
     assert_eq!(
         ask(&mut plain, "a.acme.test", path)
@@ -127,7 +127,7 @@ fn a_certificate_is_renewed_before_it_ends_and_no_client_notices() {
 fn a_host_that_is_not_ours_is_told_of_and_disturbs_no_other() {
     let pebble = Pebble::started(&json!({}));
     // Somebody else answers there.
-    let other = ([127, 0, 0, 9], pebble.plain.port());
+    let other = ([127, 0, 0, 9], pebble.plain.address.port());
     let other = TcpListener::bind(std::net::SocketAddr::from(other)).expect("listen");
     thread::spawn(move || {
         for mut stream in other.incoming().flatten() {

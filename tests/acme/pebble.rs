@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
 };
 
@@ -14,34 +14,28 @@ use tempfile::TempDir;
 
 use super::{
     browser::{Authority, Browser},
-    common::{processes, wait_for, wait_until},
+    common::{place::Place, processes, wait_for, wait_until},
 };
 
 /// The key of the account `kid-1` elsewhere.
 pub(crate) const HMAC_KEY: &str =
     "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
-/// Where pebble is, and where it looks for those who say that a host is theirs.
+/// Where pebble is, and where it looks for those who say that a host is theirs. It takes no ports of the system's choice, and must know those of others before they are there.
 pub(crate) struct Pebble {
     directory: TempDir,
     /// Who vouches for its own address.
     pub(crate) authority: Authority,
-    pub(crate) address: SocketAddr,
-    management: SocketAddr,
-    names: SocketAddr,
-    names_management: SocketAddr,
+    pub(crate) orders: Place,
+    management: Place,
+    names: Place,
+    names_management: Place,
     /// Of http-01.
-    pub(crate) plain: SocketAddr,
+    pub(crate) plain: Place,
     /// Of tls-alpn-01.
-    pub(crate) tls: SocketAddr,
+    pub(crate) tls: Place,
     name_server: Child,
     process: Option<Child>,
-}
-
-/// An address that nobody listens on: pebble takes none of the system's choice, and must know those of others before they are there.
-fn free() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address")
 }
 
 impl Pebble {
@@ -50,11 +44,12 @@ impl Pebble {
         let directory = tempfile::tempdir().expect("a directory");
         let authority = Authority::new();
         let issued = authority.issue(&["localhost", "127.0.0.1"]);
-        let [address, management, names, names_management, plain, tls] = [(); 6].map(|()| free());
+        let [orders, management, names, names_management, plain, tls] =
+            [(); 6].map(|()| Place::any());
         let mut config = json!({
-            "listenAddress": address.to_string(), "managementListenAddress": management.to_string(),
+            "listenAddress": orders.address.to_string(), "managementListenAddress": management.address.to_string(),
             "certificate": "own.pem", "privateKey": "own.key",
-            "httpPort": plain.port(), "tlsPort": tls.port(), "ocspResponderURL": "",
+            "httpPort": plain.address.port(), "tlsPort": tls.address.port(), "ocspResponderURL": "",
             "externalAccountBindingRequired": false,
         });
         for (key, value) in further.as_object().expect("keys") {
@@ -78,13 +73,13 @@ impl Pebble {
                 "-defaultIPv6",
                 "",
             ])
-            .args(["-dns01", &names.to_string()])
-            .args(["-management", &names_management.to_string()]);
+            .args(["-dns01", &names.address.to_string()])
+            .args(["-management", &names_management.address.to_string()]);
         let name_server = logged(&mut name_server, &directory, "names.log");
         let pebble = Self {
             directory,
             authority,
-            address,
+            orders,
             management,
             names,
             names_management,
@@ -94,7 +89,7 @@ impl Pebble {
             process: None,
         };
         wait_until("the name server answers", || {
-            TcpStream::connect(pebble.names_management).is_ok()
+            TcpStream::connect(pebble.names_management.address).is_ok()
         });
         pebble
     }
@@ -114,7 +109,7 @@ impl Pebble {
                 "-config",
                 "pebble.json",
                 "-dnsserver",
-                &self.names.to_string(),
+                &self.names.address.to_string(),
             ])
             // Else it takes its time, and turns down what is right, to see who bears it.
             .env("PEBBLE_VA_NOSLEEP", "1")
@@ -122,7 +117,7 @@ impl Pebble {
             .env("PEBBLE_AUTHZREUSE", "0");
         self.process = Some(logged(&mut command, &self.directory, "pebble.log"));
         wait_until("pebble answers", || {
-            TcpStream::connect(self.address).is_ok()
+            TcpStream::connect(self.orders.address).is_ok()
         });
     }
 
@@ -136,7 +131,7 @@ impl Pebble {
     /// Has `host` lead to `address`, where it would lead to tpp.
     pub(crate) fn lead(&self, host: &str, address: &str) {
         let body = json!({"host": host, "addresses": [address]}).to_string();
-        let mut stream = TcpStream::connect(self.names_management).expect("connect");
+        let mut stream = TcpStream::connect(self.names_management.address).expect("connect");
         let length = body.len();
         write!(
             stream,
@@ -152,7 +147,7 @@ impl Pebble {
     pub(crate) fn browser(&self) -> Browser {
         let own = Browser::trusting(&self.authority);
         let root = wait_for("pebble tells its root", || {
-            let mut secure = own.connect(self.management, "localhost").ok()?;
+            let mut secure = own.connect(self.management.address, "localhost").ok()?;
             let answer = secure.get("localhost", "/roots/0").ok()?;
             CertificateDer::from_pem_slice(answer.body.as_bytes()).ok()
         });

@@ -28,7 +28,7 @@ pub(crate) fn host(domain: &str, further: &str) -> String {
 impl Scene {
     /// By http-01, at an address without TLS beside the one with.
     pub(crate) fn plain(pebble: Pebble, hosts: &str) -> Self {
-        let listen = pebble.plain;
+        let listen = pebble.plain.address;
         let scene = Self::new(pebble, "", hosts);
         let settings = scene.settings.set("listen", format!("\"{listen}\""));
         Self { settings, ..scene }
@@ -43,9 +43,9 @@ impl Scene {
 
     fn new(pebble: Pebble, listener: &str, hosts: &str) -> Self {
         let origin = Origin::start("one");
-        let tls = pebble.tls;
+        let tls = pebble.tls.address;
         let tables = format!("\n[[listeners]]\naddress = \"{tls}\"\ntls = true\n{listener}\n");
-        let directory = pebble.address;
+        let directory = pebble.orders.address;
         let settings = Settings::of_gateway()
             .set("acme.enabled", true)
             .set("acme.accept_terms", true)
@@ -73,7 +73,7 @@ impl Scene {
 
     /// What a client that asks for `host` is shown, which `browser` trusts; `None`: nothing that it would.
     pub(crate) fn shown(&self, browser: &Browser, host: &str) -> Option<CertificateDer<'static>> {
-        let secure = browser.connect(self.pebble.tls, host).ok()?;
+        let secure = browser.connect(self.pebble.tls.address, host).ok()?;
         Some(secure.shown())
     }
 }

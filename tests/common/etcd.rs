@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fs::File,
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -11,13 +11,14 @@ use std::{
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::{asking::value_of, client::Client, processes, wait_until};
+use super::{asking::value_of, client::Client, place::Place, processes, wait_until};
 
 /// One that runs. Dropping it ends it.
 pub(crate) struct Etcd {
     child: Child,
     scheme: &'static str,
-    port: u16,
+    address: SocketAddr,
+    _places: [Place; 2],
     directory: TempDir,
 }
 
@@ -34,9 +35,10 @@ impl Etcd {
         directory: TempDir,
         words: &[impl AsRef<OsStr>],
     ) -> Option<Self> {
-        let [port, peers] = [free_port(), free_port()];
-        let url = |scheme: &str, port: u16| format!("{scheme}://127.0.0.1:{port}");
-        let (clients, peers) = (url(scheme, port), url("http", peers));
+        let places = [Place::any(), Place::any()];
+        let url = |scheme: &str, address: SocketAddr| format!("{scheme}://{address}");
+        let [address, peers] = places.each_ref().map(|place| place.address);
+        let (clients, peers) = (url(scheme, address), url("http", peers));
         let log = File::create(directory.path().join("log")).expect("a file");
         let started = Command::new("etcd")
             .arg("--data-dir")
@@ -66,17 +68,16 @@ impl Etcd {
         let etcd = Self {
             child,
             scheme,
-            port,
+            address,
+            _places: places,
             directory,
         };
-        wait_until("etcd listens", || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
+        wait_until("etcd listens", || TcpStream::connect(address).is_ok());
         Some(etcd)
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        format!("{}://127.0.0.1:{}", self.scheme, self.port)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Where its data are.
@@ -91,7 +92,7 @@ impl Etcd {
 
     /// How many calls of a method it has answered by a code of gRPC.
     pub(crate) fn handled(&self, method: &str, code: &str) -> f64 {
-        let mut client = Client::connect(([127, 0, 0, 1], self.port).into());
+        let mut client = Client::connect(self.address);
         let service = if method == "Authenticate" {
             "Auth"
         } else {
@@ -122,10 +123,4 @@ impl Drop for Etcd {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A port that nobody has just now.
-pub(crate) fn free_port() -> u16 {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
-    socket.local_addr().expect("its number").port()
 }

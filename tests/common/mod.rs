@@ -26,6 +26,7 @@ pub(crate) mod journal;
 pub(crate) mod load;
 pub(crate) mod message;
 pub(crate) mod origin;
+pub(crate) mod place;
 pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod refusal;

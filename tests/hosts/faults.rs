@@ -4,13 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     SESSIONS, ask,
-    common::{
-        etcd::{Etcd, free_port},
-        processes,
-        proxy::Proxy,
-        upstream::Upstream,
-        wait_until,
-    },
+    common::{etcd::Etcd, place::Place, processes, proxy::Proxy, upstream::Upstream, wait_until},
     host, lent, shown, two_hosts,
 };
 
@@ -115,8 +109,9 @@ fn a_host_that_comes_back_after_a_crash_has_its_own_part_again() {
     let Some(etcd) = Etcd::start() else { return };
     let upstream = Upstream::start();
     // Where it listened before.
+    let place = Place::any();
     let settings =
-        host(&upstream, &etcd, "one", 100).set("listen", format!("\"127.0.0.1:{}\"", free_port()));
+        host(&upstream, &etcd, "one", 100).set("listen", format!("\"{}\"", place.address));
     let mut one = Proxy::start(&settings);
     kill_all(&mut one);
     one.start_successor();

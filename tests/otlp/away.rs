@@ -1,10 +1,8 @@
 //! A collector that is away or busy: it costs the data at the most.
 
-use std::net::TcpListener;
-
 use super::{
     collector::Collector,
-    common::{proxy::Proxy, upstream::Upstream, wait_until},
+    common::{place::Place, proxy::Proxy, upstream::Upstream, wait_until},
     scene::{Way, ask, before, line_of, trace_of},
 };
 
@@ -12,9 +10,8 @@ use super::{
 fn what_was_gathered_while_the_collector_was_away_is_sent_when_it_comes() {
     let upstream = Upstream::start();
     let absent = Collector::start();
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = free.local_addr().expect("an address");
-    drop(free);
+    let place = Place::any();
+    let address = place.address;
     let settings = before(&upstream, 2, &absent, Way::Http)
         .set("telemetry.otlp_endpoint", format!("\"http://{address}\""));
     let proxy = Proxy::start(&settings);

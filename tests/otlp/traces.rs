@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{
     collector::{Collector, hex},
     common::{
-        client::Client, message::Request, origin::Origin, proxy::Proxy, settings::Settings,
-        upstream::Upstream, wait_until,
+        client::Client, message::Request, origin::Origin, place::Place, proxy::Proxy,
+        settings::Settings, upstream::Upstream, wait_until,
     },
     scene::{Way, ask, attribute, before, exporting, line_of, millis, one, trace_of},
     tls::TlsDoor,
@@ -321,14 +321,12 @@ fn a_backend_that_is_not_reached_is_an_attempt_too() {
     let collector = Collector::start();
     let (dead, good) = (Origin::start("dead"), Origin::start("good"));
     let host = "\n[[virtual_hosts]]\ndomain = \"default\"\nenabled_backends_tag = \"a\"\n";
-    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let closed = nowhere.local_addr().expect("an address");
-    drop(nowhere);
+    let nowhere = Place::any();
     let settings = Settings::of_gateway()
         .set("health_check.enabled", false)
         .further(host)
         .further(&dead.table("\"a\"", ""))
-        .replace(&dead.address.to_string(), &closed.to_string())
+        .replace(&dead.address.to_string(), &nowhere.address.to_string())
         .further(&good.table("\"a\"", "weight = 1"));
     let proxy = Proxy::start_without_tokens(&exporting(settings, &collector, Way::Http));
     for number in 0..4 {

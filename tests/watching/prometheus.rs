@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use super::{
     common::{
-        client::Client, etcd::Etcd, message::Request, processes, proxy::Proxy, settings::Settings,
-        upstream::Upstream, wait_for, wait_until,
+        client::Client, etcd::Etcd, message::Request, place::Place, processes, proxy::Proxy,
+        settings::Settings, upstream::Upstream, wait_for, wait_until,
     },
     names::expressions,
     scene::{BOARD, RULES, Scene, good_for},
@@ -25,7 +25,7 @@ use super::{
 /// A running Prometheus with the packaged rules, but that they have no time to wait for.
 struct Prometheus {
     process: Child,
-    address: SocketAddr,
+    place: Place,
     directory: TempDir,
 }
 
@@ -42,9 +42,8 @@ impl Prometheus {
         fs::write(directory.path().join("prometheus.yml"), config).expect("write");
         fs::write(directory.path().join("rules.yml"), hasty(RULES)).expect("write");
         // It takes no port of the system's choice.
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = free.local_addr().expect("an address");
-        drop(free);
+        let place = Place::any();
+        let address = place.address;
         let log = fs::File::create(directory.path().join("log")).expect("a log");
         let process = Command::new("prometheus")
             .current_dir(directory.path())
@@ -58,14 +57,16 @@ impl Prometheus {
             .expect("start prometheus (make watching installs it)");
         Self {
             process,
-            address,
+            place,
             directory,
         }
     }
 
     fn ask(&self, path: &str) -> Option<Value> {
         let request = Request::get(path).field("Connection", "close");
-        let answer = Client::try_connect(self.address).ok()?.try_ask(&request);
+        let answer = Client::try_connect(self.place.address)
+            .ok()?
+            .try_ask(&request);
         let answer = answer.ok().filter(|answer| answer.status == 200)?;
         Some(answer.json())
     }

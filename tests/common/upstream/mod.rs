@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::AsRawFd,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::SeqCst},
@@ -17,11 +17,12 @@ use std::{
 
 use nix::sys::socket::{self, shutdown};
 
+use super::place::Place;
+
 mod broken;
 mod gates;
 mod login;
 pub(crate) mod oracle;
-mod place;
 mod request;
 mod serve;
 mod service;
@@ -36,11 +37,10 @@ pub(crate) use tokens::TOKEN_MARK;
 /// A running upstream; dropped, it is gone with all its connections.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    address: SocketAddr,
+    /// Its address stays its own while it is down.
+    place: Place,
     shared: Arc<Shared>,
     acceptor: Option<Acceptor>,
-    /// Its address stays its own while it is down.
-    _place: OwnedFd,
 }
 
 /// What listens, and the thread that takes its connections.
@@ -123,20 +123,19 @@ impl Upstream {
     }
 
     fn start_on(address: SocketAddr, oracle: Oracle) -> Self {
-        let (place, address) = place::hold(address);
-        let listener = TcpListener::bind(address).expect("bind the upstream");
+        let place = Place::at(address);
+        let listener = TcpListener::bind(place.address).expect("bind the upstream");
         let mut upstream = Self {
-            address,
-            shared: Arc::new(Shared::new(oracle, address.port().into())),
+            shared: Arc::new(Shared::new(oracle, place.address.port().into())),
+            place,
             acceptor: None,
-            _place: place,
         };
         upstream.accept_on(listener);
         upstream
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.place.address
     }
 
     pub(crate) fn oracle(&self) -> &Oracle {
@@ -280,7 +279,8 @@ impl Upstream {
 
     /// Comes back on the same port.
     pub(crate) fn come_up(&mut self) {
-        let listener = TcpListener::bind(self.address).expect("bind the upstream's port again");
+        let listener =
+            TcpListener::bind(self.place.address).expect("bind the upstream's port again");
         self.accept_on(listener);
     }
 
