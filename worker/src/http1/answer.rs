@@ -103,6 +103,8 @@ pub(crate) struct AnswerHead<'a> {
     fields: &'a [Header<'a>],
     pub(crate) options: Options<'a>,
     pub(crate) length: Option<u64>,
+    /// The length is said in one line, in the digits in which it would be written.
+    pub(crate) is_length_plain: bool,
     pub(crate) is_chunked: bool,
     /// It names the coding that is none, which newer servers may not.
     is_identity: bool,
@@ -144,6 +146,7 @@ pub(crate) fn read<'a>(
         fields,
         options: Options::default(),
         length: None,
+        is_length_plain: false,
         is_chunked: false,
         is_identity: false,
         has_date: false,
@@ -186,13 +189,11 @@ impl<'a> AnswerHead<'a> {
             Field::ContentLength => {
                 let length = content_length(value)
                     .ok_or_else(|| Nonsense::because("its Content-Length is not a number"))?;
-                if self
-                    .length
-                    .replace(length)
-                    .is_some_and(|other| other != length)
-                {
+                let other = self.length.replace(length);
+                if other.is_some_and(|other| other != length) {
                     return Err(Nonsense::because("it has two different Content-Lengths"));
                 }
+                self.is_length_plain = other.is_none() && (value[0] != b'0' || value.len() == 1);
             }
             Field::TransferEncoding if self.is_chunked || self.is_identity => {
                 return Err(Nonsense::because(

@@ -133,6 +133,29 @@ impl Head {
         self.authority.map(|authority| self.text(authority))
     }
 
+    /// The end of its first line and of `Host` behind it, if they came as they would be written: method, path and authority of this
+    /// head, one space between two parts, HTTP/1.1.
+    pub(crate) fn end_of_plain_first(&self) -> Option<usize> {
+        let first = self
+            .lines
+            .first()
+            .filter(|line| line.field == Field::Host)?;
+        let (method, path) = (self.method.range(), self.path.range());
+        let (name, host) = (first.name.range(), first.value.range());
+        let parts = [
+            (method.end..path.start, &b" "[..]),
+            (path.end..name.start, b" HTTP/1.1\r\n"),
+            (name.end..host.start, b": "),
+            (host.end..host.end + 2, b"\r\n"),
+        ];
+        let is_plain = self.authority == Some(first.value)
+            && method.start == 0
+            && parts
+                .into_iter()
+                .all(|(place, plain)| self.bytes.get(place) == Some(plain));
+        is_plain.then_some(host.end + 2)
+    }
+
     /// All fields, in the order in which they came.
     pub(crate) fn lines(&self) -> &[Line] {
         &self.lines

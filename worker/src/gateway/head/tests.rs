@@ -61,7 +61,7 @@ fn the_first_line_is_written_plainly_however_it_came() {
 
 #[test]
 fn the_requests_id_takes_the_place_of_one_that_the_upstream_says() {
-    let head = "HTTP/1.1 200 OK\r\nDate: x\r\nx-request-id: other\r\nContent-Length: 0\r\n\r\n";
+    let head = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 0\r\nx-request-id: other\r\n\r\n";
     let mut out = BytesMut::new();
     let told = Seal {
         request_id: b"X-Request-Id: own\r\n",
@@ -69,7 +69,7 @@ fn the_requests_id_takes_the_place_of_one_that_the_upstream_says() {
     };
     pass(head.as_bytes(), &GET, told, &mut out).unwrap();
     let answer_of =
-        |id: &str| format!("HTTP/1.1 200 OK\r\nDate: x\r\n{id}Content-Length: 0\r\n\r\n");
+        |id: &str| format!("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 0\r\n{id}\r\n");
     assert_eq!(out, answer_of("X-Request-Id: own\r\n"));
     assert_eq!(answer(head, GET).1, answer_of("x-request-id: other\r\n"));
 }

@@ -13,7 +13,7 @@ use crate::http1::write::{self, Host, Stamp};
 
 const STAMP: Stamp<'_> = Stamp {
     client: "192.0.2.7",
-    client_lines: b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n",
+    client_lines: b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ",
     trust_forwarded: false,
     passes_authorization: false,
     replaces: None,

@@ -181,8 +181,12 @@ pub(crate) fn answer(
         put(out, &[seal.date]);
     }
     match head.length {
-        // To HEAD, and in a 304, it tells the length that a body would have; a 204 has none.
-        Some(length) if !head.is_chunked && head.status != 204 => put_length(out, length),
+        Some(length) if tells_length(head) => {
+            // Else the line has passed.
+            if !head.is_length_plain {
+                put_length(out, length);
+            }
+        }
         _ if answer.frame == Frame::Chunked => put(out, &[b"Transfer-Encoding: chunked\r\n"]),
         _ => {}
     }
@@ -192,6 +196,11 @@ pub(crate) fn answer(
         put_connection(request.is_old, Seal { close, ..seal }, out);
     }
     put(out, &[b"\r\n"]);
+}
+
+/// Whether the length is said. To HEAD, and in a 304, it tells the length that a body would have; a 204 has none.
+fn tells_length(head: &AnswerHead<'_>) -> bool {
+    !head.is_chunked && head.status != 204
 }
 
 /// The first line: where it stands, if it came as it would be written, which is left to do then.
@@ -248,8 +257,8 @@ fn put_fields(
             Field::Trailer => answer.is_some_and(|answer| {
                 matches!(answer.body, Body::Chunked(_)) && answer.frame == Frame::Chunked
             }),
+            Field::ContentLength => answer.is_some() && head.is_length_plain && tells_length(head),
             Field::Connection
-            | Field::ContentLength
             | Field::HopByHop
             | Field::KeepAlive
             | Field::Te

@@ -1,5 +1,7 @@
 //! A request's head for the upstream.
 
+use std::ops::Range;
+
 use bytes::BytesMut;
 
 use super::{lines::Lines, put, put_length};
@@ -54,10 +56,14 @@ impl Stamp<'_> {
     }
 }
 
-/// What is said of a client at `address` that is not believed what it says of others: the same for all requests of its connection.
+/// Begins the line that tells which host was asked.
+const FORWARDED_HOST: &[u8] = b"X-Forwarded-Host: ";
+
+/// What is said of a client at `address` that is not believed what it says of others: the same for all requests of its connection, up to
+/// the host that one asks.
 pub(crate) fn client_lines(address: &str, is_secure: bool) -> String {
     let proto = proto(is_secure);
-    format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: {proto}\r\n")
+    format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: {proto}\r\nX-Forwarded-Host: ")
 }
 
 fn proto(is_secure: bool) -> &'static str {
@@ -81,16 +87,8 @@ pub(crate) fn request(
     end: &[u8],
     out: &mut BytesMut,
 ) {
-    let host = match stamp.host {
-        Host::Client { or } => head.authority().unwrap_or(or.as_bytes()),
-        Host::Upstream(own) => own.as_bytes(),
-    };
-    let (method, path) = (head.method(), head.path());
-    put(
-        out,
-        &[method, b" ", path, b" HTTP/1.1\r\nHost: ", host, b"\r\n"],
-    );
-    put_fields(head, request, stamp, out);
+    let first = put_first(head, stamp.host, out);
+    put_fields(head, first, request, stamp, out);
     match request.body {
         Body::Length(length) if length > 0 || head.has(Field::ContentLength) => {
             put_length(out, length);
@@ -101,22 +99,42 @@ pub(crate) fn request(
     if request.is_websocket {
         put(out, &[b"Connection: Upgrade\r\nUpgrade: websocket\r\n"]);
     }
-    put_forwarded(head, stamp, out);
-    let via: &[u8] = match (head.is_http2, head.is_old) {
-        (true, _) => b"Via: 2.0 tpp\r\n",
-        (false, true) => b"Via: 1.0 tpp\r\n",
-        (false, false) => b"Via: 1.1 tpp\r\n",
-    };
-    let trace = stamp.trace.map_or(&b""[..], |trace| trace.line);
-    put(
-        out,
-        &[stamp.request_id.unwrap_or_default(), trace, via, end],
-    );
+    for line in [stamp.request_id, stamp.trace.map(|trace| trace.line)] {
+        if let Some(line) = line {
+            put(out, &[line]);
+        }
+    }
+    put_way(head, stamp, end, out);
 }
 
-/// The client's own fields.
-fn put_fields(head: &Head, request: &Request, stamp: Stamp<'_>, out: &mut BytesMut) {
-    let mut lines = Lines::of(head.bytes(), 0..0);
+/// The first line and `Host`: where they stand, if they came as they would be written, which is left to do then.
+fn put_first(head: &Head, host: Host<'_>, out: &mut BytesMut) -> Range<usize> {
+    let host = match host {
+        Host::Client { or } => {
+            if let Some(end) = head.end_of_plain_first() {
+                return 0..end;
+            }
+            head.authority().unwrap_or(or.as_bytes())
+        }
+        Host::Upstream(own) => own.as_bytes(),
+    };
+    let (method, path) = (head.method(), head.path());
+    put(
+        out,
+        &[method, b" ", path, b" HTTP/1.1\r\nHost: ", host, b"\r\n"],
+    );
+    0..0
+}
+
+/// The client's own fields, behind those of its bytes that pass as they are.
+fn put_fields(
+    head: &Head,
+    first: Range<usize>,
+    request: &Request,
+    stamp: Stamp<'_>,
+    out: &mut BytesMut,
+) {
+    let mut lines = Lines::of(head.bytes(), first);
     for line in head.lines() {
         let passes = match line.field {
             Field::Other | Field::RequestId | Field::TraceParent | Field::TraceState => {
@@ -162,16 +180,27 @@ fn put_believed(head: &Head, stamp: Stamp<'_>, out: &mut BytesMut) {
     }
 }
 
-/// Who asks, how, and for what host.
-fn put_forwarded(head: &Head, stamp: Stamp<'_>, out: &mut BytesMut) {
-    if stamp.trust_forwarded {
+/// Who asks, how, and for what host, and that it came through here; then `end`.
+fn put_way(head: &Head, stamp: Stamp<'_>, end: &[u8], out: &mut BytesMut) {
+    // With the end of the line before.
+    let via: &[u8] = match (head.is_http2, head.is_old) {
+        (true, _) => b"\r\nVia: 2.0 tpp\r\n",
+        (false, true) => b"\r\nVia: 1.0 tpp\r\n",
+        (false, false) => b"\r\nVia: 1.1 tpp\r\n",
+    };
+    let lines = if stamp.trust_forwarded {
         put_believed(head, stamp, out);
+        FORWARDED_HOST
     } else {
-        put(out, &[stamp.client_lines]);
-    }
+        stamp.client_lines
+    };
     let is_told = stamp.trust_forwarded && head.has(Field::ForwardedHost);
-    if let Some(host) = head.authority().filter(|_| !is_told) {
-        put(out, &[b"X-Forwarded-Host: ", host, b"\r\n"]);
+    match head.authority().filter(|_| !is_told) {
+        Some(host) => put(out, &[lines, host, via, end]),
+        None => {
+            let lines = lines.strip_suffix(FORWARDED_HOST).unwrap_or(lines);
+            put(out, &[lines, &via[2..], end]);
+        }
     }
 }
 
@@ -187,7 +216,7 @@ mod tests {
         let written = |trace| {
             let stamp = Stamp {
                 client: "192.0.2.7",
-                client_lines: b"",
+                client_lines: FORWARDED_HOST,
                 trust_forwarded: false,
                 is_secure: false,
                 passes_authorization: false,
@@ -208,9 +237,10 @@ mod tests {
         let untouched = written(None);
         assert!(untouched.contains(said), "{untouched}");
         for (keeps_state, kept) in [(false, ""), (true, "TraceState: s=1\r\n")] {
-            let expected = untouched
-                .replace(said, kept)
-                .replace("Via: ", "traceparent: ours\r\nVia: ");
+            let expected = untouched.replace(said, kept).replace(
+                "X-Forwarded-Host: ",
+                "traceparent: ours\r\nX-Forwarded-Host: ",
+            );
             assert_eq!(ours(keeps_state), expected);
         }
     }

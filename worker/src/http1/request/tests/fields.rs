@@ -104,6 +104,33 @@ fn a_request_of_http_1_0_gets_a_host_and_is_not_kept_alive() {
 }
 
 #[test]
+fn the_first_lines_are_written_plainly_however_they_came() {
+    for (came, written) in [
+        // As they came: nothing would be written otherwise.
+        ("HOST: a\r\nX: 1\r\n", "HOST: a\r\nX: 1\r\n"),
+        ("Host: a\r\nConnection: x\r\nX: 1\r\n", "Host: a\r\n"),
+        ("Host:a\r\nX: 1\r\n", "Host: a\r\nX: 1\r\n"),
+        ("Host: \ta \r\nX: 1\r\n", "Host: a\r\nX: 1\r\n"),
+        ("X: 1\r\nhost: a\r\nY: 2\r\n", "Host: a\r\nX: 1\r\nY: 2\r\n"),
+    ] {
+        let out = forwarded(&format!("GET /?b HTTP/1.1\r\n{came}\r\n"));
+        assert_eq!(
+            out,
+            format!("GET /?b HTTP/1.1\r\n{written}{TAIL}"),
+            "{came:?}"
+        );
+    }
+    let plain = format!("GET /b HTTP/1.1\r\nHost: a\r\n{TAIL}");
+    for first in [
+        "GET /b HTTP/1.2\r\nHost: a",
+        "GET http://a/b HTTP/1.1\r\nHost: other",
+        "\r\nGET /b HTTP/1.1\r\nHost: a",
+    ] {
+        assert_eq!(forwarded(&format!("{first}\r\n\r\n")), plain, "{first:?}");
+    }
+}
+
+#[test]
 fn the_upstreams_own_host_takes_the_place_of_the_clients_where_it_is_to() {
     let own = Stamp {
         host: Host::Upstream("db.example"),
@@ -123,8 +150,8 @@ fn a_made_id_takes_the_place_of_the_clients_however_it_is_spelled() {
         ..STAMP
     };
     let (_, out) = read_as(head, made).unwrap().unwrap();
-    let tail = TAIL.replace("Via", "X-Request-Id: made\r\nVia");
-    assert_eq!(out, format!("GET / HTTP/1.1\r\nHost: a\r\n{tail}"));
+    let made = "X-Request-Id: made\r\n";
+    assert_eq!(out, format!("GET / HTTP/1.1\r\nHost: a\r\n{made}{TAIL}"));
     let kept = forwarded("GET / HTTP/1.1\r\nHost: a\r\nX-Request-ID: own\r\n\r\n");
     assert_eq!(
         kept,
