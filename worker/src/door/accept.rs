@@ -2,7 +2,8 @@
 //!
 //! All workers wait on the same sockets, so that a connection in a backlog is lost with none of them. A crowd of connections would
 //! all go to the worker that looks first, so one that has more than another gives way to it for a moment before it accepts.
-//! Pingora's own accept loop knows one process only; what is accepted is handed to a Pingora application all the same.
+//! Pingora's own accept loop knows one process only, and between its services and what they serve lie two futures more, which each look
+//! at a connection would pass through.
 
 use std::{
     io,
@@ -13,19 +14,14 @@ use std::{
 };
 
 use anyhow::Context as _;
-use async_trait::async_trait;
 use bytes::BytesMut;
 use nix::{
     errno::Errno,
     sys::socket::{setsockopt, sockopt},
 };
-use pingora_core::{
-    apps::ServerApp, protocols::Stream, server::ShutdownWatch, services::listening::Service,
-};
 use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    sync::watch,
     task::JoinSet,
     time::sleep,
 };
@@ -52,31 +48,15 @@ const MANY_FAILED: u32 = 16;
 /// How long it waits when descriptors have run out, or no accept succeeds.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(500);
 
-/// What Pingora calls for each connection.
-struct Lending(Arc<Worker>);
-
-#[async_trait]
-impl ServerApp for Lending {
-    async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
-        connection::serve(&self.0, stream, BytesMut::new()).await;
-        None
-    }
-
-    async fn cleanup(&self) {}
-}
-
 /// The sockets being accepted on.
 #[derive(Debug)]
 pub(crate) struct Accepting {
-    stop: watch::Sender<bool>,
     loops: JoinSet<()>,
 }
 
 impl Accepting {
     /// Accepts no more. Connections that wait in a backlog are left to the other workers.
     pub(crate) fn stop(&mut self) {
-        // No receiver: it has ended already.
-        let _ = self.stop.send(true);
         self.loops.abort_all();
     }
 
@@ -98,14 +78,12 @@ pub(crate) fn accept(
     worker: &Arc<Worker>,
     sockets: Vec<(String, OwnedFd)>,
 ) -> anyhow::Result<Accepting> {
-    let (stop, stopped) = watch::channel(false);
-    let app = Arc::new(Lending(Arc::clone(worker)));
     let mut loops = JoinSet::new();
     for (address, socket) in sockets {
         let listener = watched(socket).with_context(|| format!("accept on {address}"))?;
-        loops.spawn(accept_on(listener, Arc::clone(&app), stopped.clone()));
+        loops.spawn(accept_on(listener, Arc::clone(worker)));
     }
-    Ok(Accepting { stop, loops })
+    Ok(Accepting { loops })
 }
 
 #[expect(
@@ -135,23 +113,23 @@ fn set_options(listener: &TcpListener) -> nix::Result<()> {
     setsockopt(listener, sockopt::TcpKeepCount, &KEEPALIVE.probes)
 }
 
-async fn accept_on(listener: AsyncFd<TcpListener>, app: Arc<Lending>, stopped: ShutdownWatch) {
+async fn accept_on(listener: AsyncFd<TcpListener>, worker: Arc<Worker>) {
     let mut failed = 0;
     let at = listener.get_ref().local_addr().ok();
     while let Ok(mut ready) = listener.readable().await {
-        give_way(&app.0).await;
+        give_way(&worker).await;
         match accept_one(listener.get_ref()) {
             Ok((tcp, address)) => {
                 failed = 0;
-                let gate = at.and_then(|at| app.0.gate(at));
-                receive(tcp, address, gate, &app, &stopped);
+                let gate = at.and_then(|at| worker.gate(at));
+                receive(tcp, address, gate, &worker);
                 // The connections that are open get their turn between two new ones.
                 tokio::task::yield_now().await;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
             Err(error) => {
                 failed += 1;
-                endure(&app.0, &error, failed).await;
+                endure(&worker, &error, failed).await;
             }
         }
     }
@@ -172,13 +150,12 @@ fn receive(
     tcp: std::net::TcpStream,
     address: SocketAddr,
     gate: Option<Arc<Gate>>,
-    app: &Arc<Lending>,
-    stopped: &ShutdownWatch,
+    worker: &Arc<Worker>,
 ) {
     let ip = address.ip();
     let admitted = match &gate {
-        Some(gate) if gate.proxy_protocol => app.0.admit_proxy(ip),
-        _ => app.0.admit(ip),
+        Some(gate) if gate.proxy_protocol => worker.admit_proxy(ip),
+        _ => worker.admit(ip),
     };
     match admitted {
         Ok(place) => {
@@ -188,27 +165,27 @@ fn receive(
                 place,
             };
             match gate {
-                None => take(newcomer, app, stopped),
-                Some(gate) => take_through(newcomer, gate, app, stopped),
+                None => take(newcomer, worker),
+                Some(gate) => take_through(newcomer, gate, worker),
             }
         }
         // It would not understand a word before its handshake.
         Err(full) if gate.is_some_and(|gate| gate.tls.is_some()) => {
-            note_refused(&app.0, ip, full);
+            note_refused(worker, ip, full);
         }
-        Err(full) => refuse(&app.0, tcp, ip, full),
+        Err(full) => refuse(worker, tcp, ip, full),
     }
 }
 
 /// Begins to let a connection in, and then to serve it.
-fn take_through(newcomer: Newcomer, gate: Arc<Gate>, app: &Arc<Lending>, stopped: &ShutdownWatch) {
-    let (app, stopped) = (Arc::clone(app), stopped.clone());
-    let inside = app.0.enter();
+fn take_through(newcomer: Newcomer, gate: Arc<Gate>, worker: &Arc<Worker>) {
+    let worker = Arc::clone(worker);
+    let inside = worker.enter();
     tokio::spawn(async move {
-        if let Some(stream) = newcomer.through(&app.0, &gate).await {
+        if let Some(stream) = newcomer.through(&worker, &gate).await {
             match gate.http2 {
-                Some(terms) => preface::serve(&app.0, stream, terms).await,
-                None => Service::handle_event(stream, app, stopped).await,
+                Some(terms) => preface::serve(&worker, stream, terms).await,
+                None => connection::serve(&worker, stream, BytesMut::new()).await,
             }
         }
         drop(inside);
@@ -216,17 +193,17 @@ fn take_through(newcomer: Newcomer, gate: Arc<Gate>, app: &Arc<Lending>, stopped
 }
 
 /// Begins to serve a connection.
-fn take(newcomer: Newcomer, app: &Arc<Lending>, stopped: &ShutdownWatch) {
+fn take(newcomer: Newcomer, worker: &Arc<Worker>) {
     match newcomer.plain() {
         Ok(stream) => {
-            let inside = app.0.enter();
-            let served = Service::handle_event(stream, Arc::clone(app), stopped.clone());
+            let worker = Arc::clone(worker);
+            let inside = worker.enter();
             tokio::spawn(async move {
-                served.await;
+                connection::serve(&worker, stream, BytesMut::new()).await;
                 drop(inside);
             });
         }
-        Err(error) => warn!(worker = app.0.seat(), %error, "connection refused"),
+        Err(error) => warn!(worker = worker.seat(), %error, "connection refused"),
     }
 }
 

@@ -155,7 +155,7 @@ pub(crate) fn read<'a>(
     };
     let known = &mut room.known[..fields.len()];
     for (known, field) in known.iter_mut().zip(fields) {
-        *known = Field::of(field.name.as_bytes());
+        *known = Field::by_name(field.name.as_bytes());
         head.add(*known, field.value).likely()?;
     }
     head.known = known;

@@ -37,7 +37,7 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    /// The meaning of a field of this name, in any case.
+    /// The meaning of a request's field of this name, in any case.
     pub(crate) fn of(name: &[u8]) -> Self {
         match Self::by_name(name) {
             Self::Forwarded | Self::Other if name.contains(&b'_') => Self::by_sound(name),
@@ -68,7 +68,8 @@ impl Field {
         )
     }
 
-    fn by_name(name: &[u8]) -> Self {
+    /// The meaning of an answer's field of this name, in any case. What it sounds like concerns nobody there.
+    pub(crate) fn by_name(name: &[u8]) -> Self {
         let is = |known: &[u8]| is_folded(name, known);
         let Some(first) = name.first() else {
             return Self::Other;
@@ -98,7 +99,11 @@ impl Field {
             (b'v', 3) if is(b"via") => Self::Via,
             (b'x', 12) if is(b"x-request-id") => Self::RequestId,
             (b'x', 11..) if is_folded(&name[..11], b"x-forwarded") => Self::forwarded(&name[11..]),
-            (b'c' | b'f' | b't' | b'x', 9..=24) if is_claim(name) => Self::Forwarded,
+            (b'c', 9 | 16 | 18) | (b'f', 9 | 15 | 16) | (b't', 14) | (b'x', 9..=24)
+                if is_claim(name) =>
+            {
+                Self::Forwarded
+            }
             _ => Self::Other,
         }
     }

@@ -94,14 +94,33 @@ impl Wire {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-            if !buffer.filled().is_empty() {
-                spare::provide(&mut self.inbox);
-            }
-            self.inbox.extend_from_slice(buffer.filled());
-            self.read += buffer.filled().len() as u64;
-            self.ended = buffer.filled().is_empty();
+            self.keep(buffer.filled());
             Poll::Ready(Ok(buffer.filled().len()))
         })
+    }
+
+    /// Reads from a bare stream what has come, if the runtime has heard of any, and leaves nobody to be woken for more; `None`: it is
+    /// no bare one.
+    fn read_at_once(&mut self) -> Option<io::Result<usize>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let tcp = self.stream.as_any().downcast_ref::<Tcp>()?;
+            let read = tcp.read_at_once(scratch);
+            if let Ok(length) = read {
+                self.keep(&scratch[..length]);
+            }
+            Some(read)
+        })
+    }
+
+    /// Keeps what was read; nothing: the peer has ended its side.
+    fn keep(&mut self, came: &[u8]) {
+        if came.is_empty() {
+            self.ended = true;
+            return;
+        }
+        spare::provide(&mut self.inbox);
+        self.inbox.extend_from_slice(came);
+        self.read += came.len() as u64;
     }
 
     /// Whether the peer was seen to end its side.
@@ -204,8 +223,11 @@ impl Wire {
     /// Whether the peer has neither ended nor sent anything unasked, as far as the runtime has heard by its last look at the system.
     /// Costs no system call unless something happened.
     pub(crate) fn is_quiet(&mut self) -> bool {
-        if !self.inbox.is_empty() {
+        if !self.inbox.is_empty() || self.ended {
             return false;
+        }
+        if let Some(read) = self.read_at_once() {
+            return read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         }
         // A task that has done much in this turn is told "pending" whatever there is: that says nothing of the peer.
         let asked = poll_fn(|cx| Poll::Ready(self.poll_fill(cx).is_pending()));

@@ -55,6 +55,11 @@ impl Tcp {
         !matches!(self.tcp.take_error(), Ok(None))
     }
 
+    /// Reads what has come, if the runtime has heard of any. Nobody is woken for what comes later.
+    pub(crate) fn read_at_once(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.tcp.try_read(buffer)
+    }
+
     /// The next close is a reset: the peer sees that something is missing.
     pub(crate) fn reset_at_close(&self) {
         // If it cannot be set the connection is gone already.

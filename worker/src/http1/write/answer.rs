@@ -181,12 +181,9 @@ pub(crate) fn answer(
         put(out, &[seal.date]);
     }
     match head.length {
-        Some(length) if tells_length(head) => {
-            // Else the line has passed.
-            if !head.is_length_plain {
-                put_length(out, length);
-            }
-        }
+        // The line has passed.
+        Some(_) if head.is_length_plain && tells_length(head) => {}
+        Some(length) if tells_length(head) => put_length(out, length),
         _ if answer.frame == Frame::Chunked => put(out, &[b"Transfer-Encoding: chunked\r\n"]),
         _ => {}
     }

@@ -99,11 +99,10 @@ pub(crate) fn request(
     if request.is_websocket {
         put(out, &[b"Connection: Upgrade\r\nUpgrade: websocket\r\n"]);
     }
-    for line in [stamp.request_id, stamp.trace.map(|trace| trace.line)] {
-        if let Some(line) = line {
-            put(out, &[line]);
-        }
-    }
+    let told = [stamp.request_id, stamp.trace.map(|trace| trace.line)];
+    told.into_iter()
+        .flatten()
+        .for_each(|line| put(out, &[line]));
     put_way(head, stamp, end, out);
 }
 
