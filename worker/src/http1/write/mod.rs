@@ -2,12 +2,14 @@
 
 mod answer;
 mod lines;
+mod reply;
 mod request;
 
 use bytes::BytesMut;
 
 pub(crate) use self::{
-    answer::{Seal, answer, interim, reply, switch},
+    answer::{Seal, answer, interim, switch},
+    reply::reply,
     request::{Host, Stamp, TraceLine, client_lines, request},
 };
 
