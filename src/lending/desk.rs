@@ -200,6 +200,10 @@ impl Desk {
         self.region.token_at(&self.parts, slot)
     }
 
+    pub(super) fn token_version(&self, slot: SlotIndex) -> u64 {
+        self.region.token_version_at(&self.parts, slot)
+    }
+
     pub(super) fn tokens(&self) -> &[TokenWords] {
         self.region.tokens_at(&self.parts)
     }

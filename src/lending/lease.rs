@@ -100,7 +100,7 @@ impl Lease {
     /// Version of the token that is in the slot now; rises at each refresh.
     #[must_use]
     pub fn token_version(&self) -> u64 {
-        self.desk.token(self.slot).version()
+        self.desk.token_version(self.slot)
     }
 
     /// Copies the token over `into`; returns its version, and where alone it may be sent.
@@ -208,7 +208,8 @@ impl Lease {
     /// Whether a request may be stamped with its token now: it is neither lapsed nor to end.
     #[must_use]
     pub fn may_stamp(&self) -> bool {
-        !self.has_lapsed() && !self.is_ended()
+        let slot = self.desk.slot(self.slot);
+        !has_lapsed(&self.desk, slot) && why_ended(&self.desk, slot, self.claim).is_none()
     }
 
     /// Whether the time is over in which its token may be sent ([`crate::shared::Deadlines::lend_until`]).
@@ -217,8 +218,7 @@ impl Lease {
     /// answer is by the time at which it goes on. Without one it costs a load, in the slot's own line.
     #[must_use]
     pub fn has_lapsed(&self) -> bool {
-        let may_lend = |tenure| self.desk.terms().tenure(tenure).may_lend(boot_millis());
-        !self.desk.slot(self.slot).tenure().is_none_or(may_lend)
+        has_lapsed(&self.desk, self.desk.slot(self.slot))
     }
 
     /// When the kernel is to end this process, should it hold the lease still ([`crate::shared::Deadlines::kill_at`]); `None`: never.
@@ -232,7 +232,7 @@ impl Lease {
     /// ([`crate::shared::Deadlines::cut_at`]) has come.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        why_ended(&self.desk, self.slot, self.claim).is_some()
+        why_ended(&self.desk, self.desk.slot(self.slot), self.claim).is_some()
     }
 
     /// For whoever keeps an eye on it from outside of the task that has it.
@@ -273,12 +273,16 @@ pub enum EndOfLease {
     Cut,
 }
 
-fn why_ended(desk: &Desk, slot: SlotIndex, claim: Claim) -> Option<EndOfLease> {
-    let words = desk.slot(slot);
-    if words.is_ended(claim) {
+fn has_lapsed(desk: &Desk, slot: &Slot) -> bool {
+    let may_lend = |tenure| desk.terms().tenure(tenure).may_lend(boot_millis());
+    !slot.tenure().is_none_or(may_lend)
+}
+
+fn why_ended(desk: &Desk, slot: &Slot, claim: Claim) -> Option<EndOfLease> {
+    if slot.is_ended(claim) {
         return Some(EndOfLease::TakenBack);
     }
-    let tenure = words.tenure()?;
+    let tenure = slot.tenure()?;
     let is_cut = desk.terms().tenure(tenure).is_cut(boot_millis());
     is_cut.then_some(EndOfLease::Cut)
 }
@@ -295,9 +299,9 @@ impl LeaseWatch {
     /// Why it is to end, if it is under way and [`Lease::is_ended`]. To be asked when [`Desk::look_at_leases`] says so.
     #[must_use]
     pub fn why_ended(&self) -> Option<EndOfLease> {
-        let is_held = self.desk.slot(self.slot).is_held_under(self.claim);
-        is_held
-            .then(|| why_ended(&self.desk, self.slot, self.claim))
+        let slot = self.desk.slot(self.slot);
+        slot.is_held_under(self.claim)
+            .then(|| why_ended(&self.desk, slot, self.claim))
             .flatten()
     }
 
@@ -353,7 +357,7 @@ pub struct Refreshed {
 impl Refreshed {
     fn outcome(&self) -> Option<bool> {
         let slot = self.desk.token_words(self.slot);
-        if self.desk.token(self.slot).version() != self.version {
+        if self.desk.token_version(self.slot) != self.version {
             Some(true)
         } else if slot.failures() != self.failures
             || slot.is_put_off(self.version)

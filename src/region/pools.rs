@@ -214,6 +214,12 @@ impl Region {
         )
     }
 
+    /// Its version alone, which lies with the slot: a request looks no further while it has not changed.
+    #[must_use]
+    pub fn token_version_at(&self, parts: &PoolParts, slot: SlotIndex) -> u64 {
+        Publication::new(&self.slots_at(parts)[slot.get()].version, &[]).version()
+    }
+
     /// The token of `slot` in the default pool.
     #[must_use]
     pub fn token(&self, slot: SlotIndex) -> Publication<'_> {

@@ -81,11 +81,11 @@ fn is_begun_stranger(bytes: &[u8]) -> Result<bool, Malformed> {
 
 /// Splits a line, or the beginning of one, into method, target and version, the first two of sound bytes.
 fn split(line: &[u8]) -> Result<[&[u8]; 3], Malformed> {
-    let (method, rest) = cut(line);
-    let (target, version) = cut(rest);
-    let is_token = !method.is_empty() && method.iter().copied().all(is_token);
+    let (method, rest) = cut(line, |byte| byte == b' ');
     // All that is visible passes, and bytes above ASCII in whatever script they are: it is the upstream that knows them.
-    let has_unfit = target.iter().any(|&byte| byte <= b' ' || byte == 0x7f);
+    let (target, version) = cut(rest, |byte| byte <= b' ' || byte == 0x7f);
+    let is_token = !method.is_empty() && method.iter().copied().all(is_token);
+    let has_unfit = rest.get(target.len()).is_some_and(|&byte| byte != b' ');
     if (is_token || line.is_empty()) && !has_unfit && version.len() <= b"HTTP/1.1\r".len() {
         Ok([method, target, version])
     } else {
@@ -93,11 +93,11 @@ fn split(line: &[u8]) -> Result<[&[u8]; 3], Malformed> {
     }
 }
 
-/// What stands before the first space, and what behind it.
-#[inline(never)]
-fn cut(line: &[u8]) -> (&[u8], &[u8]) {
-    let space = memchr(b' ', line).unwrap_or(line.len());
-    (&line[..space], line.get(space + 1..).unwrap_or_default())
+/// What stands before the first byte that `ends` it, and what behind that.
+fn cut(line: &[u8], ends: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    let end = line.iter().position(|&byte| ends(byte));
+    let end = end.unwrap_or(line.len());
+    (&line[..end], line.get(end + 1..).unwrap_or_default())
 }
 
 /// Whether a name, or a method, may hold `byte` (RFC 9110, 5.6.2).
