@@ -41,24 +41,12 @@ impl Looks {
 #[derive(Debug, Default)]
 pub(crate) struct Leash {
     lease: Mutex<Option<LeaseWatch>>,
-    /// The look at which this connection looked last.
-    seen: AtomicU64,
 }
 
 impl Leash {
     /// The connection has this lease from now on. When the lease is over the leash says nothing any more.
     pub(crate) fn bind(&self, lease: &Lease) {
         *self.lease.lock() = Some(lease.watch());
-    }
-
-    fn is_to_end(&self, looks: &Looks) -> bool {
-        let count = looks.count.load(Relaxed);
-        // A load and seldom a store: an exchange would lock a cache line at each poll.
-        if self.seen.load(Relaxed) == count {
-            return false;
-        }
-        self.seen.store(count, Relaxed);
-        self.look(looks)
     }
 
     #[cold]
@@ -90,9 +78,15 @@ impl Leash {
         looks: &Looks,
         mut connection: Pin<&mut F>,
     ) {
+        // The look at which this connection looked last. It lies with the connection's task, which each poll has at hand.
+        let mut seen = 0;
         poll_fn(|cx| {
-            if self.is_to_end(looks) {
-                return Poll::Ready(());
+            let count = looks.count.load(Relaxed);
+            if seen != count {
+                seen = count;
+                if self.look(looks) {
+                    return Poll::Ready(());
+                }
             }
             connection.as_mut().poll(cx)
         })

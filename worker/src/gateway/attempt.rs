@@ -186,7 +186,8 @@ impl Attempt {
 
     /// Whether the upstream's connection is where a next request can begin.
     pub(crate) fn upstream_is_clean(&self, flight: &Flight<'_>) -> bool {
-        flight.upload.is_over()
+        matches!(self.state.head, Head::Final(answer) if answer.upstream_stays)
+            && flight.upload.is_over()
             && self.state.upload_broke.is_none()
             && !self.wire.has_unsent()
             && self.wire.inbox.is_empty()

@@ -25,6 +25,7 @@ use crate::{
     message::head::Head,
     message::reply::Reply,
     rarely::{Likely as _, rarely, seldom},
+    upstream::Link,
 };
 
 /// Takes a request its way: to the upstream's answer, or to one of tpp's own.
@@ -86,7 +87,28 @@ async fn way(flight: &mut Flight<'_>) -> Result<Next, Failure> {
             Verdict::Again | Verdict::Refused => continue,
             Verdict::Broke(cause) => cause,
             Verdict::Pass => match pass(flight, &mut attempt).await {
-                Ok(()) => return Ok(conclude(flight, attempt)),
+                Ok(()) => {
+                    let next = conclude(&attempt);
+                    if attempt.upstream_is_clean(flight) {
+                        // Taken apart: an attempt is too large to be moved for nothing.
+                        let said = attempt.state.head.keep_for();
+                        let Attempt {
+                            backend,
+                            wire,
+                            address,
+                            origin,
+                            ..
+                        } = attempt;
+                        let link = Link {
+                            wire,
+                            address,
+                            origin,
+                        };
+                        let now = flight.client.worker.clock.now();
+                        backend.upstream.keep(link, said, now);
+                    }
+                    return Ok(next);
+                }
                 Err(cause) => cause,
             },
         };

@@ -17,7 +17,6 @@ use crate::{
     http1::answer::{Answer, Head},
     http1::body::{Body, Frame},
     message::reply::Reply,
-    upstream::Link,
 };
 
 /// What an attempt has brought.
@@ -123,29 +122,11 @@ pub(crate) async fn pass(flight: &mut Flight<'_>, attempt: &mut Attempt) -> Resu
     Ok(())
 }
 
-/// An exchange came to its end: the upstream's connection is kept for the next one, if both leave it as it should be.
-// Here: an attempt is too large to be moved for nothing.
-#[inline(always)]
-pub(crate) fn conclude(flight: &Flight<'_>, attempt: Attempt) -> Next {
+/// What follows an exchange that came to its end.
+pub(crate) fn conclude(attempt: &Attempt) -> Next {
     match attempt.state.head {
-        Head::Final(answer) => {
-            if answer.upstream_stays && attempt.upstream_is_clean(flight) {
-                let client = &*flight.client;
-                let now = client.worker.clock.now();
-                let link = Link {
-                    wire: attempt.wire,
-                    address: attempt.address,
-                    origin: attempt.origin,
-                };
-                attempt.backend.upstream.keep(link, answer.keep_for, now);
-            }
-            if answer.client_closes {
-                Next::End
-            } else {
-                Next::Request
-            }
-        }
-        Head::Switched | Head::Interim { .. } => Next::End,
+        Head::Final(answer) if !answer.client_closes => Next::Request,
+        Head::Final(_) | Head::Switched | Head::Interim { .. } => Next::End,
     }
 }
 

@@ -50,6 +50,14 @@ impl Head {
         matches!(self, Self::Final(answer) if answer.meaning >= 500)
     }
 
+    /// For how long the upstream says that it keeps the connection.
+    pub(crate) fn keep_for(&self) -> Option<Duration> {
+        match self {
+            Self::Final(answer) => answer.keep_for,
+            Self::Switched | Self::Interim { .. } => None,
+        }
+    }
+
     /// Its status; of a head before the answer's the one that such a head is passed on with.
     pub(crate) fn status(&self) -> u16 {
         match self {

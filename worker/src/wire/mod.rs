@@ -29,7 +29,7 @@ use tokio::{
 use tpp::spans::Version;
 
 use self::{tcp::Tcp, tls::Tls};
-use crate::http2::branch::Branch;
+use crate::{http2::branch::Branch, rarely::seldom};
 
 /// Bytes that may wait to be sent before no more are read.
 pub(crate) const HIGH_WATER: usize = 64 * 1024;
@@ -216,7 +216,10 @@ impl Wire {
     /// Gives the memory of empty buffers back.
     pub(crate) fn forget_buffers(&mut self) {
         for buffer in [&mut self.inbox, &mut self.outbox] {
-            spare::take_back(buffer);
+            // Most were given back when what was in them was used up.
+            if seldom(buffer.capacity() > 0) {
+                spare::take_back(buffer);
+            }
         }
     }
 
