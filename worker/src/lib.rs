@@ -1,4 +1,4 @@
-//! The worker: a Pingora application that lends each client connection a token of its own.
+//! The worker: it lends each client connection a token of its own.
 //!
 //! Pingora carries the connections, with TLS to the upstream where it is asked for; what is said on them is read and written here.
 //!
