@@ -141,19 +141,12 @@ impl Head {
             .first()
             .filter(|line| line.field == Field::Host)?;
         let (method, path) = (self.method.range(), self.path.range());
-        let (name, host) = (first.name.range(), first.value.range());
-        let parts = [
-            (method.end..path.start, &b" "[..]),
-            (path.end..name.start, b" HTTP/1.1\r\n"),
-            (name.end..host.start, b": "),
-            (host.end..host.end + 2, b"\r\n"),
-        ];
+        let host = plain_line(&self.bytes, &first.name.range(), &first.value.range())?;
         let is_plain = self.authority == Some(first.value)
             && method.start == 0
-            && parts
-                .into_iter()
-                .all(|(place, plain)| self.bytes.get(place) == Some(plain));
-        is_plain.then_some(host.end + 2)
+            && self.bytes.get(method.end..path.start) == Some(b" ")
+            && self.bytes.get(path.end..host.start) == Some(b" HTTP/1.1\r\n");
+        is_plain.then_some(host.end)
     }
 
     /// All fields, in the order in which they came.
@@ -187,6 +180,18 @@ impl Head {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Where the line of this name and value lies in `head`, with its end, if it came as it would be written: `name: value`, with nothing
+/// more.
+pub(crate) fn plain_line(
+    head: &[u8],
+    name: &Range<usize>,
+    value: &Range<usize>,
+) -> Option<Range<usize>> {
+    let is_plain = head.get(name.end..value.start) == Some(b": ")
+        && head.get(value.end..value.end + 2) == Some(b"\r\n");
+    is_plain.then_some(name.start..value.end + 2)
 }
 
 const fn bit(field: Field) -> u32 {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::BytesMut;
 
 use super::put;
-use crate::message::head::Span;
+use crate::message::head::{Span, plain_line};
 
 /// Lines on their way out.
 pub(super) struct Lines<'a> {
@@ -24,7 +24,7 @@ impl<'a> Lines<'a> {
     /// Passes on the line of this name and value.
     pub(super) fn pass(&mut self, name: Span, value: Span, out: &mut BytesMut) {
         let (name, value) = (name.range(), value.range());
-        let plain = self.plain(&name, &value);
+        let plain = plain_line(self.head, &name, &value);
         if let Some(next) = plain.as_ref().filter(|next| next.start == self.run.end) {
             self.run.end = next.end;
             return;
@@ -43,13 +43,6 @@ impl<'a> Lines<'a> {
         if !self.run.is_empty() {
             put(out, &[&self.head[self.run]]);
         }
-    }
-
-    /// Where a line lies with its end, if it came as it would be written: `name: value`, with nothing more.
-    fn plain(&self, name: &Range<usize>, value: &Range<usize>) -> Option<Range<usize>> {
-        let is_plain = self.head.get(name.end..value.start) == Some(b": ")
-            && self.head.get(value.end..value.end + 2) == Some(b"\r\n");
-        is_plain.then_some(name.start..value.end + 2)
     }
 }
 
