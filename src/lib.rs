@@ -9,7 +9,7 @@
 //! - [`front`]: how workers let clients in, and what they show them;
 //! - [`clients`]: how many connections there are over all workers, and from each address;
 //! - [`tls`]: whom to trust at the upstream; [`certificate`]: what tpp itself shows;
-//! - [`bells`]: how one process makes another look;
+//! - [`bells`]: how one process makes another look; [`ticks`]: how one looks by itself;
 //! - [`limits`]: rates and breakers, exact over all processes;
 //! - [`handover`]: the descriptors that processes leave to each other, and how they get there;
 //! - [`api_tokens`]: who may use the management API;
@@ -61,6 +61,8 @@ pub mod shared;
 pub mod signals;
 pub mod spans;
 mod sync;
+#[cfg(not(tpp_loom))]
+pub mod ticks;
 #[cfg(not(tpp_loom))]
 pub mod tls;
 pub mod tunnel;

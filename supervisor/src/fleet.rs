@@ -16,7 +16,7 @@ use std::{
 };
 
 use rustix::process::Signal;
-use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
+use tokio::{sync::mpsc, task::JoinSet};
 use tpp::{
     front::SealedFront,
     handover::{Role, meeting::meeting_place},
@@ -27,7 +27,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     process::{Launch, WorkerProcess},
-    system::{pidfd::Ending, sockets::ForWorkers, systemd},
+    system::{pidfd::Ending, sockets::ForWorkers, systemd, ticks::Ticks},
 };
 
 use instance::{Instance, Worker};
@@ -37,7 +37,7 @@ pub(crate) use report::{FleetReport, WorkerReport};
 use start::Started;
 
 /// How often the heartbeats are looked at.
-const TICK: Duration = Duration::from_millis(100);
+pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// Slots that are looked at in a tick, so that many limits cost no more than one: a fraction of a millisecond.
 const SWEPT_AT_ONCE: usize = 16 * 1024;
 /// What a worker may take, beyond its time to drain, to end by itself.
@@ -108,11 +108,13 @@ impl Fleet {
     }
 
     /// Runs until told to stop and all workers have ended, or told to leave them.
-    pub(crate) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) -> bool {
+    pub(crate) async fn run(
+        mut self,
+        ticks: Ticks,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+    ) -> bool {
         self.put_plan_in_force();
         self.keep_front();
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 // Deaths first: what the dead held is what others wait for.
@@ -126,7 +128,7 @@ impl Fleet {
                     Err(source) => error!(error = %source, "lost sight of a worker's start"),
                 },
                 order = orders.recv() => self.obey(order.unwrap_or(Order::Stop)),
-                _ = tick.tick() => self.look(Instant::now()),
+                () = ticks.next() => self.look(Instant::now()),
             }
             self.hand_over_if_due();
             self.publish_report();

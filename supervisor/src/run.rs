@@ -33,7 +33,7 @@ use crate::{
     doorbell,
     doors::{all::Doors, announce::announce, control::reply_to},
     export::Exporting,
-    fleet::{Fleet, FleetHandle, Order},
+    fleet::{Fleet, FleetHandle, Order, TICK},
     front::{self, FrontDoor},
     hosts::{Hosts, give_away, stop_if_refused},
     in_force::InForce,
@@ -45,7 +45,7 @@ use crate::{
     process::Launch,
     reports,
     succession::{history, upgrade::Invocation},
-    system::{children, signals::Signals, sockets::Listening, systemd},
+    system::{children, signals::Signals, sockets::Listening, systemd, ticks::Ticks},
 };
 
 pub use crate::{hosts::Refused, plans::check_hosts};
@@ -78,7 +78,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Starts the parts, follows the signals, and ends.
 pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
-    let signals = Signals::listen()?;
+    let (signals, ticks) = (Signals::listen()?, Ticks::every(TICK)?);
     prepared.say_where();
     note_start(&prepared);
     let stock = Arc::clone(&prepared.stock);
@@ -124,7 +124,9 @@ pub(crate) async fn run_prepared(mut prepared: Prepared) -> anyhow::Result<()> {
     begin_by_themselves(&outlook, turn);
     let exporting = Exporting::begin(&outlook);
     let servers = doors.open(orders, outlook);
-    let workers_stay = fleet.run(received).await;
+    // A task of its own: the runtime wakes its first one by a system call.
+    let fleet = tokio::spawn(fleet.run(ticks, received));
+    let workers_stay = fleet.await.context("look after the workers")?;
     if let Some(exporting) = exporting {
         exporting.end(workers_stay).await;
     }

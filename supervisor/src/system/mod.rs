@@ -9,3 +9,4 @@ pub(crate) mod pidfd;
 pub(crate) mod signals;
 pub(crate) mod sockets;
 pub(crate) mod systemd;
+pub(crate) mod ticks;

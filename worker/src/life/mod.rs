@@ -2,27 +2,23 @@
 
 pub(crate) mod drain;
 pub(crate) mod link;
+mod ticks;
 
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use nix::sys::signal::Signal;
-use tokio::{
-    io::unix::AsyncFd,
-    select,
-    sync::oneshot,
-    time::{MissedTickBehavior, interval, sleep},
-};
+use tokio::{io::unix::AsyncFd, select, sync::oneshot, time::sleep};
 use tpp::signals::Signals;
 use tracing::{info, warn};
 
 use crate::{
     Inherited,
-    clock::TICK,
     door::accept::accept,
     life::{
         drain::{Cause, drain},
         link::{MeetingPlace, Papers, SpareSockets},
+        ticks::Ticks,
     },
     log::Log,
     worker::Worker,
@@ -57,7 +53,8 @@ pub(crate) async fn live(inherited: Inherited, papers: Papers, log: Log) -> anyh
     tokio::spawn(answer_bell(Arc::clone(&worker), watch(bell)?));
     tokio::spawn(follow_plans(Arc::clone(&worker), log.clone()));
     let (deposed, mut was_deposed) = oneshot::channel();
-    tokio::spawn(keep_time(Arc::clone(&worker), log.clone(), deposed));
+    let ticks = Ticks::begin().context("make the tick")?;
+    tokio::spawn(keep_time(Arc::clone(&worker), log.clone(), ticks, deposed));
     let spare_sockets = SpareSockets::of(&listeners).context("duplicate the listening sockets")?;
     let place = MeetingPlace::open(&meeting_prefix)
         .inspect_err(|error| {
@@ -148,16 +145,14 @@ async fn answer_bell(worker: Arc<Worker>, bell: AsyncFd<OwnedFd>) {
 }
 
 /// The tick: heartbeat, clock, deadlines. `deposed` is told if the seat is another's.
-async fn keep_time(worker: Arc<Worker>, log: Log, deposed: oneshot::Sender<()>) {
+async fn keep_time(worker: Arc<Worker>, log: Log, ticks: Ticks, deposed: oneshot::Sender<()>) {
     let mut deposed = Some(deposed);
     let (mut counted, mut unwritten) = (0, 0);
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut count = 0_u32;
     let mut next_to_go = None;
     loop {
         select! {
-            _ = ticks.tick() => {
+            () = ticks.next() => {
                 if !worker.desk.is_seated() {
                     // The other one beats now. Told once; the receiver may be gone, in a worker that drains.
                     let _ = deposed.take().map(|deposed| deposed.send(()));
