@@ -105,7 +105,10 @@ impl<'a> Publication<'a> {
             let buffer = self.buffer(version);
             // The bound keeps a damaged length from reaching beyond the buffer.
             let length = (buffer[0].load(Relaxed) as usize).min(self.capacity());
-            for word in &buffer[1..=length.div_ceil(WORD)] {
+            let words = &buffer[1..=length.div_ceil(WORD)];
+            // Once: a vector that grows by and by leaves the parts of a secret behind that it had before.
+            into.reserve(words.len() * WORD);
+            for word in words {
                 into.extend_from_slice(&word.load(Relaxed).to_le_bytes());
             }
             into.truncate(length);

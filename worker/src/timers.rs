@@ -6,10 +6,11 @@
 use std::{
     fmt,
     future::{Future, poll_fn},
+    ops::Deref,
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Poll, Waker},
     time::Duration,
@@ -30,6 +31,8 @@ pub(crate) struct Timer {
     due: AtomicU64,
     waker: Waker,
     pub(crate) standing: Standing,
+    /// Where it is among all.
+    place: AtomicUsize,
 }
 
 impl Timer {
@@ -103,45 +106,124 @@ impl fmt::Debug for Timer {
 
 /// The timers of all connections.
 #[derive(Debug, Default)]
-pub(crate) struct Timers(Mutex<Vec<Arc<Timer>>>);
+pub(crate) struct Timers(Arc<All>);
+
+#[derive(Debug, Default)]
+struct All(Mutex<Vec<Arc<Timer>>>);
+
+/// A timer, for as long as its connection keeps it. With it goes what keeps the connection's task in memory, so that the next one finds
+/// that in the processor's caches.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    timer: Arc<Timer>,
+    all: Arc<All>,
+}
+
+impl Deref for Kept {
+    type Target = Arc<Timer>;
+
+    fn deref(&self) -> &Arc<Timer> {
+        &self.timer
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let gone = self.all.take_out(&self.timer);
+        debug_assert!(gone.is_some_and(|gone| Arc::ptr_eq(&gone, &self.timer)));
+    }
+}
+
+impl All {
+    fn put_in(&self, timer: &Arc<Timer>) {
+        let mut all = self.0.lock();
+        timer.place.store(all.len(), Relaxed);
+        all.push(Arc::clone(timer));
+    }
+
+    /// The last one gets its place.
+    fn take_out(&self, timer: &Timer) -> Option<Arc<Timer>> {
+        let mut all = self.0.lock();
+        let last = all.pop()?;
+        let place = timer.place.load(Relaxed);
+        match all.get_mut(place) {
+            Some(one) => {
+                last.place.store(place, Relaxed);
+                Some(std::mem::replace(one, last))
+            }
+            None => Some(last),
+        }
+    }
+}
 
 impl Timers {
-    /// A timer for the task that `waker` wakes. It lives as long as the connection keeps it.
-    pub(crate) fn add(&self, waker: Waker) -> Arc<Timer> {
+    /// A timer for the task that `waker` wakes.
+    pub(crate) fn add(&self, waker: Waker) -> Kept {
         let timer = Arc::new(Timer {
             leash: Leash::default(),
             due: AtomicU64::new(NEVER),
             waker,
             standing: Standing::default(),
+            place: AtomicUsize::new(0),
         });
-        self.0.lock().push(Arc::clone(&timer));
-        timer
+        self.0.put_in(&timer);
+        Kept {
+            timer,
+            all: Arc::clone(&self.0),
+        }
     }
 
     /// A timer for the task that this is called in: it is one for all its life, so its waker stays good.
-    pub(crate) async fn add_here(&self) -> Arc<Timer> {
+    pub(crate) async fn add_here(&self) -> Kept {
         self.add(poll_fn(|cx| Poll::Ready(cx.waker().clone())).await)
     }
 
     /// Wakes all, to look at their leases.
     pub(crate) fn wake_all(&self) {
-        let timers = self.0.lock();
-        timers.iter().for_each(|timer| timer.waker.wake_by_ref());
+        self.for_each(|timer| timer.waker.wake_by_ref());
     }
 
     /// Reads the clock and wakes those that are due.
     pub(crate) fn tick(&self, clock: &Clock) {
         let now = clock.tick();
-        self.0.lock().retain(|timer| {
+        self.for_each(|timer| {
             if timer.due.load(Relaxed) <= now {
                 timer.waker.wake_by_ref();
             }
-            Arc::strong_count(timer) > 1
         });
     }
 
-    /// Does `what` to each.
+    /// Does `what` to each. It adds none, and lets none go.
     pub(crate) fn for_each(&self, mut what: impl FnMut(&Timer)) {
-        self.0.lock().iter().for_each(|timer| what(timer));
+        self.0.0.lock().iter().for_each(|timer| what(timer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_that_goes_takes_no_other_with_it_and_keeps_no_task() {
+        let (timers, clock) = (Timers::default(), Clock::new());
+        let mut kept: Vec<_> = (0..5).map(|_| timers.add(Waker::noop().clone())).collect();
+        // From the middle, the end and the begin.
+        for at in [2, 3, 0] {
+            let gone = Arc::downgrade(&kept[at]);
+            drop(kept.remove(at));
+            assert_eq!(gone.strong_count(), 0);
+            kept.iter().for_each(|timer| timer.set_due(1));
+            let mut found = 0;
+            timers.for_each(|timer| {
+                assert!(
+                    !timer.is_due(&clock) && kept.iter().any(|one| std::ptr::eq(&***one, timer))
+                );
+                found += 1;
+            });
+            assert_eq!(found, kept.len());
+        }
+        kept.push(timers.add(Waker::noop().clone()));
+        drop(kept);
+        timers.for_each(|timer| panic!("{timer:?} is nobody's"));
     }
 }

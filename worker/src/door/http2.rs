@@ -36,7 +36,7 @@ use crate::{
         lane::{Arrival, Lane, Whence},
         resets::{Forbearance, Resets},
     },
-    timers::Timer,
+    timers::Kept,
     worker::Worker,
 };
 
@@ -94,7 +94,7 @@ where
 #[derive(Debug)]
 struct Open {
     streams: AtomicUsize,
-    timer: Arc<Timer>,
+    timer: Kept,
 }
 
 /// One of them. Dropping it counts it out.

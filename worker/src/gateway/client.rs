@@ -16,7 +16,7 @@ use crate::{
     message::{head::Head, reply::Reply},
     rarely::seldom,
     secured::Secured,
-    timers::Timer,
+    timers::Kept,
     view::{
         View,
         pool::TokenPool,
@@ -43,7 +43,7 @@ pub(crate) struct Client {
     pub(crate) secured: Option<Arc<Secured>>,
     /// The line that tells it to come with TLS alone, of the host that it asks.
     pub(crate) hsts: Option<Arc<[u8]>>,
-    pub(crate) timer: Arc<Timer>,
+    pub(crate) timer: Kept,
     /// Until when the request in hand and its answer may be under way, by the worker's clock.
     pub(crate) exchange_until: u64,
     /// The lease, from the first request on.
