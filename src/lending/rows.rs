@@ -76,22 +76,23 @@ impl Stock {
         let Some(((hosts, backends), (pairs, groups))) = tables else {
             return Err(RegionError::Full { bytes: 0 }.into());
         };
+        let written = self.region.written_rows();
         let full = |what| move |source| RowsError::Full { what, source };
         let has_reached = |gone| self.is_plan_shown(gone);
         let given = RowsGiven {
             hosts: self
-                .assign_rows(hosts, &keys.hosts, generation)
+                .assign_rows((hosts, written.hosts), &keys.hosts, generation)
                 .map_err(full("virtual hosts"))?,
             backends: self
-                .assign_rows(backends, &keys.backends, generation)
+                .assign_rows((backends, written.backends), &keys.backends, generation)
                 .map_err(full("backends"))?,
-            pairs: Table::new(pairs.rows).assign_some(
+            pairs: Table::new(pairs.rows, written.pairs).assign_some(
                 &keys.pairs,
                 generation,
                 self.is_quiet(pairs),
                 self.clear(pairs),
             ),
-            groups: Table::new(groups)
+            groups: Table::new(groups, written.groups)
                 .assign(
                     &keys.groups,
                     generation,
@@ -105,12 +106,12 @@ impl Stock {
 
     fn assign_rows<R: Row, S: SeatRow>(
         &self,
-        table: SeatTable<'_, R, S>,
+        (table, written): (SeatTable<'_, R, S>, usize),
         keys: &[u64],
         generation: u64,
     ) -> Result<Vec<usize>, TableFull> {
         let (is_quiet, clear) = (self.is_quiet(table), self.clear(table));
-        Table::new(table.rows).assign(keys, generation, is_quiet, clear)
+        Table::new(table.rows, written).assign(keys, generation, is_quiet, clear)
     }
 
     /// Whether nobody uses a row any more that is gone since a plan.
@@ -228,17 +229,18 @@ impl Stock {
         ) else {
             return;
         };
-        for (row, _) in Table::new(hosts.rows).taken() {
+        let written = self.region.written_rows();
+        for (row, _) in Table::new(hosts.rows, written.hosts).taken() {
             let (host, part) = (&hosts.rows[row], &hosts.of(seat)[row]);
             Probes::new(&part.probes).give_back(Breaker::new(&host.breaker));
             part.settle();
         }
-        for (row, _) in Table::new(pairs.rows).taken() {
+        for (row, _) in Table::new(pairs.rows, written.pairs).taken() {
             let (pair, part) = (&pairs.rows[row], &pairs.of(seat)[row]);
             Probes::new(&part.probes).give_back(Breaker::new(&pair.breaker));
             part.settle();
         }
-        for (row, _) in Table::new(backends.rows).taken() {
+        for (row, _) in Table::new(backends.rows, written.backends).taken() {
             backends.of(seat)[row].settle();
         }
     }

@@ -183,6 +183,8 @@ impl Found {
 /// A table, for whoever gives its rows out.
 pub struct Table<'a, R> {
     rows: &'a [R],
+    /// So many of them may be somebody's; those behind them are nobody's, and are not looked at.
+    written: usize,
 }
 
 impl<R> std::fmt::Debug for Table<'_, R> {
@@ -192,10 +194,15 @@ impl<R> std::fmt::Debug for Table<'_, R> {
 }
 
 impl<'a, R: Row> Table<'a, R> {
-    /// Over `rows`.
+    /// Over `rows`, of which those behind the first `written` have never been anybody's.
     #[must_use]
-    pub fn new(rows: &'a [R]) -> Self {
-        Self { rows }
+    pub fn new(rows: &'a [R], written: usize) -> Self {
+        let written = written.min(rows.len());
+        Self { rows, written }
+    }
+
+    fn written(&self) -> &'a [R] {
+        &self.rows[..self.written]
     }
 
     /// Gives each of `keys`, which are not 0, its row: the one it has, or a free one. Those of no key are gone from plan
@@ -237,7 +244,7 @@ impl<'a, R: Row> Table<'a, R> {
         let mut places: HashMap<u64, Option<usize>> = keys.iter().map(|key| (*key, None)).collect();
         let mut free = Vec::new();
         let mut left = Vec::new();
-        for (at, row) in self.rows.iter().enumerate() {
+        for (at, row) in self.written().iter().enumerate() {
             let head = row.head();
             match (head.key(), head.gone()) {
                 (0, _) => free.push(at),
@@ -249,6 +256,7 @@ impl<'a, R: Row> Table<'a, R> {
                 },
             }
         }
+        free.extend(self.written..self.rows.len());
         Found { places, free, left }
     }
 
@@ -279,7 +287,7 @@ impl<'a, R: Row> Table<'a, R> {
 
     /// The rows that are somebody's: number and key.
     pub fn taken(&self) -> impl Iterator<Item = (usize, u64)> + 'a {
-        let rows = self.rows.iter().enumerate();
+        let rows = self.written().iter().enumerate();
         rows.map(|(at, row)| (at, row.head().key()))
             .filter(|(_, key)| *key != 0)
     }

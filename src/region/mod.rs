@@ -19,6 +19,7 @@ mod rows;
 mod seat_lock;
 mod sections;
 mod span_rings;
+mod written;
 
 use std::{
     ffi::CStr,
@@ -54,6 +55,7 @@ pub use rows::{RowGeometry, SeatTable};
 pub use seat_lock::SeatLock;
 pub use sections::{Geometry, PoolGeometry, PoolParts};
 use sections::{Parts, bytes_for, lay_out};
+pub use written::WrittenRows;
 
 /// Why a region cannot be had.
 #[derive(Debug, thiserror::Error)]

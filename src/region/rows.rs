@@ -19,6 +19,7 @@ use super::{
     kind::Kind,
     mapping::Shared,
     sections::{bytes_of, must_be, optional_span},
+    written::WrittenRows,
 };
 
 /// How large the tables of a region are.
@@ -195,6 +196,18 @@ impl Region {
             rows: self.mapping.section(parts.rows),
             parts: self.mapping.section(parts.seats),
         }
+    }
+
+    /// How many rows of each table there may be something in; none where there are no tables. Costs system calls.
+    #[must_use]
+    pub fn written_rows(&self) -> WrittenRows {
+        self.row_parts()
+            .map_or_else(WrittenRows::default, |parts| WrittenRows {
+                hosts: self.written(parts.hosts.rows),
+                backends: self.written(parts.backends.rows),
+                pairs: self.written(parts.pairs.rows),
+                groups: self.written(parts.groups),
+            })
     }
 
     /// The hosts' rows; `None`: the region has no tables.

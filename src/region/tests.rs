@@ -1,12 +1,15 @@
 use std::{
     fs::Permissions,
-    os::{fd::AsFd, unix::fs::PermissionsExt as _},
+    os::{
+        fd::AsFd,
+        unix::fs::{MetadataExt as _, PermissionsExt as _},
+    },
 };
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::{clients::Bounds, ids::SlotIndex};
+use crate::{clients::Bounds, ids::SlotIndex, limits::Table};
 
 const SMALL: Geometry = Geometry {
     slots: 8,
@@ -313,4 +316,34 @@ proptest! {
     fn a_foreign_file_is_refused(bytes in prop::collection::vec(any::<u8>(), 64)) {
         prop_assert!(Region::open(file_of(&bytes, DIRECTORY_BYTES)).is_err());
     }
+}
+
+#[test]
+fn memory_is_made_for_the_rows_that_are_given_and_for_no_others() {
+    let region = Region::with_room(SMALL, 64 << 20).unwrap();
+    assert_eq!(region.written_rows(), WrittenRows::default());
+    region.add_rows(RowGeometry::FULL).unwrap();
+    let memory = || region.file.metadata().unwrap().blocks();
+    let (none, before) = (region.written_rows(), memory());
+    // A page that a table shares with its neighbour at most.
+    assert!(
+        [none.hosts, none.backends, none.pairs, none.groups]
+            .iter()
+            .all(|rows| *rows <= 64),
+        "{none:?}"
+    );
+    let groups = region.groups().unwrap();
+    let table = Table::new(groups, none.groups);
+    let given = table.assign(&[7, 8], 1, |_, _| true, |_| {}).unwrap();
+    assert_eq!(given, [0, 1]);
+    // Two pages, should they lie across.
+    assert!(memory() - before <= 2 * 8, "{} blocks", memory() - before);
+    let written = region.written_rows().groups;
+    assert!((2..=64).contains(&written), "{written}");
+    let (again, other) = (Table::new(groups, written), reopened(&region).unwrap());
+    assert_eq!(again.taken().collect::<Vec<_>>(), [(0, 7), (1, 8)]);
+    assert_eq!(other.written_rows(), region.written_rows());
+    // The last row, with a hole before it.
+    groups.last().unwrap().next();
+    assert_eq!(region.written_rows().groups, groups.len());
 }

@@ -180,7 +180,7 @@ pub(crate) fn judge_rows(stock: &Stock, witness: &Arc<Desk>) -> Verdict {
     if !(BURST - 1..=BURST).contains(&left) {
         return Err(format!("{left} more admitted, at a burst of {BURST}"));
     }
-    let taken: Vec<_> = Table::new(hosts.rows).taken().collect();
+    let taken: Vec<_> = Table::new(hosts.rows, hosts.rows.len()).taken().collect();
     let owners: HashSet<_> = taken.iter().map(|(_, key)| key).collect();
     if owners.len() < taken.len() {
         return Err(format!("a host has two rows: {taken:?}"));

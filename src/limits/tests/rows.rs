@@ -13,7 +13,7 @@ fn rows(count: usize) -> Vec<HostRow> {
 #[test]
 fn a_name_keeps_its_row_and_what_stands_in_it() {
     let rows = rows(4);
-    let table = Table::new(&rows);
+    let table = Table::new(&rows, rows.len());
     let quiet = |_, _| true;
     let first = table.assign(&[7, 8, 9], 1, quiet, |_| {}).unwrap();
     rows[first[1]].breaker.store(77, Relaxed);
@@ -29,7 +29,7 @@ fn a_name_keeps_its_row_and_what_stands_in_it() {
 #[test]
 fn a_row_is_anothers_only_when_nobody_uses_it_and_then_it_is_clean() {
     let rows = rows(1);
-    let table = Table::new(&rows);
+    let table = Table::new(&rows, rows.len());
     let (full, cleared) = (Err(TableFull { most: 1 }), RefCell::new(Vec::new()));
     let clear = |row| cleared.borrow_mut().push(row);
     assert_eq!(table.assign(&[7], 1, |_, _| true, clear), Ok(vec![0]));
@@ -100,11 +100,30 @@ fn probes_of_one_who_died_are_given_out_again_and_nobody_elses() {
 #[test]
 fn where_there_is_no_room_for_all_the_first_ones_have_it() {
     let rows = rows(2);
-    let table = Table::new(&rows);
+    let table = Table::new(&rows, rows.len());
     let quiet = |_, _| true;
     let some = |keys: &[u64], generation| table.assign_some(keys, generation, quiet, |_| {});
     assert_eq!(some(&[7, 8, 9], 1), [Some(0), Some(1), None]);
     // Whoever has one keeps it, wherever it is named.
     assert_eq!(some(&[9, 8], 2), [None, Some(1)]);
     assert_eq!(some(&[9, 8], 3), [Some(0), Some(1)]);
+}
+
+#[test]
+fn rows_that_were_never_anybodys_are_given_without_a_look() {
+    let rows = rows(4);
+    let first = Table::new(&rows, 0).assign(&[7], 1, |_, _| true, |_| {});
+    assert_eq!(first, Ok(vec![0]));
+    let table = Table::new(&rows, 1);
+    assert_eq!(
+        table.assign(&[8, 7], 2, |_, _| true, |_| {}),
+        Ok(vec![1, 0])
+    );
+    assert_eq!(table.taken().collect::<Vec<_>>(), [(0, 7)]);
+    let all = Table::new(&rows, 9);
+    assert_eq!(all.taken().count(), 2);
+    assert_eq!(
+        all.assign(&[1, 2, 3], 3, |_, _| false, |_| {}),
+        Err(TableFull { most: 4 })
+    );
 }
