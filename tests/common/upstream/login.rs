@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Shared, request::Received};
+use super::{Shared, gates, request::Received};
 
 /// What a login is answered with.
 #[derive(Debug, Clone)]
@@ -72,20 +72,20 @@ pub(super) fn answer(shared: &Shared, request: &Received, to: &mut TcpStream) ->
     }
     let number = shared.note_attempt(user);
     let script = shared.script_for(user);
-    let _under_way = shared.logins_under_way.enter();
+    let under_way = shared.logins_under_way.enter();
     match script {
-        Login::Accept => accept(shared, user, password, json!("0"), to),
-        Login::AcceptNumericCode => accept(shared, user, password, json!(0), to),
+        Login::Accept => accept(shared, (user, password), json!("0"), under_way, to),
+        Login::AcceptNumericCode => accept(shared, (user, password), json!(0), under_way, to),
         Login::AcceptAfter(delay) => {
             thread::sleep(delay);
-            accept(shared, user, password, json!("0"), to)
+            accept(shared, (user, password), json!("0"), under_way, to)
         }
         Login::AcceptAtGateAfter(first, _) if number < first => {
-            accept(shared, user, password, json!("0"), to)
+            accept(shared, (user, password), json!("0"), under_way, to)
         }
         Login::AcceptAtGate(gate) | Login::AcceptAtGateAfter(_, gate) => {
             shared.gates.pass(gate);
-            accept(shared, user, password, json!("0"), to)
+            accept(shared, (user, password), json!("0"), under_way, to)
         }
         Login::Refuse(message) => json_answer(
             to,
@@ -99,9 +99,9 @@ pub(super) fn answer(shared: &Shared, request: &Received, to: &mut TcpStream) ->
 
 fn accept(
     shared: &Shared,
-    user: &str,
-    password: &str,
+    (user, password): (&str, &str),
     code: Value,
+    under_way: gates::Inside<'_>,
     to: &mut TcpStream,
 ) -> io::Result<bool> {
     let answer = match shared.issue(user, password) {
@@ -114,6 +114,8 @@ fn accept(
             json!(""),
         ),
     };
+    // Whoever has the answer may begin the next one, before this thread goes on.
+    drop(under_way);
     json_answer(to, 200, &answer)
 }
 
