@@ -18,7 +18,7 @@ COPY . .
 # The caches are not there in the next step: what is wanted is taken out in this one.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --profile "$PROFILE" --locked -p tpp-supervisor -p tpp --bin tpp --bin tppctl \
+    cargo build --profile "$PROFILE" --locked -p tpp-program -p tpp --bin tpp --bin tppctl \
     && cd "target/$(test "$PROFILE" = dev && echo debug || echo "$PROFILE")" \
     && install -D --strip -t /out tpp tppctl
 

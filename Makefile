@@ -128,17 +128,17 @@ upgrade-from: ## an older tpp is replaced in place by this one: no request fails
 	proof/upgrade-from.py $(REV)
 
 clients: ## real HTTP clients with more connections than there are tokens (Python, Node, Java, Go, ab: those that are there; REQUESTS=2000)
-	$(CARGO) build $(if $(FAST),,--release) --locked -p tpp-supervisor --bin tpp
+	$(CARGO) build $(if $(FAST),,--release) --locked -p tpp-program --bin tpp
 	python3 tests/clients/measure.py --requests $(or $(REQUESTS),2000) target/$(if $(FAST),debug,release) $(CLIENTS)
 
 soak: ## a steady load for long: memory, descriptors, counters (SECS=1200 RATE=2000)
-	$(CARGO) build --release --locked -p tpp-supervisor --bin tpp
+	$(CARGO) build --release --locked -p tpp-program --bin tpp
 	TPP_TEST_EXECUTABLE=$(CURDIR)/target/release/tpp TPP_SOAK_SECS=$(or $(SECS),1200) TPP_SOAK_RATE=$(or $(RATE),2000) \
 		$(CARGO) test --workspace --locked --test soak
 
 bench: ## measure tpp, nginx and HAProxy side by side (QUICK=1: below a minute; PGO=1: as the packages have it, target/pgo/tpp, beside the plain build)
 	@packaging/install-deps.sh build bench
-	$(CARGO) build --release --locked -p tpp-supervisor --bin tpp
+	$(CARGO) build --release --locked -p tpp-program --bin tpp
 	$(if $(filter 1,$(PGO)),[ -x target/pgo/tpp ] || packaging/release-pgo.sh)
 	$(CARGO) bench --locked --bench pool
 	$(CARGO) bench --locked --bench compare -- $(if $(QUICK),--quick) $(if $(filter 1,$(PGO)),--tpp target/pgo/tpp --tpp target/release/tpp) $(BENCH_ARGS)

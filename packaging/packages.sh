@@ -55,7 +55,7 @@ make_pages() {
     "${CARGO_TARGET_DIR:-target}/debug/tpp-generate" "$generated"
     gzip -9n <CHANGELOG.md >"$generated/changelog.gz"
     # What is linked in, and under which licence; ours, named with a path, are not in the list.
-    cargo tree --locked -p tpp-supervisor -e normal,no-proc-macro --prefix none --format '{p}: {l}' |
+    cargo tree --locked -p tpp-program -e normal,no-proc-macro --prefix none --format '{p}: {l}' |
         sed 's/ (\*)$//' | grep -v ' (/' | sort -u >"$generated/third-party.txt"
     [[ -s $generated/third-party.txt ]] || fail "no libraries found"
     add_notices >>"$generated/third-party.txt"
@@ -93,7 +93,7 @@ add_notices() {
 
 make_programs() {
     if [[ $profile == dev ]]; then
-        build_for_development tpp-supervisor tpp
+        build_for_development tpp-program tpp
     else
         local programs=(--bin tppctl)
         if [[ -n $guided ]] && packaging/release-pgo.sh; then
@@ -103,7 +103,7 @@ make_programs() {
             [[ -z $guided ]] || echo "packages: built without a profile, for the reason above"
             programs+=(--bin tpp)
         fi
-        cargo build --locked --profile "$profile" -p tpp-supervisor -p tpp "${programs[@]}"
+        cargo build --locked --profile "$profile" -p tpp-program -p tpp "${programs[@]}"
     fi
 }
 
@@ -122,7 +122,7 @@ make_deb() {
     # Symbols go into a package of their own, unless it is only for a test.
     local symbols=(--dbgsym)
     [[ $profile == release ]] || symbols=(--no-dbgsym --strip --fast)
-    cargo deb --quiet --locked -p tpp-supervisor --no-build --profile "$profile" "${symbols[@]}" \
+    cargo deb --quiet --locked -p tpp-program --no-build --profile "$profile" "${symbols[@]}" \
         --deb-version "$version-1" -o "$out/"
 }
 

@@ -24,7 +24,7 @@ mkdir -p "$counts"
 
 # With a target named, the flags stay away from build scripts and procedural macros.
 build() {
-    RUSTFLAGS=$1 cargo build --release --locked -p tpp-supervisor --bin tpp --target "$host" --target-dir "$2"
+    RUSTFLAGS=$1 cargo build --release --locked -p tpp-program --bin tpp --target "$host" --target-dir "$2"
 }
 
 echo "release-pgo: building the executable that counts"

@@ -64,7 +64,7 @@ def build(commit):
             archive = subprocess.Popen(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE)
             subprocess.run(["tar", "-x", "-C", sources], stdin=archive.stdout, check=True)
             # Old revisions share what they have in common; none shares with the tree as it is.
-            words = ["cargo", "build", "--locked", "-p", "tpp-supervisor", "--bin", "tpp"]
+            words = ["cargo", "build", "--locked", "--workspace", "--bin", "tpp"]
             env = os.environ | {"CARGO_TARGET_DIR": str(HOME / "target"), "CARGO_INCREMENTAL": "0"}
             subprocess.run(words, cwd=sources, env=env, check=True)
         built.parent.mkdir(exist_ok=True)

@@ -206,7 +206,7 @@ fn find_tpp(args: &Args) -> Result<Vec<PathBuf>> {
     match builds.iter().find(|build| !build.is_file()) {
         None => Ok(builds),
         Some(missing) => {
-            let advice = "cargo build --release -p tpp-supervisor builds it";
+            let advice = "cargo build --release -p tpp-program builds it";
             Err(format!("{} is not there; {advice}", missing.display()).into())
         }
     }

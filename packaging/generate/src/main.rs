@@ -13,7 +13,7 @@ mod config_page;
 mod page;
 mod program_page;
 
-#[path = "../../../supervisor/src/cli.rs"]
+#[path = "../../../program/src/cli.rs"]
 mod tpp_cli;
 
 #[path = "../../../src/bin/tppctl/args.rs"]
