@@ -15,7 +15,7 @@ use tpp::{
 use tracing::{Level, Metadata, warn};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
-    filter::{FilterFn, filter_fn},
+    filter::{FilterFn, LevelFilter, ParseError, filter_fn},
     fmt,
     layer::SubscriberExt,
     reload,
@@ -105,7 +105,13 @@ impl Log {
 
 /// The configuration was checked before it was published; what cannot be read all the same is not followed.
 fn filter(directives: &str) -> EnvFilter {
-    EnvFilter::try_new(directives).unwrap_or_else(|error| {
+    let nothing = EnvFilter::default().add_directive(LevelFilter::OFF.into());
+    let mut each = directives.split(',').filter(|one| !one.is_empty());
+    // One by one, as the supervisor does: so that none is told of which no line of a release can match.
+    let read = each.try_fold(nothing, |filter, one| {
+        Ok::<_, ParseError>(filter.add_directive(one.parse()?))
+    });
+    read.unwrap_or_else(|error| {
         warn!(%error, "log filter unreadable, logging at info");
         EnvFilter::new("info")
     })

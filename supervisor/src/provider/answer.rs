@@ -6,14 +6,13 @@
 
 use std::fmt;
 
-use regex::Regex;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use zeroize::Zeroizing;
 
-use super::redact::Redactor;
+use super::{busy::Busy, redact::Redactor};
 
 /// What the server said.
 pub(super) enum Verdict {
@@ -56,7 +55,7 @@ enum Loose {
 }
 
 /// `busy` matches the message of a server that says nothing about the account.
-pub(super) fn judge(body: &[u8], redactor: &Redactor, busy: &Regex) -> Verdict {
+pub(super) fn judge(body: &[u8], redactor: &Redactor, busy: &Busy) -> Verdict {
     // A list would pass for the fields of a struct in their order.
     let body = body.trim_ascii();
     if !matches!(body.first(), None | Some(b'{')) {
@@ -80,7 +79,7 @@ pub(super) fn judge(body: &[u8], redactor: &Redactor, busy: &Regex) -> Verdict {
     }
 }
 
-fn weigh(answer: &Answer, redactor: &Redactor, busy: &Regex) -> Verdict {
+fn weigh(answer: &Answer, redactor: &Redactor, busy: &Busy) -> Verdict {
     match is_success(&answer.code) {
         None => Verdict::Unexpected {
             what: "has no usable `code`",
@@ -96,8 +95,8 @@ fn weigh(answer: &Answer, redactor: &Redactor, busy: &Regex) -> Verdict {
 
 /// A failure, by what the server says of it. Of `login("user", "secret") => …` only what comes after the call counts: a user
 /// name or a password may be any words.
-fn failed(message: &str, redactor: &Redactor, busy: &Regex) -> Verdict {
-    let is_busy = busy.is_match(said(message));
+fn failed(message: &str, redactor: &Redactor, busy: &Busy) -> Verdict {
+    let is_busy = busy.is_said_in(said(message));
     let reason = reason(message, redactor);
     if is_busy {
         Verdict::Busy { reason }

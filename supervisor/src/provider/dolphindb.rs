@@ -8,7 +8,6 @@
 use std::{fmt, net::SocketAddr};
 
 use bytes::Bytes;
-use regex::Regex;
 use reqwest::{Response, StatusCode, Url, header};
 use serde::Serialize;
 use tpp::config::{self, Credential};
@@ -17,16 +16,18 @@ use zeroize::Zeroizing;
 use super::{
     Grant, Granting, LoginError, Manner, Provider, SetupError, Token,
     answer::{self, Verdict},
+    busy::Busy,
     door::server_of,
     http::{Http, authority, header_text},
     redact::Redactor,
 };
+
 /// Logs in to one upstream. Cheap to share: `login` takes `&self`, and any number may run at once.
 pub struct DolphinDb {
     http: Http,
     url: Url,
     /// What the message of a server holds that has no place for a login now, and says nothing about the account.
-    busy: Regex,
+    busy: Busy,
     max_token_bytes: usize,
     manner: Manner,
 }
@@ -35,20 +36,17 @@ impl DolphinDb {
     /// Prepares logins to `upstream` under the rules of `token`. Opens no connection.
     ///
     /// # Errors
-    /// [`SetupError`] if the URL cannot be formed, `busy_pattern` is none, `ca_file` cannot be read or holds no certificate, or
+    /// [`SetupError`] if the URL cannot be formed, `ca_file` cannot be read or holds no certificate, or
     /// TLS is asked for and the system has no roots. Plain HTTP needs no roots.
     pub fn new(upstream: &config::Upstream, token: &config::Token) -> Result<Self, SetupError> {
         let address = authority(&upstream.host, upstream.port);
         let scheme = if upstream.tls { "https" } else { "http" };
         let text = format!("{scheme}://{address}{}", token.login_path);
         let url = Url::parse(&text).map_err(|source| SetupError::Url { url: text, source })?;
-        let busy = Regex::new(&token.busy_pattern).map_err(|source| SetupError::BusyPattern {
-            source: Box::new(source),
-        })?;
         Ok(Self {
             http: Http::new(upstream, token, address)?,
             url,
-            busy,
+            busy: Busy::new(&token.busy_pattern),
             max_token_bytes: token.max_token_bytes,
             manner: Manner::AtBackend,
         })

@@ -194,12 +194,6 @@ pub enum SetupError {
         /// It.
         url: String,
     },
-    /// `token.busy_pattern` is no regular expression.
-    #[error("token.busy_pattern")]
-    BusyPattern {
-        /// What is wrong with it.
-        source: Box<regex::Error>,
-    },
     /// Nobody can be trusted.
     #[error(transparent)]
     Trust(#[from] TrustError),

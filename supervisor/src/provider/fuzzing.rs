@@ -3,7 +3,6 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use regex::Regex;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tpp::config::Token as Rules;
@@ -12,6 +11,7 @@ use zeroize::Zeroizing;
 use super::{
     LoginError,
     answer::{Verdict, judge},
+    busy::Busy,
     feishu,
     json::Meaning,
     oauth2,
@@ -33,8 +33,7 @@ const STATUSES: [u16; 16] = [
     200, 200, 200, 200, 201, 204, 302, 400, 401, 403, 404, 405, 408, 429, 500, 503,
 ];
 
-static BUSY: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(&Rules::default().busy_pattern).expect("the default is checked"));
+static BUSY: LazyLock<Busy> = LazyLock::new(|| Busy::new(&Rules::default().busy_pattern));
 
 /// A token as sent, and for how long it is good, or why there is none.
 type Judged = Result<(Zeroizing<String>, Option<Duration>), LoginError>;

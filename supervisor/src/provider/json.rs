@@ -3,7 +3,6 @@
 use std::{fmt, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use regex::Regex;
 use reqwest::{
     Method, StatusCode, Url,
     header::{self, HeaderName, HeaderValue},
@@ -14,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Grant, Granting, LeaveTaking, LoginError, Manner, Provider, Token,
+    busy::Busy,
     document::Document,
     door::Door,
     extra,
@@ -45,7 +45,7 @@ pub(super) struct Meaning {
     /// Where a failure is explained.
     pub(super) message: Option<String>,
     /// What that says if it is no refusal.
-    pub(super) busy: Regex,
+    pub(super) busy: Busy,
 }
 
 /// How a session is ended: a request with its token in a header.
@@ -166,7 +166,7 @@ impl Meaning {
     fn failed(&self, said: &Said, document: &Document, redactor: &Redactor) -> LoginError {
         let message = self.message(document);
         let reason = said::reason(message.unwrap_or_default(), redactor);
-        if message.is_some_and(|message| self.busy.is_match(message)) {
+        if message.is_some_and(|message| self.busy.is_said_in(message)) {
             return said.busy(reason);
         }
         match said.status {

@@ -5,6 +5,7 @@
 //! decided here but in [`schedule`](crate::schedule).
 
 mod answer;
+mod busy;
 mod document;
 mod dolphindb;
 mod door;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
 use reqwest::{
     Method, Url,
     header::{HeaderName, HeaderValue},
@@ -11,6 +10,7 @@ use tpp::config::{self, Inject, Login, LoginMethod, Pool, Upstream};
 
 use super::{
     DolphinDb, Provider, SetupError,
+    busy::Busy,
     door::{self, Door},
     feishu::Feishu,
     json::{Call, Json, Logout, Meaning},
@@ -40,7 +40,7 @@ pub fn of_pool(pool: &Pool, upstream: &Upstream) -> Result<Arc<dyn Provider>, Se
         config::Provider::Json => Arc::new(Json {
             door: door(None)?,
             call: call(login),
-            meaning: meaning(login, &token.busy_pattern)?,
+            meaning: meaning(login, &token.busy_pattern),
             logout: logout(login, &pool.inject)?,
         }),
         config::Provider::OAuth2 => Arc::new(OAuth2 {
@@ -90,19 +90,16 @@ fn call(login: &Login) -> Call {
     }
 }
 
-fn meaning(login: &Login, busy_pattern: &str) -> Result<Meaning, SetupError> {
+fn meaning(login: &Login, busy_pattern: &str) -> Meaning {
     let pattern = login.busy_pattern.as_deref().unwrap_or(busy_pattern);
-    let busy = Regex::new(pattern).map_err(|source| SetupError::BusyPattern {
-        source: Box::new(source),
-    })?;
     let ok = login.ok.pointer.clone();
-    Ok(Meaning {
+    Meaning {
         token: login.token.clone().unwrap_or_default(),
         expires_in: login.expires_in.clone(),
         ok: ok.map(|pointer| (pointer, login.ok.equals.clone())),
         message: login.message.clone(),
-        busy,
-    })
+        busy: Busy::new(pattern),
+    }
 }
 
 fn logout(login: &Login, inject: &Inject) -> Result<Option<Logout>, SetupError> {

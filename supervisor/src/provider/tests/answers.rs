@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::{server::http, *};
-use crate::provider::redact::Redactor;
+use crate::provider::{busy::Busy, redact::Redactor};
 
-fn busy() -> regex::Regex {
-    regex::Regex::new(&rules().busy_pattern).unwrap()
+fn busy() -> Busy {
+    Busy::new(&rules().busy_pattern)
 }
 
 #[tokio::test]
