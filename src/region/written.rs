@@ -28,7 +28,7 @@ impl Region {
         let (begin, size) = (span.offset(), size_of::<T>());
         let end = begin + span.count() * size;
         let last = self.end_of_data(begin, end).unwrap_or(end);
-        (last - begin).div_ceil(size.max(1))
+        (last - begin).div_ceil(size)
     }
 
     /// Where the last memory between `begin` and `end` ends; `begin`: there is none.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use regex::Regex;
 
 /// What the message of a busy server holds: a regular expression, compiled when the first message is to be judged. Most
-/// servers never refuse, and compiling is half a MiB of code and tables that every supervisor would keep.
+/// servers never refuse, and what compiling takes, code and tables, every supervisor would keep.
 #[derive(Debug, Clone)]
 pub(super) struct Busy {
     pattern: String,
